@@ -1,0 +1,1 @@
+"""The DuckDuckGo AI Chat protocol, sans IO."""

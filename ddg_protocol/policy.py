@@ -1,0 +1,104 @@
+"""What the embedder allows (`Policy`), and what the sessions of one client share (`ClientState` and its pacer)."""
+
+from __future__ import annotations
+
+import msgspec
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Tries, times and bounds. Times are in seconds; sizes are of decompressed bytes (PROTOCOL.md sections 7 and 8).
+
+    Attributes:
+        strict: whether a malformed payload ends the turn (`MalformedEvent`) instead of being an event.
+        max_retries: how often a kind of request is made again in one turn.
+        base_delay: what the backoff grows from.
+        max_retry_after: the longest ``Retry-After`` that is waited for; a longer one ends the turn at once.
+        connect_timeout: making the connection.
+        write_timeout: sending a request.
+        read_timeout: the wait for the response's head, and for each next piece of its body.
+        total_timeout: one whole exchange, from the pull of its `SendRequest` to the end of its body.
+        drain_timeout: reading the little that follows a complete reply, so that the connection can be kept.
+        max_redirects: followed for one request.
+        max_prompt_chars: the longest prompt that is sent; None sends any.
+        max_head_bytes: a response's head.
+        max_page_bytes: the front-end page.
+        max_error_bytes: what is kept of the body of a refusal.
+        max_drain_bytes: what is read of a body that nobody wants, so that the connection can be kept.
+        max_event_bytes: a line or an event of the stream.
+        max_reply_bytes: the text of a reply.
+        max_challenge_bytes: a challenge, as encoded in its header.
+    """
+
+    strict: bool = False
+    max_retries: int = 3
+    base_delay: float = 2.0
+    max_retry_after: float = 60.0
+    connect_timeout: float = 10.0
+    write_timeout: float = 10.0
+    read_timeout: float = 30.0
+    total_timeout: float = 60.0
+    drain_timeout: float = 1.0
+    max_redirects: int = 10
+    max_prompt_chars: int | None = 16_000
+    max_head_bytes: int = 128 * KIB
+    max_page_bytes: int = 8 * MIB
+    max_error_bytes: int = 64 * KIB
+    max_drain_bytes: int = 64 * KIB
+    max_event_bytes: int = 1 * MIB
+    max_reply_bytes: int = 16 * MIB
+    max_challenge_bytes: int = 256 * KIB
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant.
+
+        Raises:
+            ValueError: which attribute is not a positive number.
+        """
+        for field in self.__struct_fields__:
+            value = getattr(self, field)
+            if value is None or isinstance(value, bool):
+                continue
+            at_least_zero = field in ("max_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout")
+            if not (value >= 0 if at_least_zero else value > 0):
+                raise ValueError(f"Policy.{field} must be {'0 or more' if at_least_zero else 'more than 0'}, not {value!r}")
+
+
+class Pacer:
+    """Keeps the starts of one client's requests the minimum interval apart (PROTOCOL.md section 7)."""
+
+    __slots__ = ("last_start",)
+
+    def __init__(self) -> None:
+        self.last_start: float | None = None
+
+    def reserve(self, now: float, interval: float) -> float:
+        """Take the next free start. It is never given back.
+
+        Args:
+            now: the caller's clock, in seconds.
+            interval: seconds to keep from the last reserved start.
+
+        Returns:
+            When the request may start, on the caller's clock.
+        """
+        start = now if self.last_start is None else max(now, self.last_start + interval)
+        self.last_start = start
+        return start
+
+
+class ClientState:
+    """What the sessions of one client share. Sessions that share one are driven under one lock.
+
+    Attributes:
+        pacer: keeps their requests apart.
+        fe_version: the front-end version, once one of them has fetched it; empty before.
+    """
+
+    __slots__ = ("fe_version", "pacer")
+
+    def __init__(self) -> None:
+        self.pacer = Pacer()
+        self.fe_version = ""

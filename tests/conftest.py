@@ -1,0 +1,26 @@
+"""Options and fixtures of the whole suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--vectors", type=Path, help="folder of the shared test vectors (dom/, challenge/, sse/, ...)")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    folder = config.getoption("--vectors")
+    return f"vectors: {folder}" if folder else "vectors: none given, tests that need them are skipped (--vectors DIR)"
+
+
+@pytest.fixture(scope="session")
+def vectors(pytestconfig: pytest.Config) -> Path:
+    """The folder of shared vectors; a test that asks for it is skipped in plain sight when none was given."""
+    folder: Path | None = pytestconfig.getoption("--vectors")
+    if folder is None:
+        pytest.skip("needs --vectors DIR")
+    assert folder.is_dir(), f"--vectors {folder} is not a folder"
+    return folder
