@@ -49,10 +49,10 @@ class _Resets(msgspec.Struct):
 
 
 class _Refusal(msgspec.Struct):
-    """The members that count; each may be missing."""
+    """The members that count; each may be missing, or be anything."""
 
-    status: int | None = None
-    type: str | None = None
+    status: object = None
+    type: object = None
 
 
 _read_refusal = msgspec.json.Decoder(_Refusal).decode
@@ -71,9 +71,9 @@ def service_error(status: int, body: bytes, *, retry_after: float | None = None)
         The exception, to be raised by the caller. It carries the body and a sentence that says what to do.
     """
     said = _read(body)
-    if said.status is not None and 100 <= said.status <= 999:
+    if isinstance(said.status, int) and 100 <= said.status <= 999:
         status = said.status
-    kind = said.type
+    kind = said.type if isinstance(said.type, str) else None
     found = _BY_TYPE.get((status, kind or ""))
     if found is not None:
         cls, sentence = found

@@ -1,0 +1,138 @@
+"""What a conversation is, as a value, to and from JSON (PROTOCOL.md section 10).
+
+A `Conversation` never changes: a turn that is done puts a new one in its place, whole. That is what makes a turn
+a transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from .cookies import Cookie
+from .errors import ConversationFormatError, InvalidToken
+
+FORMAT_VERSION = 1
+MAX_TOKEN_BYTES = 64 * 1024
+_VISIBLE = re.compile(r"[!-~]*")
+_VERSION_TEXT = re.compile(r"[!-~]{0,512}")
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of the history.
+
+    Attributes:
+        role: whose it is.
+        content: its text.
+    """
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """The pair that one response hands out; an answer goes with the token that came with its challenge.
+
+    Attributes:
+        vqd: the ``x-vqd-4`` header; empty for none.
+        vqd_hash_1: the challenge, the ``x-vqd-hash-1`` header; may be empty.
+    """
+
+    vqd: str = ""
+    vqd_hash_1: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what must not be put back into a header (PROTOCOL.md section 8).
+
+        Raises:
+            InvalidToken: which of the two, and why.
+        """
+        for name, value, limit in (("x-vqd-4", self.vqd, MAX_TOKEN_BYTES), ("x-vqd-hash-1", self.vqd_hash_1, None)):
+            if not _VISIBLE.fullmatch(value):
+                raise InvalidToken(f"the service's {name} is not visible ASCII, so it can't be sent back")
+            if limit is not None and len(value) > limit:
+                raise InvalidToken(f"the service's {name} is {len(value)} characters long; at most {limit} can be sent back")
+
+    def __repr__(self) -> str:
+        return f"Tokens(vqd=<{len(self.vqd)} characters>, vqd_hash_1=<{len(self.vqd_hash_1)} characters>)"
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to go on with a conversation, here or in another process.
+
+    Attributes:
+        model: the id of the model of the last turn; empty before the first.
+        vqd: the token for the next turn; empty where it has to be asked for.
+        vqd_hash_1: the challenge that came with it.
+        message_history: what was said, oldest first.
+        cookies: the jar.
+        fe_version: the front-end version it was held with; empty when unknown.
+        title: the service's title for it, or None.
+        limit_reached: whether the service said that it is full.
+        answers_wanted: whether the service has asked for the answer to its challenge.
+    """
+
+    model: str = ""
+    vqd: str = ""
+    vqd_hash_1: str = ""
+    message_history: tuple[Message, ...] = ()
+    cookies: tuple[Cookie, ...] = ()
+    fe_version: str = ""
+    title: str | None = None
+    limit_reached: bool = False
+    answers_wanted: bool = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Conversation model={self.model!r}, {len(self.message_history)} messages, {len(self.cookies)} cookies, "
+            f"title={self.title!r}, limit_reached={self.limit_reached}>"
+        )
+
+    @property
+    def tokens(self) -> Tokens:
+        """The pair for the next turn."""
+        return Tokens(self.vqd, self.vqd_hash_1)
+
+    def to_json(self) -> str:
+        """Write it as JSON text. The text holds tokens and cookies: keep it as you would keep a password."""
+        return msgspec.json.encode(_Stored(format_version=FORMAT_VERSION, conversation=self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Conversation:
+        """Read what `to_json` wrote.
+
+        Args:
+            text: the JSON text.
+
+        Returns:
+            The conversation.
+
+        Raises:
+            ConversationFormatError: not JSON, cut short, of a later version, or with a member of the wrong kind; the
+                message says which.
+        """
+        try:
+            version = msgspec.json.decode(text, type=_Version).format_version
+            if version != FORMAT_VERSION:
+                raise ConversationFormatError(
+                    f"the conversation is of format version {version}; this library reads version {FORMAT_VERSION}. "
+                    "Update ddg-protocol to read it"
+                )
+            conversation = msgspec.json.decode(text, type=_Stored).conversation
+            conversation.tokens  # noqa: B018 - checked when made
+        except (msgspec.DecodeError, UnicodeError, InvalidToken, RecursionError) as error:
+            raise ConversationFormatError(f"not a stored conversation: {error}") from error
+        if not _VERSION_TEXT.fullmatch(conversation.fe_version):
+            raise ConversationFormatError("not a stored conversation: its fe_version can't be sent in a header")
+        return conversation
+
+
+class _Version(msgspec.Struct):
+    format_version: int
+
+
+class _Stored(msgspec.Struct, forbid_unknown_fields=True):
+    format_version: int
+    conversation: Conversation

@@ -1,0 +1,257 @@
+"""The cookie jar of one client: RFC 6265, for the handful of hosts that a profile allows.
+
+Lifetimes are judged by the *service's* clock, which the jar learns from the responses' ``Date`` headers: the core
+has no wall clock, and a conversation that is stored and goes on elsewhere needs times that mean the same there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import msgspec
+
+from .intents import Headers
+
+MAX_COOKIES = 180
+"""Cookies kept in a jar; the oldest goes first. Browsers keep about as many for a site."""
+MAX_COOKIE_BYTES = 4096
+"""Name and value of one cookie (RFC 6265 section 6.1); a longer one is ignored."""
+
+_NAME = re.compile(r"[!-:<>-~]+")
+_VALUE = re.compile(r"[ -:<-~]*")
+_DIGITS = re.compile(r"-?[0-9]{1,18}")
+_PAST = datetime(2025, 1, 1, tzinfo=UTC).timestamp()  # older than this protocol: over by any clock
+
+
+class Cookie(msgspec.Struct, frozen=True, kw_only=True):
+    """A cookie as the jar keeps it.
+
+    Attributes:
+        name: its name.
+        value: its value; not shown in reprs.
+        domain: the host it belongs to, in lower case, without a leading dot.
+        path: the path it belongs to.
+        host_only: whether only that very host gets it, not its subdomains.
+        secure: whether it goes over https alone.
+        http_only: kept as it came; there are no scripts here that it could be hidden from.
+        expires: when it ends, in seconds since 1970 by the service's clock; None for the end of the conversation.
+    """
+
+    name: str
+    value: str
+    domain: str
+    path: str = "/"
+    host_only: bool = True
+    secure: bool = False
+    http_only: bool = False
+    expires: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be sent back.
+
+        Raises:
+            ValueError: the name or the value doesn't fit a ``cookie`` header.
+        """
+        if not _NAME.fullmatch(self.name) or not _VALUE.fullmatch(self.value):
+            raise ValueError("a cookie's name must be a token, and its value visible ASCII without a semicolon")
+
+    def __repr__(self) -> str:
+        return f"Cookie(name={self.name!r}, value=<{len(self.value)} characters>, domain={self.domain!r}, path={self.path!r})"
+
+
+class CookieJar:
+    """Takes ``set-cookie`` headers and gives ``cookie`` headers. In order: longer paths first, then older cookies.
+
+    Args:
+        cookies: what it begins with.
+    """
+
+    __slots__ = ("_by_key", "_offset")
+
+    def __init__(self, cookies: Iterable[Cookie] = ()) -> None:
+        self._by_key: dict[tuple[str, str, str], Cookie] = {}
+        self._offset: float | None = None  # the service's clock less the caller's
+        for cookie in cookies:
+            self.set(cookie)
+
+    @property
+    def cookies(self) -> tuple[Cookie, ...]:
+        """All that is in it, oldest first."""
+        return tuple(self._by_key.values())
+
+    def copy(self) -> CookieJar:
+        """Give a jar that goes its own way from here."""
+        jar = CookieJar()
+        jar._by_key = self._by_key.copy()
+        jar._offset = self._offset
+        return jar
+
+    def set(self, cookie: Cookie) -> None:
+        """Put a cookie in, in the place of one with the same name, domain and path (RFC 6265 section 5.3)."""
+        self._by_key[cookie.domain, cookie.path, cookie.name] = cookie
+        if len(self._by_key) > MAX_COOKIES:
+            del self._by_key[next(iter(self._by_key))]
+
+    def receive(self, url: str, headers: Headers, *, now: float) -> None:
+        """Take the cookies of a response; those that the host may not set, or that are malformed, are ignored.
+
+        Args:
+            url: where the response came from.
+            headers: the response's header fields.
+            now: the caller's clock, in seconds.
+        """
+        lines = []
+        for name, value in headers:
+            match name.lower():
+                case "set-cookie":
+                    lines.append(value)
+                case "date":
+                    date = parse_date(value)
+                    if date is not None:
+                        self._offset = date - now
+        for line in lines:
+            cookie = self._parse(url, line, now)
+            if cookie is None:
+                continue
+            if cookie.expires is not None and cookie.expires <= now + (self._offset or 0.0):
+                self._by_key.pop((cookie.domain, cookie.path, cookie.name), None)
+            else:
+                self.set(cookie)
+
+    def header_for(self, url: str, *, now: float) -> str:
+        """Give the value of the ``cookie`` header for a request (RFC 6265 section 5.4).
+
+        Args:
+            url: where the request goes.
+            now: the caller's clock, in seconds.
+
+        Returns:
+            ``name=value`` pairs joined by ``"; "``; empty for none.
+        """
+        parts = urlsplit(url)
+        host, path = parts.hostname or "", parts.path or "/"
+        if self._offset is not None:
+            time = now + self._offset
+            over = [key for key, c in self._by_key.items() if c.expires is not None and c.expires <= time]
+            for key in over:
+                del self._by_key[key]
+        fitting = [
+            cookie
+            for cookie in self._by_key.values()
+            if (host == cookie.domain or (not cookie.host_only and _is_subdomain(host, cookie.domain)))
+            and _path_matches(path, cookie.path)
+            and (parts.scheme == "https" or not cookie.secure)
+        ]
+        fitting.sort(key=lambda cookie: -len(cookie.path))
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
+
+    def _parse(self, url: str, line: str, now: float) -> Cookie | None:
+        """Read a ``set-cookie`` value by RFC 6265 section 5.2."""
+        pair, *rest = line.split(";")
+        name, equals, value = (part.strip(" \t") for part in pair.partition("="))
+        if not equals or len(name) + len(value) > MAX_COOKIE_BYTES:
+            return None
+        attributes: dict[str, str] = {}
+        for part in rest:
+            key, _, text = part.partition("=")
+            attributes[key.strip(" \t").lower()] = text.strip(" \t")  # the last one counts
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        domain = attributes.get("domain", "").removeprefix(".").lower()
+        if domain and domain != host and not _is_subdomain(host, domain):
+            return None
+        if domain and "." not in domain and domain != host:
+            return None  # a whole top-level domain; the profile's hosts have no other public suffixes
+        secure = "secure" in attributes
+        if secure and parts.scheme != "https":
+            return None
+        path = attributes.get("path", "")
+        try:
+            return Cookie(
+                name=name,
+                value=value,
+                domain=domain or host,
+                path=path if path.startswith("/") and path.isascii() and path.isprintable() else _default_path(parts.path),
+                host_only=not domain,
+                secure=secure,
+                http_only="httponly" in attributes,
+                expires=self._expiry(attributes, now),
+            )
+        except ValueError:
+            return None
+
+    def _expiry(self, attributes: dict[str, str], now: float) -> float | None:
+        """Find the end of a cookie's life by the service's clock; minus infinity deletes, None is no end."""
+        max_age = attributes.get("max-age", "")
+        if _DIGITS.fullmatch(max_age):
+            if int(max_age) <= 0:
+                return float("-inf")
+            if self._offset is None:
+                self._offset = 0.0  # a service that never says its Date is taken to live by the caller's clock
+            return now + self._offset + int(max_age)
+        date = parse_date(attributes.get("expires", ""))
+        if date is None or (self._offset is None and date > _PAST):
+            return None
+        return date if self._offset is not None else float("-inf")
+
+
+_DATE_PARTS = re.compile(r"[^\t\x20-\x2f;-@[-`{-~]+")
+_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
+_DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
+_YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def parse_date(text: str) -> float | None:
+    """Read a date as RFC 6265 section 5.1.1 does; that takes in every form of RFC 9110 section 5.6.7.
+
+    Args:
+        text: the header value or attribute.
+
+    Returns:
+        Seconds since 1970, or None where it is no date.
+    """
+    clock = day = month = year = None
+    for part in _DATE_PARTS.findall(text[:128]):
+        if clock is None and (found := _CLOCK.match(part)):
+            clock = [int(number) for number in found.groups()]
+        elif day is None and (found := _DAY.match(part)):
+            day = int(found[1])
+        elif month is None and part[:3].lower() in _MONTHS:
+            month = _MONTHS.index(part[:3].lower()) + 1
+        elif year is None and (found := _YEAR.match(part)):
+            year = int(found[1])
+    if clock is None or day is None or month is None or year is None:
+        return None
+    if year < 100:
+        year += 2000 if year < 70 else 1900
+    try:
+        return datetime(year, month, day, *clock, tzinfo=UTC).timestamp() if year >= 1601 else None
+    except ValueError:
+        return None
+
+
+def _is_subdomain(host: str, domain: str) -> bool:
+    return host.endswith("." + domain) and not _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _path_matches(path: str, cookie_path: str) -> bool:
+    return path == cookie_path or (
+        path.startswith(cookie_path) and (cookie_path.endswith("/") or path[len(cookie_path)] == "/")
+    )
+
+
+def _default_path(path: str) -> str:
+    return path[: path.rfind("/")] or "/" if path.startswith("/") else "/"
