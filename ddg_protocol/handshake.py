@@ -1,0 +1,134 @@
+"""What each request of the handshake asks, and what its response yields (PROTOCOL.md sections 2 and 3)."""
+
+from __future__ import annotations
+
+import enum
+import re
+
+import msgspec
+
+from .content import ACCEPTED
+from .conversation import Tokens
+from .errors import HandshakeError, printable
+from .events import ServiceNotice
+from .intents import Headers
+from .profile import ServiceProfile
+
+_HALF = re.compile(rb"[!-~]{1,256}")
+_MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
+
+
+class Step(enum.Enum):
+    """The requests of a turn, in order."""
+
+    FRONT_END = "front-end page"
+    LANDING = "landing page"
+    STATUS = "status"
+    CHAT = "chat"
+
+
+def page_headers(profile: ServiceProfile) -> Headers:
+    """Give the header fields of the two pages."""
+    return (*identity_headers(profile), *profile.page_headers, ("accept-encoding", ACCEPTED))
+
+
+def status_headers(profile: ServiceProfile) -> Headers:
+    """Give the header fields of the status request."""
+    return (
+        *identity_headers(profile),
+        *profile.status_headers,
+        *origin_headers(profile),
+        ("accept-encoding", ACCEPTED),
+    )
+
+
+def identity_headers(profile: ServiceProfile) -> Headers:
+    """Give the header fields that every request has."""
+    fields = (("user-agent", profile.identity.user_agent), ("accept-language", profile.identity.accept_language))
+    return tuple((name, value) for name, value in fields if value)
+
+
+def origin_headers(profile: ServiceProfile) -> Headers:
+    """Give the header fields of the requests that a page of the service would make."""
+    return (("origin", profile.origin), ("referer", profile.origin + "/"))
+
+
+def read_version(page: bytes, profile: ServiceProfile) -> str:
+    """Find the front-end version in its page.
+
+    Args:
+        page: the body, or as much of it as came.
+        profile: has the markers.
+
+    Returns:
+        ``A-B``, the text after each marker up to the next ``"``; empty where one is missing or could not be sent back.
+    """
+    halves = []
+    for marker in profile.version_markers:
+        begin = page.find(marker.encode())
+        end = page.find(b'"', begin + len(marker.encode()))
+        half = page[begin + len(marker.encode()) : end] if begin >= 0 and end >= 0 else b""
+        if not _HALF.fullmatch(half):
+            return ""
+        halves.append(half.decode("ascii"))
+    return "-".join(halves)
+
+
+def read_tokens(headers: Headers) -> Tokens | None:
+    """Take the pair of tokens from a response's head.
+
+    Args:
+        headers: the response's fields.
+
+    Returns:
+        The pair, or None where the response has no ``x-vqd-4``.
+
+    Raises:
+        InvalidToken: one of them can't be sent back.
+    """
+    vqd = field(headers, "x-vqd-4")
+    return Tokens(vqd, field(headers, "x-vqd-hash-1")) if vqd else None
+
+
+def require_tokens(headers: Headers) -> Tokens:
+    """Take the pair of tokens from the status response's head.
+
+    Raises:
+        HandshakeError: there is none.
+        InvalidToken: one of them can't be sent back.
+    """
+    tokens = read_tokens(headers)
+    if tokens is None:
+        raise HandshakeError(
+            "the service answered the status request without a token (x-vqd-4); "
+            "it may have changed its protocol, or refuse this client"
+        )
+    return tokens
+
+
+class _Status(msgspec.Struct):
+    status: str
+
+
+def read_notice(body: bytes) -> ServiceNotice | None:
+    """Read the status body.
+
+    Args:
+        body: JSON such as ``{"status":"0"}``; anything else says nothing.
+
+    Returns:
+        The event, or None where all is well.
+    """
+    try:
+        status = msgspec.json.decode(body, type=_Status).status
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if status == "0":
+        return None
+    shown = printable(status, 40)
+    return ServiceNotice(shown, _MEANINGS.get(status, f"the service reports status {shown}"))
+
+
+def field(headers: Headers, name: str) -> str:
+    """Give a header field's value, several joined by ``", "`` as RFC 9110 section 5.3 has it; empty for none."""
+    return ", ".join(value.strip(" \t") for key, value in headers if key == name)
