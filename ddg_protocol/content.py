@@ -1,4 +1,4 @@
-"""Content codings: ``gzip`` and ``deflate``, piece by piece, so that no bomb is ever held whole (PROTOCOL.md section 4)."""
+"""Content codings, ``gzip`` and ``deflate``: piece by piece, so that no bomb is ever held whole (PROTOCOL.md 4)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ContentDecoder:
         ContentDecodingError: a coding that was not asked for.
     """
 
-    __slots__ = ("_begun", "_coding", "_head", "_inflate", "coded")
+    __slots__ = ("_coding", "_head", "_inflate", "coded")
 
     def __init__(self, coding: str) -> None:
         coding = coding.strip().lower().removeprefix("x-")
@@ -34,7 +34,6 @@ class ContentDecoder:
         self._coding = coding
         self._inflate: zlib._Decompress | None = None
         self._head = b""  # the first byte of a deflate body, until the second is there
-        self._begun = False
         self.coded = coding in ("gzip", "deflate")
 
     def decode(self, data: bytes) -> Iterator[bytes]:
@@ -52,12 +51,14 @@ class ContentDecoder:
         if not self.coded:
             yield data
             return
+        if not data:
+            return
         if self._inflate is None:
             data = self._head + data
             if self._coding == "deflate" and len(data) < 2:
                 self._head = data
                 return
-            self._begun = self._begun or bool(data)
+            self._head = b""
             self._inflate = self._new_inflate(data)
         try:
             while data:
@@ -79,7 +80,7 @@ class ContentDecoder:
         Raises:
             ContentDecodingError: it ended inside its coding.
         """
-        if (self._begun or self._head) and (self._inflate is None or not self._inflate.eof):
+        if self._head or (self._inflate is not None and not self._inflate.eof):
             raise ContentDecodingError(f"the body ended before its {self._coding} coding was complete")
 
     def _new_inflate(self, data: bytes) -> zlib._Decompress:

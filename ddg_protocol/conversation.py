@@ -53,7 +53,9 @@ class Tokens(msgspec.Struct, frozen=True):
             if not _VISIBLE.fullmatch(value):
                 raise InvalidToken(f"the service's {name} is not visible ASCII, so it can't be sent back")
             if limit is not None and len(value) > limit:
-                raise InvalidToken(f"the service's {name} is {len(value)} characters long; at most {limit} can be sent back")
+                raise InvalidToken(
+                    f"the service's {name} is {len(value)} characters long; at most {limit} can be sent back"
+                )
 
     def __repr__(self) -> str:
         return f"Tokens(vqd=<{len(self.vqd)} characters>, vqd_hash_1=<{len(self.vqd_hash_1)} characters>)"

@@ -175,7 +175,9 @@ class CookieJar:
                 name=name,
                 value=value,
                 domain=domain or host,
-                path=path if path.startswith("/") and path.isascii() and path.isprintable() else _default_path(parts.path),
+                path=path
+                if path.startswith("/") and path.isascii() and path.isprintable()
+                else _default_path(parts.path),
                 host_only=not domain,
                 secure=secure,
                 http_only="httponly" in attributes,

@@ -63,7 +63,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             at_least_zero = field in ("max_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout")
             if not (value >= 0 if at_least_zero else value > 0):
-                raise ValueError(f"Policy.{field} must be {'0 or more' if at_least_zero else 'more than 0'}, not {value!r}")
+                raise ValueError(
+                    f"Policy.{field} must be {'0 or more' if at_least_zero else 'more than 0'}, not {value!r}"
+                )
 
 
 class Pacer:

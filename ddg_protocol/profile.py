@@ -24,9 +24,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         accept_language: the ``accept-language`` header.
     """
 
-    user_agent: str = (
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
-    )
+    user_agent: str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
     sec_ch_ua: str = '"Chromium";v="133", "Not_A Brand";v="8"'
     accept_language: str = "en-US,en;q=0.9"
 
@@ -125,14 +123,16 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
         for field in ("user_agent", "sec_ch_ua", "accept_language"):
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
-            if not _TOKEN.fullmatch(name) or not re.fullmatch(r'[!#-+\--:<-\[\]-~]*', value):
+            if not _TOKEN.fullmatch(name) or not re.fullmatch(r"[!#-+\--:<-\[\]-~]*", value):
                 raise ValueError(f"cookies: {name!r} with {value!r} is not a cookie")
         if not self.models:
             raise ValueError("models must name one model at least; the first is the default")
         names = [name for model in self.models for name in (model.id, *model.aliases)]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled or "" in names:
-            raise ValueError(f"models: each id and alias must be one name, once; not so: {', '.join(doubled) or 'an empty one'}")
+            raise ValueError(
+                f"models: each id and alias must be one name, once; not so: {', '.join(doubled) or 'an empty one'}"
+            )
         if not all(self.version_markers):
             raise ValueError("version_markers must not be empty")
         if {"model", "messages"} & self.extra_body.keys():
@@ -215,7 +215,9 @@ def _check_origin(origin: str) -> None:
         raise ValueError(f"the base address must be https://HOST[:PORT], not {printable(origin)!r}")
     parts.port  # noqa: B018 - a ValueError where the port is no number
     if parts.path or parts.query or parts.fragment or parts.username is not None or origin != origin.lower():
-        raise ValueError(f"the base address must be scheme, host and port alone, in lower case, not {printable(origin)!r}")
+        raise ValueError(
+            f"the base address must be scheme, host and port alone, in lower case, not {printable(origin)!r}"
+        )
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(f"plain http is for loopback addresses only; use https for {printable(parts.hostname)!r}")
 

@@ -1,0 +1,1015 @@
+"""`Session`: a conversation's turns as states, intents and events. It decides; a driver does (DESIGN in docs/).
+
+The whole driver, at this altitude::
+
+    session.ask(text, now=now)
+    while (action := session.next_action(now=now)) is not PAUSED:
+        SendRequest      open an exchange, session.receive_head(...)
+        NEED_DATA        read some of it, session.receive_data(...) or session.receive_eof(...)
+        Wait             sleep, session.wait_elapsed(...)
+        SolveChallenge   session.challenge_solved(...)
+        an event         give it to the caller
+
+A session opens nothing, reads no clock, draws no randomness. Whatever bytes come in, only what `errors` documents
+comes out, and the conversation changes by whole turns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NoReturn
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from . import chat, handshake
+from ._state import AT_REST, EXCHANGE_TABLE, TABLE, Answer, ExchangeState, State, Trigger
+from .challenge import answer_challenge as solve
+from .challenge import read_challenge
+from .content import ContentDecoder
+from .conversation import Conversation, Message, Tokens
+from .cookies import Cookie, CookieJar, parse_date
+from .errors import (
+    ChallengeError,
+    ChatTimeoutError,
+    ContentDecodingError,
+    ConversationLimitError,
+    DuckChatError,
+    FrontEndVersionMissing,
+    HandshakeError,
+    IncompleteStream,
+    InputLimitError,
+    InvalidToken,
+    LocalProtocolError,
+    RateLimitError,
+    RedirectRefused,
+    ServiceError,
+    StreamTooLarge,
+    TokenError,
+    TransportError,
+    UnsupportedChallenge,
+    printable,
+)
+from .events import (
+    ChallengeReceived,
+    Event,
+    FrontEndVersionUnknown,
+    LandingPageFailed,
+    Retrying,
+    TurnCancelled,
+    TurnFinished,
+    TurnStarted,
+)
+from .handshake import Step, field
+from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Headers, Intent, SendRequest, Signal, SolveChallenge, Wait
+from .policy import ClientState, Policy
+from .profile import DUCKDUCKGO_2025_04, ServiceProfile
+from .refusal import service_error
+
+Action = Intent | Event | Signal
+AnswerChallenge = Literal["on_demand", "always", "never"]
+Solver = Literal["none", "embedder"]
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NOT_RETRIED = frozenset({FailureKind.TLS, FailureKind.INTERRUPTED})  # trying again changes nothing
+
+
+def no_jitter() -> float:
+    """Give the middle of the jitter's range: the core draws no randomness, an embedder passes `random.random`."""
+    return 0.5
+
+
+class _Turn:
+    """What a turn has gathered; it reaches the conversation when the turn is done, and not otherwise."""
+
+    __slots__ = (
+        "answer",
+        "answering",
+        "asked_to_answer",
+        "backoff_until",
+        "chat_sent",
+        "front_end_due",
+        "jar",
+        "landing_due",
+        "messages",
+        "model",
+        "retries",
+        "slot",
+        "spent",
+        "started",
+        "token_retried",
+        "tokens",
+    )
+
+    def __init__(
+        self, *, messages: tuple[Message, ...], model: str, jar: CookieJar, landing_due: bool, tokens: Tokens | None
+    ) -> None:
+        self.messages = messages  # the history and the new one
+        self.model = model
+        self.jar = jar
+        self.tokens = tokens  # None: to be asked for
+        self.front_end_due = True  # unless the version is known
+        self.landing_due = landing_due
+        self.answering = False  # whether this turn's requests carry answers
+        self.asked_to_answer = False  # whether the service asked, within this turn
+        self.answer: str | None = None  # the answer to the challenge in `tokens`; None: to be found
+        self.started = False
+        self.chat_sent = False  # at least once
+        self.spent = False  # `tokens` have been sent
+        self.token_retried = False
+        self.retries = dict.fromkeys(Step, 0)
+        self.backoff_until: float | None = None  # a wait that comes before the next request
+        self.slot: float | None = None  # the start that the pacer reserved for the next request
+
+
+class _Exchange:
+    """One request and what has come of its response."""
+
+    __slots__ = (
+        "body",
+        "decoder",
+        "expected",
+        "headers",
+        "inbox",
+        "limit",
+        "phase",
+        "pieces",
+        "progress",
+        "read_by",
+        "received",
+        "redirects",
+        "request",
+        "status",
+        "step",
+        "total_by",
+    )
+
+    def __init__(self, request: SendRequest, step: Step, redirects: int, *, read_by: float, total_by: float) -> None:
+        self.request = request
+        self.step = step
+        self.redirects = redirects  # that led here
+        self.phase = ExchangeState.AWAITING_HEAD
+        self.inbox: deque[tuple[Answer, Any]] = deque()  # reported, and not looked at
+        self.read_by = read_by
+        self.total_by = total_by
+        self.progress = False  # something came since `read_by` was set
+        self.status = 0
+        self.headers: Headers = ()
+        self.expected: int | None = None  # the content-length
+        self.received = 0
+        self.decoder: ContentDecoder | None = None  # None: the body is kept as it came
+        self.pieces: Iterator[bytes] | None = None  # decoded from the chunk at hand, and not looked at
+        self.body = bytearray()
+        self.limit = 0  # of `body`
+
+
+class Session:
+    """A conversation with the service, one turn at a time.
+
+    Args:
+        profile: what is known of the service.
+        conversation: one to go on with; None begins a new one.
+        model: the model of the conversation, by id or alias; None keeps the conversation's, or takes the default.
+        cookies: the embedder's own jar, as names and values or as `Cookie`\\ s; the landing page is not visited then.
+        policy: tries, times, bounds, strictness.
+        shared: what the sessions of one client have in common; None makes one of its own.
+        jitter: gives a number in [0, 1) for each backoff.
+        answer_challenge: when challenges are answered: ``"on_demand"``, ``"always"`` or ``"never"`` (PROTOCOL.md
+            section 5).
+        solver: ``"embedder"`` hands every challenge out as a `SolveChallenge` instead of reading it here.
+
+    Raises:
+        ModelNotSupportedError: ``model`` is none of the profile's.
+    """
+
+    def __init__(
+        self,
+        profile: ServiceProfile = DUCKDUCKGO_2025_04,
+        *,
+        conversation: Conversation | None = None,
+        model: str | None = None,
+        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+        policy: Policy | None = None,
+        shared: ClientState | None = None,
+        jitter: Callable[[], float] = no_jitter,
+        answer_challenge: AnswerChallenge = "on_demand",
+        solver: Solver = "none",
+    ) -> None:
+        self.profile = profile
+        self.policy = policy or Policy()
+        self._shared = shared or ClientState()
+        self._jitter = jitter
+        self._answer_challenge = answer_challenge
+        self._solver = solver
+        conversation = conversation or Conversation()
+        if model is not None or not conversation.model:
+            conversation = msgspec.structs.replace(conversation, model=profile.validate_model(model))
+        self._conversation = conversation
+        self._supplied = None if cookies is None else tuple(self._cookies(cookies))
+        self._jar = self._fresh_jar() if self._supplied is not None else CookieJar(conversation.cookies)
+        self._state = State.READY
+        self._last_id = 0
+        self._turn: _Turn | None = None
+        self._exchange: _Exchange | None = None
+        self._reader: chat.ReplyReader | None = None
+        self._intent: Wait | SolveChallenge | None = None
+        self._answered: str | UnsupportedChallenge | None = None  # what came of the intent; "" for an elapsed Wait
+        self._events: deque[Event] = deque()
+
+    # Inspection
+
+    @property
+    def state(self) -> State:
+        """Where the session is; moves when an action is pulled or a command is given."""
+        return self._state
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation as of the last turn that was done."""
+        return self._conversation
+
+    @property
+    def deadline(self) -> float | None:
+        """The latest time at which `next_action` must be called again, on the caller's clock; None for none."""
+        exchange = self._exchange
+        return None if exchange is None else min(exchange.read_by, exchange.total_by)
+
+    def __repr__(self) -> str:
+        return f"<Session {self._state.name} at {self.profile.origin}, {self._conversation!r}>"
+
+    # Commands
+
+    def ask(
+        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
+    ) -> None:
+        """Begin a turn. Pull with `next_action` until `PAUSED`.
+
+        Args:
+            messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
+            model: by id or alias; None keeps the conversation's. With the turn it becomes the conversation's.
+            now: the caller's clock, in seconds.
+
+        Raises:
+            LocalProtocolError: a turn is under way, the session is closed, or the messages are not of that form.
+            ModelNotSupportedError: the profile has no such model.
+        """
+        target = self._target(Trigger.ASK)
+        model = self.profile.validate_model(model or self._conversation.model)
+        if isinstance(messages, str):
+            messages = (Message("user", messages),)
+        history = self._conversation.message_history
+        content = chat.last_user_message(messages) if history else chat.format_prompt(messages)
+        if not _encodable(content):
+            raise LocalProtocolError("the question has half of a surrogate pair in it, which can't be sent as UTF-8")
+        self._leave_exchange()
+        self._turn = _Turn(
+            messages=(*history, Message("user", content)),
+            model=model,
+            jar=self._jar.copy() if self._jar.cookies else self._fresh_jar(),
+            landing_due=self._supplied is None and not self._jar.cookies,
+            tokens=self._conversation.tokens if self._conversation.vqd else None,
+        )
+        self._turn.answering = self._answer_challenge == "always" or (
+            self._answer_challenge == "on_demand" and self._conversation.answers_wanted
+        )
+        self._state = target
+
+    def cancel(self) -> None:
+        """Give the turn up; legal everywhere. The conversation is as it was before. Pull until `PAUSED`."""
+        target = self._target(Trigger.CANCEL)
+        if self._state not in AT_REST and self._state is not State.DRAINING:
+            text = self._reader.text if self._reader is not None else ""
+            self._events.clear()
+            self._events.append(TurnCancelled(text))
+            self._spend_token()
+        self._leave_turn()
+        self._state = target
+
+    def close(self) -> None:
+        """End the session; legal everywhere, any number of times. A turn under way is given up."""
+        target = self._target(Trigger.CLOSE)
+        self._spend_token()
+        self._leave_turn()
+        self._events.clear()
+        self._state = target
+
+    # Pull
+
+    def next_action(self, *, now: float) -> Action:
+        """Give what is next: an intent for the driver, an event for the caller, or a signal.
+
+        Args:
+            now: the caller's clock, in seconds; it never goes back.
+
+        Returns:
+            The next action.
+
+        Raises:
+            DuckChatError: the turn was refused or broke; once, after its last event. The session is then ready for
+                the next `ask`, its conversation as it was before.
+        """
+        while True:
+            if self._events:
+                return self._events.popleft()
+            action: Action | None
+            match self._state:
+                case State.STREAMING:
+                    action = self._stream(now)
+                case State.PLANNING:
+                    action = self._plan(now)
+                case State.REQUESTING:
+                    action = self._await_head(now)
+                case State.READING:
+                    action = self._read(now)
+                case State.WAITING | State.SOLVING:
+                    action = self._await_answer()
+                case State.DRAINING:
+                    action = self._drain(now)
+                case _:
+                    action = PAUSED
+            if action is not None:
+                return action
+
+    # Answers
+
+    def receive_head(
+        self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
+    ) -> None:
+        """Report the head of a response; interim ones (1xx) are ignored.
+
+        Args:
+            request: what it answers.
+            status: the HTTP status.
+            headers: the fields in order, latin-1 text; repeated where they repeat.
+            now: the caller's clock, in seconds.
+
+        Raises:
+            LocalProtocolError: a head is not what is awaited, or the request was never given.
+        """
+        if status >= 200 and (exchange := self._answer(request, Answer.HEAD)) is not None:
+            fields = tuple((name.lower(), value) for name, value in headers)
+            exchange.inbox.append((Answer.HEAD, (status, fields, now)))
+
+    def receive_data(self, request: SendRequest, data: bytes) -> None:
+        """Report bytes of the body, not content-decoded, cut anywhere.
+
+        Args:
+            request: what they answer.
+            data: the bytes.
+
+        Raises:
+            LocalProtocolError: data is not what is awaited, or the request was never given.
+        """
+        if (exchange := self._answer(request, Answer.DATA)) is not None:
+            exchange.inbox.append((Answer.DATA, data))
+
+    def receive_eof(self, request: SendRequest) -> None:
+        """Report the end of the body, complete by its framing.
+
+        Args:
+            request: what it answers.
+
+        Raises:
+            LocalProtocolError: the end is not what is awaited, or the request was never given.
+        """
+        if (exchange := self._answer(request, Answer.EOF)) is not None:
+            exchange.inbox.append((Answer.EOF, None))
+
+    def transport_failed(self, intent: SendRequest, failure: Failure) -> None:
+        """Report that an exchange broke before its end.
+
+        Args:
+            intent: the request.
+            failure: what happened.
+
+        Raises:
+            LocalProtocolError: the response has ended already, or the request was never given.
+        """
+        if (exchange := self._answer(intent, Answer.FAILED)) is not None:
+            exchange.inbox.append((Answer.FAILED, failure))
+
+    def wait_elapsed(self, wait: Wait) -> None:
+        """Report that the time of a `Wait` has come.
+
+        Args:
+            wait: the intent.
+
+        Raises:
+            LocalProtocolError: it was never given.
+        """
+        if self._is_current(wait, Wait):
+            self._answered = ""
+
+    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
+        """Hand in the answer to a challenge.
+
+        Args:
+            solve: the intent.
+            answer: the value of the ``x-vqd-hash-1`` header.
+
+        Raises:
+            LocalProtocolError: the intent was never given, or the answer can't be sent in a header.
+        """
+        if self._is_current(solve, SolveChallenge):
+            try:
+                Tokens(answer)
+            except InvalidToken:
+                raise LocalProtocolError(
+                    "the answer must be visible ASCII and at most 64 KiB, to be sent in a header"
+                ) from None
+            self._answered = answer
+
+    def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
+        """Say that there is no answer to a challenge; the turn ends with `UnsupportedChallenge`.
+
+        Args:
+            solve: the intent.
+            text: why, for a person.
+
+        Raises:
+            LocalProtocolError: the intent was never given.
+        """
+        if self._is_current(solve, SolveChallenge):
+            self._answered = UnsupportedChallenge(f"the embedder's solver gave no answer: {text}")
+
+    def new_id(self) -> int:
+        """Take the next intent id; for what composes a session with intents of its own (`wire`)."""
+        self._last_id += 1
+        return self._last_id
+
+    # Legality
+
+    def _target(self, trigger: Trigger) -> State:
+        """Look a move up, before anything is changed."""
+        moves = TABLE[self._state]
+        if trigger not in moves:
+            legal = ", ".join(sorted(move.name.lower() + "()" for move in moves if move in _COMMANDS))
+            raise LocalProtocolError(
+                f"{trigger.name.lower()}() is not legal now: {self._state.value}. Legal are {legal}, and to pull next_action()"
+            )
+        return moves[trigger]
+
+    def _move(self, trigger: Trigger) -> None:
+        self._state = self._target(trigger)
+
+    def _answer(self, request: SendRequest, answer: Answer) -> _Exchange | None:
+        """Find the exchange that an answer is for; None for one that is over."""
+        exchange = self._exchange
+        if exchange is None or exchange.request.id != request.id:
+            self._check_given(request, SendRequest)
+            return None
+        moves = EXCHANGE_TABLE[exchange.phase]
+        if answer not in moves:
+            raise LocalProtocolError(
+                f"{answer.value}() is not legal now for request {request.id}: what it awaits is {exchange.phase.value}"
+            )
+        exchange.phase = moves[answer]
+        return exchange
+
+    def _is_current(self, intent: Wait | SolveChallenge, kind: type[Wait | SolveChallenge]) -> bool:
+        self._check_given(intent, kind)
+        return self._intent is not None and intent.id == self._intent.id and self._answered is None
+
+    def _check_given(self, intent: Intent, kind: type[Intent]) -> None:
+        if not isinstance(intent, kind):
+            raise LocalProtocolError(f"this answers a {kind.__name__}, not a {type(intent).__name__}")
+        if intent.id > self._last_id:
+            raise LocalProtocolError(
+                f"{kind.__name__} {intent.id} was never given; the last intent was {self._last_id}"
+            )
+
+    # PLANNING: which request is next, and when
+
+    def _plan(self, now: float) -> Action | None:
+        turn = self._turn
+        assert turn is not None
+        if not turn.started:
+            self._check_limits(turn)
+            turn.started = True
+            return TurnStarted(turn.model)
+        if turn.backoff_until is not None:
+            until, turn.backoff_until = turn.backoff_until, None
+            return self._wait(until, "backoff")
+        step = self._next_step(turn)
+        if step is Step.CHAT and turn.answering and turn.answer is None:
+            return self._find_answer(turn)
+        if turn.slot is None:
+            spread = 1 + 0.5 * turn.retries[step]
+            turn.slot = self._shared.pacer.reserve(now, self.profile.interval * spread)
+            if turn.slot > now:
+                # What to request is decided anew when the wait is over.
+                return self._wait(turn.slot, "pacing")
+        turn.slot = None
+        return self._send(step, self._url(step), 0, now)
+
+    def _check_limits(self, turn: _Turn) -> None:
+        if self._conversation.limit_reached:
+            self._fail(
+                ConversationLimitError(
+                    "the conversation has reached its limit; begin a new one", type="ERR_CONVERSATION_LIMIT"
+                )
+            )
+        limit, length = self.policy.max_prompt_chars, len(turn.messages[-1].content)
+        if limit is not None and length > limit:
+            self._fail(
+                InputLimitError(
+                    f"the question is {length} characters long, and at most {limit} are sent; "
+                    "shorten it, or set Policy.max_prompt_chars",
+                    type="ERR_INPUT_LIMIT",
+                )
+            )
+
+    def _fe_version(self) -> str:
+        return self._shared.fe_version or self._conversation.fe_version
+
+    def _next_step(self, turn: _Turn) -> Step:
+        if turn.front_end_due and not self._fe_version():
+            return Step.FRONT_END
+        if turn.landing_due:
+            return Step.LANDING
+        return Step.STATUS if turn.tokens is None else Step.CHAT
+
+    def _wait(self, until: float, reason: str) -> Wait:
+        self._intent = wait = Wait(id=self.new_id(), until=until, reason=reason)
+        self._answered = None
+        self._move(Trigger.WAIT)
+        return wait
+
+    def _find_answer(self, turn: _Turn) -> Action | None:
+        assert turn.tokens is not None
+        if not turn.tokens.vqd_hash_1:
+            turn.answer = ""  # PROTOCOL.md section 5: an empty challenge gives an empty header
+            return None
+        try:
+            script = read_challenge(turn.tokens.vqd_hash_1, max_bytes=self.policy.max_challenge_bytes)
+            if self._solver == "none":
+                turn.answer = solve(script, self.profile.identity, style=self.profile.answer_style)
+                return None
+        except UnsupportedChallenge as error:
+            self._fail(error)
+        self._intent = intent = SolveChallenge(id=self.new_id(), script=script, identity=self.profile.identity)
+        self._answered = None
+        self._move(Trigger.SOLVE)
+        return intent
+
+    # WAITING, SOLVING
+
+    def _await_answer(self) -> Action | None:
+        answered = self._answered
+        if answered is None:
+            assert self._intent is not None
+            return self._intent  # may simply be asked for again
+        if isinstance(answered, UnsupportedChallenge):
+            self._fail(answered)
+        if self._state is State.SOLVING:
+            assert self._turn is not None
+            self._turn.answer = answered
+        self._intent = self._answered = None
+        self._move(Trigger.NEXT)
+        return None
+
+    # REQUESTING
+
+    def _url(self, step: Step) -> str:
+        profile = self.profile
+        match step:
+            case Step.FRONT_END:
+                path = profile.front_end_path
+            case Step.LANDING:
+                path = profile.landing_path
+            case Step.STATUS:
+                path = profile.status_path
+            case Step.CHAT:
+                path = profile.chat_path
+        return profile.url(path)
+
+    def _send(self, step: Step, url: str, redirects: int, now: float) -> SendRequest:
+        turn, policy = self._turn, self.policy
+        assert turn is not None
+        method, body = "GET", b""
+        match step:
+            case Step.FRONT_END | Step.LANDING:
+                headers = handshake.page_headers(self.profile)
+            case Step.STATUS:
+                headers = handshake.status_headers(self.profile)
+            case Step.CHAT:
+                assert turn.tokens is not None
+                method, body = "POST", chat.chat_body(self.profile, turn.model, turn.messages)
+                headers = chat.chat_headers(self.profile, self._fe_version(), turn.tokens.vqd, turn.answer or "")
+                turn.chat_sent = turn.spent = True
+        cookie = turn.jar.header_for(url, now=now)
+        if cookie:
+            headers = (*headers, ("cookie", cookie))
+        request = SendRequest(
+            id=self.new_id(), method=method, url=url, headers=headers, body=body, timeout=policy.connect_timeout
+        )
+        self._exchange = _Exchange(
+            request,
+            step,
+            redirects,
+            read_by=now + policy.connect_timeout + policy.write_timeout + policy.read_timeout,
+            total_by=now + policy.total_timeout,
+        )
+        self._move(Trigger.SEND)
+        return request
+
+    def _await_head(self, now: float) -> Action | None:
+        exchange = self._exchange
+        assert exchange is not None
+        if not exchange.inbox:
+            return self._need_data(exchange, now)
+        answer, payload = exchange.inbox.popleft()
+        if answer is Answer.FAILED:
+            return self._broken(exchange, payload, now)
+        exchange.progress = True
+        exchange.status, exchange.headers, when = payload
+        try:
+            self._take_head(exchange, when)
+        except DuckChatError as error:
+            self._step_failed(exchange, error, now)
+        return None
+
+    def _take_head(self, exchange: _Exchange, when: float) -> None:
+        turn = self._turn
+        assert turn is not None
+        status, headers = exchange.status, exchange.headers
+        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        if size > self.policy.max_head_bytes:
+            raise StreamTooLarge(
+                f"the response's head is {size} bytes long, more than {self.policy.max_head_bytes}",
+                limit=self.policy.max_head_bytes,
+            )
+        turn.jar.receive(exchange.request.url, headers, now=when)
+        length = field(headers, "content-length")
+        if length.isascii() and length.isdigit() and len(length) < 20 and not field(headers, "transfer-encoding"):
+            exchange.expected = int(length)
+        try:
+            exchange.decoder = ContentDecoder(field(headers, "content-encoding"))
+        except ContentDecodingError:
+            if status == 200 and exchange.step in (Step.FRONT_END, Step.CHAT):
+                raise  # the others are understood without their body
+        if exchange.step is Step.CHAT:
+            # Any chat response may bring a new pair (PROTOCOL.md section 3).
+            tokens = handshake.read_tokens(headers)
+            if tokens is not None:
+                turn.tokens, turn.answer, turn.spent = tokens, None, False
+        if status in _REDIRECTS:
+            self._redirect_target(exchange)  # refused at once, before its body is read
+        if exchange.step is Step.CHAT and status == 200 and _is_event_stream(headers):
+            self._reader = chat.ReplyReader(
+                strict=self.policy.strict,
+                max_event_bytes=self.policy.max_event_bytes,
+                max_reply_bytes=self.policy.max_reply_bytes,
+            )
+            self._move(Trigger.REPLY)
+            return
+        if exchange.step is Step.FRONT_END and status == 200:
+            exchange.limit = self.policy.max_page_bytes
+        else:
+            exchange.limit = self.policy.max_error_bytes
+        self._move(Trigger.BODY)
+
+    # READING: a body that is not a reply
+
+    def _read(self, now: float) -> Action | None:
+        exchange = self._exchange
+        assert exchange is not None
+        try:
+            for piece in exchange.pieces or ():
+                room = exchange.limit - len(exchange.body)
+                exchange.body += piece[:room]
+                if len(piece) > room:
+                    return self._body_read(exchange, self._over_limit(exchange), now)
+            if not exchange.inbox:
+                return self._need_data(exchange, now)
+            answer, payload = exchange.inbox.popleft()
+            match answer:
+                case Answer.DATA:
+                    exchange.progress = True
+                    exchange.received += len(payload)
+                    exchange.pieces = iter((payload,)) if exchange.decoder is None else exchange.decoder.decode(payload)
+                    return None  # to the pieces
+                case Answer.FAILED:
+                    return self._broken(exchange, payload, now)
+                case _:
+                    self._check_length(exchange)
+                    if exchange.decoder is not None:
+                        exchange.decoder.end()
+        except (ContentDecodingError, IncompleteStream) as error:
+            return self._body_read(exchange, error, now)
+        return self._body_read(exchange, None, now)
+
+    def _over_limit(self, exchange: _Exchange) -> StreamTooLarge | None:
+        if exchange.step is Step.FRONT_END and exchange.status == 200:
+            return StreamTooLarge(f"the front-end page is longer than {exchange.limit} bytes", limit=exchange.limit)
+        return None  # enough was read of a body of which not all is needed
+
+    def _body_read(self, exchange: _Exchange, problem: DuckChatError | None, now: float) -> Action | None:
+        """Draw the conclusion from a response that is not a reply, as far as its body could be read."""
+        turn, status, body = self._turn, exchange.status, bytes(exchange.body)
+        assert turn is not None
+        try:
+            if status in _REDIRECTS:
+                return self._send(exchange.step, self._redirect_target(exchange), exchange.redirects + 1, now)
+            if status != 200 or exchange.step is Step.CHAT:
+                raise service_error(status, body, retry_after=_retry_after(exchange.headers))
+            match exchange.step:
+                case Step.FRONT_END:
+                    version = handshake.read_version(body, self.profile)
+                    if not version:
+                        raise problem or FrontEndVersionMissing("the front-end page has no version markers")
+                    self._shared.fe_version = version
+                case Step.LANDING:
+                    self._landing_over(turn)
+                case _:
+                    turn.tokens, turn.answer, turn.spent = handshake.require_tokens(exchange.headers), None, False
+                    if (notice := handshake.read_notice(body)) is not None:
+                        self._events.append(notice)
+        except DuckChatError as error:
+            return self._step_failed(exchange, error, now)
+        self._next()
+        return None
+
+    def _redirect_target(self, exchange: _Exchange) -> str:
+        """Give where a redirect leads, if it may be followed (PROTOCOL.md section 3)."""
+        request, location = exchange.request, field(exchange.headers, "location")
+        shown = printable(location)
+        if exchange.step is Step.CHAT and exchange.status in (301, 302, 303):
+            raise RedirectRefused(f"the service redirects the question ({exchange.status}) in a way that would drop it")
+        if exchange.redirects >= self.policy.max_redirects:
+            raise RedirectRefused(f"more than {self.policy.max_redirects} redirects, the last to {shown}")
+        if not location or not location.isascii() or not location.isprintable() or " " in location:
+            raise RedirectRefused(f"the redirect has no address that could be followed: {shown!r}")
+        try:
+            target = urlsplit(urljoin(request.url, location))
+            target.port  # noqa: B018 - a ValueError where the port is no number
+        except ValueError:
+            raise RedirectRefused(f"the redirect has no address that could be followed: {shown!r}") from None
+        source = urlsplit(request.url)
+        if target.scheme not in ("https", source.scheme) or target.username is not None:
+            raise RedirectRefused(f"a redirect to {shown} is not followed: it must stay on {source.scheme}")
+        if not self.profile.allows(target.hostname or ""):
+            raise RedirectRefused(f"a redirect to {shown} is not followed: the profile does not allow that host")
+        return target._replace(path=target.path or "/", fragment="").geturl()
+
+    def _landing_over(self, turn: _Turn) -> None:
+        turn.landing_due = False
+        for cookie in self._own_cookies():
+            turn.jar.set(cookie)
+
+    # STREAMING, DRAINING
+
+    def _stream(self, now: float) -> Action | None:
+        exchange, reader = self._exchange, self._reader
+        assert exchange is not None
+        assert reader is not None
+        decoder = exchange.decoder
+        assert decoder is not None
+        try:
+            while (event := reader.next_event()) is None:
+                if reader.done:
+                    return self._finish(exchange, reader, now)
+                if exchange.pieces is not None:
+                    piece = next(exchange.pieces, None)
+                    if piece is None:
+                        exchange.pieces = None
+                    else:
+                        reader.feed(piece)
+                elif not exchange.inbox:
+                    return self._need_data(exchange, now)
+                else:
+                    answer, payload = exchange.inbox.popleft()
+                    if answer is Answer.DATA:
+                        exchange.progress = True
+                        exchange.received += len(payload)
+                        if decoder.coded:
+                            exchange.pieces = decoder.decode(payload)
+                        else:
+                            reader.feed(payload)
+                    elif answer is Answer.FAILED:
+                        return self._broken(exchange, payload, now)
+                    else:
+                        self._check_length(exchange)
+                        decoder.end()
+                        reader.end()
+        except DuckChatError as error:
+            return self._step_failed(exchange, error, now)
+        return event
+
+    def _check_length(self, exchange: _Exchange) -> None:
+        if exchange.expected is not None and exchange.received < exchange.expected:
+            raise IncompleteStream(f"the body ended after {exchange.received} of {exchange.expected} bytes; ask again")
+
+    def _finish(self, exchange: _Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
+        """Commit the turn: the one place where a conversation changes."""
+        turn, before = self._turn, self._conversation
+        assert turn is not None
+        tokens = turn.tokens or Tokens()
+        self._conversation = Conversation(
+            model=turn.model,
+            vqd=tokens.vqd,
+            vqd_hash_1=tokens.vqd_hash_1,
+            message_history=(*turn.messages, Message("assistant", reader.text)),
+            cookies=turn.jar.cookies,
+            fe_version=self._fe_version(),
+            title=before.title if reader.title is None else reader.title,
+            limit_reached=before.limit_reached or reader.limit_reached,
+            answers_wanted=before.answers_wanted or turn.asked_to_answer,
+        )
+        self._jar = turn.jar
+        self._turn = self._reader = None
+        exchange.received = 0
+        exchange.total_by = now + self.policy.drain_timeout
+        self._move(Trigger.DONE)
+        return TurnFinished(reader.text, reader.finish_reason, turn.model, reader.served_model)
+
+    def _drain(self, now: float) -> Action | None:
+        exchange = self._exchange
+        assert exchange is not None
+        while exchange.inbox:
+            answer, payload = exchange.inbox.popleft()
+            exchange.received += len(payload) if answer is Answer.DATA else 0
+            if answer is not Answer.DATA or exchange.received > self.policy.max_drain_bytes:
+                return self._rest()
+        return self._rest() if now >= exchange.total_by else NEED_DATA
+
+    def _rest(self) -> Signal:
+        self._leave_exchange()
+        self._move(Trigger.REST)
+        return PAUSED
+
+    # Time, failures, retries
+
+    def _need_data(self, exchange: _Exchange, now: float) -> Action | None:
+        if exchange.progress:
+            exchange.progress = False
+            exchange.read_by = now + self.policy.read_timeout
+        if now < exchange.read_by and now < exchange.total_by:
+            return NEED_DATA
+        if now >= exchange.total_by:
+            text = f"the {exchange.step.value} request took longer than {self.policy.total_timeout:g} s (total_timeout)"
+        elif self._state is State.REQUESTING:
+            text = f"the {exchange.step.value} request got no response in time (connect, write and read timeouts)"
+        else:
+            text = (
+                f"nothing came for {self.policy.read_timeout:g} s in the {exchange.step.value} response (read_timeout)"
+            )
+        exchange.phase = ExchangeState.ENDED
+        return self._broken(exchange, Failure(FailureKind.TIMEOUT, text), now)
+
+    def _broken(self, exchange: _Exchange, failure: Failure, now: float) -> Action | None:
+        """Go on from an exchange that did not come to its end."""
+        error: DuckChatError
+        if failure.kind is FailureKind.TIMEOUT:
+            error = ChatTimeoutError(failure.text)
+        elif self._state is State.STREAMING and failure.kind is FailureKind.CUT:
+            error = IncompleteStream(f"the reply was cut off before it was complete ({failure.text}); ask again")
+        else:
+            error = TransportError(failure.text, failure=failure)
+        if failure.kind is FailureKind.NOT_SENT and self._turn is not None:
+            self._turn.spent = False
+        if self._state is State.READING:
+            # The head has said most of it: a refusal is one whether or not its body could be read.
+            return self._body_read(exchange, error, now)
+        return self._step_failed(exchange, error, now)
+
+    def _step_failed(self, exchange: _Exchange, error: DuckChatError, now: float) -> Action | None:
+        """Go on from a request that gave nothing: without it, with another try, or not at all."""
+        turn, step = self._turn, exchange.step
+        assert turn is not None
+        match step:
+            case Step.FRONT_END:
+                if self.profile.front_end_version_required:
+                    missing = FrontEndVersionMissing(
+                        f"the profile requires a front-end version, and there is none: {error}"
+                    )
+                    missing.__cause__ = error
+                    self._fail(missing)
+                turn.front_end_due = False
+                self._events.append(FrontEndVersionUnknown(error))
+            case Step.LANDING:
+                self._landing_over(turn)
+                self._events.append(LandingPageFailed(error))
+            case _:
+                self._retry(step, error, now)
+        self._next()
+        return None
+
+    def _retry(self, step: Step, error: DuckChatError, now: float) -> None:
+        """Prepare another try, or raise the error (the tables of PROTOCOL.md section 7)."""
+        turn = self._turn
+        assert turn is not None
+        if self._reader is not None and self._reader.has_pieces:
+            self._fail(error)
+        if isinstance(error, ChallengeError) and step is Step.CHAT:
+            self._answer_next(turn, error)
+            return
+        if isinstance(error, TokenError) and step is Step.CHAT:
+            if turn.token_retried:
+                self._fail(error)
+            turn.token_retried = True
+            turn.tokens = None
+            self._events.append(Retrying(1, 0.0, error))
+            return
+        if not self._is_retried(step, error) or turn.retries[step] >= self.policy.max_retries:
+            self._fail(error)
+        asked = error.retry_after if isinstance(error, ServiceError) and error.retry_after is not None else 0.0
+        if asked > self.policy.max_retry_after:
+            self._fail(error)
+        if turn.spent:
+            turn.tokens = None
+        turn.retries[step] += 1
+        attempt = turn.retries[step]
+        doublings = attempt if step is Step.CHAT else attempt - 1
+        delay = max(asked, self.policy.base_delay * 2**doublings * (1 + self._jitter()))
+        turn.backoff_until = now + delay
+        if isinstance(error, RateLimitError):
+            turn.tokens = None
+            turn.jar = self._fresh_jar()
+            turn.landing_due = self._supplied is None
+        self._events.append(Retrying(attempt, delay, error))
+
+    def _is_retried(self, step: Step, error: DuckChatError) -> bool:
+        if isinstance(error, ServiceError):
+            return error.retryable and not isinstance(error, TokenError)
+        if step is Step.STATUS:
+            if isinstance(error, TransportError):
+                return error.failure.kind not in _NOT_RETRIED
+            return isinstance(error, HandshakeError | ChatTimeoutError)
+        if isinstance(error, TransportError):
+            return error.failure.kind is FailureKind.NOT_SENT or (
+                self.profile.chat_is_repeatable and error.failure.kind not in _NOT_RETRIED
+            )
+        return self.profile.chat_is_repeatable and isinstance(error, ChatTimeoutError | IncompleteStream)
+
+    def _answer_next(self, turn: _Turn, error: ChallengeError) -> None:
+        """Let the same turn go out once more, with the answer to the newest challenge (PROTOCOL.md section 5)."""
+        unanswerable = not turn.spent and turn.tokens is not None and not turn.tokens.vqd_hash_1
+        if self._answer_challenge == "never" or turn.asked_to_answer or unanswerable:
+            self._fail(error)
+        turn.asked_to_answer = turn.answering = True
+        if turn.spent:
+            turn.tokens = None  # the refusal brought no pair of its own
+        self._events.append(ChallengeReceived())
+
+    def _next(self) -> None:
+        self._leave_exchange()
+        self._move(Trigger.NEXT)
+
+    def _fail(self, error: DuckChatError) -> NoReturn:
+        """End the turn with an error; the conversation keeps all but a token that was spent."""
+        if self._reader is not None:
+            error.text = self._reader.text
+        self._spend_token()
+        self._leave_turn()
+        self._move(Trigger.FAIL)
+        raise error
+
+    def _spend_token(self) -> None:
+        if self._turn is not None and self._turn.chat_sent:
+            self._conversation = msgspec.structs.replace(self._conversation, vqd="", vqd_hash_1="")
+
+    def _leave_exchange(self) -> None:
+        self._exchange = self._reader = None
+
+    def _leave_turn(self) -> None:
+        self._leave_exchange()
+        self._turn = self._intent = self._answered = None
+
+    # Cookies
+
+    def _own_cookies(self) -> Iterator[Cookie]:
+        return self._cookies(dict(self.profile.cookies))
+
+    def _fresh_jar(self) -> CookieJar:
+        return CookieJar((*self._own_cookies(), *(self._supplied or ())))
+
+    def _cookies(self, cookies: Mapping[str, str] | Iterable[Cookie]) -> Iterator[Cookie]:
+        if isinstance(cookies, Mapping):
+            return (Cookie(name=name, value=value, domain=self.profile.host) for name, value in cookies.items())
+        return iter(cookies)
+
+
+_COMMANDS = frozenset({Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE})
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_event_stream(headers: Headers) -> bool:
+    return field(headers, "content-type").partition(";")[0].strip(" \t").lower() == "text/event-stream"
+
+
+def _retry_after(headers: Headers) -> float | None:
+    """Read ``retry-after``: seconds, or a date that is judged against the response's own (RFC 9110 section 10.2.3)."""
+    text = field(headers, "retry-after")
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    at, date = parse_date(text), parse_date(field(headers, "date"))
+    return None if at is None or date is None else max(0.0, at - date)
