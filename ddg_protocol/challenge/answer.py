@@ -1,0 +1,158 @@
+"""The answer: from the header that came to the header that is sent (PROTOCOL.md section 5)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from ..errors import LocalProtocolError, UnsupportedChallenge, printable
+from ..profile import Identity
+from .script import Challenge, describe_form, read_script
+
+Style = Literal["python", "compact"]
+
+_CHROME = re.compile(r"\bChrome/([0-9]{1,4})\b|HeadlessChrome/([0-9]{1,4})\b")
+
+
+def sha256_base64(text: str) -> str:
+    """Give the base64 of the SHA-256 of a text's UTF-8 bytes.
+
+    Raises:
+        UnicodeEncodeError: the text holds a lone surrogate, which UTF-8 has no bytes for.
+    """
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def read_challenge(header: str, *, max_bytes: int) -> str:
+    """Decode the value of an ``x-vqd-hash-1`` response header to the script in it.
+
+    Args:
+        header: base64 of UTF-8 text; padding may be missing, as for a browser's ``atob``.
+        max_bytes: the longest header that is decoded.
+
+    Returns:
+        The script, unread.
+
+    Raises:
+        UnsupportedChallenge: it is empty, too long, not base64 or not UTF-8.
+    """
+    if len(header) > max_bytes:
+        raise UnsupportedChallenge(f"the challenge is longer than {max_bytes} bytes", expected="a shorter challenge")
+    encoded = re.sub(r"[ \t\n\f\r]+", "", header)
+    try:
+        script = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        form = describe_form(header)
+        raise UnsupportedChallenge(
+            f"the challenge is not base64: `{printable(header, 24)}`" + (f"; it looks like {form}" if form else ""),
+            expected="base64",
+            form=form,
+        ) from None
+    if not script:
+        raise UnsupportedChallenge("the challenge is empty", expected="base64", form="nothing")
+    try:
+        return script.decode()
+    except UnicodeDecodeError:
+        raise UnsupportedChallenge("the challenge is base64, but not of UTF-8 text", expected="UTF-8") from None
+
+
+def chrome_version(user_agent: str) -> int | None:
+    """Give the major version of Chrome that a user agent names, or None."""
+    found = _CHROME.search(user_agent)
+    return int(found[1] or found[2]) if found else None
+
+
+def parse_server_hashes(script: str) -> list[str]:
+    """Read a challenge script and give the hashes that the answer echoes, in order.
+
+    Raises:
+        UnsupportedChallenge: the script is not of the form in PROTOCOL.md section 5.
+    """
+    return list(read_script(script).server_hashes)
+
+
+def parse_dom_fingerprint(script: str, *, chrome: int | None = 133) -> str:
+    """Read a challenge script and give the text that its second client hash is of, such as ``"134"``.
+
+    Args:
+        script: ECMAScript source text.
+        chrome: the major version of the browser to answer as; None when it isn't known.
+
+    Returns:
+        The number as a browser writes it.
+
+    Raises:
+        UnsupportedChallenge: the script is not of the form, or what that browser would say is not known.
+    """
+    return dom_fingerprint(read_script(script), chrome=chrome)
+
+
+def dom_fingerprint(challenge: Challenge, *, chrome: int | None) -> str:
+    """Give the text that the second client hash is of; see `parse_dom_fingerprint`."""
+    from .dom import inner_html_length  # costs more to import than all the rest, so only when a challenge is read
+
+    return str(challenge.offset + inner_html_length(challenge.html, chrome=chrome))
+
+
+def answer_challenge(script: str, identity: Identity, *, style: Style = "python") -> str:
+    """Read a challenge script and give the ``x-vqd-hash-1`` request header that answers it.
+
+    Args:
+        script: what `read_challenge` gave.
+        identity: the browser identity that is really sent.
+        style: how the JSON is spaced: ``"python"`` (", " and ": ") or ``"compact"``, as a browser does.
+
+    Returns:
+        The header's value.
+
+    Raises:
+        UnsupportedChallenge: the script is not of the form, or what that browser would say is not known.
+    """
+    challenge = read_script(script)
+    number = dom_fingerprint(challenge, chrome=chrome_version(identity.user_agent))
+    answer = {
+        "server_hashes": challenge.server_hashes,
+        "client_hashes": [sha256_base64(identity.user_agent + identity.sec_ch_ua), sha256_base64(number)],
+        "signals": {},
+    }
+    text = json.dumps(answer, separators=(",", ":") if style == "compact" else (", ", ": "))
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def build_x_vqd_hash_1(
+    challenge: str,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    *,
+    style: Style = "python",
+    max_bytes: int = 256 * 1024,
+) -> str:
+    """Answer the ``x-vqd-hash-1`` header of a response with that of a request.
+
+    Args:
+        challenge: the value that came.
+        headers: the fields that the request is really sent with, names in any case; of them ``user-agent`` and, where
+            there is one, ``sec-ch-ua`` count.
+        style: how the JSON is spaced: ``"python"`` (", " and ": ") or ``"compact"``, as a browser does.
+        max_bytes: the longest challenge that is read.
+
+    Returns:
+        The value to send.
+
+    Raises:
+        UnsupportedChallenge: the challenge is not of the form, or what that browser would say is not known.
+        LocalProtocolError: there is no ``user-agent`` among the headers.
+    """
+    pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+
+    def value(wanted: str) -> str:
+        return ", ".join(value for name, value in pairs if name.lower() == wanted)
+
+    if not value("user-agent"):
+        raise LocalProtocolError("the answer to a challenge is about the user-agent header, and there is none")
+    identity = Identity(user_agent=value("user-agent"), sec_ch_ua=value("sec-ch-ua"))
+    return answer_challenge(read_challenge(challenge, max_bytes=max_bytes), identity, style=style)
