@@ -1,0 +1,269 @@
+"""`Service`: what is asked of each request, and what it gets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+
+import msgspec
+
+from ..intents import Headers
+from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ._draw import draw
+from ._exchange import Endpoint, Exchange, Piece, Refusal, ServiceRequest, ServiceResponse
+from ._pages import front_end_page, http_date, landing_cookies, landing_page
+from ._reply import DONE, Message, Question, Responder, Role, default_responder, pieces_of, text_event
+from ._tokens import Pair, Tokens
+
+LOG_LENGTH = 1000
+"""How many exchanges the log keeps."""
+UNSPENT_TOKENS = 1000
+"""How many tokens are good at a time."""
+KNOWN_HISTORIES = 10_000
+"""How many conversations can be continued, counting each turn of each."""
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str
+
+
+class _ChatBody(msgspec.Struct):
+    """The members that count; a profile's ``extra_body`` may bring others."""
+
+    model: str
+    messages: list[_Message]
+
+
+_read_chat_body = msgspec.json.Decoder(_ChatBody).decode
+
+
+class _Answer(msgspec.Struct):
+    """A response before it has its date and its place in the log."""
+
+    headers: Headers
+    body: bytes | Iterable[Piece]
+
+
+class Service:
+    """The service of PROTOCOL.md, as a function of the requests it got.
+
+    It holds what the real one holds, bounded: which tokens are good, and which replies it gave to what. It refuses what
+    departs from the contract, with the error of section 7 where the record has one and with a word of its own (400
+    ``ERR_BAD_REQUEST``, 404 ``ERR_NOT_FOUND``, 405 ``ERR_METHOD``) where it has none; the error body's ``reason`` and
+    the log say what was wrong.
+
+    Args:
+        profile: the revision that it speaks: paths, headers, markers, models. Its origin counts only for requests
+            without a ``host``; else ``origin`` and ``referer`` must name the host that the request was sent to.
+        responder: makes up the replies.
+        challenge: whether chat is refused with 418 until the answer to the challenge comes with the question. If not,
+            ``x-vqd-hash-1`` may be empty; a wrong answer is refused all the same.
+        delay: seconds between two pieces of a reply.
+        seed: what tokens, challenges and ids are drawn from; the same seed and requests give the same responses.
+    """
+
+    def __init__(
+        self,
+        profile: ServiceProfile = DUCKDUCKGO_2025_04,
+        *,
+        responder: Responder = default_responder,
+        challenge: bool = False,
+        delay: float = 0.0,
+        seed: str = "",
+    ) -> None:
+        self.profile = profile
+        self._challenge = challenge
+        self._responder = responder
+        self._delay = delay
+        self._seed = seed
+        self._version = ("serp_20250401_100419_ET", draw(seed, "front end").hex()[:20])
+        self._tokens = Tokens(seed, limit=UNSPENT_TOKENS)
+        self._histories: dict[bytes, None] = {}  # oldest first
+        self._replies = 0
+        self._log: deque[Exchange] = deque(maxlen=LOG_LENGTH)
+        self._routes: dict[str, tuple[Endpoint, str, Callable[[ServiceRequest, float], _Answer]]] = {
+            profile.landing_path: ("landing", "GET", self._landing),
+            profile.front_end_path: ("front_end", "GET", self._front_end),
+            profile.status_path: ("status", "GET", self._status),
+            profile.chat_path: ("chat", "POST", self._chat),
+        }
+
+    @property
+    def front_end_version(self) -> str:
+        """What a client makes of the front-end page's markers."""
+        return "-".join(self._version)
+
+    @property
+    def log(self) -> Sequence[Exchange]:
+        """What clients did and what became of it, oldest first; the last `LOG_LENGTH` exchanges."""
+        return tuple(self._log)
+
+    def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
+        """Answer a request.
+
+        Args:
+            request: what a client sent, whole.
+            now: seconds since the epoch; what the response's ``date`` says.
+
+        Returns:
+            The response. The pieces of its body are made as they are asked for.
+        """
+        endpoint, method, answer = self._routes.get(request.target, (None, "", self._nowhere))
+        exchange = Exchange(request, endpoint, 200)
+        try:
+            if endpoint is not None and request.method != method:
+                raise Refusal(405, "ERR_METHOD", f"the method must be {method}", (("allow", method),))
+            answered = answer(request, now)
+        except Refusal as refusal:
+            exchange.status, exchange.error, exchange.reason = refusal.status, refusal.error, refusal.reason
+            answered = _Answer((("content-type", "application/json"), *refusal.headers), refusal.body())
+        self._log.append(exchange)
+        headers = (("date", http_date(now)), *answered.headers)
+        body = answered.body
+        if isinstance(body, bytes):
+            headers += (("content-length", str(len(body))),)
+            body = (Piece(body),)
+        return ServiceResponse(exchange.status, headers, _watched(body, exchange))
+
+    # The endpoints
+
+    def _front_end(self, request: ServiceRequest, now: float) -> _Answer:
+        self._check_headers(request, self.profile.page_headers)
+        return _Answer((("content-type", "text/html; charset=UTF-8"),), front_end_page(self.profile, self._version))
+
+    def _landing(self, request: ServiceRequest, now: float) -> _Answer:
+        self._check_headers(request, self.profile.page_headers)
+        return _Answer((("content-type", "text/html; charset=UTF-8"), *landing_cookies(now)), landing_page())
+
+    def _status(self, request: ServiceRequest, now: float) -> _Answer:
+        self._check_headers(request, self.profile.status_headers)
+        self._check_origin(request)
+        return _Answer((("content-type", "application/json"), *_handed_out(self._tokens.issue())), b'{"status":"0"}')
+
+    def _chat(self, request: ServiceRequest, now: float) -> _Answer:
+        # A chat request that was sent has spent its token, whatever else is wrong with it (section 3).
+        pair = self._tokens.spend(request.header("x-vqd-4") or "")
+        self._check_headers(request, self.profile.chat_headers)
+        self._check_origin(request)
+        if request.header("x-fe-version") not in ("", self.front_end_version):
+            raise _bad("x-fe-version must be there, and be empty or the version of the front-end page")
+        question = self._question(request.body)
+        self._check_answer(request, pair)
+        self._replies += 1
+        return _Answer(
+            (
+                ("content-type", "text/event-stream"),
+                ("cache-control", "no-cache"),
+                *_handed_out(self._tokens.issue()),
+            ),
+            self._reply(question, self._responder(question), created=int(now), number=self._replies),
+        )
+
+    def _nowhere(self, request: ServiceRequest, now: float) -> _Answer:
+        there_are = ", ".join(f"{method} {target}" for target, (_, method, _) in self._routes.items())
+        raise Refusal(404, "ERR_NOT_FOUND", f"no such place; there are {there_are}")
+
+    # What is asked of a request
+
+    def _check_headers(self, request: ServiceRequest, contract: Headers) -> None:
+        if not request.header("user-agent"):
+            raise _bad("user-agent is missing")
+        for name, value in contract:
+            said = _elements(request.header(name) or "")
+            if value.lower() not in said and not (name == "accept" and "*/*" in said):
+                raise _bad(f"{name} must be {value}")
+
+    def _check_origin(self, request: ServiceRequest) -> None:
+        host = request.header("host")
+        origins = (self.profile.origin,) if host is None else (f"https://{host}", f"http://{host}")
+        origin = request.header("origin")
+        if origin not in origins:
+            raise _bad("origin must be the address that the request is sent to")
+        if request.header("referer") != f"{origin}/":
+            raise _bad("referer must be the origin and a slash")
+
+    def _question(self, body: bytes) -> Question:
+        try:
+            asked = _read_chat_body(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise _bad(
+                'the body must be JSON: {"model": ID, "messages": [{"role": ..., "content": TEXT}, ...]}'
+            ) from None
+        messages = []
+        for index, message in enumerate(asked.messages):
+            if message.role == "system":
+                raise _bad("the role system is not taken")
+            role: Role = "assistant" if index % 2 else "user"
+            if message.role != role:
+                raise _bad("the messages must be of user and assistant by turns, beginning with user")
+            messages.append(Message(role, message.content))
+        if len(messages) % 2 == 0:
+            raise _bad("the messages must end with one of user")
+        if asked.model not in (model.id for model in self.profile.models):
+            raise Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model of that id")
+        history = messages[:-1]
+        if history and _fingerprint(history) not in self._histories:
+            raise _bad("the history is not one that this service answered")
+        return Question(messages[-1].content, asked.model, tuple(messages))
+
+    def _check_answer(self, request: ServiceRequest, pair: Pair) -> None:
+        answer = request.header("x-vqd-hash-1")
+        if answer is None:
+            raise _bad("x-vqd-hash-1 is missing; without an answer it is sent empty")
+        if not answer and not self._challenge:
+            return
+        user_agent, brands = request.header("user-agent") or "", request.header("sec-ch-ua") or ""
+        if not pair.challenge.is_answered(answer, user_agent=user_agent, brands=brands):
+            reason = "x-vqd-hash-1 is " + (
+                "not the answer to the challenge that came with x-vqd-4" if answer else "empty"
+            )
+            raise Refusal(418, "ERR_CHALLENGE", reason, _handed_out(self._tokens.issue()))
+
+    # The reply
+
+    def _reply(
+        self, question: Question, answer: str | Iterable[str], *, created: int, number: int
+    ) -> Generator[Piece, None, None]:
+        id = "chatcmpl-" + draw(self._seed, "reply", number).hex()[:29]
+
+        def piece(text: str, delay: float) -> Piece:
+            return Piece(text_event(text, created=created, id=id, model=question.model), delay)
+
+        yield piece("", 0.0)
+        said = []
+        for text in pieces_of(answer):
+            said.append(text)
+            yield piece(text, self._delay)
+        yield piece("", self._delay)
+        # Known before the client can know that it's complete: its next question may be quick.
+        self._remember([*question.messages, Message("assistant", "".join(said))])
+        yield Piece(DONE, self._delay)
+
+    def _remember(self, history: list[Message]) -> None:
+        self._histories[_fingerprint(history)] = None
+        if len(self._histories) > KNOWN_HISTORIES:
+            del self._histories[next(iter(self._histories))]
+
+
+def _watched(body: Iterable[Piece], exchange: Exchange) -> Generator[Piece, None, None]:
+    yield from body
+    exchange.complete = True
+
+
+def _bad(reason: str) -> Refusal:
+    return Refusal(400, "ERR_BAD_REQUEST", reason)
+
+
+def _handed_out(pair: Pair) -> Headers:
+    return (("x-vqd-4", pair.token), ("x-vqd-hash-1", pair.challenge.encoded))
+
+
+def _elements(value: str) -> list[str]:
+    """The elements of a field's list, in lower case and without their parameters."""
+    return [element.partition(";")[0].strip().lower() for element in value.split(",")]
+
+
+def _fingerprint(history: list[Message]) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(history)).digest()

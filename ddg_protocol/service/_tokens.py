@@ -1,0 +1,81 @@
+"""``x-vqd-4``: each token is good for one chat request, and goes with the challenge that came with it."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from ._challenge import Challenge
+from ._draw import draw
+from ._exchange import Refusal
+
+#: A token can be told for genuine without being remembered: 30 digits that only the seed gives, then its number.
+_TOKEN = re.compile(r"4-[0-9]{30}([0-9]{9})")
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """What one response hands out: a token, and the challenge that an answer sent with it must be the answer to.
+
+    Attributes:
+        token: the value of ``x-vqd-4``.
+        challenge: what ``x-vqd-hash-1`` says.
+    """
+
+    token: str
+    challenge: Challenge
+
+
+class Tokens:
+    """The tokens of one service.
+
+    Args:
+        seed: the service's.
+        limit: how many unspent tokens are remembered. The oldest is forgotten first, and has expired then.
+    """
+
+    def __init__(self, seed: str, *, limit: int) -> None:
+        self._seed = seed
+        self._limit = limit
+        self._last = 0
+        self._forgotten = 0  # every number up to this one was spent or is forgotten
+        self._unspent: dict[int, None] = {}  # in the order of their numbers
+
+    def issue(self) -> Pair:
+        """Hand out the next pair."""
+        self._last += 1
+        self._unspent[self._last] = None
+        if len(self._unspent) > self._limit:
+            self._forgotten = next(iter(self._unspent))
+            del self._unspent[self._forgotten]
+        return self._pair(self._last)
+
+    def spend(self, token: str) -> Pair:
+        """Take a token back.
+
+        Args:
+            token: what the request's ``x-vqd-4`` says.
+
+        Returns:
+            The pair that it was handed out in.
+
+        Raises:
+            Refusal: the token isn't one of these, was used before, or has been forgotten.
+        """
+        match = _TOKEN.fullmatch(token)
+        number = int(match[1]) if match else 0
+        if not 1 <= number <= self._last or token != self._token(number):
+            raise Refusal(400, "ERR_INVALID_VQD", "x-vqd-4 is not a token of this service")
+        if number not in self._unspent:
+            if number <= self._forgotten:
+                raise Refusal(400, "ERR_EXPIRED_VQD", "x-vqd-4 is a token that has expired")
+            raise Refusal(400, "ERR_INVALID_VQD", "x-vqd-4 is a token that was used before")
+        del self._unspent[number]
+        return self._pair(number)
+
+    def _pair(self, number: int) -> Pair:
+        return Pair(self._token(number), Challenge.drawn(self._seed, number))
+
+    def _token(self, number: int) -> str:
+        digits = int.from_bytes(draw(self._seed, "token", number), "big") % 10**30
+        return f"4-{digits:030d}{number:09d}"
