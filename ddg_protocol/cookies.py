@@ -60,7 +60,7 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("a cookie's name must be a token, and its value visible ASCII without a semicolon")
 
     def __repr__(self) -> str:
-        return f"Cookie(name={self.name!r}, value=<{len(self.value)} characters>, domain={self.domain!r}, path={self.path!r})"
+        return f"<Cookie {self.name!r} of {self.domain}{self.path}, {len(self.value)} characters>"
 
 
 class CookieJar:

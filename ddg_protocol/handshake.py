@@ -11,7 +11,7 @@ from .content import ACCEPTED
 from .conversation import Tokens
 from .errors import HandshakeError, printable
 from .events import ServiceNotice
-from .intents import Headers
+from .intents import Headers, field
 from .profile import ServiceProfile
 
 _HALF = re.compile(rb"[!-~]{1,256}")
@@ -127,8 +127,3 @@ def read_notice(body: bytes) -> ServiceNotice | None:
         return None
     shown = printable(status, 40)
     return ServiceNotice(shown, _MEANINGS.get(status, f"the service reports status {shown}"))
-
-
-def field(headers: Headers, name: str) -> str:
-    """Give a header field's value, several joined by ``", "`` as RFC 9110 section 5.3 has it; empty for none."""
-    return ", ".join(value.strip(" \t") for key, value in headers if key == name)

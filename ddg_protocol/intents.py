@@ -34,6 +34,19 @@ def redacted(headers: Headers) -> Headers:
     )
 
 
+def field(headers: Headers, name: str) -> str:
+    """Give a header field's value.
+
+    Args:
+        headers: the fields, names in lower case.
+        name: the name, in lower case.
+
+    Returns:
+        The value; several joined by ``", "``, as RFC 9110 section 5.3 has it; empty for none.
+    """
+    return ", ".join(value.strip(" \t") for key, value in headers if key == name)
+
+
 class Signal(enum.Enum):
     """What `next_action` gives when there is neither an intent nor an event."""
 

@@ -24,7 +24,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         accept_language: the ``accept-language`` header.
     """
 
-    user_agent: str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
+    user_agent: str = (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) "
+        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
+    )
     sec_ch_ua: str = '"Chromium";v="133", "Not_A Brand";v="8"'
     accept_language: str = "en-US,en;q=0.9"
 

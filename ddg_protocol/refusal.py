@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from . import errors
+from .cookies import parse_date
 from .errors import ServiceError, printable
+from .intents import Headers, field
 
 #: The table of section 7 for the types that mean the same under any status of their row.
 _BY_TYPE: dict[tuple[int, str], tuple[type[ServiceError], str]] = {
     (418, "ERR_CHALLENGE"): (
         errors.ChallengeError,
-        "the service asks for the answer to its challenge, or refused the one it got; "
-        "let challenges be answered (answer_challenge), or try again later",
+        "the service asks for the answer to its challenge, or refused the one it got (see answer_challenge)",
     ),
     (418, "ERR_BN_LIMIT"): (errors.BlockedError, "the service blocks this client; only time helps"),
     (429, "ERR_CONVERSATION_LIMIT"): (
@@ -103,6 +104,22 @@ def service_error(status: int, body: bytes, *, retry_after: float | None = None)
             message, status=status, type=kind, retry_after=retry_after, body=body, resets=resets
         )
     return cls(message, status=status, type=kind, retry_after=retry_after, body=body)
+
+
+def retry_after(headers: Headers) -> float | None:
+    """Read the ``retry-after`` header (RFC 9110 section 10.2.3).
+
+    Args:
+        headers: the response's fields; a date is judged against the response's own ``date``.
+
+    Returns:
+        Seconds, or None where it is missing or can't be understood.
+    """
+    text = field(headers, "retry-after")
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    at, date = parse_date(text), parse_date(field(headers, "date"))
+    return None if at is None or date is None else max(0.0, at - date)
 
 
 def _read(body: bytes) -> _Refusal:

@@ -19,17 +19,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NoReturn
-from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 from . import chat, handshake
-from ._state import AT_REST, EXCHANGE_TABLE, TABLE, Answer, ExchangeState, State, Trigger
+from ._state import AT_REST, TABLE, Answer, ExchangeState, State, Trigger
+from ._turn import Exchange, Turn
 from .challenge import answer_challenge as solve
 from .challenge import read_challenge
 from .content import ContentDecoder
 from .conversation import Conversation, Message, Tokens
-from .cookies import Cookie, CookieJar, parse_date
+from .cookies import Cookie, CookieJar
 from .errors import (
     ChallengeError,
     ChatTimeoutError,
@@ -37,19 +37,16 @@ from .errors import (
     ConversationLimitError,
     DuckChatError,
     FrontEndVersionMissing,
-    HandshakeError,
     IncompleteStream,
     InputLimitError,
     InvalidToken,
     LocalProtocolError,
     RateLimitError,
-    RedirectRefused,
     ServiceError,
     StreamTooLarge,
     TokenError,
     TransportError,
     UnsupportedChallenge,
-    printable,
 )
 from .events import (
     ChallengeReceived,
@@ -61,107 +58,34 @@ from .events import (
     TurnFinished,
     TurnStarted,
 )
-from .handshake import Step, field
-from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Headers, Intent, SendRequest, Signal, SolveChallenge, Wait
+from .handshake import Step
+from .intents import (
+    NEED_DATA,
+    PAUSED,
+    Failure,
+    FailureKind,
+    Headers,
+    Intent,
+    SendRequest,
+    Signal,
+    SolveChallenge,
+    Wait,
+    field,
+)
 from .policy import ClientState, Policy
 from .profile import DUCKDUCKGO_2025_04, ServiceProfile
-from .refusal import service_error
+from .redirect import REDIRECTS, redirect_target
+from .refusal import retry_after, service_error
+from .retry import backoff, is_retried
 
 Action = Intent | Event | Signal
 AnswerChallenge = Literal["on_demand", "always", "never"]
 Solver = Literal["none", "embedder"]
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_NOT_RETRIED = frozenset({FailureKind.TLS, FailureKind.INTERRUPTED})  # trying again changes nothing
-
 
 def no_jitter() -> float:
     """Give the middle of the jitter's range: the core draws no randomness, an embedder passes `random.random`."""
     return 0.5
-
-
-class _Turn:
-    """What a turn has gathered; it reaches the conversation when the turn is done, and not otherwise."""
-
-    __slots__ = (
-        "answer",
-        "answering",
-        "asked_to_answer",
-        "backoff_until",
-        "chat_sent",
-        "front_end_due",
-        "jar",
-        "landing_due",
-        "messages",
-        "model",
-        "retries",
-        "slot",
-        "spent",
-        "started",
-        "token_retried",
-        "tokens",
-    )
-
-    def __init__(
-        self, *, messages: tuple[Message, ...], model: str, jar: CookieJar, landing_due: bool, tokens: Tokens | None
-    ) -> None:
-        self.messages = messages  # the history and the new one
-        self.model = model
-        self.jar = jar
-        self.tokens = tokens  # None: to be asked for
-        self.front_end_due = True  # unless the version is known
-        self.landing_due = landing_due
-        self.answering = False  # whether this turn's requests carry answers
-        self.asked_to_answer = False  # whether the service asked, within this turn
-        self.answer: str | None = None  # the answer to the challenge in `tokens`; None: to be found
-        self.started = False
-        self.chat_sent = False  # at least once
-        self.spent = False  # `tokens` have been sent
-        self.token_retried = False
-        self.retries = dict.fromkeys(Step, 0)
-        self.backoff_until: float | None = None  # a wait that comes before the next request
-        self.slot: float | None = None  # the start that the pacer reserved for the next request
-
-
-class _Exchange:
-    """One request and what has come of its response."""
-
-    __slots__ = (
-        "body",
-        "decoder",
-        "expected",
-        "headers",
-        "inbox",
-        "limit",
-        "phase",
-        "pieces",
-        "progress",
-        "read_by",
-        "received",
-        "redirects",
-        "request",
-        "status",
-        "step",
-        "total_by",
-    )
-
-    def __init__(self, request: SendRequest, step: Step, redirects: int, *, read_by: float, total_by: float) -> None:
-        self.request = request
-        self.step = step
-        self.redirects = redirects  # that led here
-        self.phase = ExchangeState.AWAITING_HEAD
-        self.inbox: deque[tuple[Answer, Any]] = deque()  # reported, and not looked at
-        self.read_by = read_by
-        self.total_by = total_by
-        self.progress = False  # something came since `read_by` was set
-        self.status = 0
-        self.headers: Headers = ()
-        self.expected: int | None = None  # the content-length
-        self.received = 0
-        self.decoder: ContentDecoder | None = None  # None: the body is kept as it came
-        self.pieces: Iterator[bytes] | None = None  # decoded from the chunk at hand, and not looked at
-        self.body = bytearray()
-        self.limit = 0  # of `body`
 
 
 class Session:
@@ -171,7 +95,7 @@ class Session:
         profile: what is known of the service.
         conversation: one to go on with; None begins a new one.
         model: the model of the conversation, by id or alias; None keeps the conversation's, or takes the default.
-        cookies: the embedder's own jar, as names and values or as `Cookie`\\ s; the landing page is not visited then.
+        cookies: the embedder's own jar, as names and values or as `Cookie` values; no landing page then.
         policy: tries, times, bounds, strictness.
         shared: what the sessions of one client have in common; None makes one of its own.
         jitter: gives a number in [0, 1) for each backoff.
@@ -210,8 +134,8 @@ class Session:
         self._jar = self._fresh_jar() if self._supplied is not None else CookieJar(conversation.cookies)
         self._state = State.READY
         self._last_id = 0
-        self._turn: _Turn | None = None
-        self._exchange: _Exchange | None = None
+        self._turn: Turn | None = None
+        self._exchange: Exchange | None = None
         self._reader: chat.ReplyReader | None = None
         self._intent: Wait | SolveChallenge | None = None
         self._answered: str | UnsupportedChallenge | None = None  # what came of the intent; "" for an elapsed Wait
@@ -263,7 +187,7 @@ class Session:
         if not _encodable(content):
             raise LocalProtocolError("the question has half of a surrogate pair in it, which can't be sent as UTF-8")
         self._leave_exchange()
-        self._turn = _Turn(
+        self._turn = Turn(
             messages=(*history, Message("user", content)),
             model=model,
             jar=self._jar.copy() if self._jar.cookies else self._fresh_jar(),
@@ -347,9 +271,9 @@ class Session:
         Raises:
             LocalProtocolError: a head is not what is awaited, or the request was never given.
         """
-        if status >= 200 and (exchange := self._answer(request, Answer.HEAD)) is not None:
+        if status >= 200 and (exchange := self._exchange_of(request)) is not None:
             fields = tuple((name.lower(), value) for name, value in headers)
-            exchange.inbox.append((Answer.HEAD, (status, fields, now)))
+            exchange.report(Answer.HEAD, (status, fields, now))
 
     def receive_data(self, request: SendRequest, data: bytes) -> None:
         """Report bytes of the body, not content-decoded, cut anywhere.
@@ -361,8 +285,8 @@ class Session:
         Raises:
             LocalProtocolError: data is not what is awaited, or the request was never given.
         """
-        if (exchange := self._answer(request, Answer.DATA)) is not None:
-            exchange.inbox.append((Answer.DATA, data))
+        if (exchange := self._exchange_of(request)) is not None:
+            exchange.report(Answer.DATA, data)
 
     def receive_eof(self, request: SendRequest) -> None:
         """Report the end of the body, complete by its framing.
@@ -373,8 +297,8 @@ class Session:
         Raises:
             LocalProtocolError: the end is not what is awaited, or the request was never given.
         """
-        if (exchange := self._answer(request, Answer.EOF)) is not None:
-            exchange.inbox.append((Answer.EOF, None))
+        if (exchange := self._exchange_of(request)) is not None:
+            exchange.report(Answer.EOF, None)
 
     def transport_failed(self, intent: SendRequest, failure: Failure) -> None:
         """Report that an exchange broke before its end.
@@ -386,8 +310,8 @@ class Session:
         Raises:
             LocalProtocolError: the response has ended already, or the request was never given.
         """
-        if (exchange := self._answer(intent, Answer.FAILED)) is not None:
-            exchange.inbox.append((Answer.FAILED, failure))
+        if (exchange := self._exchange_of(intent)) is not None:
+            exchange.report(Answer.FAILED, failure)
 
     def wait_elapsed(self, wait: Wait) -> None:
         """Report that the time of a `Wait` has come.
@@ -446,26 +370,20 @@ class Session:
         if trigger not in moves:
             legal = ", ".join(sorted(move.name.lower() + "()" for move in moves if move in _COMMANDS))
             raise LocalProtocolError(
-                f"{trigger.name.lower()}() is not legal now: {self._state.value}. Legal are {legal}, and to pull next_action()"
+                f"{trigger.name.lower()}() is not legal now ({self._state.value}); legal are {legal} and next_action()"
             )
         return moves[trigger]
 
     def _move(self, trigger: Trigger) -> None:
         self._state = self._target(trigger)
 
-    def _answer(self, request: SendRequest, answer: Answer) -> _Exchange | None:
+    def _exchange_of(self, request: SendRequest) -> Exchange | None:
         """Find the exchange that an answer is for; None for one that is over."""
         exchange = self._exchange
-        if exchange is None or exchange.request.id != request.id:
-            self._check_given(request, SendRequest)
-            return None
-        moves = EXCHANGE_TABLE[exchange.phase]
-        if answer not in moves:
-            raise LocalProtocolError(
-                f"{answer.value}() is not legal now for request {request.id}: what it awaits is {exchange.phase.value}"
-            )
-        exchange.phase = moves[answer]
-        return exchange
+        if exchange is not None and exchange.request.id == request.id:
+            return exchange
+        self._check_given(request, SendRequest)
+        return None
 
     def _is_current(self, intent: Wait | SolveChallenge, kind: type[Wait | SolveChallenge]) -> bool:
         self._check_given(intent, kind)
@@ -503,7 +421,7 @@ class Session:
         turn.slot = None
         return self._send(step, self._url(step), 0, now)
 
-    def _check_limits(self, turn: _Turn) -> None:
+    def _check_limits(self, turn: Turn) -> None:
         if self._conversation.limit_reached:
             self._fail(
                 ConversationLimitError(
@@ -523,7 +441,7 @@ class Session:
     def _fe_version(self) -> str:
         return self._shared.fe_version or self._conversation.fe_version
 
-    def _next_step(self, turn: _Turn) -> Step:
+    def _next_step(self, turn: Turn) -> Step:
         if turn.front_end_due and not self._fe_version():
             return Step.FRONT_END
         if turn.landing_due:
@@ -536,7 +454,7 @@ class Session:
         self._move(Trigger.WAIT)
         return wait
 
-    def _find_answer(self, turn: _Turn) -> Action | None:
+    def _find_answer(self, turn: Turn) -> Action | None:
         assert turn.tokens is not None
         if not turn.tokens.vqd_hash_1:
             turn.answer = ""  # PROTOCOL.md section 5: an empty challenge gives an empty header
@@ -604,7 +522,7 @@ class Session:
         request = SendRequest(
             id=self.new_id(), method=method, url=url, headers=headers, body=body, timeout=policy.connect_timeout
         )
-        self._exchange = _Exchange(
+        self._exchange = Exchange(
             request,
             step,
             redirects,
@@ -630,7 +548,7 @@ class Session:
             self._step_failed(exchange, error, now)
         return None
 
-    def _take_head(self, exchange: _Exchange, when: float) -> None:
+    def _take_head(self, exchange: Exchange, when: float) -> None:
         turn = self._turn
         assert turn is not None
         status, headers = exchange.status, exchange.headers
@@ -654,8 +572,8 @@ class Session:
             tokens = handshake.read_tokens(headers)
             if tokens is not None:
                 turn.tokens, turn.answer, turn.spent = tokens, None, False
-        if status in _REDIRECTS:
-            self._redirect_target(exchange)  # refused at once, before its body is read
+        if status in REDIRECTS:
+            self._redirect(exchange)  # refused at once, before its body is read
         if exchange.step is Step.CHAT and status == 200 and _is_event_stream(headers):
             self._reader = chat.ReplyReader(
                 strict=self.policy.strict,
@@ -693,27 +611,27 @@ class Session:
                 case Answer.FAILED:
                     return self._broken(exchange, payload, now)
                 case _:
-                    self._check_length(exchange)
+                    exchange.check_length()
                     if exchange.decoder is not None:
                         exchange.decoder.end()
         except (ContentDecodingError, IncompleteStream) as error:
             return self._body_read(exchange, error, now)
         return self._body_read(exchange, None, now)
 
-    def _over_limit(self, exchange: _Exchange) -> StreamTooLarge | None:
+    def _over_limit(self, exchange: Exchange) -> StreamTooLarge | None:
         if exchange.step is Step.FRONT_END and exchange.status == 200:
             return StreamTooLarge(f"the front-end page is longer than {exchange.limit} bytes", limit=exchange.limit)
         return None  # enough was read of a body of which not all is needed
 
-    def _body_read(self, exchange: _Exchange, problem: DuckChatError | None, now: float) -> Action | None:
+    def _body_read(self, exchange: Exchange, problem: DuckChatError | None, now: float) -> Action | None:
         """Draw the conclusion from a response that is not a reply, as far as its body could be read."""
         turn, status, body = self._turn, exchange.status, bytes(exchange.body)
         assert turn is not None
         try:
-            if status in _REDIRECTS:
-                return self._send(exchange.step, self._redirect_target(exchange), exchange.redirects + 1, now)
+            if status in REDIRECTS:
+                return self._send(exchange.step, self._redirect(exchange), exchange.redirects + 1, now)
             if status != 200 or exchange.step is Step.CHAT:
-                raise service_error(status, body, retry_after=_retry_after(exchange.headers))
+                raise service_error(status, body, retry_after=retry_after(exchange.headers))
             match exchange.step:
                 case Step.FRONT_END:
                     version = handshake.read_version(body, self.profile)
@@ -731,29 +649,13 @@ class Session:
         self._next()
         return None
 
-    def _redirect_target(self, exchange: _Exchange) -> str:
-        """Give where a redirect leads, if it may be followed (PROTOCOL.md section 3)."""
-        request, location = exchange.request, field(exchange.headers, "location")
-        shown = printable(location)
-        if exchange.step is Step.CHAT and exchange.status in (301, 302, 303):
-            raise RedirectRefused(f"the service redirects the question ({exchange.status}) in a way that would drop it")
-        if exchange.redirects >= self.policy.max_redirects:
-            raise RedirectRefused(f"more than {self.policy.max_redirects} redirects, the last to {shown}")
-        if not location or not location.isascii() or not location.isprintable() or " " in location:
-            raise RedirectRefused(f"the redirect has no address that could be followed: {shown!r}")
-        try:
-            target = urlsplit(urljoin(request.url, location))
-            target.port  # noqa: B018 - a ValueError where the port is no number
-        except ValueError:
-            raise RedirectRefused(f"the redirect has no address that could be followed: {shown!r}") from None
-        source = urlsplit(request.url)
-        if target.scheme not in ("https", source.scheme) or target.username is not None:
-            raise RedirectRefused(f"a redirect to {shown} is not followed: it must stay on {source.scheme}")
-        if not self.profile.allows(target.hostname or ""):
-            raise RedirectRefused(f"a redirect to {shown} is not followed: the profile does not allow that host")
-        return target._replace(path=target.path or "/", fragment="").geturl()
+    def _redirect(self, exchange: Exchange) -> str:
+        location = field(exchange.headers, "location")
+        return redirect_target(
+            exchange.request, exchange.status, location, exchange.redirects, self.profile, self.policy
+        )
 
-    def _landing_over(self, turn: _Turn) -> None:
+    def _landing_over(self, turn: Turn) -> None:
         turn.landing_due = False
         for cookie in self._own_cookies():
             turn.jar.set(cookie)
@@ -790,18 +692,14 @@ class Session:
                     elif answer is Answer.FAILED:
                         return self._broken(exchange, payload, now)
                     else:
-                        self._check_length(exchange)
+                        exchange.check_length()
                         decoder.end()
                         reader.end()
         except DuckChatError as error:
             return self._step_failed(exchange, error, now)
         return event
 
-    def _check_length(self, exchange: _Exchange) -> None:
-        if exchange.expected is not None and exchange.received < exchange.expected:
-            raise IncompleteStream(f"the body ended after {exchange.received} of {exchange.expected} bytes; ask again")
-
-    def _finish(self, exchange: _Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
+    def _finish(self, exchange: Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
         """Commit the turn: the one place where a conversation changes."""
         turn, before = self._turn, self._conversation
         assert turn is not None
@@ -841,7 +739,7 @@ class Session:
 
     # Time, failures, retries
 
-    def _need_data(self, exchange: _Exchange, now: float) -> Action | None:
+    def _need_data(self, exchange: Exchange, now: float) -> Action | None:
         if exchange.progress:
             exchange.progress = False
             exchange.read_by = now + self.policy.read_timeout
@@ -858,7 +756,7 @@ class Session:
         exchange.phase = ExchangeState.ENDED
         return self._broken(exchange, Failure(FailureKind.TIMEOUT, text), now)
 
-    def _broken(self, exchange: _Exchange, failure: Failure, now: float) -> Action | None:
+    def _broken(self, exchange: Exchange, failure: Failure, now: float) -> Action | None:
         """Go on from an exchange that did not come to its end."""
         error: DuckChatError
         if failure.kind is FailureKind.TIMEOUT:
@@ -874,7 +772,7 @@ class Session:
             return self._body_read(exchange, error, now)
         return self._step_failed(exchange, error, now)
 
-    def _step_failed(self, exchange: _Exchange, error: DuckChatError, now: float) -> Action | None:
+    def _step_failed(self, exchange: Exchange, error: DuckChatError, now: float) -> Action | None:
         """Go on from a request that gave nothing: without it, with another try, or not at all."""
         turn, step = self._turn, exchange.step
         assert turn is not None
@@ -912,38 +810,26 @@ class Session:
             turn.tokens = None
             self._events.append(Retrying(1, 0.0, error))
             return
-        if not self._is_retried(step, error) or turn.retries[step] >= self.policy.max_retries:
+        asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
+        if (
+            not is_retried(step, error, chat_is_repeatable=self.profile.chat_is_repeatable)
+            or turn.retries[step] >= self.policy.max_retries
+            or asked > self.policy.max_retry_after
+        ):
             self._fail(error)
-        asked = error.retry_after if isinstance(error, ServiceError) and error.retry_after is not None else 0.0
-        if asked > self.policy.max_retry_after:
-            self._fail(error)
+        turn.retries[step] += 1
+        delay = backoff(step, turn.retries[step], base=self.policy.base_delay, jitter=self._jitter())
+        delay = max(delay, asked)
+        turn.backoff_until = now + delay
         if turn.spent:
             turn.tokens = None
-        turn.retries[step] += 1
-        attempt = turn.retries[step]
-        doublings = attempt if step is Step.CHAT else attempt - 1
-        delay = max(asked, self.policy.base_delay * 2**doublings * (1 + self._jitter()))
-        turn.backoff_until = now + delay
         if isinstance(error, RateLimitError):
             turn.tokens = None
             turn.jar = self._fresh_jar()
             turn.landing_due = self._supplied is None
-        self._events.append(Retrying(attempt, delay, error))
+        self._events.append(Retrying(turn.retries[step], delay, error))
 
-    def _is_retried(self, step: Step, error: DuckChatError) -> bool:
-        if isinstance(error, ServiceError):
-            return error.retryable and not isinstance(error, TokenError)
-        if step is Step.STATUS:
-            if isinstance(error, TransportError):
-                return error.failure.kind not in _NOT_RETRIED
-            return isinstance(error, HandshakeError | ChatTimeoutError)
-        if isinstance(error, TransportError):
-            return error.failure.kind is FailureKind.NOT_SENT or (
-                self.profile.chat_is_repeatable and error.failure.kind not in _NOT_RETRIED
-            )
-        return self.profile.chat_is_repeatable and isinstance(error, ChatTimeoutError | IncompleteStream)
-
-    def _answer_next(self, turn: _Turn, error: ChallengeError) -> None:
+    def _answer_next(self, turn: Turn, error: ChallengeError) -> None:
         """Let the same turn go out once more, with the answer to the newest challenge (PROTOCOL.md section 5)."""
         unanswerable = not turn.spent and turn.tokens is not None and not turn.tokens.vqd_hash_1
         if self._answer_challenge == "never" or turn.asked_to_answer or unanswerable:
@@ -1004,12 +890,3 @@ def _encodable(text: str) -> bool:
 
 def _is_event_stream(headers: Headers) -> bool:
     return field(headers, "content-type").partition(";")[0].strip(" \t").lower() == "text/event-stream"
-
-
-def _retry_after(headers: Headers) -> float | None:
-    """Read ``retry-after``: seconds, or a date that is judged against the response's own (RFC 9110 section 10.2.3)."""
-    text = field(headers, "retry-after")
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    at, date = parse_date(text), parse_date(field(headers, "date"))
-    return None if at is None or date is None else max(0.0, at - date)

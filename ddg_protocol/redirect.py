@@ -1,0 +1,52 @@
+"""Which redirects are followed, and where they lead (PROTOCOL.md section 3)."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+from .errors import RedirectRefused, printable
+from .intents import SendRequest
+from .policy import Policy
+from .profile import ServiceProfile
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""The statuses that lead elsewhere."""
+_TURN_INTO_GET = frozenset({301, 302, 303})
+
+
+def redirect_target(
+    request: SendRequest, status: int, location: str, redirects: int, profile: ServiceProfile, policy: Policy
+) -> str:
+    """Find where a redirect leads, if it may be followed.
+
+    Args:
+        request: what was answered with the redirect.
+        status: one of `REDIRECTS`.
+        location: the ``location`` header as it came.
+        redirects: how many led to this request.
+        profile: knows the hosts that tokens and cookies may go to.
+        policy: bounds the number.
+
+    Returns:
+        The absolute URL.
+
+    Raises:
+        RedirectRefused: it may not be followed; the message says why.
+    """
+    shown = printable(location)
+    if request.method == "POST" and status in _TURN_INTO_GET:
+        raise RedirectRefused(f"the service redirects the question ({status}) in a way that would drop it")
+    if redirects >= policy.max_redirects:
+        raise RedirectRefused(f"more than {policy.max_redirects} redirects; the last leads to {shown!r}")
+    try:
+        if not location or not location.isascii() or not location.isprintable() or " " in location:
+            raise ValueError
+        source, target = urlsplit(request.url), urlsplit(urljoin(request.url, location))
+        target.port  # noqa: B018 - a ValueError where the port is no number
+    except ValueError:
+        raise RedirectRefused(f"the redirect ({status}) has no address that could be followed: {shown!r}") from None
+    if target.scheme not in ("https", source.scheme) or target.username is not None:
+        raise RedirectRefused(f"a redirect to {shown!r} is not followed: it must stay on {source.scheme}")
+    if not profile.allows(target.hostname or ""):
+        raise RedirectRefused(f"a redirect to {shown!r} is not followed: the profile does not allow that host")
+    return target._replace(path=target.path or "/", fragment="").geturl()
