@@ -16,6 +16,12 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"vectors: {folder}" if folder else "vectors: none given, tests that need them are skipped (--vectors DIR)"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "vectors" in item.fixturenames:
+            item.add_marker("vectors")
+
+
 @pytest.fixture(scope="session")
 def vectors(pytestconfig: pytest.Config) -> Path:
     """The folder of shared vectors; a test that asks for it is skipped in plain sight when none was given."""
