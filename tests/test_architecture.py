@@ -1,0 +1,152 @@
+"""The core is pure and the arrows point one way, read from the modules' own imports."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "ddg_protocol"
+
+#: What touches the world, draws chance, runs at once, or logs: neither imported nor brought along.
+IMPURE = {
+    *("socket", "ssl", "select", "selectors", "asyncio", "concurrent.futures", "subprocess", "multiprocessing"),
+    *("random", "secrets", "threading", "logging", "http.client", "urllib.request", "tempfile", "shutil"),
+}
+#: What half of the standard library loads for itself, so that only an import of our own counts.
+NOT_OURS = {"time", "os", "io", "sys", "pathlib", "_thread", "contextvars", "signal"}
+#: Builtins that reach out, or that run what they are given.
+REACHING = {"open", "print", "input", "eval", "exec", "compile", "breakpoint", "__import__"}
+#: Ways to the wall clock that need no forbidden import.
+CLOCKS = {"now", "utcnow", "today"}
+#: Dependencies that one room of the core may use, and no other.
+ROOMS = {"h11": {"wire.py"}, "bs4": {"challenge/dom.py"}, "html5lib": {"challenge/dom.py"}}
+EVERYWHERE = {"msgspec"}
+
+
+def modules() -> list[str]:
+    found = [path.relative_to(CORE).as_posix() for path in sorted(CORE.rglob("*.py"))]
+    assert len(found) > 10, "the core was not found"
+    return found
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse((CORE / module).read_text(encoding="utf-8"))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports_of(node: ast.AST, package: str) -> Iterator[str]:
+    """Every module that is imported when the code runs, at any depth, absolute."""
+    for child in ast.iter_child_nodes(node):
+        if is_type_checking(child):
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - child.level + 1] if child.level else []
+            prefix = ".".join([*base, *([child.module] if child.module else [])])
+            yield prefix
+            yield from (f"{prefix}.{alias.name}" for alias in child.names)
+        else:
+            yield from imports_of(child, package)
+
+
+def package_of(module: str) -> str:
+    return ".".join(["ddg_protocol", *Path(module).parent.parts])
+
+
+@functools.cache
+def brings_along(module: str) -> frozenset[str]:
+    """What a standard library module loads beyond what a bare interpreter has loaded."""
+    show = "import json; print(json.dumps(sorted(set(sys.modules) - had)))"
+    code = f"import sys; had = set(sys.modules); import {module}; {show}"
+    run = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    return frozenset(json.loads(run.stdout))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_core_module_imports_nothing_impure_nor_what_brings_it_along(module: str) -> None:
+    for name in imports_of(tree_of(module), package_of(module)):
+        top = name.partition(".")[0]
+        if top == "ddg_protocol":
+            continue
+        assert not {name, top} & (IMPURE | NOT_OURS), f"{module} imports {name}"
+        if top in sys.stdlib_module_names:
+            if _is_module(name):
+                brought = brings_along(name) & IMPURE
+                assert not brought, f"{module} imports {name}, which brings along {sorted(brought)}"
+        elif module.startswith("testing/"):
+            assert top in {"hypothesis", *EVERYWHERE}, f"{module} imports {name}"
+        else:
+            assert top in EVERYWHERE or module in ROOMS.get(top, ()), f"{module} imports {name}"
+
+
+@functools.cache
+def _is_module(name: str) -> bool:
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_core_module_calls_nothing_that_reaches_out_or_runs_code(module: str) -> None:
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Name):
+            assert node.id not in REACHING, f"{module}:{node.lineno} uses {node.id}"
+        if isinstance(node, ast.Attribute):
+            where = isinstance(node.value, ast.Name) and node.value.id in {"datetime", "date"}
+            assert not (where and node.attr in CLOCKS), f"{module}:{node.lineno} reads the clock"
+
+
+def test_a_forbidden_import_would_be_seen() -> None:
+    seen = list(imports_of(ast.parse("def f():\n    from . import x\n    import http.cookiejar"), "ddg_protocol.a"))
+    assert seen == ["ddg_protocol.a", "ddg_protocol.a.x", "http.cookiejar"]
+    assert "urllib.request" in brings_along("http.cookiejar")
+    assert "random" in brings_along("email.utils")
+
+
+def test_the_core_modules_import_each_other_without_a_cycle() -> None:
+    def name_of(module: str) -> str:
+        return "ddg_protocol." + module.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+    names = {name_of(module): module for module in modules() if module != "__init__.py"}
+    graph = {}
+    for name, module in names.items():
+        found = {imported for imported in imports_of(tree_of(module), package_of(module)) if imported in names}
+        # A package's own rooms make it up; that they import one another is no arrow out of it.
+        graph[name] = {other for other in found if other != name and not other.startswith(name + ".")}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize(
+    ("package", "never"),
+    [
+        ("ddg_protocol", {"ddg_transports", "ddg_chat"}),
+        ("transports/ddg_transports", {"ddg_chat"}),
+    ],
+)
+def test_dependencies_point_one_way(package: str, never: set[str]) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    for path in files:
+        tops = {name.partition(".")[0] for name in imports_of(ast.parse(path.read_text(encoding="utf-8")), "x.y.z")}
+        assert not tops & never, f"{path} imports {tops & never}"
+
+
+def test_importing_the_core_loads_nothing_heavy_and_nothing_that_could_reach_out() -> None:
+    code = "import sys, json, ddg_protocol; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(json.loads(run.stdout))
+    assert "ddg_protocol.session" in loaded
+    heavy = {"h11", "bs4", "html5lib", "anyio", "httpcore", "trio", "socket", "ssl", "asyncio", "ddg_transports"}
+    assert not loaded & heavy
