@@ -1,0 +1,449 @@
+"""`WireSession`: a session one floor down, for those who have only a byte stream (HTTP/1.1 by h11).
+
+It holds at most one connection and keeps it, between the requests of a handshake and between turns, for as long as
+the origin stays the same and the peer allows. Every connection that was made is given up with exactly one `Close`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import h11
+import msgspec
+
+from ._state import State
+from .conversation import Conversation, Message
+from .errors import DuckChatError, LocalProtocolError, printable
+from .events import Event
+from .intents import NEED_DATA, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from .session import Session
+
+
+class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Open a connection, then call `WireSession.connected`. What is read from it names this intent.
+
+    Attributes:
+        id: unique in the session.
+        host: a host name or an address, without brackets.
+        port: TCP port.
+        tls: whether to speak TLS, for ``host``.
+        timeout: seconds that all of it may take, TLS included; report a `Failure` of kind TIMEOUT when they are over.
+    """
+
+    id: int
+    host: str
+    port: int
+    tls: bool
+    timeout: float
+
+
+class Send(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Write these bytes to the connection, all of them, then call `WireSession.sent`.
+
+    Attributes:
+        id: unique in the session.
+        data: one whole request.
+        check_idle: the connection was kept from an earlier request. Look first whether it has been closed or has
+            anything to read; if so, write nothing and report a `Failure` of kind NOT_SENT.
+    """
+
+    id: int
+    data: bytes
+    check_idle: bool
+
+    def __repr__(self) -> str:
+        return f"Send(id={self.id}, data=<{len(self.data)} bytes>, check_idle={self.check_idle})"
+
+
+class Close(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Close the connection, or stop making it, without ceremony; then call `WireSession.closed`.
+
+    Attributes:
+        id: unique in the session.
+    """
+
+    id: int
+
+
+WireIntent = Connect | Send | Close | Wait | SolveChallenge
+WireAction = WireIntent | Event | Signal
+
+#: What the session gives, beside a SendRequest, when it wants nothing more of the exchange before.
+_MOVES_ON = frozenset({Wait, SolveChallenge, Signal})
+
+
+class _Link(enum.Enum):
+    """Where the connection is."""
+
+    NONE = enum.auto()
+    CONNECTING = enum.auto()
+    IDLE = enum.auto()
+    """Open, and no exchange on it."""
+    SENDING = enum.auto()
+    RECEIVING = enum.auto()
+    SPOILED = enum.auto()
+    """Of no more use: a Close is due."""
+
+
+class WireSession:
+    """A `Session` over a byte stream: bytes in, bytes out.
+
+    Driven as the session is: commands, `next_action`, and an answer to each intent. What is received is kept when it
+    arrives and looked at when an action is pulled. However a turn ends, pull until PAUSED: the Close of a connection
+    that can't be kept comes then.
+
+    Args:
+        session: the conversation to drive. From now on it is driven through this object alone.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._policy = session.policy
+        self._newest_id = 0
+        # The request whose response the session waits for, until that is complete.
+        self._request: SendRequest | None = None
+        self._send: Send | None = None
+        self._head_due = False
+        # The latest time for what the wire itself waits for: a Send, then the head of the response.
+        self._due: float | None = None
+        # The connection.
+        self._link = _Link.NONE
+        self._connect: Connect | None = None
+        self._http = h11.Connection(h11.CLIENT)
+        self._kept = False
+        # What was reported and not looked at yet.
+        self._unread = False
+        self._heard = False
+        self._ended = False
+        self._failure: Failure | None = None
+
+    @property
+    def conversation(self) -> Conversation:
+        """See `Session.conversation`."""
+        return self._session.conversation
+
+    @property
+    def state(self) -> State:
+        """See `Session.state`."""
+        return self._session.state
+
+    @property
+    def deadline(self) -> float | None:
+        """The latest time at which `next_action` must be called again, on the caller's clock; None if there is none."""
+        deadline = self._session.deadline
+        if self._due is None or deadline is None:
+            return self._due if deadline is None else deadline
+        return min(self._due, deadline)
+
+    def ask(
+        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
+    ) -> None:
+        """Begin a turn; see `Session.ask`."""
+        self._session.ask(messages, model=model, now=now)
+
+    def cancel(self) -> None:
+        """Cancel the turn; see `Session.cancel`. A connection with an exchange on it is closed."""
+        self._session.cancel()
+        self._give_up_exchange()
+
+    def close(self) -> None:
+        """End the session for good; see `Session.close`. The connection is closed."""
+        self._session.close()
+        self._request = None
+        self._spoil()
+
+    def next_action(self, *, now: float) -> WireAction:
+        """Give what comes next. This is the only way anything comes out.
+
+        Args:
+            now: the caller's clock, in seconds.
+
+        Returns:
+            An intent, an event, PAUSED, or NEED_DATA: read from the connection (while a `Connect` or `Send` is not
+            answered yet: answer it).
+
+        Raises:
+            DuckChatError: the turn was refused or is broken, as `Session.next_action` has it.
+        """
+        if self._unread:
+            self._look(now)
+        while True:
+            if self._link is _Link.SPOILED:
+                return self._close_connection()
+            if self._request is not None and self._link in (_Link.NONE, _Link.IDLE):
+                intent = self._carry(self._request, now)
+                if intent is not None:
+                    return intent
+                continue
+            if self._due is not None and now >= self._due:
+                self._fail(Failure(FailureKind.TIMEOUT, self._lateness()))
+                continue
+            try:
+                action = self._session.next_action(now=now)
+            except DuckChatError:
+                self._give_up_exchange()
+                raise
+            if isinstance(action, SendRequest):
+                self._give_up_exchange()
+                self._request = action
+            elif action is NEED_DATA or type(action) not in _MOVES_ON or not self._give_up_exchange():
+                return action
+            # Otherwise the Close goes first, and the session gives the same again.
+
+    # Answers
+
+    def connected(self, connect: Connect) -> None:
+        """Tell that the connection is made, TLS included.
+
+        Args:
+            connect: the intent that is answered.
+
+        Raises:
+            LocalProtocolError: no such intent was ever given.
+        """
+        if self._is_current(connect, self._connect) and self._link is _Link.CONNECTING:
+            self._link = _Link.IDLE
+
+    def sent(self, send: Send) -> None:
+        """Tell that the bytes are written, all of them.
+
+        Args:
+            send: the intent that is answered.
+
+        Raises:
+            LocalProtocolError: no such intent was ever given.
+        """
+        if self._is_current(send, self._send) and self._link is _Link.SENDING:
+            self._link = _Link.RECEIVING
+            self._unread = True  # the wait for the response begins with the next pull
+
+    def closed(self, close: Close) -> None:
+        """Tell that the connection is closed. Nothing waits for it.
+
+        Args:
+            close: the intent that is answered.
+
+        Raises:
+            LocalProtocolError: no such intent was ever given.
+        """
+        self._is_current(close, None)
+
+    def receive_bytes(self, connect: Connect, data: bytes) -> None:
+        """Hand over what was read, in pieces of any size.
+
+        Args:
+            connect: the connection it was read from.
+            data: the bytes; none at all say nothing.
+
+        Raises:
+            LocalProtocolError: no such connection was ever asked for, it isn't made yet, or its end was reported.
+        """
+        if not self._is_current(connect, self._connect) or not data:
+            return
+        if self._ended or self._link is _Link.CONNECTING:
+            raise LocalProtocolError(f"receive_bytes {'after receive_eof' if self._ended else 'before connected'}")
+        if self._link is _Link.IDLE:
+            # It would pass for the answer to a request that isn't made yet.
+            self._failure = Failure(FailureKind.NOT_SENT, "the peer spoke before it was asked")
+        elif self._link is not _Link.SPOILED:
+            self._http.receive_data(data)
+            self._heard = True
+        self._unread = True
+
+    def receive_eof(self, connect: Connect) -> None:
+        """Tell that the peer has ended the connection.
+
+        Args:
+            connect: the connection that ended.
+
+        Raises:
+            LocalProtocolError: no such connection was ever asked for.
+        """
+        if self._is_current(connect, self._connect):
+            self._ended = self._unread = True
+
+    def transport_failed(self, intent: Connect | Send | Close, failure: Failure) -> None:
+        """Tell that an intent could not be carried out, or that its connection broke while it was read.
+
+        Args:
+            intent: what failed; for a read, the `Connect` of its connection.
+            failure: how.
+
+        Raises:
+            LocalProtocolError: no such intent was ever given.
+        """
+        if self._is_current(intent, self._connect) or self._is_current(intent, self._send):
+            self._failure = failure
+            self._unread = True
+
+    def wait_elapsed(self, wait: Wait) -> None:
+        """See `Session.wait_elapsed`."""
+        self._session.wait_elapsed(wait)
+
+    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
+        """See `Session.challenge_solved`."""
+        self._session.challenge_solved(solve, answer)
+
+    def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
+        """See `Session.challenge_failed`."""
+        self._session.challenge_failed(solve, text)
+
+    def _is_current(self, intent: Connect | Send | Close, current: Connect | Send | None) -> bool:
+        if intent.id > self._newest_id:
+            raise LocalProtocolError(f"{type(intent).__name__} {intent.id} was never given by this session")
+        return current is not None and intent.id == current.id
+
+    def _new_id(self) -> int:
+        self._newest_id = self._session.new_id()
+        return self._newest_id
+
+    # The connection
+
+    def _carry(self, request: SendRequest, now: float) -> Connect | Send | Close | None:
+        """Take the next step of a request towards the wire; None where it can't be sent at all."""
+        try:
+            host, port, tls = origin = _origin(request.url)
+            if self._connect is None:
+                self._link = _Link.CONNECTING
+                self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._policy.max_head_bytes)
+                self._connect = Connect(id=self._new_id(), host=host, port=port, tls=tls, timeout=request.timeout)
+                return self._connect
+            if origin != (self._connect.host, self._connect.port, self._connect.tls):
+                return self._close_connection()
+            data = _request_bytes(self._http, request)
+        except (h11.LocalProtocolError, ValueError) as error:
+            # A redirect can name an address that no request line holds.
+            self._fail(Failure(FailureKind.OTHER, f"the request can't be put on the wire: {printable(str(error))}"))
+            return None
+        self._link = _Link.SENDING
+        self._heard = False
+        self._head_due = True
+        self._due = now + self._policy.write_timeout
+        self._send = Send(id=self._new_id(), data=data, check_idle=self._kept)
+        return self._send
+
+    def _look(self, now: float) -> None:
+        """Work through what was reported since the last pull."""
+        self._unread = False
+        failure, self._failure = self._failure, None
+        if self._link is _Link.CONNECTING and failure is not None:
+            self._forget_connection()  # it never was one: there is nothing to close
+            self._fail(failure)
+            return
+        not_sent = failure is not None and failure.kind is FailureKind.NOT_SENT
+        if self._link is _Link.SENDING and self._kept and (not_sent or (self._ended and not self._heard)):
+            self._spoil()  # the peer had closed a kept connection: the request goes out again, on a new one
+            return
+        if self._request is not None and self._link in (_Link.SENDING, _Link.RECEIVING):
+            self._read_response(self._request, now)
+        if failure is not None:
+            self._fail(failure)
+        elif self._ended:
+            self._fail(Failure(FailureKind.NOT_SENT, "the peer closed the connection before anything was sent"))
+        elif self._head_due and self._link is _Link.RECEIVING:
+            self._due = now + self._policy.read_timeout
+
+    def _read_response(self, request: SendRequest, now: float) -> None:
+        at_end = False
+        try:
+            self._pass_on(request, now)
+            # Only now: what h11 can't read before it knows of the end is garbage, what it can't read then was cut.
+            if self._ended and self._request is not None:
+                at_end = True
+                self._http.receive_data(b"")
+                self._pass_on(request, now)
+        except h11.RemoteProtocolError as error:
+            if at_end:
+                self._fail(Failure(FailureKind.CUT, "the connection ended before the response was complete"))
+            else:
+                self._fail(Failure(FailureKind.OTHER, f"the response is not HTTP/1.1: {printable(str(error))}"))
+
+    def _pass_on(self, request: SendRequest, now: float) -> None:
+        """Give the session all that h11 makes of the bytes so far."""
+        http, session = self._http, self._session
+        while True:
+            event = http.next_event()
+            if isinstance(event, h11.Data):
+                session.receive_data(request, bytes(event.data))
+            elif isinstance(event, h11.Response):
+                headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
+                session.receive_head(request, event.status_code, headers, now=now)
+                self._head_due = False
+                self._due = None
+            elif isinstance(event, h11.EndOfMessage):
+                session.receive_eof(request)
+                self._complete()
+                return
+            elif not isinstance(event, h11.InformationalResponse):
+                return
+
+    def _complete(self) -> None:
+        """The response is whole: keep the connection if both sides can."""
+        self._request = None
+        try:
+            reusable = self._http.next_event() is h11.NEED_DATA and self._link is _Link.RECEIVING and not self._ended
+            self._http.start_next_cycle()
+        except h11.ProtocolError:
+            reusable = False
+        if reusable:
+            self._link = _Link.IDLE
+            self._kept = True
+        else:
+            self._spoil()
+
+    def _lateness(self) -> str:
+        if self._link is _Link.SENDING:
+            return f"sending the request took longer than {self._policy.write_timeout:g} s (write_timeout)"
+        return f"no response came within {self._policy.read_timeout:g} s (read_timeout)"
+
+    def _give_up_exchange(self) -> bool:
+        """Leave a response that the session wants nothing more of; True where that spoils the connection."""
+        if self._request is None:
+            return False
+        self._request = None
+        self._spoil()
+        return True
+
+    def _fail(self, failure: Failure) -> None:
+        if self._request is not None:
+            self._session.transport_failed(self._request, failure)
+            self._request = None
+        self._spoil()
+
+    def _spoil(self) -> None:
+        self._due = None
+        if self._link is not _Link.NONE:
+            self._link = _Link.SPOILED
+
+    def _close_connection(self) -> Close:
+        self._forget_connection()
+        return Close(id=self._new_id())
+
+    def _forget_connection(self) -> None:
+        self._link = _Link.NONE
+        self._connect = self._send = self._failure = None
+        self._kept = self._ended = self._unread = False
+
+
+def _origin(url: str) -> tuple[str, int, bool]:
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    return parts.hostname or "", parts.port or (443 if tls else 80), tls
+
+
+def _request_bytes(http: h11.Connection, request: SendRequest) -> bytes:
+    """Write a request: ``host`` and the framing are added, nothing else."""
+    parts = urlsplit(request.url)
+    fields = [("host", parts.netloc), *request.headers]
+    if request.method == "POST":
+        fields.append(("content-length", str(len(request.body))))
+    head = h11.Request(
+        method=request.method,
+        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
+    )
+    pieces = [http.send(head), http.send(h11.Data(data=request.body)) if request.body else b""]
+    return b"".join((*pieces, http.send(h11.EndOfMessage())))
