@@ -1,0 +1,1 @@
+"""Drivers of `ddg_protocol`: everything that touches the world."""
