@@ -1,0 +1,585 @@
+"""The chat request, and what each payload of its reply means (PROTOCOL.md section 6)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NoReturn
+
+import msgspec
+
+from .conversation import Message
+from .errors import (
+    ConversationFormatError,
+    EmptyResponseError,
+    IncompleteStream,
+    LocalProtocolError,
+    MalformedEvent,
+    StreamTooLarge,
+    printable,
+)
+from .events import (
+    ConversationTitle,
+    Event,
+    FinishReason,
+    Heartbeat,
+    LimitReached,
+    MalformedPayload,
+    StopReason,
+    TextDelta,
+    UnknownPayload,
+)
+from .handshake import identity_headers, origin_headers
+from .intents import Headers
+from .profile import ServiceProfile
+from .refusal import service_error
+from .sse import EventStreamDecoder, Remainder
+
+# The request
+
+
+def chat_headers(profile: ServiceProfile, fe_version: str, vqd: str, answer: str) -> Headers:
+    """Give the header fields of the chat request (PROTOCOL.md section 2).
+
+    Args:
+        profile: what is known of the service.
+        fe_version: the front-end version; empty when it is not known.
+        vqd: the token.
+        answer: the answer to the challenge that came with it; empty for none.
+
+    Returns:
+        The fields. ``identity`` is the only coding asked for: each event must come through at once.
+    """
+    brands = profile.identity.sec_ch_ua
+    return (
+        *identity_headers(profile),
+        *profile.chat_headers,
+        *origin_headers(profile),
+        *((("sec-ch-ua", brands),) if brands else ()),
+        ("accept-encoding", "identity"),
+        ("x-fe-version", fe_version),
+        ("x-vqd-4", vqd),
+        ("x-vqd-hash-1", answer),
+    )
+
+
+def chat_body(profile: ServiceProfile, model: str, messages: Sequence[Message]) -> bytes:
+    """Give the chat request's body.
+
+    Args:
+        profile: has members of the body beside those two.
+        model: the id of the model.
+        messages: the history and the new one.
+
+    Returns:
+        JSON, in UTF-8.
+    """
+    return msgspec.json.encode({"model": model, "messages": messages, **profile.extra_body})
+
+
+def format_prompt(messages: Sequence[Message | Mapping[str, Any]]) -> str:
+    """Make the first turn's prompt: one message as it is, several as a line ``Role: content`` each.
+
+    Args:
+        messages: with ``role`` and ``content``; a content is text or a list of parts
+            ``{"type": "text", "text": ...}``.
+
+    Returns:
+        The content of the one user message that is sent.
+
+    Raises:
+        LocalProtocolError: the messages are not of that form; it names the one and says what was expected.
+    """
+    pairs = _read_messages(messages)
+    if len(pairs) == 1:
+        return pairs[0][1]
+    lines = [f"{role.capitalize()}: {content}" for role, content in pairs if content.strip()]
+    return "\n".join(lines) + "\nAssistant:"
+
+
+def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
+    """Make a later turn's message: the trailing run of user messages, each stripped, joined by LF, blanks skipped.
+
+    Args:
+        messages: as for `format_prompt`.
+
+    Returns:
+        The content of the user message that the history is continued with.
+
+    Raises:
+        LocalProtocolError: the messages are not of that form, or the last one is not the user's.
+    """
+    pairs = _read_messages(messages)
+    if pairs[-1][0] != "user":
+        raise LocalProtocolError(
+            f"messages[{len(pairs) - 1}]: a later turn ends in a user message, not one of the role {pairs[-1][0]!r}"
+        )
+    run: list[str] = []
+    for role, content in reversed(pairs):
+        if role != "user":
+            break
+        if text := content.strip():
+            run.append(text)
+    return "\n".join(reversed(run))
+
+
+def _read_messages(messages: Sequence[Message | Mapping[str, Any]]) -> list[tuple[str, str]]:
+    pairs = [_read_message(f"messages[{index}]", message) for index, message in enumerate(messages)]
+    if not pairs:
+        raise LocalProtocolError("messages must hold one message at least")
+    return pairs
+
+
+def _read_message(where: str, message: Message | Mapping[str, Any]) -> tuple[str, str]:
+    if isinstance(message, Message):
+        return message.role, message.content
+    if not isinstance(message, Mapping):
+        raise LocalProtocolError(f"{where} must be a mapping with role and content, not {type(message).__name__}")
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str):
+        raise LocalProtocolError(f"{where}: role must be text, not {type(role).__name__}")
+    if isinstance(content, str):
+        return role, content
+    if not isinstance(content, list | tuple):
+        raise LocalProtocolError(f"{where}: content must be text or a list of text parts, not {type(content).__name__}")
+    return role, "".join(_read_part(f"{where}: content[{index}]", part) for index, part in enumerate(content))
+
+
+def _read_part(where: str, part: Any) -> str:
+    text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
+    if not isinstance(text, str):
+        raise LocalProtocolError(f'{where} must be a text part, {{"type": "text", "text": ...}}')
+    return text
+
+
+# The reply
+
+
+class Piece(msgspec.Struct, gc=False):
+    """A plain piece of the reply, and nothing but that: what isn't one fails to be decoded as one.
+
+    Attributes:
+        action: there, and nothing else.
+        message: the text.
+        role: the assistant's, or absent.
+        parts: absent; a payload that has some is more than its text.
+        source: likewise.
+    """
+
+    action: Literal["success"]
+    message: str
+    role: Literal["assistant"] | None = None
+    parts: None = None
+    source: None = None
+
+
+class _Payload(msgspec.Struct):
+    """The members that count, of any JSON payload; each may be missing, and null counts as missing."""
+
+    action: str | None = None
+    message: str | None = None
+    role: str | None = None
+    parts: Any = None
+    source: Any = None
+    model: Any = None
+    type: Any = None
+
+
+class _Saved(msgspec.Struct, forbid_unknown_fields=True):
+    """A reader's state; the names are its attributes'."""
+
+    remainder: Remainder
+    payloads: list[bytes]
+    text: str
+    half: int
+    text_given: bool
+    last_empty: bool
+    output_limit: bool
+    limit_reached: bool
+    title: str | None
+    served_model: str | None
+    ended: bool
+    done: bool
+    finish_reason: FinishReason
+
+    def check(self) -> None:
+        """Refuse what no reader can have come to.
+
+        Raises:
+            ValueError: what.
+        """
+        if self.half and not 0xD800 <= self.half <= 0xDBFF:
+            raise ValueError("half is not a high surrogate")
+        if self.ended and not (self.done or self.half):
+            raise ValueError("ended, and neither done nor half a character left")
+        if self.done and (self.payloads or not self.text):
+            raise ValueError("done, with payloads left or without text")
+        if self.text_given and not (self.payloads and self.text):
+            raise ValueError("text_given, and no payload whose text it was")
+        msgspec.json.encode(self)  # fails for text that can't be encoded
+
+
+decode_piece = msgspec.json.Decoder(Piece).decode
+_decode_payload = msgspec.json.Decoder(_Payload).decode
+
+#: What the decoders raise; nothing else.
+_NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_DONE = b"[DONE]"
+#: A word ends at a bracket that ends the payload or is followed by another word: titles may hold brackets.
+_WORD = re.compile(rb"\[([A-Z_]+)(?::(.*?))?\](?=\[[A-Z_]|\Z)", re.DOTALL)
+
+
+class ReplyReader:
+    """The reply of one chat request: body bytes in, events out, one at a time.
+
+    Bytes are cut into payloads when they come; a payload is interpreted when its event is asked for, and nothing that
+    can be seen from outside moves before.
+
+    Attributes:
+        done: whether the reply is complete; what follows is ignored.
+        finish_reason: why it ended, once it is done.
+        title: the conversation's title, if one came.
+        limit_reached: whether the conversation has reached its limit.
+        served_model: the first model that a payload named, or None.
+    """
+
+    __slots__ = (
+        "_cut",
+        "_decoder",
+        "_ended",
+        "_half",
+        "_last_empty_at",
+        "_max_reply_bytes",
+        "_measured",
+        "_output_limit",
+        "_payloads",
+        "_pieces",
+        "_plain",
+        "_room",
+        "_size",
+        "_strict",
+        "_text_given",
+        "done",
+        "finish_reason",
+        "limit_reached",
+        "served_model",
+        "title",
+    )
+
+    def __init__(self, *, strict: bool, max_event_bytes: int, max_reply_bytes: int) -> None:
+        """Begin a reply.
+
+        Args:
+            strict: whether a malformed payload is raised instead of given as an event.
+            max_event_bytes: the longest line or event of the stream.
+            max_reply_bytes: the longest text, in UTF-8.
+        """
+        self._strict = strict
+        self._max_reply_bytes = max_reply_bytes
+        self._decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
+        self._cut = self._decoder.feed_data
+        self._payloads: deque[bytes] = deque()
+        self._pieces: list[str] = []
+        # The reply's bound is in bytes and counting them costs, so characters are counted down, from as many as are
+        # sure to fit; when they are used up, the pieces that were not measured yet are.
+        self._room = max_reply_bytes // 4
+        self._measured = 0  # how many pieces
+        self._size = 0  # and their bytes
+        self._last_empty_at = -1  # how many pieces there were when an empty one came
+        self._half = ""  # a high surrogate that waits for its low one
+        self._text_given = False  # of the payload that is next, which has more to it
+        self._plain = False  # whether a plain piece may be next: none of the two, and the model is known
+        self._output_limit = False
+        self._ended = False
+        self.done = False
+        self.finish_reason: FinishReason = "length"
+        self.title: str | None = None
+        self.limit_reached = False
+        self.served_model: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All pieces that were given out, joined."""
+        return "".join(self._pieces)
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether a `TextDelta` was given out."""
+        return bool(self._pieces)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the body in.
+
+        Args:
+            data: the next ones, content-decoded, cut anywhere.
+        """
+        if not self.done:
+            try:  # noqa: SIM105 - a context manager would cost more than all the rest
+                self._payloads.extend(self._cut(data))
+            except StreamTooLarge:
+                pass  # `next_event` comes to it, after the payloads before
+
+    def next_event(self) -> Event | None:
+        """Interpret as many payloads as make one event.
+
+        Returns:
+            The event, or None: more bytes are needed, or the reply is done.
+
+        Raises:
+            MalformedEvent: a payload is neither JSON of a known shape nor a known word, and the reader is strict.
+            ServiceError: the service broke off with an error.
+            EmptyResponseError: the service says that the reply is complete, and there is no text.
+            StreamTooLarge: an event or the reply is longer than its bound.
+        """
+        payloads = self._payloads
+        while payloads:
+            raw = payloads.popleft()
+            if self._plain:
+                try:
+                    text = decode_piece(raw).message
+                except _NOT_DECODED:
+                    pass
+                else:
+                    if text:
+                        return self._give(text)
+                    self._last_empty_at = len(self._pieces)
+                    continue
+            event = self._interpret(raw)
+            self._plain = not (self._half or self._text_given or self._ended or self.served_model is None)
+            if event is not None:
+                return event
+        if self._decoder.too_large and not self.done:
+            self._cut(b"")
+        return None
+
+    def end(self) -> None:
+        """Take the body's clean end in, once `next_event` gives None. It may give one event more afterwards.
+
+        Raises:
+            IncompleteStream: an event that could hold text is not finished.
+            EmptyResponseError: there is no text.
+        """
+        if self.done:
+            return
+        unfinished = self._decoder.unfinished
+        if unfinished is not None and not unfinished.lstrip().startswith(b"["):
+            raise IncompleteStream("the reply ended in the middle of an event")
+        if self._half:
+            self._ended, self._plain = True, False
+            self._payloads.append(b"")
+        else:
+            self._finish("stop" if self._last_empty_at == len(self._pieces) else "length")
+
+    def to_data(self) -> dict[str, Any]:
+        """Give the reader's state, as data that JSON can hold; `from_data` makes a reader of it that goes on."""
+        saved = _Saved(
+            remainder=self._decoder.remainder,
+            payloads=list(self._payloads),
+            text=self.text,
+            half=ord(self._half) if self._half else 0,
+            text_given=self._text_given,
+            last_empty=self._last_empty_at == len(self._pieces),
+            output_limit=self._output_limit,
+            limit_reached=self.limit_reached,
+            title=self.title,
+            served_model=self.served_model,
+            ended=self._ended,
+            done=self.done,
+            finish_reason=self.finish_reason,
+        )
+        data: dict[str, Any] = msgspec.to_builtins(saved)
+        return data
+
+    @classmethod
+    def from_data(cls, data: object, *, strict: bool, max_event_bytes: int, max_reply_bytes: int) -> ReplyReader:
+        """Go on where another reader was.
+
+        Args:
+            data: that reader's `to_data`.
+            strict: as for a new reader.
+            max_event_bytes: as for a new reader.
+            max_reply_bytes: as for a new reader.
+
+        Returns:
+            A reader that gives what the other one would have given.
+
+        Raises:
+            ConversationFormatError: the data is not of that form.
+        """
+        reader = cls(strict=strict, max_event_bytes=max_event_bytes, max_reply_bytes=max_reply_bytes)
+        try:
+            saved = msgspec.convert(data, _Saved)
+            saved.check()
+            reader._decoder = EventStreamDecoder.resume(saved.remainder, max_event_bytes=max_event_bytes)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise ConversationFormatError(
+                f"the reply in the snapshot can't be read: {printable(str(error))}"
+            ) from error
+        reader._cut = reader._decoder.feed_data
+        reader._payloads.extend(saved.payloads)
+        if saved.text:
+            reader._pieces.append(saved.text)
+            reader._room -= len(saved.text)
+        if saved.last_empty:
+            reader._last_empty_at = len(reader._pieces)
+        reader._half = chr(saved.half) if saved.half else ""
+        reader._text_given = saved.text_given
+        reader._output_limit = saved.output_limit
+        reader._ended = saved.ended
+        reader.limit_reached = saved.limit_reached
+        reader.title = saved.title
+        reader.served_model = saved.served_model
+        reader.done = saved.done
+        reader.finish_reason = saved.finish_reason
+        return reader
+
+    def _interpret(self, raw: bytes) -> Event | None:
+        """Do what a payload says, or the first part of it, with the rest of it put back."""
+        if self._ended:
+            event = self._give(self._flush())
+            self._finish("length")
+            return event
+        if self._text_given:
+            self._text_given = False
+            return UnknownPayload(raw)
+        payload = _read_payload(raw)
+        if payload is None:
+            return self._interpret_words(raw)
+        failed = payload.action == "error" or (
+            payload.action is None and isinstance(payload.type, str) and payload.type.startswith("ERR_")
+        )
+        if failed:
+            if self._half:
+                self._payloads.appendleft(raw)
+                return self._give(self._flush())
+            raise service_error(200, raw)
+        by_assistant = payload.role is None or payload.role == "assistant"
+        unknown = not by_assistant or payload.parts is not None or payload.source is not None
+        if payload.action != "success" and (payload.action is not None or (payload.message is None and not unknown)):
+            return self._malformed(raw)
+        if self.served_model is None and isinstance(payload.model, str) and payload.model:
+            self.served_model = _encodable(payload.model)
+        text = ""
+        if by_assistant and payload.message is not None:
+            self._last_empty_at = -1 if payload.message else len(self._pieces)
+            text = self._join(payload.message)
+        if not text:
+            return UnknownPayload(raw) if unknown else None
+        if unknown:
+            self._payloads.appendleft(raw)
+            self._text_given = True
+        return self._give(text)
+
+    def _interpret_words(self, raw: bytes) -> Event | None:
+        stripped = raw.strip()
+        words = _split_words(stripped)
+        if not words:
+            # The turn is complete at the first [DONE], whatever stands behind it.
+            if stripped.startswith(_DONE):
+                self._payloads.appendleft(_DONE)
+            return self._malformed(raw)
+        if len(words) > 1:
+            others = [word for word in words if word != _DONE]
+            self._payloads.extendleft([_DONE] * (len(others) < len(words)))
+            self._payloads.extendleft(reversed(others))
+            return None
+        if stripped == _DONE:
+            if self._half:
+                self._payloads.appendleft(raw)
+                return self._give(self._flush())
+            self._finish("stop")
+            return None
+        name, colon, value = stripped[1:-1].partition(b":")
+        if stripped == b"[PING]":
+            return Heartbeat()
+        if name == b"CHAT_TITLE" and colon:
+            self.title = str(value, "utf-8", "replace")
+            return ConversationTitle(self.title)
+        if name == b"STOP_REASON" and colon:
+            return StopReason(str(value, "utf-8", "replace"))
+        if name.startswith(b"LIMIT_") and len(name) > 6 and not colon:
+            self.limit_reached = self.limit_reached or name == b"LIMIT_CONVERSATION"
+            self._output_limit = self._output_limit or name == b"LIMIT_OUTPUT"
+            return LimitReached(str(name[6:], "ascii").lower())
+        return self._malformed(raw)
+
+    def _malformed(self, raw: bytes) -> MalformedPayload:
+        if self._strict:
+            shown = printable(str(raw[:200], "utf-8", "replace"))
+            raise MalformedEvent(f"a payload is neither JSON of a known shape nor a known word: {shown}", raw=raw)
+        return MalformedPayload(raw)
+
+    def _join(self, message: str) -> str:
+        """Put a held half before a piece, and hold back the one that it ends with."""
+        text, self._half = self._half + message, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return _encodable(text)
+
+    def _flush(self) -> str:
+        text, self._half = _encodable(self._half), ""
+        return text
+
+    def _give(self, text: str) -> TextDelta:
+        self._room -= len(text)
+        if self._room < 0:
+            self._measure(text)
+        self._pieces.append(text)
+        return TextDelta(text)
+
+    def _measure(self, text: str) -> None:
+        self._size += sum(len(piece.encode()) for piece in self._pieces[self._measured :]) + len(text.encode())
+        self._measured = len(self._pieces) + 1
+        if self._size > self._max_reply_bytes:
+            limit = self._max_reply_bytes
+            raise StreamTooLarge(f"the reply is longer than {limit} bytes", limit=limit)
+        self._room = (self._max_reply_bytes - self._size) // 4
+
+    def _finish(self, reason: FinishReason) -> None:
+        if not self._pieces:
+            raise EmptyResponseError("the reply is complete and holds no text")
+        self.done = True
+        self.finish_reason = "length" if self._output_limit else reason
+        self._payloads.clear()
+
+
+def _split_words(raw: bytes) -> list[bytes]:
+    """Split ``[A][B:x]`` into its words; give none where it isn't made of words alone."""
+    words: list[bytes] = []
+    position = 0
+    while match := _WORD.match(raw, position):
+        words.append(match[0])
+        position = match.end()
+    return words if position == len(raw) else []
+
+
+def _read_payload(raw: bytes) -> _Payload | None:
+    """Read a JSON payload; None where it is not a JSON object of a known shape."""
+    try:
+        return _decode_payload(raw)
+    except _NOT_DECODED:
+        pass
+    # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
+    # latter is what the event stream has U+FFFD for.
+    try:
+        return msgspec.convert(_JSON.decode(str(raw, "utf-8", "replace")), _Payload)
+    except (msgspec.ValidationError, ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+#: Numbers mean nothing here, and `int` refuses long ones.
+_JSON = json.JSONDecoder(parse_int=float, parse_constant=_refuse)
+
+
+def _encodable(text: str) -> str:
+    """Join surrogate pairs, and put U+FFFD for each half without its other."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
