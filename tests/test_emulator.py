@@ -1,0 +1,347 @@
+"""The service over real loopback sockets, to clients that share no code with it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from http.client import HTTPConnection, HTTPResponse
+from urllib.parse import urlsplit
+
+import anyio
+import h11
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.service import Question, Service
+from ddg_transports import emulator
+from ddg_transports.emulator import Emulator, serve
+
+TIMEOUT = 20.0  # for what never comes, on the slowest of machines
+
+
+def headers_for(url: str, **more: str) -> dict[str, str]:
+    """Both endpoints' header fields; the pages take them too."""
+    return {
+        "user-agent": "test",
+        "accept": "text/event-stream, text/html",
+        "cache-control": "no-cache",
+        "pragma": "no-cache",
+        "content-type": "application/json",
+        "origin": url,
+        "referer": f"{url}/",
+        "x-vqd-accept": "1",
+        "x-fe-version": "",
+        "x-vqd-hash-1": "",
+    } | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+def question(text: str) -> bytes:
+    return json.dumps({"model": "o3-mini", "messages": [{"role": "user", "content": text}]}).encode()
+
+
+def connect(url: str) -> HTTPConnection:
+    return HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
+
+
+def raw(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return socket.create_connection((parts.hostname, parts.port), timeout=TIMEOUT)
+
+
+def exchange(url: str, data: bytes) -> bytes:
+    """Send bytes, say that there are no more, and read what comes back to its end."""
+    with raw(url) as peer:
+        peer.sendall(data)
+        peer.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: peer.recv(65536), b""))
+
+
+def ask(connection: HTTPConnection, url: str, text: str) -> HTTPResponse:
+    connection.request("GET", DUCKDUCKGO_2025_04.status_path, headers=headers_for(url))
+    with connection.getresponse() as status:
+        status.read()
+    token = status.headers["x-vqd-4"]
+    connection.request("POST", DUCKDUCKGO_2025_04.chat_path, question(text), headers_for(url, x_vqd_4=token))
+    return connection.getresponse()
+
+
+def text_of(stream: bytes) -> str:
+    events = stream.decode().split("\n\n")
+    assert events[-2:] == ["data: [DONE]", ""]
+    return "".join(json.loads(event.removeprefix("data: "))["message"] for event in events[:-2])
+
+
+def test_handshake_and_chat_use_one_connection() -> None:
+    service = Service(responder=lambda question: f"You said {question.text}")
+    with Emulator(service) as running, closing(connect(running.url)) as connection:
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+", running.url)
+        connection.connect()
+        sock = connection.sock
+        for path in (DUCKDUCKGO_2025_04.front_end_path, DUCKDUCKGO_2025_04.landing_path):
+            connection.request("GET", path, headers=headers_for(running.url))
+            with connection.getresponse() as page:
+                assert page.status == 200
+                assert len(page.read()) == int(page.headers["content-length"])
+        for text in ("Größe 天", "again"):
+            with ask(connection, running.url, text) as reply:
+                assert reply.headers["content-type"] == "text/event-stream"
+                assert reply.headers["transfer-encoding"] == "chunked"
+                assert text_of(reply.read()) == f"You said {text}"
+        assert connection.sock is sock
+    assert [line.endpoint for line in service.log] == ["front_end", "landing", "status", "chat", "status", "chat"]
+    assert all(line.complete and line.status == 200 for line in service.log)
+
+
+def test_each_piece_arrives_when_it_is_made() -> None:
+    go_on: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def responder(question: Question) -> Iterator[str]:
+        yield "first"
+        go_on.get(timeout=TIMEOUT)
+        yield "second"
+
+    with Emulator(Service(responder=responder)) as running, closing(connect(running.url)) as connection:
+        reply = ask(connection, running.url, "?")
+        came = b""
+        while b"first" not in came:
+            came += reply.read1()
+        assert b"second" not in came
+        go_on.put(None)
+        assert text_of(came + reply.read()) == "firstsecond"
+
+
+def test_a_client_that_leaves_early_is_noted_and_harms_nobody() -> None:
+    def endless(question: Question) -> Iterator[str]:
+        while True:
+            yield "x" * 1000
+
+    service = Service(responder=endless)
+    with Emulator(service) as running:
+        with closing(connect(running.url)) as connection:
+            ask(connection, running.url, "?").close()
+        with closing(connect(running.url)) as connection:
+            connection.request("GET", "/aichat", headers=headers_for(running.url))
+            assert connection.getresponse().read()
+    assert [(line.endpoint, line.complete) for line in service.log] == [
+        ("status", True),
+        ("chat", False),
+        ("landing", True),
+    ]
+
+
+def test_leaving_the_block_closes_idle_connections_and_frees_the_port() -> None:
+    with Emulator() as running:
+        peer = raw(running.url)
+        with closing(connect(running.url)) as connection:
+            connection.request("GET", "/nowhere")
+            connection.getresponse().read()
+    with peer:
+        assert peer.recv(1) == b""
+    port = urlsplit(running.url).port
+    assert port is not None
+    with Emulator(port=port) as again:
+        assert again.url == running.url
+
+
+def test_a_port_that_is_taken_is_an_os_error() -> None:
+    with Emulator() as running, pytest.raises(OSError, match="in use"), Emulator(port=urlsplit(running.url).port or 0):
+        pass
+
+
+def test_what_the_responder_raises_is_raised_at_the_end_of_the_block() -> None:
+    def responder(question: Question) -> str:
+        raise LookupError("no such answer")
+
+    def use() -> None:
+        with (
+            Emulator(Service(responder=responder)) as running,
+            closing(connect(running.url)) as connection,
+            pytest.raises(ConnectionError),
+        ):
+            ask(connection, running.url, "?")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        use()
+    assert raised.group_contains(LookupError, match="no such answer")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "localhost", "example.org", "", "127.0.0.1:80"])
+def test_only_loopback_addresses_are_listened_on(host: str) -> None:
+    with pytest.raises(ValueError, match="loopback"):
+        anyio.run(partial(serve, Service(), host=host))
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_out_of_range_is_refused(port: int) -> None:
+    with pytest.raises(ValueError, match="from 0 to 65535"):
+        anyio.run(partial(serve, Service(), port=port))
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Emulator() as running:
+        yield running.url
+
+
+class TestHttp:
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
+            (b"GET\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (b"GET / HTTP/x\r\nhost: x\r\n\r\n", 400),
+            (b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nhost: x\r\nbad header: x\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nabc", 400),
+            (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+            (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n", 501),
+            (b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"x" * emulator.MAX_HEAD_BYTES, 431),
+            (b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * emulator.MAX_HEAD_BYTES, 431),
+            (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n" + b"x" * 9_999_999, 413),
+        ],
+    )
+    def test_what_is_no_request_is_refused_and_the_connection_closed(self, url: str, data: bytes, status: int) -> None:
+        answer = exchange(url, data)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        assert exchange(url, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").startswith(b"HTTP/1.1 404 ")
+
+    @given(data=st.binary(max_size=200) | st.text(alphabet="GET/ HTP1.0\r\n:x", max_size=200).map(str.encode))
+    @settings(deadline=None, max_examples=50)
+    def test_whatever_comes_gets_an_end(self, url: str, data: bytes) -> None:
+        assert re.match(rb"HTTP/1\.1 [45]\d\d |\Z", exchange(url, data))
+
+    def test_pipelined_requests_are_answered_in_order(self, url: str) -> None:
+        answer = exchange(url, b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\nPUT /aichat HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"404", b"405"]
+
+    def test_a_head_request_gets_no_body_and_the_connection_goes_on(self, url: str) -> None:
+        with closing(connect(url)) as connection:
+            connection.request("HEAD", "/aichat", headers=headers_for(url))
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (405, b"")
+            connection.request("GET", "/aichat", headers=headers_for(url))
+            assert connection.getresponse().status == 200
+
+    def test_a_client_that_asks_to_close_gets_that(self, url: str) -> None:
+        answer = exchange(
+            url, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n"
+        )
+        assert answer.count(b"HTTP/1.1 404 ") == 1
+
+    def test_a_client_of_http_1_0_gets_a_stream_that_the_connection_ends(self, url: str) -> None:
+        with closing(connect(url)) as connection:
+            connection.request("GET", DUCKDUCKGO_2025_04.status_path, headers=headers_for(url))
+            token = connection.getresponse().headers["x-vqd-4"]
+        fields = headers_for(url, x_vqd_4=token, host=urlsplit(url).netloc)
+        body = question("?")
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        request = f"POST /duckchat/v1/chat HTTP/1.0\r\n{head}content-length: {len(body)}\r\n\r\n"
+        answer_head, _, stream = exchange(url, request.encode() + body).partition(b"\r\n\r\n")
+        assert b"chunked" not in answer_head.lower()
+        assert "emulator" in text_of(stream)
+
+    def test_a_client_that_waits_to_be_told_to_go_on_is_told(self, url: str) -> None:
+        with raw(url) as peer, peer.makefile("rb") as answers:
+            peer.sendall(b"PUT / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+            assert answers.readline().startswith(b"HTTP/1.1 100 ")
+            assert answers.readline() == b"\r\n"
+            peer.sendall(b"{}")
+            assert answers.readline().startswith(b"HTTP/1.1 404 ")
+
+
+async def ask_with_h11(url: str, text: str) -> str:
+    """The handshake and a question on one connection, one byte of it at a time where that costs nothing."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    http = h11.Connection(h11.CLIENT)
+
+    async with await anyio.connect_tcp(parts.hostname, parts.port) as stream:
+
+        async def fetch(method: str, target: str, body: bytes, **more: str) -> tuple[dict[bytes, bytes], bytes]:
+            fields = headers_for(url, **more) | {"host": parts.netloc, "content-length": str(len(body))}
+            sent = http.send(h11.Request(method=method, target=target, headers=list(fields.items())))
+            assert sent is not None
+            await stream.send(sent + (http.send(h11.Data(data=body)) or b"") + (http.send(h11.EndOfMessage()) or b""))
+            head: dict[bytes, bytes] = {}
+            got = b""
+            while True:
+                event = http.next_event()
+                if event is h11.NEED_DATA:
+                    http.receive_data(await stream.receive(16))
+                elif isinstance(event, h11.Response):
+                    head = dict(event.headers)
+                elif isinstance(event, h11.Data):
+                    got += event.data
+                elif isinstance(event, h11.EndOfMessage):
+                    http.start_next_cycle()
+                    return head, got
+
+        head, _ = await fetch("GET", "/duckchat/v1/status", b"")
+        _, stream_of_events = await fetch(
+            "POST", "/duckchat/v1/chat", question(text), x_vqd_4=head[b"x-vqd-4"].decode()
+        )
+        return text_of(stream_of_events)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_serve_answers_many_clients_at_once_and_stops_when_cancelled(backend: str, host: str) -> None:
+    service = Service(responder=lambda question: question.text)
+    got: list[str] = []
+
+    async def client(url: str, text: str) -> None:
+        got.append(await ask_with_h11(url, text))
+
+    async def main() -> None:
+        async with anyio.create_task_group() as server:
+            url = await server.start(partial(serve, service, host=host))
+            async with anyio.create_task_group() as clients:
+                for number in range(50):
+                    clients.start_soon(client, url, f"client {number}")
+            server.cancel_scope.cancel()
+
+    if host == "::1" and not has_ipv6_loopback():
+        pytest.skip("this machine has no ::1")
+    anyio.run(main, backend=backend)
+    assert sorted(got) == sorted(f"client {number}" for number in range(50))
+    assert [line.status for line in service.log] == [200] * 100
+
+
+def has_ipv6_loopback() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+def test_the_delay_of_each_piece_passes_before_it_is_sent() -> None:
+    service = Service(delay=3600, responder=lambda question: "a b c")
+
+    async def main() -> float:
+        async with anyio.create_task_group() as server:
+            url = await server.start(serve, service)
+            began = anyio.current_time()
+            assert await ask_with_h11(url, "?") == "a b c"
+            took = anyio.current_time() - began
+            server.cancel_scope.cancel()
+        return took
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    assert anyio.run(main, backend="trio", backend_options={"clock": clock}) == pytest.approx(5 * 3600)
