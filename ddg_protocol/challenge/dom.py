@@ -1,141 +1,148 @@
-"""The DOM fingerprint: how long ``div.innerHTML`` is after it was assigned a text (PROTOCOL.md section 5).
-
-bs4's tree, built by html5lib's parser as a fragment inside a ``div``, is written back as the WHATWG's HTML fragment
-serialisation says (HTML standard, 13.3).
-"""
+"""The DOM fingerprint: how long ``div.innerHTML`` is after it was assigned a text (PROTOCOL.md section 5)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
-from bs4 import BeautifulSoup
-from bs4.builder._html5lib import HTML5TreeBuilder
-from bs4.element import Comment, NavigableString, PageElement, Tag
-from html5lib import HTMLParser
-from html5lib.constants import namespaces
-from html5lib.treebuilders import base
+from bs4.element import Comment, ProcessingInstruction
 
 from ..errors import UnsupportedChallenge
+from .html import HTML, MAX_DEPTH, Element, Rules, parse_in_div
 
 MAX_CHARACTERS = 1024
-MAX_DEPTH = 500
+"""The longest snippet that is parsed (PROTOCOL.md section 8)."""
 
-_HTML = namespaces["html"]
+_CHROME_133 = Rules(
+    mixed_select=False, unbounded_adoption=False, processing_instructions=False, waits_for_doctype=True
+)
+_CHROME_156 = Rules(mixed_select=True, unbounded_adoption=True, processing_instructions=True, waits_for_doctype=False)
+
 _VOID = frozenset(
     "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr".split()
 )
 _RAW_TEXT = frozenset("iframe noembed noframes noscript plaintext script style xmp".split())
 
 
-class _Element(Tag):
-    """An element of bs4's tree that html5lib can build with, by bs4's public operations only.
+class Reading(NamedTuple):
+    """A snippet as a browser understands it.
 
-    bs4 ships handles for that purpose. They never find the attributes of two elements equal, so that the limit of three
-    equal formatting elements ("Noah's Ark") does not hold, and forget to tell a moved element's new parent.
+    Attributes:
+        root: the ``div`` that it was assigned to.
+        inner_html: what reading it back gives.
     """
 
-    def __init__(self, name: str, namespace: str | None = None) -> None:
-        super().__init__(name=name, namespace=namespace)
-        self.nameTuple = (namespace, name)
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other  # html5lib means the node, bs4 would compare the markup
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        return self.attrs
-
-    @attributes.setter
-    def attributes(self, attributes: dict[Any, Any]) -> None:
-        self.attrs = attributes
-
-    def appendChild(self, node: PageElement) -> None:
-        self.append(node)
-
-    def insertBefore(self, node: PageElement, refNode: PageElement) -> None:
-        refNode.insert_before(node)
-
-    def insertText(self, data: str, insertBefore: PageElement | None = None) -> None:
-        index = self.index(insertBefore) if insertBefore else len(self.contents)
-        before = self.contents[index - 1] if index else None
-        if type(before) is NavigableString:
-            before.replace_with(NavigableString(before + data))
-        else:
-            self.insert(index, NavigableString(data))
-
-    def removeChild(self, node: PageElement) -> None:
-        node.extract()
-
-    def reparentChildren(self, newParent: _Element) -> None:
-        newParent.extend(list(self.contents))
-
-    def cloneNode(self) -> _Element:
-        clone = _Element(self.name, self.namespace)
-        clone.attrs = dict(self.attrs)
-        return clone
-
-    def hasContent(self) -> bool:
-        return bool(self.contents)
-
-
-class _Tree(base.TreeBuilder):
-    elementClass = _Element
-    commentClass = Comment
-
-    def documentClass(self) -> _Element:
-        return _Element("document")
-
-    def fragmentClass(self) -> _Element:
-        return _Element("div")
+    root: Element
+    inner_html: str
 
 
 def inner_html_length(html: str, *, chrome: int | None = 133) -> int:
+    """Give the length of ``div.innerHTML`` after an assignment; see `ddg_protocol.challenge.inner_html_length`."""
+    return utf16_length(read_snippet(html, chrome=chrome).inner_html)
+
+
+def utf16_length(text: str) -> int:
+    """Count UTF-16 code units, as ``length`` of an ECMAScript string does."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def read_snippet(html: str, *, chrome: int | None) -> Reading:
+    """Assign a text to a ``div``'s ``innerHTML`` and read it back.
+
+    Args:
+        html: what is assigned; at most `MAX_CHARACTERS`.
+        chrome: the major version of the browser to answer as; None when it isn't known.
+
+    Returns:
+        The tree, and its serialisation.
+
+    Raises:
+        UnsupportedChallenge: it is too long or too deep, or what that browser would say is not known: the verified
+            versions before and after it don't agree.
+    """
     if len(html) > MAX_CHARACTERS:
         raise UnsupportedChallenge(
-            f"the HTML snippet has {len(html)} characters, more than {MAX_CHARACTERS}", expected="a shorter snippet"
+            f"the HTML snippet has {len(html)} characters, more than {MAX_CHARACTERS}",
+            expected=f"an HTML snippet of at most {MAX_CHARACTERS} characters",
         )
-    return sum(2 if c > "\uffff" else 1 for c in serialise(parse(html), escape_angle_brackets=chrome == 156))
+    readings = [
+        Reading(root, serialise(root, escape_angle_brackets=escaped))
+        for rules in ([_CHROME_133] if chrome == 133 else [_CHROME_156] if chrome == 156 else [_CHROME_133, _CHROME_156])
+        for root in [parse_in_div(html, rules)]
+        for escaped in _angle_brackets_escaped(chrome)
+    ]
+    if len({utf16_length(reading.inner_html) for reading in readings}) > 1:
+        version = "an unknown browser" if chrome is None else f"Chrome {chrome}"
+        raise UnsupportedChallenge(
+            f"what {version} makes of the HTML snippet is not known: Chrome 133 and 156 differ on it",
+            expected="an HTML snippet on which Chrome 133 and 156 agree",
+        )
+    return readings[0]
 
 
-def parse(html):
-    parser = HTMLParser(tree=_Tree)
-    return parser.parseFragment(html, container="div", scripting=True)
+def _angle_brackets_escaped(chrome: int | None) -> list[bool]:
+    """Tell whether ``<`` and ``>`` are escaped in attributes: not up to 137, yes from 153 on."""
+    if chrome is not None and chrome <= 137:
+        return [False]
+    if chrome is not None and chrome >= 153:
+        return [True]
+    return [False, True]
 
 
-def serialise(root: Tag, *, escape_angle_brackets: bool) -> str:
-    pieces = []
-    stack = [iter(root.contents)]
-    ends = [""]
-    raw = [False]
-    while stack:
-        node = next(stack[-1], None)
+def serialise(root: Element, *, escape_angle_brackets: bool) -> str:
+    """Write an element's content as the HTML fragment serialisation algorithm does (HTML standard, 13.3).
+
+    Args:
+        root: the element whose content is meant.
+        escape_angle_brackets: whether ``<`` and ``>`` are escaped in attribute values.
+
+    Returns:
+        What ``innerHTML`` gives.
+
+    Raises:
+        UnsupportedChallenge: it is nested deeper than `MAX_DEPTH`.
+    """
+    pieces: list[str] = []
+    open_elements = [(root, iter(root.contents))]
+    while open_elements:
+        parent, children = open_elements[-1]
+        node = next(children, None)
         if node is None:
-            stack.pop()
-            raw.pop()
-            pieces.append(ends.pop())
+            open_elements.pop()
+            if open_elements:
+                pieces.append(f"</{parent.nameTuple[1]}>")
+        elif isinstance(node, Element):
+            pieces.append(_start_tag(node, escape_angle_brackets))
+            if node.name not in _VOID:
+                open_elements.append((node, iter(node.contents)))
+                if len(open_elements) > MAX_DEPTH:
+                    raise UnsupportedChallenge(
+                        f"the HTML snippet nests more than {MAX_DEPTH} elements", expected="a flatter HTML snippet"
+                    )
         elif isinstance(node, Comment):
             pieces.append(f"<!--{node}-->")
-        elif isinstance(node, Tag):
-            pieces.append(f"<{node.name}")
-            for name, value in node.attrs.items():
-                if isinstance(name, tuple):
-                    name = ":".join(filter(None, name[:2]))
-                value = value.replace("&", "&amp;").replace("\xa0", "&nbsp;").replace('"', "&quot;")
-                if escape_angle_brackets:
-                    value = value.replace("<", "&lt;").replace(">", "&gt;")
-                pieces.append(f' {name}="{value}"')
-            pieces.append(">")
-            html = node.namespace == _HTML
-            if not (html and node.name in _VOID):
-                stack.append(iter(node.contents))
-                ends.append(f"</{node.name}>")
-                raw.append(html and node.name in _RAW_TEXT)
-        elif raw[-1]:
-            pieces.append(node)
+        elif isinstance(node, ProcessingInstruction):
+            pieces.append(f"<?{node}>")
+        elif parent.name in _RAW_TEXT:
+            pieces.append(str(node))
         else:
-            pieces.append(
-                node.replace("&", "&amp;").replace("\xa0", "&nbsp;").replace("<", "&lt;").replace(">", "&gt;")
-            )
+            pieces.append(_escape(str(node)).replace("<", "&lt;").replace(">", "&gt;"))
     return "".join(pieces)
+
+
+def attribute_name(name: str | tuple[str | None, str, str]) -> str:
+    """Give an attribute's qualified name; html5lib has prefix, name and namespace for the foreign ones."""
+    return name if isinstance(name, str) else ":".join(filter(None, name[:2]))
+
+
+def _start_tag(element: Element, escape_angle_brackets: bool) -> str:
+    pieces = [f"<{element.nameTuple[1]}"]
+    for name, value in element.attributes.items():
+        value = _escape(value).replace('"', "&quot;")
+        if escape_angle_brackets:
+            value = value.replace("<", "&lt;").replace(">", "&gt;")
+        pieces.append(f' {attribute_name(name)}="{value}"')
+    return "".join(pieces) + ">"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("\xa0", "&nbsp;")
