@@ -112,6 +112,11 @@ class Exchange:
         self.phase = moves[answer]
         self.inbox.append((answer, payload))
 
+    @property
+    def full(self) -> bool:
+        """Whether more of the body came than is kept."""
+        return len(self.body) > self.limit
+
     def check_length(self) -> None:
         """Hold the body against its content-length (PROTOCOL.md section 6: the core checks it itself).
 

@@ -594,29 +594,18 @@ class Session:
         exchange = self._exchange
         assert exchange is not None
         try:
-            for piece in exchange.pieces or ():
-                room = exchange.limit - len(exchange.body)
-                exchange.body += piece[:room]
-                if len(piece) > room:
-                    return self._body_read(exchange, self._over_limit(exchange), now)
-            if not exchange.inbox:
-                return self._need_data(exchange, now)
-            answer, payload = exchange.inbox.popleft()
-            match answer:
-                case Answer.DATA:
-                    exchange.progress = True
-                    exchange.received += len(payload)
-                    exchange.pieces = iter((payload,)) if exchange.decoder is None else exchange.decoder.decode(payload)
-                    return None  # to the pieces
-                case Answer.FAILED:
-                    return self._broken(exchange, payload, now)
-                case _:
-                    exchange.check_length()
-                    if exchange.decoder is not None:
-                        exchange.decoder.end()
+            while not exchange.full and _collect(exchange):
+                pass
         except (ContentDecodingError, IncompleteStream) as error:
             return self._body_read(exchange, error, now)
-        return self._body_read(exchange, None, now)
+        if exchange.full:
+            return self._body_read(exchange, self._over_limit(exchange), now)
+        if exchange.inbox:
+            answer, payload = exchange.inbox.popleft()
+            if answer is Answer.FAILED:
+                return self._broken(exchange, payload, now)
+            return self._body_read(exchange, None, now)
+        return self._need_data(exchange, now)
 
     def _over_limit(self, exchange: Exchange) -> StreamTooLarge | None:
         if exchange.step is Step.FRONT_END and exchange.status == 200:
@@ -625,7 +614,7 @@ class Session:
 
     def _body_read(self, exchange: Exchange, problem: DuckChatError | None, now: float) -> Action | None:
         """Draw the conclusion from a response that is not a reply, as far as its body could be read."""
-        turn, status, body = self._turn, exchange.status, bytes(exchange.body)
+        turn, status, body = self._turn, exchange.status, bytes(exchange.body[: exchange.limit])
         assert turn is not None
         try:
             if status in REDIRECTS:
@@ -666,38 +655,18 @@ class Session:
         exchange, reader = self._exchange, self._reader
         assert exchange is not None
         assert reader is not None
-        decoder = exchange.decoder
-        assert decoder is not None
         try:
-            while (event := reader.next_event()) is None:
-                if reader.done:
-                    return self._finish(exchange, reader, now)
-                if exchange.pieces is not None:
-                    piece = next(exchange.pieces, None)
-                    if piece is None:
-                        exchange.pieces = None
-                    else:
-                        reader.feed(piece)
-                elif not exchange.inbox:
-                    return self._need_data(exchange, now)
-                else:
-                    answer, payload = exchange.inbox.popleft()
-                    if answer is Answer.DATA:
-                        exchange.progress = True
-                        exchange.received += len(payload)
-                        if decoder.coded:
-                            exchange.pieces = decoder.decode(payload)
-                        else:
-                            reader.feed(payload)
-                    elif answer is Answer.FAILED:
-                        return self._broken(exchange, payload, now)
-                    else:
-                        exchange.check_length()
-                        decoder.end()
-                        reader.end()
+            while (event := reader.next_event()) is None and not reader.done and _feed(reader, exchange):
+                pass
         except DuckChatError as error:
             return self._step_failed(exchange, error, now)
-        return event
+        if event is not None:
+            return event
+        if reader.done:
+            return self._finish(exchange, reader, now)
+        if exchange.inbox:
+            return self._broken(exchange, exchange.inbox.popleft()[1], now)
+        return self._need_data(exchange, now)
 
     def _finish(self, exchange: Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
         """Commit the turn: the one place where a conversation changes."""
@@ -878,6 +847,54 @@ class Session:
 
 
 _COMMANDS = frozenset({Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE})
+
+
+def _feed(reader: chat.ReplyReader, exchange: Exchange) -> bool:
+    """Give the reader the next of what came; False where that is nothing, or the end of the exchange by a failure."""
+    if exchange.pieces is not None:
+        piece = next(exchange.pieces, None)
+        if piece is None:
+            exchange.pieces = None
+        else:
+            reader.feed(piece)
+        return True
+    inbox, decoder = exchange.inbox, exchange.decoder
+    if not inbox or inbox[0][0] is Answer.FAILED or decoder is None:
+        return False
+    answer, data = inbox.popleft()
+    if answer is Answer.DATA:
+        exchange.progress = True
+        exchange.received += len(data)
+        if decoder.coded:
+            exchange.pieces = decoder.decode(data)
+        else:
+            reader.feed(data)
+    else:
+        exchange.check_length()
+        decoder.end()
+        reader.end()
+    return True
+
+
+def _collect(exchange: Exchange) -> bool:
+    """Keep the next of what came of a body; False where that is nothing, or the end of the exchange."""
+    inbox, decoder = exchange.inbox, exchange.decoder
+    if not inbox or inbox[0][0] is Answer.FAILED:
+        return False
+    answer, data = inbox[0]
+    if answer is Answer.EOF:
+        exchange.check_length()
+        if decoder is not None:
+            decoder.end()
+        return False
+    inbox.popleft()
+    exchange.progress = True
+    exchange.received += len(data)
+    for piece in (data,) if decoder is None else decoder.decode(data):
+        exchange.body += piece[: exchange.limit - len(exchange.body) + 1]
+        if exchange.full:
+            break
+    return True
 
 
 def _encodable(text: str) -> bool:

@@ -1,0 +1,821 @@
+"""A session against the service, face to face, and against responses made by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from facing import Run, byte_by_byte, whole
+
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    NEED_DATA,
+    PAUSED,
+    ChallengeError,
+    ChallengeReceived,
+    ChatTimeoutError,
+    ClientState,
+    Conversation,
+    ConversationLimitError,
+    EmptyResponseError,
+    Failure,
+    FailureKind,
+    FrontEndVersionUnknown,
+    HandshakeError,
+    IncompleteStream,
+    InputLimitError,
+    InvalidToken,
+    LandingPageFailed,
+    LimitReached,
+    LocalProtocolError,
+    Message,
+    ModelNotSupportedError,
+    Policy,
+    RateLimitError,
+    RedirectRefused,
+    Retrying,
+    SendRequest,
+    ServiceError,
+    ServiceNotice,
+    Session,
+    SolveChallenge,
+    TextDelta,
+    TokenError,
+    TransportError,
+    TurnCancelled,
+    TurnFinished,
+    TurnStarted,
+    UnsupportedChallenge,
+    Wait,
+)
+from ddg_protocol._state import AT_REST, TABLE, State, Trigger
+from ddg_protocol.service import Question, Service
+
+PAGE = b'<script>__DDG_BE_VERSION__="serp_1_ET";__DDG_FE_CHAT_HASH__="0123456789abcdef0123";</script>'
+STREAM = (("content-type", "text/event-stream"),)
+HELLO = b'data: {"action":"success","message":"Hel"}\n\ndata: {"action":"success","message":"lo"}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def paced(**changes: object) -> Service:
+    return Service(responder=lambda question: ["You ", "said: ", question.text, " ☃"], **changes)  # type: ignore[arg-type]
+
+
+class Hand:
+    """Drives a session by hand, for tests that say each response themselves."""
+
+    def __init__(self, session: Session | None = None) -> None:
+        self.session = session or Session()
+        self.now = 0.0
+        self.events: list[object] = []
+        self.waits: list[Wait] = []
+        self.request: SendRequest | None = None
+
+    def pull(self) -> object:
+        """Pull past events and waits."""
+        while True:
+            action = self.session.next_action(now=self.now)
+            if isinstance(action, Wait):
+                self.waits.append(action)
+                self.now = max(self.now, action.until)
+                self.session.wait_elapsed(action)
+            elif isinstance(action, SendRequest):
+                self.request = action
+                return action
+            elif action is NEED_DATA or action is PAUSED or isinstance(action, SolveChallenge):
+                return action
+            else:
+                self.events.append(action)
+
+    def request_for(self, path: str) -> SendRequest:
+        request = self.pull()
+        assert isinstance(request, SendRequest), request
+        assert request.url.endswith(path), request.url
+        return request
+
+    def answer(self, status: int = 200, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> None:
+        assert self.request is not None
+        self.session.receive_head(self.request, status, headers, now=self.now)
+        if body:
+            self.session.receive_data(self.request, body)
+        self.session.receive_eof(self.request)
+
+    def fail(self, kind: FailureKind) -> None:
+        assert self.request is not None
+        self.session.transport_failed(self.request, Failure(kind, "it broke"))
+
+    def handshake(self, token: str = "4-1", challenge: str = "") -> SendRequest:
+        """Answer up to the chat request, which is returned."""
+        self.request_for("duckai=1")
+        self.answer(body=PAGE)
+        self.request_for("/aichat")
+        self.answer(headers=[("set-cookie", "seen=1; path=/")])
+        self.request_for("/status")
+        self.answer(headers=[("x-vqd-4", token), ("x-vqd-hash-1", challenge)], body=b'{"status":"0"}')
+        return self.request_for("/chat")
+
+    def to_chat(self, text: str = "Hi", **handshake: str) -> SendRequest:
+        self.session.ask(text, now=self.now)
+        return self.handshake(**handshake)
+
+
+# A conversation, whole
+
+
+@pytest.mark.parametrize("cut", [whole, byte_by_byte])
+@pytest.mark.parametrize("challenge", [False, True])
+def test_a_conversation_face_to_face_with_the_service(cut: object, challenge: bool) -> None:
+    run = Run(Session(), paced(challenge=challenge), cut=cut)  # type: ignore[arg-type]
+    first, second = run.ask("Why is the sky blue?"), run.ask("And at night?")
+    assert first.text == "You said: Why is the sky blue? ☃"
+    assert second.text == "You said: And at night? ☃"
+    assert (first.reason, first.model) == ("stop", "gpt-4o-mini")
+    assert run.session.conversation.message_history == (
+        Message("user", "Why is the sky blue?"),
+        Message("assistant", first.text),
+        Message("user", "And at night?"),
+        Message("assistant", second.text),
+    )
+    refused = [418] if challenge else []
+    assert run.statuses == [200, 200, 200, *refused, 200, 200]
+    assert run.session.state is State.READY
+
+
+def test_the_handshake_asks_for_version_cookies_and_tokens_in_that_order_and_once() -> None:
+    run = Run(Session(), paced())
+    run.ask("one")
+    run.ask("two")
+    paths = [request.url.removeprefix("https://duckduckgo.com") for request in run.requests]
+    assert paths == [
+        "/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1",
+        "/aichat",
+        "/duckchat/v1/status",
+        "/duckchat/v1/chat",
+        "/duckchat/v1/chat",
+    ]
+
+
+def test_the_second_request_carries_the_history_and_the_newest_tokens() -> None:
+    run = Run(Session(), paced())
+    reply = run.ask("one")
+    given = dict(run.handle(run.requests[2]).headers)["x-vqd-4"]
+    run.ask("two")
+    body = json.loads(run.requests[-1].body)
+    assert body["messages"] == [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": reply.text},
+        {"role": "user", "content": "two"},
+    ]
+    first, second = (dict(request.headers)["x-vqd-4"] for request in run.requests[-2:])
+    assert len({first, second, given}) == 3
+
+
+def test_every_request_has_the_headers_of_section_2() -> None:
+    run = Run(Session(), paced(challenge=True))
+    run.ask("one")
+    identity = DUCKDUCKGO_2025_04.identity
+    front, landing, status, chat, answered = (dict(request.headers) for request in run.requests)
+    for headers in (front, landing, status, chat, answered):
+        assert headers["user-agent"] == identity.user_agent
+        assert headers["accept-language"] == "en-US,en;q=0.9"
+        assert {"dcs=1", "dcm=3"} <= set(headers["cookie"].split("; "))
+    assert front["accept"] == landing["accept"] == "text/html"
+    for headers in (status, chat):
+        assert headers["accept"] == "text/event-stream"
+        assert headers["content-type"] == "application/json"
+        assert headers["origin"] == "https://duckduckgo.com"
+        assert headers["referer"] == "https://duckduckgo.com/"
+    assert (status["cache-control"], status["pragma"], status["x-vqd-accept"]) == ("no-cache", "no-cache", "1")
+    assert status["accept-encoding"] == front["accept-encoding"] == "gzip, deflate"
+    assert chat["accept-encoding"] == "identity"
+    assert chat["sec-ch-ua"] == identity.sec_ch_ua
+    assert chat["x-fe-version"] == run.service.front_end_version
+    assert chat["x-vqd-hash-1"] == ""
+    assert answered["x-vqd-hash-1"]
+    assert answered["x-vqd-4"] != chat["x-vqd-4"]
+
+
+def test_a_challenge_is_answered_on_demand_and_then_at_once() -> None:
+    run = Run(Session(), paced(challenge=True))
+    run.ask("one")
+    assert ChallengeReceived() in run.events
+    run.ask("two")
+    assert ChallengeReceived() not in run.events
+    assert run.statuses == [200, 200, 200, 418, 200, 200]
+    assert run.session.conversation.answers_wanted
+
+
+def test_always_answers_the_first_request() -> None:
+    run = Run(Session(answer_challenge="always"), paced(challenge=True))
+    run.ask("one")
+    assert run.statuses == [200, 200, 200, 200]
+
+
+def test_never_does_not_answer() -> None:
+    run = Run(Session(answer_challenge="never"), paced(challenge=True))
+    with pytest.raises(ChallengeError) as caught:
+        run.ask("one")
+    assert (caught.value.status, caught.value.type, caught.value.retryable) == (418, "ERR_CHALLENGE", False)
+    assert run.session.conversation == Conversation(model="gpt-4o-mini")
+
+
+def test_a_conversation_saved_by_one_session_goes_on_in_another() -> None:
+    service = paced(challenge=True)
+    before = Run(Session(model="o3-mini"), service)
+    before.ask("one")
+    saved = before.session.conversation.to_json()
+    after = Run(Session(conversation=Conversation.from_json(saved)), service)
+    assert after.ask("two").model == "o3-mini"
+    # No handshake: version, cookies and tokens were saved, and that answers are wanted.
+    assert [request.method for request in after.requests] == ["POST"]
+    assert len(json.loads(after.requests[0].body)["messages"]) == 3
+
+
+def test_the_model_of_a_turn_becomes_the_conversations() -> None:
+    run = Run(Session(), paced())
+    assert run.ask("one", model="claude-3-haiku").model == "claude-3-haiku-20240307"
+    assert run.ask("two").model == "claude-3-haiku-20240307"
+
+
+def test_a_model_that_is_not_there_is_refused_before_anything_happens() -> None:
+    session = Session()
+    with pytest.raises(ModelNotSupportedError, match=r"gpt-9.*gpt-4o-mini"):
+        session.ask("one", model="gpt-9", now=0)
+    assert session.state is State.READY
+    with pytest.raises(ValueError, match="gpt-9"):
+        Session(model="gpt-9")
+
+
+# Each piece when its bytes arrive
+
+
+def test_the_first_piece_comes_out_before_any_more_bytes_exist() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=0)
+    assert hand.pull() is NEED_DATA
+    hand.session.receive_data(request, b'data: {"action":"success","message":"Hel"}\n\n')
+    assert hand.session.next_action(now=0) == TextDelta("Hel")
+    assert hand.session.next_action(now=0) is NEED_DATA
+    assert hand.session.next_action(now=0) is NEED_DATA
+
+
+def test_the_session_moves_when_an_action_is_pulled_not_when_bytes_arrive() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, STREAM, HELLO + DONE)
+    assert hand.session.state is State.REQUESTING
+    assert hand.session.conversation.message_history == ()
+    seen = [hand.session.next_action(now=0) for _ in range(2)]
+    assert seen == [TextDelta("Hel"), TextDelta("lo")]
+    assert hand.session.conversation.message_history == ()
+    finished = hand.session.next_action(now=0)
+    assert finished == TurnFinished("Hello", "stop", "gpt-4o-mini", None)
+    assert len(hand.session.conversation.message_history) == 2
+    assert hand.session.next_action(now=0) is PAUSED
+
+
+def test_what_follows_done_is_read_for_the_connection_and_changes_nothing() -> None:
+    for ending in ("eof", "failure", "silence", "ask"):
+        hand = Hand()
+        request = hand.to_chat()
+        hand.session.receive_head(request, 200, STREAM, now=0)
+        hand.session.receive_data(request, HELLO + DONE)
+        assert hand.pull() is NEED_DATA
+        assert isinstance(hand.events[-1], TurnFinished)
+        assert hand.session.state is State.DRAINING
+        match ending:
+            case "eof":
+                hand.session.receive_eof(request)
+            case "failure":
+                hand.fail(FailureKind.CUT)
+            case "silence":
+                assert hand.session.deadline is not None
+                hand.now = hand.session.deadline
+            case "ask":
+                hand.session.ask("more", now=0)
+                assert hand.session.state is State.PLANNING
+                continue
+        assert hand.pull() is PAUSED
+        assert len(hand.session.conversation.message_history) == 2
+
+
+# Transactions
+
+
+def test_a_turn_that_broke_leaves_the_conversation_and_the_next_begins_with_status() -> None:
+    hand = Hand()
+    request = hand.to_chat("one")
+    hand.answer(200, [*STREAM, ("x-vqd-4", "4-2")], HELLO + DONE)
+    assert hand.pull() is PAUSED
+    before = hand.session.conversation
+    hand.session.ask("two", now=0)
+    request = hand.request_for("/chat")
+    assert dict(request.headers)["x-vqd-4"] == "4-2"
+    hand.session.receive_head(request, 200, STREAM, now=0)
+    hand.session.receive_data(request, HELLO)
+    assert hand.pull() is NEED_DATA
+    hand.fail(FailureKind.CUT)
+    with pytest.raises(IncompleteStream) as caught:
+        hand.pull()
+    assert caught.value.text == "Hello"
+    assert hand.session.state is State.READY
+    assert hand.session.conversation.message_history == before.message_history
+    assert hand.session.next_action(now=0) is PAUSED
+    hand.session.ask("two", now=0)
+    hand.request_for("/status")
+
+
+def test_a_cancelled_turn_leaves_the_conversation_and_says_what_had_come() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=0)
+    hand.session.receive_data(request, HELLO)
+    hand.session.next_action(now=0)
+    hand.session.cancel()
+    assert hand.session.next_action(now=0) == TurnCancelled("Hel")
+    assert hand.session.next_action(now=0) is PAUSED
+    assert hand.session.conversation.message_history == ()
+    hand.session.receive_data(request, DONE)  # late: dropped
+    assert hand.session.next_action(now=0) is PAUSED
+
+
+def test_a_conversation_at_its_limit_is_refused_without_a_request() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, STREAM, HELLO + b"data: [DONE][LIMIT_CONVERSATION]\n\n")
+    assert hand.pull() is PAUSED
+    assert LimitReached("conversation") in hand.events
+    hand.session.ask("more", now=0)
+    with pytest.raises(ConversationLimitError):
+        hand.session.next_action(now=0)
+    assert hand.session.next_action(now=0) is PAUSED
+
+
+def test_a_prompt_over_the_bound_is_refused_without_a_request() -> None:
+    session = Session(policy=Policy(max_prompt_chars=3))
+    session.ask("four", now=0)
+    with pytest.raises(InputLimitError, match=r"4 characters.*at most 3"):
+        session.next_action(now=0)
+    session = Session(policy=Policy(max_prompt_chars=None))
+    session.ask("x" * 20_000, now=0)
+    assert session.next_action(now=0) == TurnStarted("gpt-4o-mini")
+
+
+# The handshake when it goes wrong
+
+
+def test_pages_that_fail_are_events_and_the_handshake_goes_on() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    hand.request_for("duckai=1")
+    hand.answer(503, body=b"<html>")
+    hand.request_for("/aichat")
+    hand.fail(FailureKind.CUT)
+    hand.request_for("/status")
+    hand.answer(headers=[("x-vqd-4", "4-1")], body=b'{"status":"1"}')
+    chat = hand.request_for("/chat")
+    unknown, failed, notice = hand.events[1:]
+    assert isinstance(unknown, FrontEndVersionUnknown)
+    assert isinstance(unknown.cause, ServiceError)
+    assert isinstance(failed, LandingPageFailed)
+    assert isinstance(notice, ServiceNotice)
+    assert dict(chat.headers)["x-fe-version"] == ""
+    assert dict(chat.headers)["cookie"] == "dcs=1; dcm=3"
+
+
+def test_a_version_split_over_chunks_is_found_and_shared_by_the_clients_sessions() -> None:
+    shared = ClientState()
+    run = Run(Session(shared=shared), paced(), cut=byte_by_byte)
+    run.ask("one")
+    assert shared.fe_version == run.service.front_end_version
+    other = Run(Session(shared=shared), paced(), start=run.now)
+    other.ask("two")
+    assert [request.url.rpartition("/")[2] for request in other.requests] == ["aichat", "status", "chat"]
+
+
+def test_a_missing_token_is_asked_for_again_up_to_the_maximum() -> None:
+    hand = Hand(Session(jitter=lambda: 0.0))
+    hand.session.ask("Hi", now=0)
+    for path in ("duckai=1", "/aichat", "/status", "/status", "/status"):
+        hand.request_for(path)
+        hand.answer(body=PAGE)
+    hand.request_for("/status")
+    hand.answer()
+    with pytest.raises(HandshakeError, match="x-vqd-4"):
+        hand.pull()
+    retries = [event for event in hand.events if isinstance(event, Retrying)]
+    assert [(event.attempt, event.delay) for event in retries] == [(1, 2.0), (2, 4.0), (3, 8.0)]
+
+
+def test_a_token_that_could_not_be_sent_back_is_refused() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    for path in ("duckai=1", "/aichat"):
+        hand.request_for(path)
+        hand.answer(body=PAGE)
+    hand.request_for("/status")
+    hand.answer(headers=[("x-vqd-4", "4-1\r\nevil: 1")])
+    with pytest.raises(InvalidToken) as caught:
+        hand.pull()
+    assert "evil" not in str(caught.value)
+
+
+def test_requests_start_at_least_the_interval_apart() -> None:
+    run = Run(Session(), paced())
+    run.ask("one")
+    assert [wait.reason for wait in run.waits] == ["pacing"] * 3
+    starts = [1_745_000_000.0, *(wait.until for wait in run.waits)]
+    assert [after - before for before, after in pairwise(starts)] == [1.5, 1.5, 1.5]
+
+
+def test_a_wait_may_be_asked_for_again() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    hand.request_for("duckai=1")
+    hand.answer(body=PAGE)
+    wait = hand.session.next_action(now=0)
+    assert isinstance(wait, Wait)
+    assert hand.session.next_action(now=0) is wait
+    hand.session.wait_elapsed(wait)
+    hand.session.wait_elapsed(wait)
+    assert isinstance(hand.session.next_action(now=wait.until), SendRequest)
+    hand.session.wait_elapsed(wait)
+
+
+# Redirects
+
+
+def test_a_redirect_is_followed_to_an_allowed_host_and_not_paced() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    hand.request_for("duckai=1")
+    hand.answer(302, [("location", "https://start.duckduckgo.com/page#x")])
+    moved = hand.session.next_action(now=0)
+    assert isinstance(moved, SendRequest)
+    assert moved.url == "https://start.duckduckgo.com/page"
+    assert "cookie" not in dict(moved.headers)  # the client's own cookies are the origin's
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "why"),
+    [
+        (302, "https://duckduckgo.com/x", "drop"),
+        (307, "https://evil.example/x", "not allow"),
+        (307, "http://duckduckgo.com/x", "stay on https"),
+        (308, "", "no address"),
+        (307, "https://user@duckduckgo.com/", "stay on"),
+    ],
+)
+def test_a_redirect_that_is_not_followed(status: int, location: str, why: str) -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(status, [("location", location)])
+    with pytest.raises(RedirectRefused, match=why):
+        hand.pull()
+
+
+def test_a_question_is_sent_on_by_308() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.answer(308, [("location", "https://duck.ai/duckchat/v1/chat")])
+    moved = hand.request_for("/chat")
+    assert (moved.url, moved.method, moved.body) == ("https://duck.ai/duckchat/v1/chat", "POST", request.body)
+    assert moved.id != request.id
+
+
+# Refusals, retries
+
+
+def test_a_429_is_retried_with_fresh_cookies_and_tokens() -> None:
+    hand = Hand(Session(jitter=lambda: 0.5))
+    hand.to_chat()
+    hand.answer(429, [("x-vqd-4", "4-2")], b'{"action":"error","status":429,"type":"ERR_RATE_LIMIT"}')
+    hand.request_for("/aichat")
+    (retrying,) = [event for event in hand.events if isinstance(event, Retrying)]
+    assert (retrying.attempt, retrying.delay) == (1, 6.0)
+    assert isinstance(retrying.cause, RateLimitError)
+    assert "seen=1" not in dict(hand.request.headers if hand.request else ())["cookie"]
+    hand.answer()
+    hand.request_for("/status")
+    hand.answer(headers=[("x-vqd-4", "4-3")])
+    assert dict(hand.request_for("/chat").headers)["x-vqd-4"] == "4-3"
+
+
+def test_a_longer_retry_after_is_waited_for_and_one_past_the_bound_ends_the_turn() -> None:
+    hand = Hand(Session(jitter=lambda: 0.0))
+    hand.to_chat()
+    hand.answer(429, [("retry-after", "30")])
+    hand.request_for("/aichat")
+    assert [event.delay for event in hand.events if isinstance(event, Retrying)] == [30.0]
+
+    hand = Hand()
+    hand.to_chat()
+    date, later = "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 09:49:37 GMT"
+    hand.answer(429, [("date", date), ("retry-after", later)])
+    with pytest.raises(RateLimitError, match="3600 s") as caught:
+        hand.pull()
+    assert caught.value.retry_after == 3600
+
+
+def test_a_bad_token_is_replaced_once() -> None:
+    hand = Hand()
+    hand.to_chat()
+    body = b'{"action":"error","status":400,"type":"ERR_INVALID_VQD"}'
+    hand.answer(400, body=body)
+    hand.request_for("/status")
+    hand.answer(headers=[("x-vqd-4", "4-2")])
+    hand.request_for("/chat")
+    hand.answer(400, body=body)
+    with pytest.raises(TokenError):
+        hand.pull()
+
+
+def test_nothing_is_retried_after_the_first_piece() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, STREAM, HELLO + b'data: {"action":"error","status":429,"type":"ERR_RATE_LIMIT"}\n\n')
+    with pytest.raises(RateLimitError) as caught:
+        hand.pull()
+    assert caught.value.text == "Hello"
+
+
+def test_an_error_in_the_stream_before_any_piece_is_retried() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, STREAM, b'data: {"action":"error","status":503}\n\n')
+    hand.request_for("/status")  # the token was spent, and no new one came
+
+
+def test_a_question_that_may_have_been_processed_is_not_sent_again() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.fail(FailureKind.CUT)
+    with pytest.raises(TransportError, match="it broke") as caught:
+        hand.pull()
+    assert caught.value.failure.kind is FailureKind.CUT
+
+
+def test_a_question_that_was_not_sent_goes_out_again_with_the_same_token() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.fail(FailureKind.NOT_SENT)
+    assert dict(hand.request_for("/chat").headers)["x-vqd-4"] == "4-1"
+
+
+def test_a_200_that_is_no_event_stream_is_an_error_with_its_body() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, [("content-type", "text/html")], b"<html>hello")
+    with pytest.raises(ServiceError, match="not a reply") as caught:
+        hand.pull()
+    assert caught.value.body == b"<html>hello"
+
+
+def test_a_reply_without_text_is_an_error() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, STREAM, DONE)
+    with pytest.raises(EmptyResponseError):
+        hand.pull()
+
+
+def test_a_body_shorter_than_its_content_length_is_incomplete() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, [*STREAM, ("content-length", "1000")], HELLO)
+    with pytest.raises(IncompleteStream, match="of 1000 bytes"):
+        hand.pull()
+
+
+# Time
+
+
+def test_a_peer_that_says_nothing_is_ended_by_the_read_timeout() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=hand.now)
+    assert hand.pull() is NEED_DATA
+    assert hand.session.deadline == hand.now + 30
+    hand.now += 30
+    with pytest.raises(ChatTimeoutError, match="read_timeout") as caught:
+        hand.pull()
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_a_peer_that_drips_is_ended_by_the_total_timeout() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=hand.now)
+    began = hand.now
+    for _ in range(60):
+        assert hand.pull() is NEED_DATA
+        hand.now += 1
+        hand.session.receive_data(request, b":")
+    with pytest.raises(ChatTimeoutError, match="total_timeout"):
+        hand.pull()
+    assert hand.now - began == 60
+
+
+# A solver of the embedder's
+
+
+def test_the_embedder_solves_a_challenge_of_any_form() -> None:
+    script = "(function () { return whatever; })()"
+    challenge = "KGZ1bmN0aW9uICgpIHsgcmV0dXJuIHdoYXRldmVyOyB9KSgp"
+    hand = Hand(Session(solver="embedder", answer_challenge="always"))
+    hand.session.ask("Hi", now=0)
+    for path, headers in (
+        ("duckai=1", []),
+        ("/aichat", []),
+        ("/status", [("x-vqd-4", "4-1"), ("x-vqd-hash-1", challenge)]),
+    ):
+        hand.request_for(path)
+        hand.answer(headers=headers, body=PAGE)
+    solve = hand.pull()
+    assert isinstance(solve, SolveChallenge)
+    assert (solve.script, solve.identity) == (script, DUCKDUCKGO_2025_04.identity)
+    assert hand.session.next_action(now=0) is solve
+    with pytest.raises(LocalProtocolError, match="ASCII"):
+        hand.session.challenge_solved(solve, "a\r\nb")
+    hand.session.challenge_solved(solve, "YW5zd2Vy")
+    assert dict(hand.request_for("/chat").headers)["x-vqd-hash-1"] == "YW5zd2Vy"
+
+
+def test_a_solver_that_gives_up_ends_the_turn() -> None:
+    hand = Hand(Session(solver="embedder"))
+    hand.to_chat(challenge="e30=")
+    hand.answer(418, body=b'{"action":"error","status":418,"type":"ERR_CHALLENGE"}')
+    hand.request_for("/status")  # the refusal brought no pair of its own
+    hand.answer(headers=[("x-vqd-4", "4-2"), ("x-vqd-hash-1", "e30=")])
+    solve = hand.pull()
+    assert isinstance(solve, SolveChallenge)
+    hand.session.challenge_failed(solve, "no idea")
+    with pytest.raises(UnsupportedChallenge, match="no idea"):
+        hand.pull()
+
+
+def test_a_challenge_that_is_not_read_ends_the_turn_rather_than_be_guessed() -> None:
+    hand = Hand(Session(answer_challenge="always"))
+    hand.session.ask("Hi", now=0)
+    with pytest.raises(UnsupportedChallenge):
+        hand.handshake(challenge="e30=")
+    assert hand.session.state is State.READY
+
+
+# Legality
+
+
+def move_to(state: State) -> Hand:
+    """Bring a session into a state."""
+    hand = Hand(Session(solver="embedder", answer_challenge="always"))
+    session = hand.session
+    if state is State.CLOSED:
+        session.close()
+    if state in AT_REST:
+        return hand
+    session.ask("Hi", now=0)
+    if state is State.PLANNING:
+        return hand
+    hand.request_for("duckai=1")
+    if state is State.REQUESTING:
+        return hand
+    assert hand.request is not None
+    if state is State.READING:
+        session.receive_head(hand.request, 200, (), now=0)
+        assert hand.pull() is NEED_DATA
+        return hand
+    hand.answer(body=PAGE)
+    if state is State.WAITING:
+        assert isinstance(session.next_action(now=0), Wait)
+        return hand
+    hand.request_for("/aichat")
+    hand.answer()
+    hand.request_for("/status")
+    hand.answer(headers=[("x-vqd-4", "4-1"), ("x-vqd-hash-1", "e30=" if state is State.SOLVING else "")])
+    if state is State.SOLVING:
+        assert isinstance(hand.pull(), SolveChallenge)
+        return hand
+    request = hand.request_for("/chat")
+    session.receive_head(request, 200, STREAM, now=hand.now)
+    session.receive_data(request, HELLO + (DONE if state is State.DRAINING else b""))
+    assert hand.pull() is NEED_DATA
+    return hand
+
+
+@pytest.mark.parametrize("state", State)
+def test_each_command_is_legal_where_the_table_says_and_else_changes_nothing(state: State) -> None:
+    for trigger in (Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE):
+        hand = move_to(state)
+        assert hand.session.state is state
+        conversation = hand.session.conversation
+        if trigger in TABLE[state]:
+            _command(hand.session, trigger)
+            assert hand.session.state is TABLE[state][trigger]
+        else:
+            with pytest.raises(LocalProtocolError, match="not legal now"):
+                _command(hand.session, trigger)
+            assert hand.session.state is state
+            assert hand.session.conversation is conversation
+
+
+def _command(session: Session, trigger: Trigger) -> None:
+    match trigger:
+        case Trigger.ASK:
+            session.ask("again", now=0)
+        case Trigger.CANCEL:
+            session.cancel()
+        case _:
+            session.close()
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("trigger", Trigger)
+def test_each_pair_of_state_and_trigger_is_in_the_table_or_raises_and_changes_nothing(
+    state: State, trigger: Trigger
+) -> None:
+    session = Session()
+    session._state = state
+    if trigger in TABLE[state]:
+        session._move(trigger)
+        assert session.state is TABLE[state][trigger]
+    else:
+        with pytest.raises(LocalProtocolError):
+            session._move(trigger)
+        assert session.state is state
+
+
+def test_every_state_is_reached_and_every_state_leads_to_rest() -> None:
+    assert set(TABLE) == set(State)
+    reached, todo = {State.READY}, [State.READY]
+    while todo:
+        for target in TABLE[todo.pop()].values():
+            if target not in reached:
+                reached.add(target)
+                todo.append(target)
+    assert reached == set(State)
+    restful = set(AT_REST)
+    while more := {state for state in State if state not in restful and restful & set(TABLE[state].values())}:
+        restful |= more
+    assert restful == set(State)
+
+
+def test_answers_that_are_out_of_order_are_refused_and_late_ones_dropped() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    first = hand.request_for("duckai=1")
+    with pytest.raises(LocalProtocolError, match="receive_head"):
+        hand.session.receive_data(first, b"x")
+    hand.answer(body=PAGE)
+    with pytest.raises(LocalProtocolError, match="awaits nothing"):
+        hand.session.receive_eof(first)
+    hand.request_for("/aichat")
+    hand.session.receive_data(first, b"late")
+    hand.session.receive_head(first, 500, (), now=0)
+    never = SendRequest(id=999, method="GET", url="https://x.example/", headers=(), body=b"", timeout=1)
+    with pytest.raises(LocalProtocolError, match="999"):
+        hand.session.receive_eof(never)
+    with pytest.raises(LocalProtocolError, match="not a SendRequest"):
+        hand.session.wait_elapsed(first)  # type: ignore[arg-type]
+
+
+def test_interim_heads_are_ignored() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    first = hand.request_for("duckai=1")
+    hand.session.receive_head(first, 103, (), now=0)
+    hand.answer(body=PAGE)
+    hand.request_for("/aichat")
+    assert FrontEndVersionUnknown not in map(type, hand.events)
+
+
+# What must not be seen
+
+
+def test_no_repr_and_no_error_shows_a_token_or_a_cookie() -> None:
+    secret = "4-8364560932862494755"
+    hand = Hand()
+    request = hand.to_chat(token=secret)
+    session = hand.session
+    assert secret in dict(request.headers)["x-vqd-4"]
+    for shown in (repr(request), repr(session), repr(session.conversation), str(session)):
+        assert secret not in shown
+        assert "dcs=1" not in shown
+    hand.answer(200, [*STREAM, ("x-vqd-4", secret)], HELLO + DONE)
+    hand.pull()
+    assert session.conversation.vqd == secret
+    assert secret not in repr(session.conversation)
+    assert secret not in repr(session.conversation.tokens)
+
+
+def test_a_question_of_the_embedders_is_seen_by_the_service() -> None:
+    asked: list[Question] = []
+
+    def responder(question: Question) -> str:
+        asked.append(question)
+        return "Yes."
+
+    Run(Session(), Service(responder=responder)).ask("Did it arrive?")
+    assert [question.text for question in asked] == ["Did it arrive?"]
