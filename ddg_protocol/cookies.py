@@ -232,7 +232,8 @@ def parse_date(text: str) -> float | None:
     if year < 100:
         year += 2000 if year < 70 else 1900
     try:
-        return datetime(year, month, day, *clock, tzinfo=UTC).timestamp() if year >= 1601 else None
+        hour, minute, second = clock
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp() if year >= 1601 else None
     except ValueError:
         return None
 

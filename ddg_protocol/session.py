@@ -672,7 +672,8 @@ class Session:
         """Commit the turn: the one place where a conversation changes."""
         turn, before = self._turn, self._conversation
         assert turn is not None
-        tokens = turn.tokens or Tokens()
+        # A pair that was sent is spent: where the response brought no newer one, the next turn asks for one.
+        tokens = turn.tokens if turn.tokens is not None and not turn.spent else Tokens()
         self._conversation = Conversation(
             model=turn.model,
             vqd=tokens.vqd,
