@@ -6,6 +6,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
 import msgspec
@@ -247,9 +248,9 @@ class ReplyReader:
     """
 
     __slots__ = (
-        "_cut",
         "_decoder",
         "_ended",
+        "_fed",
         "_half",
         "_last_empty_at",
         "_max_reply_bytes",
@@ -280,7 +281,7 @@ class ReplyReader:
         self._strict = strict
         self._max_reply_bytes = max_reply_bytes
         self._decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
-        self._cut = self._decoder.feed_data
+        self._fed: bytes | None = None  # the last chunk, until it is needed
         self._payloads: deque[bytes] = deque()
         self._pieces: list[str] = []
         # The reply's bound is in bytes and counting them costs, so characters are counted down, from as many as are
@@ -316,11 +317,11 @@ class ReplyReader:
         Args:
             data: the next ones, content-decoded, cut anywhere.
         """
-        if not self.done:
-            try:  # noqa: SIM105 - a context manager would cost more than all the rest
-                self._payloads.extend(self._cut(data))
-            except StreamTooLarge:
-                pass  # `next_event` comes to it, after the payloads before
+        if self.done:
+            return
+        if self._fed is not None:
+            self._cut(self._fed)
+        self._fed = data
 
     def next_event(self) -> Event | None:
         """Interpret as many payloads as make one event.
@@ -334,9 +335,20 @@ class ReplyReader:
             EmptyResponseError: the service says that the reply is complete, and there is no text.
             StreamTooLarge: an event or the reply is longer than its bound.
         """
-        payloads = self._payloads
-        while payloads:
-            raw = payloads.popleft()
+        while True:
+            if self._payloads:
+                raw = self._payloads.popleft()
+            elif (data := self._fed) is not None:
+                self._fed = None
+                payload = self._decoder.whole_block(data)
+                if payload is None:
+                    self._cut(data)
+                    continue
+                raw = payload
+            elif self._decoder.too_large and not self.done:
+                raise self._decoder.error()
+            else:
+                return None
             if self._plain:
                 try:
                     text = decode_piece(raw).message
@@ -351,9 +363,6 @@ class ReplyReader:
             self._plain = not (self._half or self._text_given or self._ended or self.served_model is None)
             if event is not None:
                 return event
-        if self._decoder.too_large and not self.done:
-            self._cut(b"")
-        return None
 
     def end(self) -> None:
         """Take the body's clean end in, once `next_event` gives None. It may give one event more afterwards.
@@ -375,6 +384,8 @@ class ReplyReader:
 
     def to_data(self) -> dict[str, Any]:
         """Give the reader's state, as data that JSON can hold; `from_data` makes a reader of it that goes on."""
+        if self._fed is not None:
+            self._cut(self._fed)
         saved = _Saved(
             remainder=self._decoder.remainder,
             payloads=list(self._payloads),
@@ -418,7 +429,6 @@ class ReplyReader:
             raise ConversationFormatError(
                 f"the reply in the snapshot can't be read: {printable(str(error))}"
             ) from error
-        reader._cut = reader._decoder.feed_data
         reader._payloads.extend(saved.payloads)
         if saved.text:
             reader._pieces.append(saved.text)
@@ -435,6 +445,11 @@ class ReplyReader:
         reader.done = saved.done
         reader.finish_reason = saved.finish_reason
         return reader
+
+    def _cut(self, data: bytes) -> None:
+        self._fed = None
+        with suppress(StreamTooLarge):  # `next_event` comes to it, after the payloads before
+            self._payloads.extend(self._decoder.feed_data(data))
 
     def _interpret(self, raw: bytes) -> Event | None:
         """Do what a payload says, or the first part of it, with the rest of it put back."""
@@ -544,6 +559,7 @@ class ReplyReader:
         self.done = True
         self.finish_reason = "length" if self._output_limit else reason
         self._payloads.clear()
+        self._fed = None
 
 
 def _split_words(raw: bytes) -> list[bytes]:

@@ -163,15 +163,30 @@ class EventStreamDecoder:
             StreamTooLarge: see `feed`.
             LocalProtocolError: after `close`.
         """
-        # The usual chunk, one whole block, for which each further call would cost as much as the proof itself.
-        if len(data) <= self._whole and data.startswith(b"data: ") and data.endswith(b"\n\n"):
-            payload = data[6:-2]
-            if 10 not in payload and 13 not in payload:
-                return [payload]
+        payload = self.whole_block(data)
+        if payload is not None:
+            return [payload]
         payloads = self._cut(data)
         if payloads is None:
             payloads = [payload for _, payload, _, _ in self._read(data)]
         return payloads
+
+    def whole_block(self, data: bytes) -> bytes | None:
+        r"""Take a chunk in if it is one whole ``data: ...`` block, as most chunks of a reply are; else leave it.
+
+        Args:
+            data: the next bytes of the stream.
+
+        Returns:
+            The data of its event; or None, and the chunk is still to be fed.
+        """
+        size = len(data)
+        if size <= self._whole:
+            # Cheaper than `startswith`, `endswith` and a slice: whether both were there shows in the length.
+            payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
+            if len(payload) == size - 8 and 10 not in payload and 13 not in payload:
+                return payload
+        return None
 
     def close(self) -> bool:
         """End the stream. What is unfinished is discarded, as the standard has it.
@@ -183,7 +198,7 @@ class EventStreamDecoder:
             StreamTooLarge: see `feed`.
         """
         if self.too_large:
-            raise self._error()
+            raise self.error()
         discarded = self.unfinished is not None
         self._tail.clear()
         self._data.clear()
@@ -274,7 +289,7 @@ class EventStreamDecoder:
             raise LocalProtocolError("this event stream was closed; a new stream needs a new decoder")
         events = [] if self.too_large else self._run(data)
         if self.too_large and not events:
-            raise self._error()
+            raise self.error()
         return events
 
     def _run(self, data: bytes) -> list[tuple[str, bytes, str, int | None]]:
@@ -344,5 +359,6 @@ class EventStreamDecoder:
             if len(digits) <= _MAX_RETRY_DIGITS:
                 self._retry = self.reconnection_time = int(digits or b"0")
 
-    def _error(self) -> StreamTooLarge:
+    def error(self) -> StreamTooLarge:
+        """Give what is raised once the bound was passed."""
         return StreamTooLarge(f"a line or an event of the stream is longer than {self._max} bytes", limit=self._max)
