@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from concurrent.futures import Future
-from contextlib import ExitStack, closing, suppress
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from types import TracebackType
+from typing import TypeVar
 
 import anyio
 import h11
-from anyio.abc import SocketAttribute, SocketStream, TaskStatus
+from anyio.abc import AsyncResource, SocketAttribute, SocketStream, TaskStatus
 from anyio.from_thread import start_blocking_portal
 
 from ddg_protocol.errors import printable
@@ -29,6 +30,8 @@ MAX_BODY_BYTES = 1024 * 1024
 """The longest body of a request that is read."""
 
 _LINGER = 1.0  # seconds
+
+Resource = TypeVar("Resource", bound=AsyncResource)
 
 
 async def serve(
@@ -59,7 +62,7 @@ async def serve(
         )
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is a number from 0 to 65535, not {port}")
-    async with await anyio.create_tcp_listener(local_host=host, local_port=port) as listener:
+    async with _closing(await anyio.create_tcp_listener(local_host=host, local_port=port)) as listener:
         name = f"[{host}]" if ":" in host else host
         task_status.started(f"http://{name}:{listener.extra(SocketAttribute.local_port)}")
         await listener.serve(partial(_converse, service))
@@ -83,14 +86,16 @@ class Emulator:
         self.service = Service() if service is None else service
         self.url = ""
         self._port = port
+        self._scope: anyio.CancelScope
         self._running = ExitStack()
-        self._serving: Future[None]
 
     def __enter__(self) -> Emulator:
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal())
-            self._serving, self.url = portal.start_task(partial(serve, self.service, port=self._port))
-            stack.callback(self._serving.cancel)
+            serving, self.url = portal.start_task(self._serve)
+            # Last to first: end it, see how it ended. Cancelling the future instead could hide an error on its way.
+            stack.callback(serving.result)
+            stack.callback(lambda: portal.call(self._scope.cancel))
             self._running = stack.pop_all()
         return self
 
@@ -98,8 +103,10 @@ class Emulator:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._running.close()
-        if not self._serving.cancelled():
-            self._serving.result()
+
+    async def _serve(self, *, task_status: TaskStatus[str]) -> None:
+        with anyio.CancelScope() as self._scope:
+            await serve(self.service, port=self._port, task_status=task_status)
 
 
 def _is_loopback(host: str) -> bool:
@@ -113,7 +120,7 @@ def _is_loopback(host: str) -> bool:
 async def _converse(service: Service, stream: SocketStream) -> None:
     """Answer one connection's requests, until either side has had enough."""
     connection = _Connection(stream)
-    async with stream:
+    async with _closing(stream):
         with suppress(anyio.BrokenResourceError):  # the client went away, as clients may
             try:
                 while (request := await connection.receive()) is not None:
@@ -122,6 +129,16 @@ async def _converse(service: Service, stream: SocketStream) -> None:
                         break
             except h11.RemoteProtocolError as error:
                 await connection.refuse(error.error_status_hint)
+
+
+@asynccontextmanager
+async def _closing(resource: Resource) -> AsyncIterator[Resource]:
+    """Close a resource, and let nothing come in between: a cancellation here would take the place of an error."""
+    try:
+        yield resource
+    finally:
+        with anyio.CancelScope(shield=True):
+            await resource.aclose()
 
 
 class _Connection:
