@@ -1,0 +1,335 @@
+"""The event-stream decoder: what the standard says, any chunking, the bound, and linear time."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ddg_protocol.errors import LocalProtocolError, StreamTooLarge
+from ddg_protocol.sse import EventStreamDecoder, Remainder, ServerSentEvent
+
+PIECE = b'data: {"action":"success","message":"caf\xc3\xa9"}\n\n'
+
+#: What streams are made of: mostly what makes a difference, and mostly in the order that means something.
+fragments = st.sampled_from(
+    [
+        PIECE,
+        b"data: a\n\n",
+        b"data: b\n",
+        b"data:c\n\n",
+        b"data\n",
+        b"data: ",
+        b"data",
+        b"event: e\n",
+        b"event\r",
+        b"id: 7\n",
+        b"id: \x00\n",
+        b"id\r\n",
+        b"retry: 12\n",
+        b"retry: -1\n",
+        b": comment\n",
+        b":\n\n",
+        b"\n",
+        b"\n\n",
+        b"\r",
+        b"\r\n",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb",
+        b"\xe2\x82",
+        b"\xff",
+        b"\xe2\x80\xa8",
+        b"\xc2\x85",
+        b" ",
+        b":",
+        b"x",
+    ]
+)
+streams = st.lists(st.one_of(fragments, st.binary(max_size=6)), max_size=24).map(b"".join)
+
+
+@st.composite
+def chunkings(draw: st.DrawFn) -> list[bytes]:
+    stream = draw(streams)
+    cuts = draw(st.lists(st.integers(0, len(stream)), max_size=12))
+    places = sorted([0, *cuts, len(stream)])
+    return [stream[a:b] for a, b in itertools.pairwise(places)]
+
+
+def by_the_standard(stream: bytes) -> tuple[list[ServerSentEvent], str, int | None]:
+    """The standard's own algorithm, character by character, over the complete stream: slow and plain to see."""
+    text = stream.decode("utf-8", "replace").removeprefix("\ufeff")
+    events: list[ServerSentEvent] = []
+    last_event_id = data = event_type = id_buffer = ""
+    time_set: int | None = None
+    own_retry: int | None = None
+    for line in lines_of(text):
+        if line == "":
+            last_event_id = id_buffer
+            if data:
+                events.append(ServerSentEvent(event_type or "message", data[:-1], last_event_id, own_retry))
+            data = event_type = ""
+            own_retry = None
+        elif not line.startswith(":"):
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if name == "event":
+                event_type = value
+            elif name == "data":
+                data += value + "\n"
+            elif name == "id" and "\0" not in value:
+                id_buffer = value
+            elif name == "retry" and value and all(c in "0123456789" for c in value):
+                own_retry = time_set = int(value)
+    return events, last_event_id, time_set
+
+
+def lines_of(text: str) -> Iterator[str]:
+    line = ""
+    previous = ""
+    for character in text:
+        if character == "\n" and previous == "\r":
+            pass
+        elif character in "\r\n":
+            yield line
+            line = ""
+        else:
+            line += character
+        previous = character
+
+
+def fed(chunks: list[bytes], decoder: EventStreamDecoder | None = None) -> list[ServerSentEvent]:
+    decoder = decoder or EventStreamDecoder()
+    return [event for chunk in chunks for event in decoder.feed(chunk)]
+
+
+def fed_data(chunks: list[bytes], decoder: EventStreamDecoder | None = None) -> list[str]:
+    decoder = decoder or EventStreamDecoder()
+    return [data.decode("utf-8", "replace") for chunk in chunks for data in decoder.feed_data(chunk)]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(chunkings())
+@example([b"\xef\xbb", b"\xbfdata: x\n\n"])
+@example([b"data: a\r", b"", b"\ndata: b\r\n\r", b"\n", b"data: c\n\n"])
+@example([PIECE * 3, b"data: half", b" and half\n", b"\n", PIECE, b"id: 1\n", PIECE])
+def test_any_chunking_gives_what_the_standard_gives(chunks: list[bytes]) -> None:
+    events, last_event_id, reconnection_time = by_the_standard(b"".join(chunks))
+    decoder = EventStreamDecoder()
+    assert fed(chunks, decoder) == events
+    assert decoder.last_event_id == last_event_id
+    assert decoder.reconnection_time == reconnection_time
+    assert fed_data(chunks) == [event.data for event in events]
+
+
+@settings(max_examples=500, deadline=None)
+@given(chunkings(), st.lists(st.booleans(), min_size=64, max_size=64))
+def test_events_and_payloads_can_be_asked_for_in_turns(chunks: list[bytes], turns: list[bool]) -> None:
+    decoder = EventStreamDecoder()
+    data: list[str] = []
+    for chunk, payloads in zip(chunks, turns, strict=False):
+        data += fed_data([chunk], decoder) if payloads else [event.data for event in decoder.feed(chunk)]
+    assert data == fed_data([b"".join(chunks)])
+
+
+@settings(max_examples=500, deadline=None)
+@given(chunkings(), st.integers(1, 40))
+def test_the_bound_is_the_only_error_and_does_not_depend_on_the_chunking(chunks: list[bytes], bound: int) -> None:
+    def run(pieces: list[bytes], data_only: bool) -> tuple[list[str], bool]:
+        decoder = EventStreamDecoder(max_event_bytes=bound)
+        out: list[str] = []
+        try:
+            for piece in pieces:
+                out += fed_data([piece], decoder) if data_only else [event.data for event in fed([piece], decoder)]
+            decoder.close()
+        except StreamTooLarge:
+            return out, True
+        return out, False
+
+    stream = b"".join(chunks)
+    results = [run(pieces, data_only) for pieces in (chunks, [stream]) for data_only in (True, False)]
+    results.append(run([stream[i : i + 1] for i in range(len(stream))], True))
+    assert all(result == results[0] for result in results)
+
+
+@settings(max_examples=500, deadline=None)
+@given(chunkings(), st.integers(0, 12))
+def test_another_decoder_goes_on_from_the_remainder(chunks: list[bytes], place: int) -> None:
+    decoder = EventStreamDecoder()
+    before = fed_data(chunks[:place], decoder)
+    resumed = EventStreamDecoder.resume(decoder.remainder)
+    assert before + fed_data(chunks[place:], resumed) == fed_data(chunks)
+
+
+@settings(max_examples=300, deadline=None)
+@given(chunkings())
+def test_close_tells_whether_one_more_end_would_have_given_an_event(chunks: list[bytes]) -> None:
+    decoder = EventStreamDecoder()
+    count = len(fed(chunks, decoder))
+    discarded = decoder.close()
+    stream = b"".join(chunks)
+    ended = len(fed([stream + b"\n\n"]))
+    if ended > count:
+        assert discarded
+    elif discarded:  # the last line was the beginning of a data line
+        assert any(len(fed([stream + rest + b"\n\n"])) > count for rest in (b"", b"a", b"ta", b"ata"))
+
+
+encodable = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+no_line_end = encodable.filter(lambda text: "\n" not in text and "\r" not in text)
+events_to_encode = st.builds(
+    ServerSentEvent,
+    event=no_line_end.filter(bool),
+    data=encodable.filter(lambda text: "\r" not in text),
+    id=no_line_end.filter(lambda text: "\0" not in text),
+    retry=st.none() | st.integers(0, 10**30),
+)
+
+
+def encoded(event: ServerSentEvent, end: str) -> bytes:
+    lines = [f"event: {event.event}", f"id: {event.id}"]
+    lines += [f"data: {line}" for line in event.data.split("\n")]
+    if event.retry is not None:
+        lines.append(f"retry: {event.retry}")
+    return "".join(line + end for line in (*lines, "")).encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(events_to_encode, max_size=5), st.sampled_from(["\n", "\r", "\r\n"]), st.integers(1, 50))
+def test_what_was_encoded_comes_back(events: list[ServerSentEvent], end: str, size: int) -> None:
+    stream = b"".join(encoded(event, end) for event in events)
+    assert fed([stream[i : i + size] for i in range(0, len(stream), size)]) == events
+
+
+def test_the_usual_chunk_takes_the_short_way_and_gives_the_same() -> None:
+    decoder = EventStreamDecoder()
+    assert decoder.whole_block(PIECE) is None  # a byte order mark could have come first
+    assert decoder.feed_data(PIECE) == [PIECE[6:-2]]
+    assert decoder.whole_block(PIECE) == PIECE[6:-2]
+    for other in (b"data: a\n\n\n", b"data: a\r\n\n", b"data: a\nb\n\n", b"data:a\n\n", b"a\n\n", b"data: a\n", b""):
+        assert decoder.whole_block(other) is None
+    for unfinished in (b"data: half", b"id: 7\n", b"x\r"):
+        decoder = EventStreamDecoder()
+        decoder.feed(PIECE + unfinished)
+        assert decoder.whole_block(PIECE) is None
+
+
+def test_an_event_before_the_one_that_is_too_large_is_not_lost() -> None:
+    decoder = EventStreamDecoder(max_event_bytes=10)
+    assert fed_data([b"data: a\n\ndata: 0123456789"], decoder) == ["a"]
+    with pytest.raises(StreamTooLarge, match="longer than 10 bytes"):
+        decoder.feed(b"")
+    with pytest.raises(StreamTooLarge):
+        decoder.feed_data(PIECE)
+    with pytest.raises(StreamTooLarge):
+        decoder.close()
+
+
+def test_the_bound_counts_the_data_of_all_lines_of_an_event() -> None:
+    assert fed([b"data: 01234\ndata: 567\n\n"], EventStreamDecoder(max_event_bytes=11))[0].data == "01234\n567"
+    with pytest.raises(StreamTooLarge):
+        fed([b"data: 01234\ndata: 5678\n\n"], EventStreamDecoder(max_event_bytes=10))
+
+
+def test_comments_without_end_are_no_event() -> None:
+    decoder = EventStreamDecoder(max_event_bytes=20)
+    assert fed([b": still here\n"] * 10_000, decoder) == []
+    assert fed([b"\ndata: x\n\n"], decoder) == [ServerSentEvent("message", "x")]
+
+
+@pytest.mark.parametrize(("chunk", "bound"), [(1024, 1 << 20), (1, 4096), (16384, 1000)])
+def test_no_more_is_read_than_the_bound_and_a_chunk(chunk: int, bound: int) -> None:
+    decoder = EventStreamDecoder(max_event_bytes=bound)
+    chunks = itertools.chain([b"data: "], itertools.repeat(b"x" * chunk))
+    read = 0
+
+    def read_on() -> None:
+        nonlocal read
+        for piece in chunks:
+            read += len(piece)
+            decoder.feed_data(piece)
+
+    with pytest.raises(StreamTooLarge) as raised:
+        read_on()
+    assert read <= bound + chunk
+    assert raised.value.limit == bound
+
+
+def test_a_time_of_too_many_digits_is_no_time() -> None:
+    decoder = EventStreamDecoder()
+    decoder.feed(b"retry: 5\nretry: " + b"9" * 5000 + b"\nretry: " + b"0" * 5000 + b"7\n\n")
+    assert decoder.reconnection_time == 7
+    decoder.feed(b"retry: " + b"9" * 5000 + b"\n")
+    assert decoder.reconnection_time == 7
+
+
+def test_a_closed_decoder_takes_nothing_more() -> None:
+    decoder = EventStreamDecoder()
+    decoder.feed(b"id: 4\nretry: 9\ndata: x\n\n")
+    assert not decoder.close()
+    for feed in (decoder.feed, decoder.feed_data):
+        with pytest.raises(LocalProtocolError, match="new decoder"):
+            feed(PIECE)
+    assert (decoder.last_event_id, decoder.reconnection_time) == ("4", 9)
+    assert not decoder.close()
+
+
+@pytest.mark.parametrize(
+    ("stream", "unfinished"),
+    [
+        (b"", None),
+        (PIECE, None),
+        (b": comment", None),
+        (b"event: e\nid: 5\n", None),
+        (b"d", b""),
+        (b"\xef\xbb\xbfdat", b""),
+        (b"data", b""),
+        (b"database", None),
+        (b"data:", b""),
+        (b"data: [DO", b"[DO"),
+        (b"data: a\ndata: b\n", b"a\nb"),
+        (b"data: a\r\ndata: b", b"a\nb"),
+        (b"data: a\n: comment", b"a"),
+    ],
+)
+def test_what_is_unfinished_at_the_end_can_be_seen(stream: bytes, unfinished: bytes | None) -> None:
+    decoder = EventStreamDecoder()
+    decoder.feed(stream)
+    assert decoder.unfinished == unfinished
+    assert decoder.close() is (unfinished is not None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tail": b"a\nb"},
+        {"data": [b"a\r"], "in_block": True, "at_start": False},
+        {"data": [b"a"], "in_block": False, "at_start": False},
+        {"in_block": True},
+    ],
+)
+def test_a_remainder_that_no_decoder_leaves_is_refused(change: dict[str, object]) -> None:
+    fresh = EventStreamDecoder().remainder
+    fields = {name: getattr(fresh, name) for name in Remainder.__struct_fields__}
+    with pytest.raises(ValueError, match=r"line end|block"):
+        EventStreamDecoder.resume(Remainder(**{**fields, **change}))
+
+
+def test_the_time_for_one_long_line_is_linear_in_its_length() -> None:
+    def seconds(length: int) -> float:
+        decoder = EventStreamDecoder(max_event_bytes=2 * length)
+        chunk = b"x" * 1024
+        start = time.process_time()
+        decoder.feed_data(b"data: ")
+        for _ in range(length // 1024):
+            decoder.feed_data(chunk)
+        assert len(decoder.feed_data(b"\n\n")[0]) == length
+        return time.process_time() - start
+
+    mib = 1024 * 1024
+    ratios = [seconds(8 * mib) / seconds(4 * mib) for _ in range(5)]
+    assert min(ratios) <= 2.3

@@ -1,0 +1,125 @@
+"""The decoder against the conformance cases: whole, byte by byte, at every two-way split, and how early."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddg_protocol.sse import EventStreamDecoder, ServerSentEvent
+
+Case = dict[str, Any]
+
+#: Two cases hold one line of 70,000 bytes. Every split of them takes a minute, and almost all are alike: those are
+#: split around the line ends, and at every 97th byte.
+LONG = 10_000
+
+
+def cases(path: Path) -> list[Case]:
+    found: list[Case] = json.loads(path.read_text())["cases"]
+    return found
+
+
+OWN = cases(Path(__file__).parent / "sse" / "own.json")
+
+
+@pytest.fixture(scope="session")
+def public(vectors: Path) -> list[Case]:
+    return cases(vectors / "sse" / "public.json")
+
+
+def whole(body: bytes) -> list[bytes]:
+    return [body]
+
+
+def byte_by_byte(body: bytes) -> list[bytes]:
+    return [body[i : i + 1] for i in range(len(body))]
+
+
+def with_empty_chunks_between(body: bytes) -> list[bytes]:
+    return [chunk for byte in byte_by_byte(body) for chunk in (byte, b"")]
+
+
+def two_way_splits(body: bytes) -> list[list[bytes]]:
+    if len(body) <= LONG:
+        places: Any = range(len(body) + 1)
+    else:
+        ends = [i for i, byte in enumerate(body) if byte in b"\r\n"]
+        near = {place for end in ends for place in range(end - 8, end + 10)}
+        places = sorted(near & set(range(len(body) + 1)) | set(range(0, len(body), 97)))
+    return [[body[:place], body[place:]] for place in places]
+
+
+def as_given(case: Case) -> list[bytes]:
+    body = base64.b64decode(case["input_b64"])
+    ends = list(itertools.accumulate(case["chunk_lens"]))
+    assert ends[-1] == len(body)
+    return [body[start:end] for start, end in itertools.pairwise([0, *ends])]
+
+
+def check(case: Case, chunks: list[bytes]) -> None:
+    expected = case["expected"]
+    decoder = EventStreamDecoder()
+    events = [event for chunk in chunks for event in decoder.feed(chunk)]
+    assert events == [ServerSentEvent(**event) for event in expected["events"]]
+    assert decoder.last_event_id == expected["last_event_id"]
+    if expected["reconnection_time"] != "unchecked":
+        assert decoder.reconnection_time == expected["reconnection_time"]
+
+    decoder = EventStreamDecoder()
+    payloads = [payload for chunk in chunks for payload in decoder.feed_data(chunk)]
+    assert [payload.decode("utf-8", "replace") for payload in payloads] == [event.data for event in events]
+
+
+def check_in_every_way(case: Case) -> None:
+    body = base64.b64decode(case["input_b64"])
+    for chunks in (whole(body), byte_by_byte(body), with_empty_chunks_between(body), *two_way_splits(body)):
+        check(case, chunks)
+    if "chunk_lens" in case:
+        check(case, as_given(case))
+
+
+def check_how_early(case: Case) -> None:
+    chunks = as_given(case)
+    for feed in (EventStreamDecoder().feed, EventStreamDecoder().feed_data):
+        assert list(itertools.accumulate(len(feed(chunk)) for chunk in chunks)) == case["emitted_after_chunk"]
+
+
+def check_never_later_than_needed(case: Case) -> None:
+    """Byte by byte, an event is out with the last byte without which it can't be known."""
+    body = base64.b64decode(case["input_b64"])
+    if len(body) > LONG:
+        return
+    decoder = EventStreamDecoder()
+    counts = list(itertools.accumulate(len(decoder.feed(byte)) for byte in byte_by_byte(body)))
+    for place, count in enumerate(counts, 1):
+        # An empty line that ends in a CR is one already, whatever comes.
+        assert count == len(EventStreamDecoder().feed(body[:place]))
+
+
+@pytest.mark.parametrize("case", OWN, ids=lambda case: case["id"])
+def test_own_case(case: Case) -> None:
+    check_in_every_way(case)
+    check_never_later_than_needed(case)
+
+
+@pytest.mark.parametrize("case", [c for c in OWN if "emitted_after_chunk" in c], ids=lambda case: case["id"])
+def test_own_case_how_early(case: Case) -> None:
+    check_how_early(case)
+
+
+def test_public_cases(public: list[Case]) -> None:
+    assert len(public) == 152
+    for case in public:
+        check_in_every_way(case)
+
+
+def test_public_cases_how_early(public: list[Case]) -> None:
+    timed = [case for case in public if "emitted_after_chunk" in case]
+    assert len(timed) == 21
+    for case in timed:
+        check_how_early(case)
