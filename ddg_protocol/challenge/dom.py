@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from bs4.element import Comment, ProcessingInstruction
+from bs4.element import Comment, PageElement, ProcessingInstruction
 
 from ..errors import UnsupportedChallenge
-from .html import HTML, MAX_DEPTH, Element, Rules, parse_in_div
+from .html import MAX_DEPTH, Rules, parse_in_div
+from .tree import Element
 
 MAX_CHARACTERS = 1024
 """The longest snippet that is parsed (PROTOCOL.md section 8)."""
 
-_CHROME_133 = Rules(
-    mixed_select=False, unbounded_adoption=False, processing_instructions=False, waits_for_doctype=True
-)
+_CHROME_133 = Rules(mixed_select=False, unbounded_adoption=False, processing_instructions=False, waits_for_doctype=True)
 _CHROME_156 = Rules(mixed_select=True, unbounded_adoption=True, processing_instructions=True, waits_for_doctype=False)
 
 _VOID = frozenset(
-    "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr".split()
-)
-_RAW_TEXT = frozenset("iframe noembed noframes noscript plaintext script style xmp".split())
+    ("area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link")
+) | frozenset(("meta", "param", "source", "track", "wbr"))
+_RAW_TEXT = frozenset(("iframe", "noembed", "noframes", "plaintext", "script", "style", "xmp"))
 
 
 class Reading(NamedTuple):
@@ -66,7 +66,9 @@ def read_snippet(html: str, *, chrome: int | None) -> Reading:
         )
     readings = [
         Reading(root, serialise(root, escape_angle_brackets=escaped))
-        for rules in ([_CHROME_133] if chrome == 133 else [_CHROME_156] if chrome == 156 else [_CHROME_133, _CHROME_156])
+        for rules in (
+            [_CHROME_133] if chrome == 133 else [_CHROME_156] if chrome == 156 else [_CHROME_133, _CHROME_156]
+        )
         for root in [parse_in_div(html, rules)]
         for escaped in _angle_brackets_escaped(chrome)
     ]
@@ -122,11 +124,16 @@ def serialise(root: Element, *, escape_angle_brackets: bool) -> str:
             pieces.append(f"<!--{node}-->")
         elif isinstance(node, ProcessingInstruction):
             pieces.append(f"<?{node}>")
-        elif parent.name in _RAW_TEXT:
+        elif parent.name in _RAW_TEXT or (parent.name == "noscript" and not _in_template(open_elements)):
             pieces.append(str(node))
         else:
             pieces.append(_escape(str(node)).replace("<", "&lt;").replace(">", "&gt;"))
     return "".join(pieces)
+
+
+def _in_template(open_elements: list[tuple[Element, Iterator[PageElement]]]) -> bool:
+    """Tell whether the innermost element belongs to a template's document, in which no script runs."""
+    return any(element.name == "template" for element, _ in open_elements)
 
 
 def attribute_name(name: str | tuple[str | None, str, str]) -> str:

@@ -1,56 +1,37 @@
-"""html5lib's fragment parser, brought from the HTML standard of 2020 to what Chrome does, on bs4's tree.
+"""html5lib's fragment parser, brought to what Chrome does.
 
-html5lib 1.1 knows no ``template``, ``dialog`` or ``search``, checks element names without their namespace, and has slips
-in rare corners (whitespace in table cells, ``<button>`` twice in a table, ...). Each correction names the insertion mode
-of the HTML standard (13.2.6.4) that it follows; `Rules` has what differs between the verified versions of Chrome.
-Names in camel case are html5lib's.
+html5lib 1.1 knows no ``template``, ``dialog`` or ``search``, compares names without their namespaces, and has slips in
+rare corners (white space in table cells, ``<button>`` twice in a table, ...). Whatever is not said otherwise follows
+the HTML standard, 13.2.6.4; `Rules` has what differs between the verified versions of Chrome. Names in camel case are
+html5lib's.
 """
+# ruff: noqa: N802, N803, N815
 
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from bs4.element import Comment, NavigableString, PageElement, ProcessingInstruction, Tag
+from bs4.element import ProcessingInstruction
 from html5lib import HTMLParser
 from html5lib._tokenizer import HTMLTokenizer
 from html5lib._utils import MethodDispatcher
-from html5lib.constants import namespaces, tokenTypes
+from html5lib.constants import EOF, spaceCharacters, tokenTypes
 from html5lib.html5parser import getPhases, impliedTagToken
 from html5lib.treebuilders import base
 
 from ..errors import UnsupportedChallenge
+from .tree import HTML, MATHML, SPECIAL, SVG, Element, Tree, TreeOfMixedSelect
 
 MAX_DEPTH = 500
 """Elements inside each other; Chrome flattens what goes deeper than 512."""
 
-HTML, MATHML, SVG = namespaces["html"], namespaces["mathml"], namespaces["svg"]
-
 _Token: TypeAlias = dict[str, Any]
+_Again: TypeAlias = Any
+"""A token that is to be processed again, or None."""
 
-_FOREIGN_SPECIAL = frozenset(
-    {(MATHML, name) for name in ("annotation-xml", "mi", "mn", "mo", "ms", "mtext")}
-    | {(SVG, name) for name in ("desc", "foreignObject", "title")}
-)
-_SPECIAL = _FOREIGN_SPECIAL | {
-    (HTML, name)
-    for name in """address applet area article aside base basefont bgsound blockquote body br button caption center col
-        colgroup dd details dir div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6
-        head header hgroup hr html iframe img input li link listing main marquee menu meta nav noembed noframes noscript
-        object ol p param plaintext pre script search section select source style summary table tbody td template
-        textarea tfoot th thead title tr track ul wbr xmp""".split()
-}
-_SCOPE = _FOREIGN_SPECIAL | {
-    (HTML, name) for name in "applet caption html marquee object table td template th".split()
-}
-_SCOPES = {
-    None: _SCOPE,
-    "button": _SCOPE | {(HTML, "button")},
-    "list": _SCOPE | {(HTML, "ol"), (HTML, "ul")},
-    "table": frozenset({(HTML, "html"), (HTML, "table"), (HTML, "template")}),
-}
-_IMPLIED_END_TAGS = frozenset("dd dt li optgroup option p rb rp rt rtc".split())
-_TABLE_PARTS = frozenset("table tbody template tfoot thead tr".split())
+_TABLE_PARTS = frozenset(("table", "tbody", "template", "tfoot", "thead", "tr"))
 
 
 class Rules(NamedTuple):
@@ -69,123 +50,24 @@ class Rules(NamedTuple):
     waits_for_doctype: bool
 
 
-class Element(Tag):
-    """An element of bs4's tree that html5lib can build with, by bs4's public operations only.
-
-    bs4 ships handles for that purpose. They never find the attributes of two elements equal, so that the limit of three
-    equal formatting elements ("Noah's Ark") does not hold, and don't tell a moved element its new parent.
-
-    The ``name`` of a foreign element has a space in front: html5lib compares names without their namespaces.
-    """
-
-    def __init__(self, name: str, namespace: str | None = HTML) -> None:
-        super().__init__(name=name if namespace == HTML else f" {name}", namespace=namespace)
-        self.nameTuple = (namespace, name)
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other  # html5lib means the node; bs4 would compare the markup
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        return self.attrs
-
-    @attributes.setter
-    def attributes(self, attributes: dict[Any, Any]) -> None:
-        self.attrs = attributes
-
-    def appendChild(self, node: PageElement) -> None:  # noqa: N802
-        self.append(node)
-
-    def insertBefore(self, node: PageElement, refNode: PageElement | None) -> None:  # noqa: N802, N803
-        if refNode is None:
-            self.append(node)
-        else:
-            refNode.insert_before(node)
-
-    def insertText(self, data: str, insertBefore: PageElement | None = None) -> None:  # noqa: N802, N803
-        index = len(self.contents) if insertBefore is None else self.index(insertBefore)
-        before = self.contents[index - 1] if index else None
-        if type(before) is NavigableString:
-            before.replace_with(NavigableString(before + data))
-        else:
-            self.insert(index, NavigableString(data))
-
-    def removeChild(self, node: PageElement) -> None:  # noqa: N802
-        node.extract()
-
-    def reparentChildren(self, newParent: Element) -> None:  # noqa: N802, N803
-        newParent.extend(list(self.contents))
-
-    def cloneNode(self) -> Element:  # noqa: N802
-        clone = Element(self.nameTuple[1], self.namespace)
-        clone.attrs = dict(self.attrs)
-        return clone
-
-
-class _Tree(base.TreeBuilder):
-    elementClass = Element
-    scopes: ClassVar[dict[str | None, frozenset[tuple[str | None, str]]]] = _SCOPES
-
-    def documentClass(self) -> Element:  # noqa: N802
-        return Element("document")
-
-    def fragmentClass(self) -> Element:  # noqa: N802
-        return Element("div")
-
-    def commentClass(self, data: str) -> Comment | ProcessingInstruction:  # noqa: N802
-        return data if isinstance(data, ProcessingInstruction) else Comment(data)
-
-    def elementInScope(self, target: str | Element, variant: str | None = None) -> bool:  # noqa: N802
-        for node in reversed(self.openElements):
-            if node is target or node.name == target:
-                return True
-            if node.nameTuple in self.scopes[variant]:
-                return False
-        return False
-
-    def has_open(self, name: str) -> bool:
-        return any(node.name == name for node in self.openElements)
-
-    def pop_until(self, *names: str) -> None:
-        while self.openElements.pop().name not in names:
-            pass
-
-    def generateImpliedEndTags(self, exclude: str | None = None) -> None:  # noqa: N802
-        while self.openElements[-1].name in _IMPLIED_END_TAGS and self.openElements[-1].name != exclude:
-            self.openElements.pop()
-
-    def getTableMisnestedNodePosition(self) -> tuple[Element, Element | None]:  # noqa: N802
-        """Give the foster parent and the child to insert before ("appropriate place for inserting a node")."""
-        for index in range(len(self.openElements) - 1, 0, -1):
-            node = self.openElements[index]
-            if node.name == "template":
-                return node, None
-            if node.name == "table":
-                return (node.parent, node) if node.parent else (self.openElements[index - 1], None)
-        return self.openElements[0], None
-
-
-class _TreeOfMixedSelect(_Tree):
-    scopes: ClassVar = {
-        name: names if name == "table" else names | {(HTML, "select")} for name, names in _SCOPES.items()
-    }
-
-
 class _Tokenizer(HTMLTokenizer):
     parser: _Parser
+    stream: Any
+    tokenQueue: Any
+    currentToken: Any
 
     def _rest(self) -> str:
-        return self.stream.chunk[self.stream.chunkOffset :]
+        """Give what is not read yet; the stream holds a last CR or surrogate back."""
+        rest: str = self.stream.chunk[self.stream.chunkOffset :]
+        return rest + (self.stream._bufferedCharacter or "").replace("\r", "\n")
 
-    def consumeEntity(self, allowedChar: str | None = None, fromAttribute: bool = False) -> None:  # noqa: N802, N803
+    def consumeEntity(self, allowedChar: str | None = None, fromAttribute: bool = False) -> None:
         if not fromAttribute and self._rest()[:3].lower() == "#x;":
             # Chrome's fast path for simple snippets makes U+FFFD of it, its full parser leaves it as it is.
             raise UnsupportedChallenge("`&#x;` in the HTML snippet", expected="a character reference with digits")
         super().consumeEntity(allowedChar, fromAttribute)
 
-    def tagOpenState(self) -> bool:  # noqa: N802
+    def tagOpenState(self) -> bool:
         rest = self._rest()
         if rest.startswith("\0"):  # ignored in text, but this is not text yet
             self.stream.char()
@@ -205,16 +87,30 @@ class _Tokenizer(HTMLTokenizer):
             if not end:
                 raise UnsupportedChallenge("an XML declaration without an end in the HTML snippet", expected="`>`")
             return super().tagOpenState()
-        self.stream.chunkOffset += found.end()
         self.state = self.dataState
-        if end:
+        if not end:
+            while self.stream.char() is not EOF:
+                pass
+        else:
+            self.stream.chunkOffset += found.end()
             data = data.lstrip(" \t\n\f").removesuffix("?").replace("\0", "\ufffd")
-            self.tokenQueue.append(
-                {"type": tokenTypes["Comment"], "data": ProcessingInstruction(f"{target} {data}?")}
-            )
+            self.tokenQueue.append({"type": tokenTypes["Comment"], "data": ProcessingInstruction(f"{target} {data}?")})
         return True
 
-    def markupDeclarationOpenState(self) -> bool:  # noqa: N802
+    def commentStartState(self) -> bool:
+        if self._rest()[:1] != "\0":
+            return super().commentStartState()
+        self.state = self.commentState
+        return True
+
+    def commentStartDashState(self) -> bool:
+        if self._rest()[:1] in ("-", ">", ""):
+            return super().commentStartDashState()
+        self.currentToken["data"] += "-"
+        self.state = self.commentState
+        return True
+
+    def markupDeclarationOpenState(self) -> bool:
         rest = self._rest()
         if self.parser.rules.waits_for_doctype and len(rest) < 7 and rest[:1] in tuple("dD["):
             raise UnsupportedChallenge("`<!` too near to the end of the HTML snippet", expected="a whole declaration")
@@ -238,10 +134,10 @@ class _Corrected:
             setattr(cls, attribute, table)
 
 
-_html5lib: Any = getPhases(False)
+_html5lib: Any = SimpleNamespace(**getPhases(False))
 
 
-class _InBody(_Corrected, _html5lib["inBody"]):  # type: ignore[misc]
+class _InBody(_Corrected, _html5lib.inBody):  # type: ignore[misc]
     start: ClassVar = {
         "dialog search": "startTagCloseP",
         "isindex command": "startTagOther",
@@ -253,39 +149,39 @@ class _InBody(_Corrected, _html5lib["inBody"]):  # type: ignore[misc]
     }
     end: ClassVar = {"search": "endTagBlock", "select": "endTagSelect", "template": "endTagTemplate"}
 
-    def processSpaceCharactersNonPre(self, token: _Token) -> None:  # noqa: N802
+    def processSpaceCharactersNonPre(self, token: _Token) -> None:
         self.tree.reconstructActiveFormattingElements()
         self.tree.insertText(token["data"])
 
-    def startTagHtml(self, token: _Token) -> None:  # noqa: N802
+    def startTagHtml(self, token: _Token) -> None:
         pass  # its attributes would go to an element outside the fragment
 
-    startTagBody = startTagFrameset = startTagHtml  # noqa: N815
+    startTagBody = startTagFrameset = startTagHtml
 
-    def endTagBody(self, token: _Token) -> None:  # noqa: N802
+    def endTagBody(self, token: _Token) -> None:
         pass
 
-    endTagHtml = endTagBody  # noqa: N815
+    endTagHtml = endTagBody
 
-    def endTagTemplate(self, token: _Token) -> None:  # noqa: N802
+    def endTagTemplate(self, token: _Token) -> None:
         self.parser.phases["inHead"].endTagTemplate(token)
 
-    def startTagPreListing(self, token: _Token) -> None:  # noqa: N802
+    def startTagPreListing(self, token: _Token) -> None:
         self.startTagCloseP(token)
         self.parser.skip_line_feed = True
 
-    def startTagTextarea(self, token: _Token) -> None:  # noqa: N802
+    def startTagTextarea(self, token: _Token) -> None:
         self.parser.parseRCDataRawtext(token, "RCDATA")
         self.parser.skip_line_feed = True
 
-    def startTagForm(self, token: _Token) -> None:  # noqa: N802
+    def startTagForm(self, token: _Token) -> None:
         in_template = self.tree.has_open("template")
         if self.tree.formPointer is None or in_template:
             self.startTagCloseP(token)
             if not in_template:
                 self.tree.formPointer = self.tree.openElements[-1]
 
-    def endTagForm(self, token: _Token) -> None:  # noqa: N802
+    def endTagForm(self, token: _Token) -> None:
         if self.tree.has_open("template"):
             if self.tree.elementInScope("form"):
                 self.tree.pop_until("form")
@@ -295,48 +191,48 @@ class _InBody(_Corrected, _html5lib["inBody"]):  # type: ignore[misc]
             self.tree.generateImpliedEndTags()
             self.tree.openElements.remove(form)
 
-    def startTagListItem(self, token: _Token) -> None:  # noqa: N802
+    def startTagListItem(self, token: _Token) -> None:
         names = ("li",) if token["name"] == "li" else ("dd", "dt")
         for node in reversed(self.tree.openElements):
             if node.name in names:
                 self.tree.generateImpliedEndTags(node.name)
                 self.tree.pop_until(node.name)
                 break
-            if node.nameTuple in _SPECIAL and node.name not in ("address", "div", "p"):
+            if node.nameTuple in SPECIAL and node.name not in ("address", "div", "p"):
                 break
         self.startTagCloseP(token)
 
-    def startTagButton(self, token: _Token) -> None:  # noqa: N802
+    def startTagButton(self, token: _Token) -> None:
         if self.tree.elementInScope("button"):
             self.tree.generateImpliedEndTags()
             self.tree.pop_until("button")
         self.startTagOther(token)
 
-    def startTagTable(self, token: _Token) -> None:  # noqa: N802
+    def startTagTable(self, token: _Token) -> None:
         self.startTagCloseP(token)
         self.parser.phase = self.parser.phases["inTable"]
 
-    def startTagRpRt(self, token: _Token) -> None:  # noqa: N802
+    def startTagRpRt(self, token: _Token) -> None:
         if self.tree.elementInScope("ruby"):
             self.tree.generateImpliedEndTags("rtc")
         self.tree.insertElement(token)
 
-    def startTagRbRtc(self, token: _Token) -> None:  # noqa: N802
+    def startTagRbRtc(self, token: _Token) -> None:
         if self.tree.elementInScope("ruby"):
             self.tree.generateImpliedEndTags()
         self.tree.insertElement(token)
 
-    def startTagOption(self, token: _Token) -> None:  # noqa: N802
+    def startTagOption(self, token: _Token) -> None:
         if self.tree.openElements[-1].name == "option":
             self.tree.openElements.pop()
         self.startTagOther(token)
 
-    startTagOptgroup = startTagOption  # noqa: N815
+    startTagOptgroup = startTagOption
 
-    def endTagSelect(self, token: _Token) -> None:  # noqa: N802
+    def endTagSelect(self, token: _Token) -> None:
         self.endTagOther(token)
 
-    def endTagFormatting(self, token: _Token) -> None:  # noqa: N802
+    def endTagFormatting(self, token: _Token) -> None:
         """Run the adoption agency algorithm (13.2.6.4.7)."""
         tree, name = self.tree, token["name"]
         stack, formatting = tree.openElements, tree.activeFormattingElements
@@ -354,7 +250,7 @@ class _InBody(_Corrected, _html5lib["inBody"]):  # type: ignore[misc]
             if not tree.elementInScope(element):
                 return
             at = stack.index(element)
-            block = next((node for node in stack[at + 1 :] if node.nameTuple in _SPECIAL), None)
+            block = next((node for node in stack[at + 1 :] if node.nameTuple in SPECIAL), None)
             if block is None:
                 del stack[at:]
                 formatting.remove(element)
@@ -394,14 +290,14 @@ class _InBody(_Corrected, _html5lib["inBody"]):  # type: ignore[misc]
         stack.remove(element)
         stack.insert(stack.index(block) + 1, clone)
 
-    def endTagOther(self, token: _Token) -> None:  # noqa: N802
+    def endTagOther(self, token: _Token) -> None:
         for node in reversed(self.tree.openElements):
             if node.name == token["name"]:
                 self.tree.generateImpliedEndTags(node.name)
                 while self.tree.openElements.pop() is not node:
                     pass
                 return
-            if node.nameTuple in _SPECIAL:
+            if node.nameTuple in SPECIAL:
                 return
 
 
@@ -414,55 +310,57 @@ class _InBodyOfMixedSelect(_InBody):
         self.tree.pop_until("select")
         return True
 
-    def startTagSelect(self, token: _Token) -> None:  # noqa: N802
+    def startTagSelect(self, token: _Token) -> None:
         if not self._close_select():
             self.startTagOther(token)
 
-    def startTagInput(self, token: _Token) -> None:  # noqa: N802
+    def startTagInput(self, token: _Token) -> None:
         self._close_select()
         self.startTagVoidFormatting(token)
 
-    def startTagHr(self, token: _Token) -> None:  # noqa: N802
+    def startTagHr(self, token: _Token) -> None:
         if self.tree.elementInScope("p", variant="button"):
             self.endTagP(impliedTagToken("p"))
         if self.tree.elementInScope("select"):
             self.tree.generateImpliedEndTags()
         self.startTagParamSource(token)
 
-    def startTagOption(self, token: _Token) -> None:  # noqa: N802
+    def startTagOption(self, token: _Token) -> None:
         if self.tree.elementInScope("select"):
             self.tree.generateImpliedEndTags("optgroup")
         elif self.tree.openElements[-1].name == "option":
             self.tree.openElements.pop()
         self.startTagOther(token)
 
-    def startTagOptgroup(self, token: _Token) -> None:  # noqa: N802
+    def startTagOptgroup(self, token: _Token) -> None:
         if self.tree.elementInScope("select"):
             self.tree.generateImpliedEndTags()
         elif self.tree.openElements[-1].name == "option":
             self.tree.openElements.pop()
         self.startTagOther(token)
 
-    def startTagOther(self, token: _Token) -> None:  # noqa: N802
+    def startTagOther(self, token: _Token) -> None:
         if token["name"] == "selectedcontent":
-            raise UnsupportedChallenge("`selectedcontent` in the HTML snippet", expected="an element that stays as it is")
+            raise UnsupportedChallenge(
+                "`selectedcontent` in the HTML snippet", expected="an element that stays as it is"
+            )
         super().startTagOther(token)
 
-    def endTagSelect(self, token: _Token) -> None:  # noqa: N802
+    def endTagSelect(self, token: _Token) -> None:
         self.endTagBlock(token)
 
 
-class _InHead(_Corrected, _html5lib["inHead"]):  # type: ignore[misc]
+class _InHead(_Corrected, _html5lib.inHead):  # type: ignore[misc]
     start: ClassVar = {"template": "startTagTemplate"}
     end: ClassVar = {"template": "endTagTemplate"}
 
-    def startTagTemplate(self, token: _Token) -> None:  # noqa: N802
+    def startTagTemplate(self, token: _Token) -> None:
         self.tree.insertElement(token)
         self.tree.activeFormattingElements.append(base.Marker)
         self.parser.phase = self.parser.phases["inTemplate"]
         self.parser.template_modes.append(self.parser.phase)
 
-    def endTagTemplate(self, token: _Token) -> None:  # noqa: N802
+    def endTagTemplate(self, token: _Token) -> None:
         if not self.tree.has_open("template"):
             return
         self.tree.pop_until("template")
@@ -471,149 +369,171 @@ class _InHead(_Corrected, _html5lib["inHead"]):  # type: ignore[misc]
         self.parser.resetInsertionMode()
 
 
-class _InTemplate(_Corrected, _html5lib["inBody"]):  # type: ignore[misc]
-    """"In template" (13.2.6.4.22): the first tag decides which mode the rest is read in."""
+_MODE_IN_TEMPLATE = {
+    "caption": "inTable",
+    "col": "inColumnGroup",
+    "colgroup": "inTable",
+    "tbody": "inTable",
+    "td": "inRow",
+    "tfoot": "inTable",
+    "th": "inRow",
+    "thead": "inTable",
+    "tr": "inTableBody",
+}
 
-    def processCharacters(self, token: _Token) -> _Token | None:  # noqa: N802
+
+class _InTemplate(_Corrected, _html5lib.inBody):  # type: ignore[misc]
+    """The mode "in template": the first tag decides which mode the rest is read in."""
+
+    def processCharacters(self, token: _Token) -> _Again:
         return self.parser.phases["inBody"].processCharacters(token)
 
     processSpaceCharacters = processCharacters
 
-    def processStartTag(self, token: _Token) -> _Token | None:  # noqa: N802
+    def processStartTag(self, token: _Token) -> _Again:
         name = token["name"]
-        if name in ("base", "basefont", "bgsound", "link", "meta", "noframes", "script", "style", "template", "title"):
+        if name in ("link", "meta", "script", "style", "template"):  # Chrome's list, the standard's is longer
             return self.parser.phases["inHead"].processStartTag(token)
-        mode = {
-            **dict.fromkeys(("caption", "colgroup", "tbody", "tfoot", "thead"), "inTable"),
-            **{"col": "inColumnGroup", "tr": "inTableBody", "td": "inRow", "th": "inRow"},
-        }.get(name, "inBody")
+        mode = _MODE_IN_TEMPLATE.get(name, "inBody")
         self.parser.phase = self.parser.template_modes[-1] = self.parser.phases[mode]
         return token
 
-    def processEndTag(self, token: _Token) -> None:  # noqa: N802
+    def processEndTag(self, token: _Token) -> None:
         if token["name"] == "template":
             self.parser.phases["inHead"].processEndTag(token)
 
 
 class _ClearsTo:
-    """"Clear the stack back to a table context" and its like, which a template bounds too."""
+    """Clears the stack back to a table context or the like, which a template bounds too."""
 
     def _clear_to(self, *names: str) -> None:
         while self.tree.openElements[-1].name not in (*names, "html", "template"):  # type: ignore[attr-defined]
             self.tree.openElements.pop()  # type: ignore[attr-defined]
 
 
-class _InTable(_ClearsTo, _Corrected, _html5lib["inTable"]):  # type: ignore[misc]
+class _InTable(_ClearsTo, _Corrected, _html5lib.inTable):  # type: ignore[misc]
     start: ClassVar = {"template": "startTagStyleScript"}
     end: ClassVar = {"template": "endTagTemplate"}
 
-    def clearStackToTableContext(self) -> None:  # noqa: N802
+    def clearStackToTableContext(self) -> None:
         self._clear_to("table")
 
-    def processCharacters(self, token: _Token) -> _Token | None:  # noqa: N802
+    def processCharacters(self, token: _Token) -> _Again:
         if self.tree.openElements[-1].name in _TABLE_PARTS:
             return super().processCharacters(token)
         return self.insertText(token)
 
-    def processSpaceCharacters(self, token: _Token) -> _Token | None:  # noqa: N802
+    def processSpaceCharacters(self, token: _Token) -> _Again:
         if self.tree.openElements[-1].name in _TABLE_PARTS:
             return super().processSpaceCharacters(token)
         return self.insertText(token)
 
-    def _fostering(self, process: Any, token: _Token) -> _Token | None:
+    def _fostering(self, process: Any, token: _Token) -> _Again:
         self.tree.insertFromTable = True
         try:
             return process(token)
         finally:
             self.tree.insertFromTable = False
 
-    def insertText(self, token: _Token) -> _Token | None:  # noqa: N802
+    def insertText(self, token: _Token) -> _Again:
         return self._fostering(self.parser.phases["inBody"].processCharacters, token)
 
-    def startTagOther(self, token: _Token) -> _Token | None:  # noqa: N802
+    def startTagOther(self, token: _Token) -> _Again:
         return self._fostering(self.parser.phases["inBody"].processStartTag, token)
 
-    def endTagOther(self, token: _Token) -> _Token | None:  # noqa: N802
+    def endTagOther(self, token: _Token) -> _Again:
         return self._fostering(self.parser.phases["inBody"].processEndTag, token)
 
-    def endTagTemplate(self, token: _Token) -> None:  # noqa: N802
+    def endTagTemplate(self, token: _Token) -> None:
         self.parser.phases["inHead"].endTagTemplate(token)
 
-    def startTagForm(self, token: _Token) -> None:  # noqa: N802
-        if not self.tree.has_open("template"):
-            super().startTagForm(token)
+    def startTagForm(self, token: _Token) -> None:
+        in_template = self.tree.has_open("template")  # where Chrome inserts it, and the standard would not
+        if self.tree.formPointer is None or in_template:
+            self.tree.insertElement(token)
+            form = self.tree.openElements.pop()
+            if not in_template:
+                self.tree.formPointer = form
 
-    def startTagTable(self, token: _Token) -> _Token | None:  # noqa: N802
+    def startTagTable(self, token: _Token) -> _Again:
         if not self.tree.elementInScope("table", variant="table"):
             return None
         self.endTagTable(impliedTagToken("table"))
         return token
 
-    def endTagTable(self, token: _Token) -> None:  # noqa: N802
+    def endTagTable(self, token: _Token) -> None:
         if self.tree.elementInScope("table", variant="table"):
             self.tree.pop_until("table")
             self.parser.resetInsertionMode()
 
 
-class _InTableBody(_ClearsTo, _Corrected, _html5lib["inTableBody"]):  # type: ignore[misc]
-    def clearStackToTableBodyContext(self) -> None:  # noqa: N802
+class _InTableBody(_ClearsTo, _Corrected, _html5lib.inTableBody):  # type: ignore[misc]
+    def clearStackToTableBodyContext(self) -> None:
         self._clear_to("tbody", "tfoot", "thead")
 
 
-class _InRow(_ClearsTo, _Corrected, _html5lib["inRow"]):  # type: ignore[misc]
-    def clearStackToTableRowContext(self) -> None:  # noqa: N802
+class _InRow(_ClearsTo, _Corrected, _html5lib.inRow):  # type: ignore[misc]
+    def clearStackToTableRowContext(self) -> None:
         self._clear_to("tr")
 
 
-class _InColumnGroup(_Corrected, _html5lib["inColumnGroup"]):  # type: ignore[misc]
+class _InColumnGroup(_Corrected, _html5lib.inColumnGroup):  # type: ignore[misc]
     start: ClassVar = {"template": "startTagTemplate"}
     end: ClassVar = {"template": "endTagTemplate"}
 
-    def ignoreEndTagColgroup(self) -> bool:  # noqa: N802
+    def ignoreEndTagColgroup(self) -> bool:
         return bool(self.tree.openElements[-1].name != "colgroup")
 
-    def startTagTemplate(self, token: _Token) -> None:  # noqa: N802
+    def processCharacters(self, token: _Token) -> _Again:
+        if self.ignoreEndTagColgroup():  # then each character is judged by itself
+            spaces = "".join(c for c in token["data"] if c in spaceCharacters)
+            if spaces:
+                self.tree.insertText(spaces)
+            return None
+        return super().processCharacters(token)
+
+    def startTagTemplate(self, token: _Token) -> None:
         self.parser.phases["inHead"].startTagTemplate(token)
 
-    def endTagTemplate(self, token: _Token) -> None:  # noqa: N802
+    def endTagTemplate(self, token: _Token) -> None:
         self.parser.phases["inHead"].endTagTemplate(token)
 
 
-class _InCaption(_Corrected, _html5lib["inCaption"]):  # type: ignore[misc]
-    def processSpaceCharacters(self, token: _Token) -> None:  # noqa: N802
+class _InCaption(_Corrected, _html5lib.inCaption):  # type: ignore[misc]
+    def processSpaceCharacters(self, token: _Token) -> None:
         self.parser.phases["inBody"].processSpaceCharacters(token)
 
 
-class _InCell(_Corrected, _html5lib["inCell"]):  # type: ignore[misc]
-    def processSpaceCharacters(self, token: _Token) -> None:  # noqa: N802
+class _InCell(_Corrected, _html5lib.inCell):  # type: ignore[misc]
+    def processSpaceCharacters(self, token: _Token) -> None:
         self.parser.phases["inBody"].processSpaceCharacters(token)
 
 
-class _InSelect(_Corrected, _html5lib["inSelect"]):  # type: ignore[misc]
-    """"In select", which newer versions don't have."""
+class _InSelect(_Corrected, _html5lib.inSelect):  # type: ignore[misc]
+    """The mode "in select", which newer versions do not have."""
 
     start: ClassVar = {"hr": "startTagHr", "template": "startTagScript"}
     end: ClassVar = {"template": "endTagTemplate"}
 
-    def startTagHr(self, token: _Token) -> None:  # noqa: N802
+    def startTagHr(self, token: _Token) -> None:
         for name in ("option", "optgroup"):
             if self.tree.openElements[-1].name == name:
                 self.tree.openElements.pop()
         self.tree.insertElement(token)
         self.tree.openElements.pop()
 
-    def startTagInput(self, token: _Token) -> _Token | None:  # noqa: N802
+    def startTagInput(self, token: _Token) -> _Again:
         if not self._in_select_scope():
             return None
         self.endTagSelect(token)
         return token
 
-    def endTagSelect(self, token: _Token) -> None:  # noqa: N802
+    def endTagSelect(self, token: _Token) -> None:
         if self._in_select_scope():
             self.tree.pop_until("select")
             self.parser.resetInsertionMode()
 
-    def endTagTemplate(self, token: _Token) -> None:  # noqa: N802
+    def endTagTemplate(self, token: _Token) -> None:
         self.parser.phases["inHead"].endTagTemplate(token)
 
     def _in_select_scope(self) -> bool:
@@ -625,13 +545,13 @@ class _InSelect(_Corrected, _html5lib["inSelect"]):  # type: ignore[misc]
         return False
 
 
-class _InSelectInTable(_Corrected, _html5lib["inSelectInTable"]):  # type: ignore[misc]
-    def startTagTable(self, token: _Token) -> _Token:  # noqa: N802
+class _InSelectInTable(_Corrected, _html5lib.inSelectInTable):  # type: ignore[misc]
+    def startTagTable(self, token: _Token) -> _Token:
         self.tree.pop_until("select")
         self.parser.resetInsertionMode()
         return token
 
-    def endTagTable(self, token: _Token) -> _Token | None:  # noqa: N802
+    def endTagTable(self, token: _Token) -> _Again:
         if not self.tree.elementInScope(token["name"], variant="table"):
             return None
         return self.startTagTable(token)
@@ -639,8 +559,8 @@ class _InSelectInTable(_Corrected, _html5lib["inSelectInTable"]):  # type: ignor
     end: ClassVar = {"caption table tbody tfoot thead tr td th": "endTagTable"}
 
 
-class _InForeignContent(_html5lib["inForeignContent"]):  # type: ignore[misc]
-    def processStartTag(self, token: _Token) -> _Token | None:  # noqa: N802
+class _InForeignContent(_html5lib.inForeignContent):  # type: ignore[misc]
+    def processStartTag(self, token: _Token) -> _Again:
         if token["name"] in self.breakoutElements or (
             token["name"] == "font" and token["data"].keys() & {"color", "face", "size"}
         ):
@@ -656,23 +576,32 @@ class _InForeignContent(_html5lib["inForeignContent"]):  # type: ignore[misc]
         ):
             self.tree.openElements.pop()
 
-    def processEndTag(self, token: _Token) -> _Token | None:  # noqa: N802
+    def processEndTag(self, token: _Token) -> _Again:
         if token["name"] in ("br", "p"):
             self._leave()
             return self.parser.phase.processEndTag(token)
+        adjusted = {"name": token["name"]}
+        self.adjustSVGTagNames(adjusted)
+        mixed_case = self.tree.openElements[-1].namespace == SVG and (
+            adjusted != {"name": token["name"]} or token["name"] == "fedropshadow"
+        )
         for index in range(len(self.tree.openElements) - 1, 0, -1):
             node = self.tree.openElements[index]
             if node.namespace == HTML:
                 break
-            if node.nameTuple[1].lower() == token["name"]:
+            if node.nameTuple[1].lower() == token["name"] and not (mixed_case and node.namespace == MATHML):
                 del self.tree.openElements[index:]
                 return None
+        if mixed_case and any(node.nameTuple[1].lower() == token["name"] for node in self.tree.openElements):
+            raise UnsupportedChallenge(
+                f"`</{token['name']}>` of an element outside `svg` in the HTML snippet", expected="an end tag in `svg`"
+            )
         return self.parser.phase.processEndTag(token)
 
 
 class _Parser(HTMLParser):
     def __init__(self, rules: Rules) -> None:
-        super().__init__(tree=_TreeOfMixedSelect if rules.mixed_select else _Tree)
+        super().__init__(tree=TreeOfMixedSelect if rules.mixed_select else Tree)
         self.rules = rules
         self.skip_line_feed = False
         self.template_modes: list[Any] = []
@@ -699,12 +628,13 @@ class _Parser(HTMLParser):
         self.tokenizer = _Tokenizer(html, parser=self)
         self.reset()
         self.mainLoop()
-        return self.tree.getFragment()
+        fragment: Element = self.tree.getFragment()
+        return fragment
 
-    def parseError(self, errorcode: str = "", datavars: object = None) -> None:  # noqa: N802
+    def parseError(self, errorcode: str = "", datavars: object = None) -> None:
         pass
 
-    def mainLoop(self) -> None:  # noqa: N802
+    def mainLoop(self) -> None:
         characters = tokenTypes["Characters"], tokenTypes["SpaceCharacters"]
         process = {
             tokenTypes["Characters"]: "processCharacters",
@@ -713,18 +643,18 @@ class _Parser(HTMLParser):
             tokenTypes["EndTag"]: "processEndTag",
             tokenTypes["Comment"]: "processComment",
         }
-        for token in self.tokenizer:
+        tokens: Any = self.tokenizer
+        for token in tokens:
             if token["type"] == tokenTypes["ParseError"]:
                 continue
             if token["type"] not in characters:
                 self._flush_table_text()
-            if self.skip_line_feed:
-                self.skip_line_feed = False
-                if token["type"] in characters and token["data"].startswith("\n"):
-                    token["data"] = token["data"][1:]
-                    if not token["data"]:
-                        continue
-            if token["type"] == tokenTypes["Doctype"]:
+            if token["type"] in characters and self.skip_line_feed:
+                if token["data"] == "\0":
+                    continue
+                token["data"] = token["data"].removeprefix("\n")
+            self.skip_line_feed = False
+            if token["type"] == tokenTypes["Doctype"] or (token["type"] in characters and not token["data"]):
                 continue
             while token is not None:
                 token = getattr(self._phase_for(token), process[token["type"]])(token)
@@ -746,22 +676,25 @@ class _Parser(HTMLParser):
         start = token["type"] == tokenTypes["StartTag"]
         text = token["type"] in (tokenTypes["Characters"], tokenTypes["SpaceCharacters"])
         if (
-            (self.isMathMLTextIntegrationPoint(node) and (text or start and token["name"] not in ("mglyph", "malignmark")))
+            (
+                self.isMathMLTextIntegrationPoint(node)
+                and (text or (start and token["name"] not in ("mglyph", "malignmark")))
+            )
             or (node.nameTuple == (MATHML, "annotation-xml") and start and token["name"] == "svg")
             or (self.isHTMLIntegrationPoint(node) and (text or start))
         ):
             return self.phase
         return self.phases["inForeignContent"]
 
-    def isMathMLTextIntegrationPoint(self, element: Any) -> bool:  # noqa: N802
+    def isMathMLTextIntegrationPoint(self, element: Any) -> bool:
         return element.nameTuple in {(MATHML, name) for name in ("mi", "mn", "mo", "ms", "mtext")}
 
-    def isHTMLIntegrationPoint(self, element: Any) -> bool:  # noqa: N802
+    def isHTMLIntegrationPoint(self, element: Any) -> bool:
         if element.nameTuple == (MATHML, "annotation-xml"):
             return element.attrs.get("encoding", "").lower() in ("text/html", "application/xhtml+xml")
         return element.nameTuple in {(SVG, name) for name in ("desc", "foreignObject", "title")}
 
-    def resetInsertionMode(self) -> None:  # noqa: N802
+    def resetInsertionMode(self) -> None:
         modes = {
             "td": "inCell",
             "th": "inCell",

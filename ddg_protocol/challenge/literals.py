@@ -64,7 +64,7 @@ def decode_string_literal(source: str) -> str:
             return "\0"
         if kind == "octal" and not template:
             return chr(int(text, 8))
-        if kind == "bad" or template and text in "0123456789":
+        if kind == "bad" or (template and text in "0123456789"):
             _refuse(at, "a whole escape sequence")
         return "" if kind == "continuation" else text
 

@@ -27,11 +27,11 @@ _TOKEN = re.compile(
 _INTEGER = re.compile(r"0|[1-9][0-9]*|0[xX][0-9A-Fa-f]+|0[oO][0-7]+|0[bB][01]+")
 _MAX_SAFE_INTEGER = 2**53 - 1
 
-_NOT_A_NAME = frozenset(
-    """String document navigator
-    await break case catch class const continue debugger default delete do else enum export extends false finally for
-    function if implements import in instanceof interface let new null package private protected public return static
-    super switch this throw true try typeof var void while with yield""".split()
+_NOT_A_NAME = re.compile(
+    r"""String|document|navigator|await|break|case|catch|class|const|continue|debugger|default|delete|do|else|enum|export
+    |extends|false|finally|for|function|if|implements|import|in|instanceof|interface|let|new|null|package|private|protected
+    |public|return|static|super|switch|this|throw|true|try|typeof|var|void|while|with|yield""",
+    re.VERBOSE,
 )
 """What a script must not call its own: the three globals that it needs, and ECMAScript's reserved words."""
 
@@ -116,7 +116,7 @@ class _Reader:
     # What the constructs have in common
 
     def _name(self) -> str:
-        if self._next.text in _NOT_A_NAME:
+        if _NOT_A_NAME.fullmatch(self._next.text):
             self._refuse("a name of the script's own")
         return self._expect_kind("name", "a name").text
 
