@@ -11,9 +11,16 @@ from contextlib import contextmanager
 
 import msgspec
 
-from ddg_protocol.events import Event, LimitReached, Retrying, ServiceNotice
-from ddg_protocol.intents import Wait
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    Event,
+    LimitReached,
+    LocalProtocolError,
+    Retrying,
+    ServiceNotice,
+    ServiceProfile,
+    Wait,
+)
 from ddg_protocol.wire import WireAction
 from ddg_transports.blocking import Client, Reply
 
@@ -41,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, and print the reply as it comes."""
     question = sys.stdin.read() if args.question == "-" else args.question
+    if not question.strip():
+        raise LocalProtocolError("there is no question to ask: it is empty")
     tell = _tell if sys.stderr.isatty() else None
     show = _print_events if args.json else _print_text
     with (

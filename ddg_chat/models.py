@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol import DUCKDUCKGO_2025_04
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

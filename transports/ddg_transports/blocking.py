@@ -20,16 +20,29 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
-from weakref import WeakSet
 
-from ddg_protocol.conversation import Conversation, Message
-from ddg_protocol.cookies import Cookie
-from ddg_protocol.errors import LocalProtocolError, UnsupportedChallenge, printable
-from ddg_protocol.events import Event, TextDelta, TurnFinished
-from ddg_protocol.intents import Failure, FailureKind, Signal, SolveChallenge, Wait
-from ddg_protocol.policy import ClientState, Policy
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
-from ddg_protocol.session import AnswerChallenge, Session
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    ClientState,
+    Conversation,
+    Cookie,
+    Event,
+    Failure,
+    FailureKind,
+    LocalProtocolError,
+    Message,
+    Policy,
+    ServiceProfile,
+    Session,
+    Signal,
+    SolveChallenge,
+    TextDelta,
+    TurnFinished,
+    UnsupportedChallenge,
+    Wait,
+)
+from ddg_protocol.errors import printable
+from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
 
 _READ_SIZE = 64 * 1024
@@ -70,7 +83,7 @@ class Client:
         self._on_action = on_action
         self._shared = ClientState()
         self._lock = threading.Lock()  # around each call of a session: they share `_shared`
-        self._chats: WeakSet[Chat] = WeakSet()
+        self._chats: set[Chat] = set()
 
     def chat(
         self,
@@ -87,7 +100,7 @@ class Client:
             cookies: a jar of one's own, in place of the landing page's.
 
         Returns:
-            The chat; close it, or the client.
+            The chat. It keeps a connection until it is closed, or the client is.
 
         Raises:
             ModelNotSupportedError: the profile has no such model.

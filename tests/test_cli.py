@@ -1,0 +1,307 @@
+"""``ddg-chat`` as its users meet it: through `main` with arguments, and as a process of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ddg_chat.main import COMMANDS, EXIT_CODES, _code_of, main
+from ddg_protocol import errors
+from ddg_protocol.events import UnknownPayload
+from ddg_protocol.intents import Failure, FailureKind
+from ddg_protocol.service import Question, Service
+from ddg_transports.emulator import Emulator
+
+TIMEOUT = 60.0  # for what never ends, on the slowest of machines
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+def run(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ddg_chat", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+# ask
+
+
+def test_ask_streams_the_reply_of_an_emulator_started_for_it() -> None:
+    done = run("ask", "--emulator", "Why is the sky blue?")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("Why is the sky blue?\n")
+
+
+def test_ask_reads_the_question_from_standard_input(emulator: Emulator) -> None:
+    done = run("ask", "-", "--base-url", emulator.url, text="Why is the sky blue?")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Why is the sky blue?" in done.stdout
+
+
+def test_each_piece_is_written_before_the_next_exists() -> None:
+    more = threading.Event()
+
+    def respond(question: Question) -> Iterator[str]:
+        yield "first"
+        assert more.wait(TIMEOUT), "the first piece was kept back"
+        yield " second"
+
+    with Emulator(Service(responder=respond)) as emulator:
+        arguments = [sys.executable, "-m", "ddg_chat", "ask", "Why?", "--base-url", emulator.url]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.read(5) == b"first"
+            more.set()
+            assert process.stdout.read() == b" second\n"
+    assert process.returncode == 0
+
+
+def test_the_model_goes_to_the_service(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "Why?", "--model", "claude-3-haiku", "--base-url", emulator.url]) == 0
+    assert json.loads(emulator.service.log[-1].request.body)["model"] == "claude-3-haiku-20240307"
+    assert "claude-3-haiku-20240307 was asked" in capsys.readouterr().out
+
+
+def test_json_is_one_event_per_line(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "Why?", "--json", "--base-url", emulator.url]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[0] == {"event": "TurnStarted", "model": "gpt-4o-mini"}
+    assert events[-1]["event"] == "TurnFinished"
+    assert "".join(event["text"] for event in events if event["event"] == "TextDelta") == events[-1]["text"]
+
+
+def test_bytes_and_exceptions_in_an_event_become_text() -> None:
+    from ddg_chat.ask import _as_json
+    from ddg_protocol.events import Retrying
+
+    assert _as_json(UnknownPayload(b"\xff{}")) == {"event": "UnknownPayload", "raw": "\N{REPLACEMENT CHARACTER}{}"}
+    retrying = Retrying(1, 2.5, errors.ServiceUnavailableError("not now", status=503))
+    assert _as_json(retrying) == {"event": "Retrying", "attempt": 1, "delay": 2.5, "cause": "not now"}
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_no_control_sequence_of_the_service_reaches_the_terminal(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nasty = "a\x1b[31mb\x9b1mc\x07\x00\x7f\rd\te\nf"
+    with Emulator(Service(responder=lambda _: [nasty])) as emulator:
+        assert main(["ask", "Why?", *options, "--base-url", emulator.url]) == 0
+    out = capsys.readouterr().out
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", out)
+    if options:
+        assert nasty in {json.loads(line).get("text") for line in out.splitlines()}
+    else:
+        assert out == "a�[31mb�1mc����d\te\nf\n"
+
+
+def test_a_reply_that_ends_in_a_line_gets_no_second_line_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with Emulator(Service(responder=lambda _: ["one\n", "two\n"])) as emulator:
+        assert main(["ask", "Why?", "--base-url", emulator.url]) == 0
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_a_character_that_the_output_lacks_does_not_end_the_reply() -> None:
+    with Emulator(Service(responder=lambda _: ["snow \N{SNOWMAN} man"])) as emulator:
+        done = subprocess.run(
+            [sys.executable, "-m", "ddg_chat", "ask", "Why?", "--base-url", emulator.url],
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"snow ? man\n", b"")
+
+
+def test_a_refusal_is_answered_with_the_challenge_of_an_emulator_in_another_process() -> None:
+    arguments = [sys.executable, "-m", "ddg_chat", "emulate", "--challenge"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            done = run("ask", "Why is the sky blue?", "--json", "--base-url", url)
+        finally:
+            server.send_signal(signal.SIGINT)
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events.count("ChallengeReceived") == 1
+    assert events[-1] == "TurnFinished"
+
+
+# models
+
+
+def test_models_lists_ids_aliases_and_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == "gpt-4o-mini  (default, alias gpt-4)"
+    assert "o3-mini" in others
+    assert len(others) == 4
+
+
+# Errors
+
+
+def test_nothing_listening_is_one_sentence_and_code_69(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ddg_transports.blocking.time.sleep", lambda _: None)  # the backoff between the tries
+    with Emulator() as gone:
+        url = gone.url
+    assert main(["ask", "Why?", "--base-url", url]) == 69
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"ddg-chat: [^\n]*Connection refused[^\n]*\n", err)
+
+
+def test_a_person_at_a_terminal_is_told_what_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ddg_transports.blocking.time.sleep", lambda _: None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Emulator() as gone:
+        url = gone.url
+    assert main(["ask", "Why?", "--base-url", url]) == 69
+    *notes, _ = capsys.readouterr().err.splitlines()
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: .*Connection refused; asking once more", note)]
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: waiting \d+\.\d s \(backoff\)", note)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--model", "gpt-17"], 2, "no model is called 'gpt-17'; there are: gpt-4o-mini"),
+        (["x" * 16_001], 65, "at most 16000"),
+        ([" "], 65, "no question"),
+        (["half \ud800"], 65, "UTF-8"),
+    ],
+)
+def test_what_can_t_be_asked_is_said_in_a_sentence(
+    arguments: list[str], code: int, said: str, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = [] if len(arguments) == 1 else ["Why?"]
+    assert main(["ask", *question, *arguments, "--base-url", emulator.url]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("ddg-chat: ")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required: COMMAND"),
+        (["sing"], "invalid choice: 'sing'"),
+        (["ask"], "required: QUESTION"),
+        (["ask", "Why?", "--base-url", "http://example.org"], "plain http is for loopback addresses only"),
+        (["ask", "Why?", "--base-url", "http://127.0.0.1:1", "--emulator"], "not allowed with"),
+    ],
+)
+def test_a_command_line_that_can_t_be_understood_is_code_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def every_error() -> list[type[errors.DuckChatError]]:
+    found = [errors.DuckChatError]
+    for kind in found:
+        found.extend(kind.__subclasses__())
+    return found
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_every_error_of_the_library_has_a_code_that_help_names(kind: type[errors.DuckChatError]) -> None:
+    failure = Failure(FailureKind.CUT, "cut")
+    error = kind("no", failure=failure) if kind is errors.TransportError else kind("no")
+    assert re.search(rf"^  {_code_of(error)} ", EXIT_CODES, re.MULTILINE)
+
+
+def test_an_error_that_nobody_foresaw_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        _code_of(ZeroDivisionError())
+
+
+def test_standard_input_that_is_no_text_is_code_65(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8"))
+    assert main(["ask", "-", "--base-url", "http://127.0.0.1:1"]) == 65
+    assert "ddg-chat: " in capsys.readouterr().err
+
+
+def test_an_interrupted_reply_keeps_what_came_and_ends_with_code_130() -> None:
+    def respond(question: Question) -> Iterator[str]:
+        yield "first"
+        process.send_signal(signal.SIGINT)
+        process.wait(TIMEOUT)
+
+    with Emulator(Service(responder=respond)) as emulator:
+        arguments = [sys.executable, "-m", "ddg_chat", "ask", "Why?", "--base-url", emulator.url]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with process:
+            out, err = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, err) == (130, "")
+    assert out in ("", "first\n"), "the interrupt may come before the text does"
+
+
+def test_a_reader_that_has_gone_is_no_error_to_talk_about() -> None:
+    with Emulator(Service(responder=lambda _: ["x" * 1000] * 1000)) as emulator:
+        arguments = [sys.executable, "-m", "ddg_chat", "ask", "Why?", "--base-url", emulator.url]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.read(10)
+            process.stdout.close()
+            assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+# Help
+
+
+def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    said = capsys.readouterr().out
+    assert EXIT_CODES in said
+    assert all(name in said for name in COMMANDS)
+
+
+def test_help_imports_nothing_that_it_does_not_use() -> None:
+    program = (
+        "import sys\nfrom ddg_chat.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit(bool({'ddg_protocol', 'ddg_transports', 'msgspec', 'asyncio'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: ddg-chat {command}" in capsys.readouterr().out
