@@ -413,8 +413,8 @@ def test_a_kept_connection_that_the_peer_closed_is_made_anew_without_a_word() ->
         # The end of the connection must have arrived, or this would be another test.
         if isinstance(action, Send) and action.check_idle:
             for chat in client._chats:
-                assert chat._socket is not None
-                assert select.select([chat._socket], [], [], TIMEOUT)[0]
+                assert chat._connection is not None
+                assert select.select([chat._connection._socket], [], [], TIMEOUT)[0]
         seen.append(action)
 
     with (

@@ -13,7 +13,6 @@ It opens, sends, reads, sleeps and closes as `WireSession` asks, and decides not
 from __future__ import annotations
 
 import random
-import socket
 import ssl
 import threading
 import time
@@ -27,8 +26,6 @@ from ddg_protocol import (
     Conversation,
     Cookie,
     Event,
-    Failure,
-    FailureKind,
     LocalProtocolError,
     Message,
     Policy,
@@ -37,15 +34,15 @@ from ddg_protocol import (
     Signal,
     SolveChallenge,
     TextDelta,
+    TransportError,
     TurnFinished,
     UnsupportedChallenge,
     Wait,
 )
-from ddg_protocol.errors import printable
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
 
-_READ_SIZE = 64 * 1024
+from ._sockets import Connection
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
 #: Tells the session what came of an intent; None where only time has passed.
@@ -147,7 +144,7 @@ class Chat:
         self._client = client
         self._wire = wire
         self._connect: Connect | None = None
-        self._socket: socket.socket | None = None
+        self._connection: Connection | None = None
 
     @property
     def conversation(self) -> Conversation:
@@ -225,12 +222,8 @@ class Chat:
             match action:
                 case Signal.PAUSED:
                     return None
-                case Signal.NEED_DATA:
-                    answer = self._read()
-                case Connect():
-                    answer = self._open(action)
-                case Send():
-                    answer = self._write(action)
+                case Connect() | Send() | Signal.NEED_DATA:
+                    answer = self._exchange(action)
                 case Close():
                     self._drop()
                     answer = partial(wire.closed, action)
@@ -242,68 +235,42 @@ class Chat:
                 case _:
                     return action
 
-    def _open(self, connect: Connect) -> _Answer:
-        give_up = time.monotonic() + min(connect.timeout, self._time_left())
-        try:
-            self._socket = _connected_socket(connect, self._client._tls() if connect.tls else None, give_up)
-        except (OSError, ValueError) as error:  # ValueError: no name that could be resolved, or certified
-            failure = _failure(error, f"connecting to {connect.host}:{connect.port}", FailureKind.NOT_SENT)
-            return partial(self._wire.transport_failed, connect, failure)
-        self._connect = connect
-        return partial(self._wire.connected, connect)
-
-    def _write(self, send: Send) -> _Answer:
-        assert self._socket is not None
-        if send.check_idle and _is_stale(self._socket):
-            failure = Failure(FailureKind.NOT_SENT, "the connection was closed while it was idle")
-            return partial(self._wire.transport_failed, send, failure)
-        rest = memoryview(send.data)
-        try:
-            while rest:
-                if (left := self._time_left()) <= 0:
-                    return None
-                self._socket.settimeout(left)
-                rest = rest[self._socket.send(rest) :]
-        except TimeoutError:
-            return None
-        except OSError as error:
-            return partial(self._wire.transport_failed, send, _failure(error, "sending", FailureKind.CUT))
-        return partial(self._wire.sent, send)
-
-    def _read(self) -> _Answer:
-        assert self._socket is not None
+    def _exchange(self, action: Connect | Send | Signal) -> _Answer:
+        wire, until = self._wire, self._wire.deadline
+        assert until is not None, "an exchange always has a deadline"
+        if isinstance(action, Connect):
+            self._connect = action
         assert self._connect is not None
-        if (left := self._time_left()) <= 0:
-            return None
         try:
-            self._socket.settimeout(left)
-            data = self._socket.recv(_READ_SIZE)
+            if isinstance(action, Connect):
+                context = self._client._tls() if action.tls else None
+                until = min(until, time.monotonic() + action.timeout)
+                self._connection = Connection(action.host, action.port, context, until=until)
+                return partial(wire.connected, action)
+            assert self._connection is not None
+            if isinstance(action, Send):
+                if action.check_idle:
+                    self._connection.check_idle()
+                self._connection.write(action.data, until=until)
+                return partial(wire.sent, action)
+            data = self._connection.read(until=until)
         except TimeoutError:
-            return None
-        except OSError as error:
-            return partial(self._wire.transport_failed, self._connect, _failure(error, "reading", FailureKind.CUT))
-        if not data:
-            return partial(self._wire.receive_eof, self._connect)
-        return partial(self._wire.receive_bytes, self._connect, data)
+            return None  # the deadline has come; what that means is the session's business
+        except TransportError as error:
+            return partial(wire.transport_failed, self._connect, error.failure)
+        return partial(wire.receive_bytes, self._connect, data) if data else partial(wire.receive_eof, self._connect)
 
     def _solve(self, solve: SolveChallenge) -> _Answer:
         assert self._client._solver is not None
         try:
-            answer = self._client._solver(solve)
+            return partial(self._wire.challenge_solved, solve, self._client._solver(solve))
         except UnsupportedChallenge as error:
             return partial(self._wire.challenge_failed, solve, str(error))
-        return partial(self._wire.challenge_solved, solve, answer)
 
     def _drop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = self._connect = None
-
-    def _time_left(self) -> float:
-        """Seconds until the session must be asked again; what it means when they are over is its business."""
-        deadline = self._wire.deadline
-        assert deadline is not None, "an exchange always has a deadline"
-        return deadline - time.monotonic()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._connect = None
 
 
 class Reply:
@@ -370,47 +337,3 @@ class Reply:
             case None:
                 self._over = True
         return event
-
-
-def _connected_socket(connect: Connect, context: ssl.SSLContext | None, give_up: float) -> socket.socket:
-    """Try the host's addresses in turn, each for its share of the time. Resolving the name takes the time it takes."""
-    addresses = socket.getaddrinfo(connect.host, connect.port, type=socket.SOCK_STREAM)
-    for remaining, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        plain = socket.socket(family, kind, protocol)
-        try:
-            plain.settimeout(max(0.001, (give_up - time.monotonic()) / remaining))
-            plain.connect(address)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if context is None:
-                return plain
-            plain.settimeout(max(0.001, give_up - time.monotonic()))
-            # A body that only the end of the connection ends must not be cut without being noticed.
-            return context.wrap_socket(plain, server_hostname=connect.host, suppress_ragged_eofs=False)
-        except BaseException as error:
-            plain.close()
-            if remaining == 1 or not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
-                raise
-    raise OSError("the name has no address")
-
-
-def _is_stale(connection: socket.socket) -> bool:
-    """Tell whether a kept connection has ended, or has something to read that nobody asked for."""
-    try:
-        connection.settimeout(0)
-        connection.recv(1)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _failure(error: OSError | ValueError, doing: str, otherwise: FailureKind) -> Failure:
-    """Say what an exception means for the exchange: the one place where this is known."""
-    kind = otherwise
-    if isinstance(error, TimeoutError):
-        kind = FailureKind.TIMEOUT
-    elif isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        kind = FailureKind.TLS
-    said = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
-    return Failure(kind, f"{doing}: {printable(said)}")
