@@ -4,124 +4,251 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+
+import msgspec
 
 from ._state import EXCHANGE_TABLE, Answer, ExchangeState
 from .content import ContentDecoder
 from .conversation import Message, Tokens
 from .cookies import CookieJar
-from .errors import IncompleteStream, LocalProtocolError
+from .errors import IncompleteStream, LocalProtocolError, StreamTooLarge
 from .handshake import Step
-from .intents import Headers, SendRequest
+from .intents import Failure, Headers, SendRequest, field
 
 
-class Turn:
-    """What a turn has gathered; it reaches the conversation when the turn is done, and not otherwise."""
+class Turn(msgspec.Struct, kw_only=True):
+    """It reaches the conversation when the turn is done, and not otherwise.
 
-    __slots__ = (
-        "answer",
-        "answering",
-        "asked_to_answer",
-        "backoff_until",
-        "chat_sent",
-        "front_end_due",
-        "jar",
-        "landing_due",
-        "messages",
-        "model",
-        "retries",
-        "slot",
-        "spent",
-        "started",
-        "token_retried",
-        "tokens",
-    )
+    Attributes:
+        messages: the history and the new one.
+        model: the id of the model that is asked.
+        jar: the cookies; taken as they come.
+        tokens: the newest pair; None where it has to be asked for.
+        spent: whether `tokens` have been sent with a question.
+        answer: the answer to the challenge in `tokens`; None where it has to be found.
+        front_end_due: whether the version has to be fetched, unless it is known.
+        landing_due: whether the landing page has to be visited.
+        answering: whether this turn's questions carry answers.
+        asked_to_answer: whether the service asked for one, within this turn.
+        started: whether the caller knows of the turn.
+        chat_sent: whether a question went out.
+        token_retried: whether a bad token was replaced already.
+        retries: how often each kind of request was made again.
+        backoff_until: a wait that comes before the next request.
+        slot: the start that the pacer reserved for the next request.
+    """
 
-    def __init__(
-        self, *, messages: tuple[Message, ...], model: str, jar: CookieJar, landing_due: bool, tokens: Tokens | None
-    ) -> None:
-        self.messages = messages  # the history and the new one
-        self.model = model
-        self.jar = jar
-        self.tokens = tokens  # None: to be asked for
-        self.front_end_due = True  # unless the version is known
-        self.landing_due = landing_due
-        self.answering = False  # whether this turn's requests carry answers
-        self.asked_to_answer = False  # whether the service asked, within this turn
-        self.answer: str | None = None  # the answer to the challenge in `tokens`; None: to be found
-        self.started = False
-        self.chat_sent = False  # at least once
-        self.spent = False  # `tokens` have been sent
-        self.token_retried = False
-        self.retries = dict.fromkeys(Step, 0)
-        self.backoff_until: float | None = None  # a wait that comes before the next request
-        self.slot: float | None = None  # the start that the pacer reserved for the next request
+    messages: tuple[Message, ...]
+    model: str
+    jar: CookieJar
+    landing_due: bool
+    answering: bool
+    tokens: Tokens | None
+    spent: bool = False
+    answer: str | None = None
+    front_end_due: bool = True
+    asked_to_answer: bool = False
+    started: bool = False
+    chat_sent: bool = False
+    token_retried: bool = False
+    retries: dict[Step, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Step, 0))
+    backoff_until: float | None = None
+    slot: float | None = None
+
+    def shifted(self, by: float) -> Turn:
+        """Give the same turn by a clock that is ahead by so many seconds."""
+        jar = self.jar.copy()
+        jar.offset = None if jar.offset is None else jar.offset - by
+        return msgspec.structs.replace(
+            self, jar=jar, backoff_until=_later(self.backoff_until, by), slot=_later(self.slot, by)
+        )
+
+    def renew(self, tokens: Tokens | None) -> None:
+        """Put another pair, or the want of one, in the place of the one at hand."""
+        self.tokens, self.answer, self.spent = tokens, None, False
 
 
-class Exchange:
-    """One request and what has come of its response."""
+class Head(msgspec.Struct, frozen=True, tag=True):
+    """A response's head, as reported."""
 
-    __slots__ = (
-        "body",
-        "decoder",
-        "expected",
-        "headers",
-        "inbox",
-        "limit",
-        "phase",
-        "pieces",
-        "progress",
-        "read_by",
-        "received",
-        "redirects",
-        "request",
-        "status",
-        "step",
-        "total_by",
-    )
+    status: int
+    headers: Headers
+    now: float
 
-    def __init__(self, request: SendRequest, step: Step, redirects: int, *, read_by: float, total_by: float) -> None:
-        self.request = request
-        self.step = step
-        self.redirects = redirects  # that led here
-        self.phase = ExchangeState.AWAITING_HEAD
-        self.inbox: deque[tuple[Answer, Any]] = deque()  # reported, and not looked at
-        self.read_by = read_by
-        self.total_by = total_by
-        self.progress = False  # something came since `read_by` was set
-        self.status = 0
-        self.headers: Headers = ()
-        self.expected: int | None = None  # the content-length
-        self.received = 0
-        self.decoder: ContentDecoder | None = None  # None: the body is kept as it came
-        self.pieces: Iterator[bytes] | None = None  # decoded from the chunk at hand, and not looked at
-        self.body = bytearray()
-        self.limit = 0  # of `body`
 
-    def report(self, answer: Answer, payload: Any) -> None:
+class End(msgspec.Struct, frozen=True, tag=True):
+    """The end of a body that is complete by its framing, as reported."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The failure of an exchange, as reported."""
+
+    failure: Failure
+
+
+Report = bytes | Head | End | Failed
+"""What a driver reports of an exchange; bytes are of the body."""
+
+_ANSWERS: dict[type, Answer] = {Head: Answer.HEAD, bytes: Answer.DATA, End: Answer.EOF, Failed: Answer.FAILED}
+
+
+class Exchange(msgspec.Struct, kw_only=True):
+    """One request and what has come of its response.
+
+    Attributes:
+        request: what was sent.
+        step: what for.
+        redirects: how many led here.
+        read_by: when the next bytes must have come.
+        total_by: when all must have come.
+        phase: how much was reported.
+        inbox: what was reported, and not looked at.
+        progress: whether something came since `read_by` was set.
+        status: of the response.
+        headers: of the response.
+        expected: its content-length, if it has one.
+        received: the bytes of its body so far, as they came.
+        decoder: undoes its content coding.
+        pieces: decoded from the bytes at hand, and not looked at.
+        coded: all that the decoder of a chat response was fed; a snapshot has no other way to its state.
+        decoded: how many bytes of what it gave were looked at.
+        body: what is kept of a body that is not a reply.
+        limit: how much is kept of it, and of `coded`.
+    """
+
+    request: SendRequest
+    step: Step
+    redirects: int
+    read_by: float
+    total_by: float
+    phase: ExchangeState = ExchangeState.AWAITING_HEAD
+    inbox: deque[Report] = msgspec.field(default_factory=deque)
+    progress: bool = False
+    status: int = 0
+    headers: Headers = ()
+    expected: int | None = None
+    received: int = 0
+    decoder: ContentDecoder = msgspec.field(default_factory=ContentDecoder)
+    pieces: Iterator[bytes] | None = None
+    coded: bytearray = msgspec.field(default_factory=bytearray)
+    decoded: int = 0
+    body: bytearray = msgspec.field(default_factory=bytearray)
+    limit: int = 0
+
+    def shifted(self, by: float) -> Exchange:
+        """Give the same exchange by a clock that is ahead by so many seconds; its decoder has to be made again."""
+        inbox = (
+            msgspec.structs.replace(report, now=report.now + by) if isinstance(report, Head) else report
+            for report in self.inbox
+        )
+        return msgspec.structs.replace(
+            self,
+            read_by=self.read_by + by,
+            total_by=self.total_by + by,
+            inbox=deque(inbox),
+            decoder=ContentDecoder(),
+            pieces=None,
+        )
+
+    def resume_decoder(self) -> None:
+        """Bring the decoder to where it was when the exchange was saved, by what it was fed.
+
+        Raises:
+            ContentDecodingError: the coding is none that is read.
+        """
+        self.decoder = ContentDecoder(field(self.headers, "content-encoding"))
+        if self.decoder.coded:
+            self.pieces = _from(self.decoded, self.decoder.decode(bytes(self.coded)))
+
+    def report(self, report: Report) -> None:
         """Put what the driver reports in its place in the order.
 
         Raises:
             LocalProtocolError: it is out of order.
         """
-        moves = EXCHANGE_TABLE[self.phase]
+        answer, moves = _ANSWERS[type(report)], EXCHANGE_TABLE[self.phase]
         if answer not in moves:
             raise LocalProtocolError(
                 f"{answer.value}() is not legal now: request {self.request.id} awaits {self.phase.value}"
             )
         self.phase = moves[answer]
-        self.inbox.append((answer, payload))
+        self.inbox.append(report)
 
     @property
     def full(self) -> bool:
         """Whether more of the body came than is kept."""
         return len(self.body) > self.limit
 
-    def check_length(self) -> None:
-        """Hold the body against its content-length (PROTOCOL.md section 6: the core checks it itself).
+    def collect(self) -> bool:
+        """Keep the next of what came of a body; False where that is nothing, or the end of the exchange.
 
         Raises:
-            IncompleteStream: less came.
+            IncompleteStream: the body is shorter than its content-length.
+            ContentDecodingError: it is not of its content coding.
+            StreamTooLarge: its compressed form is longer than all that is kept.
         """
+        piece = self.next_piece()
+        if piece:
+            self.body += piece[: self.limit - len(self.body) + 1]
+        return bool(piece) and not self.full
+
+    def next_piece(self) -> bytes | None:
+        """Give the next decoded bytes; empty at the body's end, None where there is nothing, or a failure.
+
+        Raises:
+            IncompleteStream: the body is shorter than its content-length.
+            ContentDecodingError: it is not of its content coding.
+            StreamTooLarge: its compressed form is longer than all that is kept.
+        """
+        while True:
+            if self.pieces is not None:
+                piece = next(self.pieces, None)
+                if piece is not None:
+                    self.decoded += len(piece)
+                    return piece
+                self.pieces = None
+            report = self.inbox[0] if self.inbox else None
+            if isinstance(report, End):
+                self._check_length()
+                self.decoder.end()
+                return b""
+            if not isinstance(report, bytes):
+                return None
+            self.inbox.popleft()
+            self.progress = True
+            self.received += len(report)
+            if self.decoder.coded:
+                self._keep_coded(report)
+                self.pieces = self.decoder.decode(report)
+            elif report:
+                return report
+
+    def _keep_coded(self, data: bytes) -> None:
+        if self.step is Step.CHAT:
+            self.coded += data
+            if len(self.coded) > self.limit:
+                raise StreamTooLarge(f"the compressed body is longer than {self.limit} bytes", limit=self.limit)
+
+    def _check_length(self) -> None:
+        """Hold the body against its content-length (PROTOCOL.md section 6: the core checks it itself)."""
         if self.expected is not None and self.received < self.expected:
             raise IncompleteStream(f"the body ended after {self.received} of {self.expected} bytes; ask again")
+
+
+def _from(position: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the pieces without so many bytes at their beginning."""
+    for piece in pieces:
+        if position < len(piece):
+            yield piece[position:]
+        position = max(0, position - len(piece))
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a Wait or a SolveChallenge: the answer, or why there is none."""
+
+    good: bool
+    text: str = ""
+
+
+def _later(time: float | None, by: float) -> float | None:
+    return None if time is None else time + by

@@ -25,7 +25,7 @@ class ContentDecoder:
 
     __slots__ = ("_coding", "_head", "_inflate", "coded")
 
-    def __init__(self, coding: str) -> None:
+    def __init__(self, coding: str = "") -> None:
         coding = coding.strip().lower().removeprefix("x-")
         if coding not in ("", "identity", "gzip", "deflate"):
             raise ContentDecodingError(

@@ -70,11 +70,11 @@ class CookieJar:
         cookies: what it begins with.
     """
 
-    __slots__ = ("_by_key", "_offset")
+    __slots__ = ("_by_key", "offset")
 
     def __init__(self, cookies: Iterable[Cookie] = ()) -> None:
         self._by_key: dict[tuple[str, str, str], Cookie] = {}
-        self._offset: float | None = None  # the service's clock less the caller's
+        self.offset: float | None = None  # the service's clock less the caller's
         for cookie in cookies:
             self.set(cookie)
 
@@ -87,7 +87,7 @@ class CookieJar:
         """Give a jar that goes its own way from here."""
         jar = CookieJar()
         jar._by_key = self._by_key.copy()
-        jar._offset = self._offset
+        jar.offset = self.offset
         return jar
 
     def set(self, cookie: Cookie) -> None:
@@ -112,12 +112,12 @@ class CookieJar:
                 case "date":
                     date = parse_date(value)
                     if date is not None:
-                        self._offset = date - now
+                        self.offset = date - now
         for line in lines:
             cookie = self._parse(url, line, now)
             if cookie is None:
                 continue
-            if cookie.expires is not None and cookie.expires <= now + (self._offset or 0.0):
+            if cookie.expires is not None and cookie.expires <= now + (self.offset or 0.0):
                 self._by_key.pop((cookie.domain, cookie.path, cookie.name), None)
             else:
                 self.set(cookie)
@@ -134,8 +134,8 @@ class CookieJar:
         """
         parts = urlsplit(url)
         host, path = parts.hostname or "", parts.path or "/"
-        if self._offset is not None:
-            time = now + self._offset
+        if self.offset is not None:
+            time = now + self.offset
             over = [key for key, c in self._by_key.items() if c.expires is not None and c.expires <= time]
             for key in over:
                 del self._by_key[key]
@@ -192,13 +192,13 @@ class CookieJar:
         if _DIGITS.fullmatch(max_age):
             if int(max_age) <= 0:
                 return float("-inf")
-            if self._offset is None:
-                self._offset = 0.0  # a service that never says its Date is taken to live by the caller's clock
-            return now + self._offset + int(max_age)
+            if self.offset is None:
+                self.offset = 0.0  # a service that never says its Date is taken to live by the caller's clock
+            return now + self.offset + int(max_age)
         date = parse_date(attributes.get("expires", ""))
-        if date is None or (self._offset is None and date > _PAST):
+        if date is None or (self.offset is None and date > _PAST):
             return None
-        return date if self._offset is not None else float("-inf")
+        return date if self.offset is not None else float("-inf")
 
 
 _DATE_PARTS = re.compile(r"[^\t\x20-\x2f;-@[-`{-~]+")

@@ -16,15 +16,16 @@ comes out, and the conversation changes by whole turns.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NoReturn
 
 import msgspec
 
 from . import chat, handshake
-from ._state import AT_REST, TABLE, Answer, ExchangeState, State, Trigger
-from ._turn import Exchange, Turn
+from ._snapshot import Snapshot
+from ._state import AT_REST, TABLE, ExchangeState, State, Trigger
+from ._turn import End, Exchange, Failed, Head, Outcome, Turn
 from .challenge import answer_challenge as solve
 from .challenge import read_challenge
 from .content import ContentDecoder
@@ -42,6 +43,7 @@ from .errors import (
     InvalidToken,
     LocalProtocolError,
     RateLimitError,
+    RemoteProtocolError,
     ServiceError,
     StreamTooLarge,
     TokenError,
@@ -137,9 +139,9 @@ class Session:
         self._turn: Turn | None = None
         self._exchange: Exchange | None = None
         self._reader: chat.ReplyReader | None = None
-        self._intent: Wait | SolveChallenge | None = None
-        self._answered: str | UnsupportedChallenge | None = None  # what came of the intent; "" for an elapsed Wait
-        self._events: deque[Event] = deque()
+        self._intent: Wait | SolveChallenge | None = None  # that is out
+        self._outcome: Outcome | None = None  # of that intent
+        self._cancelled: TurnCancelled | None = None  # that the caller has still to see
 
     # Inspection
 
@@ -186,16 +188,16 @@ class Session:
         content = chat.last_user_message(messages) if history else chat.format_prompt(messages)
         if not _encodable(content):
             raise LocalProtocolError("the question has half of a surrogate pair in it, which can't be sent as UTF-8")
+        wanted = self._conversation.answers_wanted
         self._leave_exchange()
+        self._cancelled = None
         self._turn = Turn(
             messages=(*history, Message("user", content)),
             model=model,
             jar=self._jar.copy() if self._jar.cookies else self._fresh_jar(),
             landing_due=self._supplied is None and not self._jar.cookies,
+            answering=self._answer_challenge == "always" or (self._answer_challenge == "on_demand" and wanted),
             tokens=self._conversation.tokens if self._conversation.vqd else None,
-        )
-        self._turn.answering = self._answer_challenge == "always" or (
-            self._answer_challenge == "on_demand" and self._conversation.answers_wanted
         )
         self._state = target
 
@@ -203,9 +205,7 @@ class Session:
         """Give the turn up; legal everywhere. The conversation is as it was before. Pull until `PAUSED`."""
         target = self._target(Trigger.CANCEL)
         if self._state not in AT_REST and self._state is not State.DRAINING:
-            text = self._reader.text if self._reader is not None else ""
-            self._events.clear()
-            self._events.append(TurnCancelled(text))
+            self._cancelled = TurnCancelled(self._reader.text if self._reader is not None else "")
             self._spend_token()
         self._leave_turn()
         self._state = target
@@ -215,7 +215,7 @@ class Session:
         target = self._target(Trigger.CLOSE)
         self._spend_token()
         self._leave_turn()
-        self._events.clear()
+        self._cancelled = None
         self._state = target
 
     # Pull
@@ -233,10 +233,8 @@ class Session:
             DuckChatError: the turn was refused or broke; once, after its last event. The session is then ready for
                 the next `ask`, its conversation as it was before.
         """
-        while True:
-            if self._events:
-                return self._events.popleft()
-            action: Action | None
+        action: Action | None = None
+        while action is None:
             match self._state:
                 case State.STREAMING:
                     action = self._stream(now)
@@ -251,9 +249,8 @@ class Session:
                 case State.DRAINING:
                     action = self._drain(now)
                 case _:
-                    action = PAUSED
-            if action is not None:
-                return action
+                    action, self._cancelled = self._cancelled or PAUSED, None
+        return action
 
     # Answers
 
@@ -273,7 +270,7 @@ class Session:
         """
         if status >= 200 and (exchange := self._exchange_of(request)) is not None:
             fields = tuple((name.lower(), value) for name, value in headers)
-            exchange.report(Answer.HEAD, (status, fields, now))
+            exchange.report(Head(status, fields, now))
 
     def receive_data(self, request: SendRequest, data: bytes) -> None:
         """Report bytes of the body, not content-decoded, cut anywhere.
@@ -286,7 +283,7 @@ class Session:
             LocalProtocolError: data is not what is awaited, or the request was never given.
         """
         if (exchange := self._exchange_of(request)) is not None:
-            exchange.report(Answer.DATA, data)
+            exchange.report(data)
 
     def receive_eof(self, request: SendRequest) -> None:
         """Report the end of the body, complete by its framing.
@@ -298,7 +295,7 @@ class Session:
             LocalProtocolError: the end is not what is awaited, or the request was never given.
         """
         if (exchange := self._exchange_of(request)) is not None:
-            exchange.report(Answer.EOF, None)
+            exchange.report(End())
 
     def transport_failed(self, intent: SendRequest, failure: Failure) -> None:
         """Report that an exchange broke before its end.
@@ -311,7 +308,7 @@ class Session:
             LocalProtocolError: the response has ended already, or the request was never given.
         """
         if (exchange := self._exchange_of(intent)) is not None:
-            exchange.report(Answer.FAILED, failure)
+            exchange.report(Failed(failure))
 
     def wait_elapsed(self, wait: Wait) -> None:
         """Report that the time of a `Wait` has come.
@@ -323,7 +320,7 @@ class Session:
             LocalProtocolError: it was never given.
         """
         if self._is_current(wait, Wait):
-            self._answered = ""
+            self._outcome = Outcome(True)
 
     def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
         """Hand in the answer to a challenge.
@@ -342,7 +339,7 @@ class Session:
                 raise LocalProtocolError(
                     "the answer must be visible ASCII and at most 64 KiB, to be sent in a header"
                 ) from None
-            self._answered = answer
+            self._outcome = Outcome(True, answer)
 
     def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
         """Say that there is no answer to a challenge; the turn ends with `UnsupportedChallenge`.
@@ -355,12 +352,114 @@ class Session:
             LocalProtocolError: the intent was never given.
         """
         if self._is_current(solve, SolveChallenge):
-            self._answered = UnsupportedChallenge(f"the embedder's solver gave no answer: {text}")
+            self._outcome = Outcome(False, text)
 
     def new_id(self) -> int:
         """Take the next intent id; for what composes a session with intents of its own (`wire`)."""
         self._last_id += 1
         return self._last_id
+
+    # Snapshots
+
+    def snapshot(self, *, now: float) -> dict[str, Any]:
+        """Give the whole session as plain data, at any moment, mid-stream included. It holds tokens and cookies.
+
+        Args:
+            now: the caller's clock, in seconds.
+
+        Returns:
+            What `restore` reads; JSON can hold it.
+        """
+        state, exchange, intent, last_start = self._state, self._exchange, self._intent, self._shared.pacer.last_start
+        if state is State.DRAINING:
+            state, exchange = State.READY, None
+        elif exchange is not None and exchange.step is not Step.CHAT:
+            state, exchange = State.PLANNING, None  # asked for again
+        if isinstance(intent, Wait):
+            intent = msgspec.structs.replace(intent, until=intent.until - now)
+        jar = self._jar.copy()
+        jar.offset = None if jar.offset is None else jar.offset + now
+        return Snapshot(
+            origin=self.profile.origin,
+            state=state.name,
+            last_id=self._last_id,
+            conversation=self._conversation,
+            answer_challenge=self._answer_challenge,
+            solver=self._solver,
+            supplied=self._supplied,
+            jar=jar,
+            fe_version=self._fe_version(),
+            last_start=None if last_start is None else last_start - now,
+            turn=None if self._turn is None else self._turn.shifted(-now),
+            exchange=None if exchange is None else exchange.shifted(-now),
+            reader=None if self._reader is None else self._reader.to_data(),
+            intent=intent,
+            outcome=self._outcome,
+            cancelled=None if self._cancelled is None else self._cancelled.text,
+        ).to_data()
+
+    @classmethod
+    def restore(
+        cls,
+        data: object,
+        *,
+        now: float,
+        profile: ServiceProfile = DUCKDUCKGO_2025_04,
+        policy: Policy | None = None,
+        shared: ClientState | None = None,
+        jitter: Callable[[], float] = no_jitter,
+    ) -> Session:
+        """Go on where another session was, here or in another process.
+
+        A chat exchange goes on by its request's id; without its connection, report `transport_failed` for it.
+
+        Args:
+            data: what `snapshot` gave.
+            now: the caller's clock, in seconds.
+            profile: as for the other session.
+            policy: as for a new session.
+            shared: as for a new session; it learns the last request's start and the front-end version.
+            jitter: as for a new session.
+
+        Returns:
+            A session that does what the other one would have done.
+
+        Raises:
+            ConversationFormatError: the data is no snapshot, or one of another version or profile.
+        """
+        saved = Snapshot.from_data(data, profile)
+        session = cls(
+            profile,
+            conversation=saved.conversation,
+            cookies=saved.supplied,
+            policy=policy,
+            shared=shared,
+            jitter=jitter,
+            answer_challenge=saved.answer_challenge,
+            solver=saved.solver,
+        )
+        pacer = session._shared.pacer
+        if saved.last_start is not None:
+            last_start = saved.last_start + now
+            pacer.last_start = last_start if pacer.last_start is None else max(pacer.last_start, last_start)
+        session._shared.fe_version = session._shared.fe_version or saved.fe_version
+        session._state = State[saved.state]
+        session._last_id = saved.last_id
+        session._jar = saved.jar
+        session._jar.offset = None if saved.jar.offset is None else saved.jar.offset - now
+        session._turn = None if saved.turn is None else saved.turn.shifted(now)
+        session._outcome = saved.outcome
+        session._cancelled = None if saved.cancelled is None else TurnCancelled(saved.cancelled)
+        if isinstance(saved.intent, Wait):
+            session._intent = msgspec.structs.replace(saved.intent, until=saved.intent.until + now)
+        else:
+            session._intent = saved.intent
+        if saved.exchange is not None:
+            session._exchange = saved.exchange.shifted(now)
+            session._exchange.resume_decoder()
+        if saved.reader is not None:
+            session._reader = session._new_reader(saved.reader)
+        return session
 
     # Legality
 
@@ -387,7 +486,7 @@ class Session:
 
     def _is_current(self, intent: Wait | SolveChallenge, kind: type[Wait | SolveChallenge]) -> bool:
         self._check_given(intent, kind)
-        return self._intent is not None and intent.id == self._intent.id and self._answered is None
+        return self._intent is not None and intent.id == self._intent.id and self._outcome is None
 
     def _check_given(self, intent: Intent, kind: type[Intent]) -> None:
         if not isinstance(intent, kind):
@@ -449,9 +548,8 @@ class Session:
         return Step.STATUS if turn.tokens is None else Step.CHAT
 
     def _wait(self, until: float, reason: str) -> Wait:
-        self._intent = wait = Wait(id=self.new_id(), until=until, reason=reason)
-        self._answered = None
         self._move(Trigger.WAIT)
+        self._intent = wait = Wait(id=self.new_id(), until=until, reason=reason)
         return wait
 
     def _find_answer(self, turn: Turn) -> Action | None:
@@ -466,24 +564,22 @@ class Session:
                 return None
         except UnsupportedChallenge as error:
             self._fail(error)
-        self._intent = intent = SolveChallenge(id=self.new_id(), script=script, identity=self.profile.identity)
-        self._answered = None
         self._move(Trigger.SOLVE)
+        self._intent = intent = SolveChallenge(id=self.new_id(), script=script, identity=self.profile.identity)
         return intent
 
     # WAITING, SOLVING
 
     def _await_answer(self) -> Action | None:
-        answered = self._answered
-        if answered is None:
-            assert self._intent is not None
+        outcome, turn = self._outcome, self._turn
+        if outcome is None:
             return self._intent  # may simply be asked for again
-        if isinstance(answered, UnsupportedChallenge):
-            self._fail(answered)
+        assert turn is not None
+        if not outcome.good:
+            self._fail(UnsupportedChallenge(f"the embedder's solver gave no answer: {outcome.text}"))
         if self._state is State.SOLVING:
-            assert self._turn is not None
-            self._turn.answer = answered
-        self._intent = self._answered = None
+            turn.answer = outcome.text
+        self._intent = self._outcome = None
         self._move(Trigger.NEXT)
         return None
 
@@ -523,9 +619,9 @@ class Session:
             id=self.new_id(), method=method, url=url, headers=headers, body=body, timeout=policy.connect_timeout
         )
         self._exchange = Exchange(
-            request,
-            step,
-            redirects,
+            request=request,
+            step=step,
+            redirects=redirects,
             read_by=now + policy.connect_timeout + policy.write_timeout + policy.read_timeout,
             total_by=now + policy.total_timeout,
         )
@@ -537,15 +633,16 @@ class Session:
         assert exchange is not None
         if not exchange.inbox:
             return self._need_data(exchange, now)
-        answer, payload = exchange.inbox.popleft()
-        if answer is Answer.FAILED:
-            return self._broken(exchange, payload, now)
+        report = exchange.inbox.popleft()
+        if isinstance(report, Failed):
+            return self._broken(exchange, report.failure, now)
+        assert isinstance(report, Head)
         exchange.progress = True
-        exchange.status, exchange.headers, when = payload
+        exchange.status, exchange.headers = report.status, report.headers
         try:
-            self._take_head(exchange, when)
+            self._take_head(exchange, report.now)
         except DuckChatError as error:
-            self._step_failed(exchange, error, now)
+            return self._step_failed(exchange, error, now)
         return None
 
     def _take_head(self, exchange: Exchange, when: float) -> None:
@@ -566,20 +663,17 @@ class Session:
             exchange.decoder = ContentDecoder(field(headers, "content-encoding"))
         except ContentDecodingError:
             if status == 200 and exchange.step in (Step.FRONT_END, Step.CHAT):
-                raise  # the others are understood without their body
+                raise  # the others are understood without their body, which is kept as it came
         if exchange.step is Step.CHAT:
             # Any chat response may bring a new pair (PROTOCOL.md section 3).
             tokens = handshake.read_tokens(headers)
             if tokens is not None:
-                turn.tokens, turn.answer, turn.spent = tokens, None, False
+                turn.renew(tokens)
         if status in REDIRECTS:
             self._redirect(exchange)  # refused at once, before its body is read
         if exchange.step is Step.CHAT and status == 200 and _is_event_stream(headers):
-            self._reader = chat.ReplyReader(
-                strict=self.policy.strict,
-                max_event_bytes=self.policy.max_event_bytes,
-                max_reply_bytes=self.policy.max_reply_bytes,
-            )
+            self._reader = self._new_reader()
+            exchange.limit = self.policy.max_reply_bytes
             self._move(Trigger.REPLY)
             return
         if exchange.step is Step.FRONT_END and status == 200:
@@ -588,24 +682,32 @@ class Session:
             exchange.limit = self.policy.max_error_bytes
         self._move(Trigger.BODY)
 
+    def _new_reader(self, saved: dict[str, Any] | None = None) -> chat.ReplyReader:
+        make = chat.ReplyReader if saved is None else partial(chat.ReplyReader.from_data, saved)
+        return make(
+            strict=self.policy.strict,
+            max_event_bytes=self.policy.max_event_bytes,
+            max_reply_bytes=self.policy.max_reply_bytes,
+        )
+
     # READING: a body that is not a reply
 
     def _read(self, now: float) -> Action | None:
         exchange = self._exchange
         assert exchange is not None
         try:
-            while not exchange.full and _collect(exchange):
+            while exchange.collect():
                 pass
-        except (ContentDecodingError, IncompleteStream) as error:
+        except RemoteProtocolError as error:
             return self._body_read(exchange, error, now)
         if exchange.full:
             return self._body_read(exchange, self._over_limit(exchange), now)
-        if exchange.inbox:
-            answer, payload = exchange.inbox.popleft()
-            if answer is Answer.FAILED:
-                return self._broken(exchange, payload, now)
-            return self._body_read(exchange, None, now)
-        return self._need_data(exchange, now)
+        report = exchange.inbox.popleft() if exchange.inbox else None
+        if report is None:
+            return self._need_data(exchange, now)
+        if isinstance(report, Failed):
+            return self._broken(exchange, report.failure, now)
+        return self._body_read(exchange, None, now)
 
     def _over_limit(self, exchange: Exchange) -> StreamTooLarge | None:
         if exchange.step is Step.FRONT_END and exchange.status == 200:
@@ -616,6 +718,7 @@ class Session:
         """Draw the conclusion from a response that is not a reply, as far as its body could be read."""
         turn, status, body = self._turn, exchange.status, bytes(exchange.body[: exchange.limit])
         assert turn is not None
+        event: Event | None = None
         try:
             if status in REDIRECTS:
                 return self._send(exchange.step, self._redirect(exchange), exchange.redirects + 1, now)
@@ -630,13 +733,12 @@ class Session:
                 case Step.LANDING:
                     self._landing_over(turn)
                 case _:
-                    turn.tokens, turn.answer, turn.spent = handshake.require_tokens(exchange.headers), None, False
-                    if (notice := handshake.read_notice(body)) is not None:
-                        self._events.append(notice)
+                    turn.renew(handshake.require_tokens(exchange.headers))
+                    event = handshake.read_notice(body)
         except DuckChatError as error:
             return self._step_failed(exchange, error, now)
         self._next()
-        return None
+        return event
 
     def _redirect(self, exchange: Exchange) -> str:
         location = field(exchange.headers, "location")
@@ -656,16 +758,23 @@ class Session:
         assert exchange is not None
         assert reader is not None
         try:
-            while (event := reader.next_event()) is None and not reader.done and _feed(reader, exchange):
-                pass
+            while (event := reader.next_event()) is None and not reader.done:
+                piece = exchange.next_piece()
+                if piece is None:
+                    break
+                if piece:
+                    reader.feed(piece)
+                else:
+                    reader.end()
         except DuckChatError as error:
             return self._step_failed(exchange, error, now)
         if event is not None:
             return event
         if reader.done:
             return self._finish(exchange, reader, now)
-        if exchange.inbox:
-            return self._broken(exchange, exchange.inbox.popleft()[1], now)
+        report = exchange.inbox[0] if exchange.inbox else None
+        if isinstance(report, Failed):
+            return self._broken(exchange, report.failure, now)
         return self._need_data(exchange, now)
 
     def _finish(self, exchange: Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
@@ -696,9 +805,9 @@ class Session:
         exchange = self._exchange
         assert exchange is not None
         while exchange.inbox:
-            answer, payload = exchange.inbox.popleft()
-            exchange.received += len(payload) if answer is Answer.DATA else 0
-            if answer is not Answer.DATA or exchange.received > self.policy.max_drain_bytes:
+            report = exchange.inbox.popleft()
+            exchange.received += len(report) if isinstance(report, bytes) else 0
+            if not isinstance(report, bytes) or exchange.received > self.policy.max_drain_bytes:
                 return self._rest()
         return self._rest() if now >= exchange.total_by else NEED_DATA
 
@@ -742,44 +851,39 @@ class Session:
             return self._body_read(exchange, error, now)
         return self._step_failed(exchange, error, now)
 
-    def _step_failed(self, exchange: Exchange, error: DuckChatError, now: float) -> Action | None:
+    def _step_failed(self, exchange: Exchange, error: DuckChatError, now: float) -> Event:
         """Go on from a request that gave nothing: without it, with another try, or not at all."""
         turn, step = self._turn, exchange.step
         assert turn is not None
+        event: Event
         match step:
             case Step.FRONT_END:
                 if self.profile.front_end_version_required:
-                    missing = FrontEndVersionMissing(
-                        f"the profile requires a front-end version, and there is none: {error}"
-                    )
+                    missing = FrontEndVersionMissing(f"the profile requires a front-end version: {error}")
                     missing.__cause__ = error
                     self._fail(missing)
                 turn.front_end_due = False
-                self._events.append(FrontEndVersionUnknown(error))
+                event = FrontEndVersionUnknown(error)
             case Step.LANDING:
                 self._landing_over(turn)
-                self._events.append(LandingPageFailed(error))
+                event = LandingPageFailed(error)
             case _:
-                self._retry(step, error, now)
+                event = self._retry(turn, step, error, now)
         self._next()
-        return None
+        return event
 
-    def _retry(self, step: Step, error: DuckChatError, now: float) -> None:
+    def _retry(self, turn: Turn, step: Step, error: DuckChatError, now: float) -> Event:
         """Prepare another try, or raise the error (the tables of PROTOCOL.md section 7)."""
-        turn = self._turn
-        assert turn is not None
         if self._reader is not None and self._reader.has_pieces:
             self._fail(error)
-        if isinstance(error, ChallengeError) and step is Step.CHAT:
-            self._answer_next(turn, error)
-            return
-        if isinstance(error, TokenError) and step is Step.CHAT:
+        if step is Step.CHAT and isinstance(error, ChallengeError):
+            return self._answer_next(turn, error)
+        if step is Step.CHAT and isinstance(error, TokenError):
             if turn.token_retried:
                 self._fail(error)
             turn.token_retried = True
-            turn.tokens = None
-            self._events.append(Retrying(1, 0.0, error))
-            return
+            turn.renew(None)
+            return Retrying(1, 0.0, error)
         asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
         if (
             not is_retried(step, error, chat_is_repeatable=self.profile.chat_is_repeatable)
@@ -791,23 +895,23 @@ class Session:
         delay = backoff(step, turn.retries[step], base=self.policy.base_delay, jitter=self._jitter())
         delay = max(delay, asked)
         turn.backoff_until = now + delay
-        if turn.spent:
-            turn.tokens = None
         if isinstance(error, RateLimitError):
-            turn.tokens = None
+            turn.renew(None)
             turn.jar = self._fresh_jar()
             turn.landing_due = self._supplied is None
-        self._events.append(Retrying(turn.retries[step], delay, error))
+        elif turn.spent:
+            turn.renew(None)
+        return Retrying(turn.retries[step], delay, error)
 
-    def _answer_next(self, turn: Turn, error: ChallengeError) -> None:
+    def _answer_next(self, turn: Turn, error: ChallengeError) -> Event:
         """Let the same turn go out once more, with the answer to the newest challenge (PROTOCOL.md section 5)."""
-        unanswerable = not turn.spent and turn.tokens is not None and not turn.tokens.vqd_hash_1
+        if turn.spent:
+            turn.renew(None)  # the refusal brought no pair of its own
+        unanswerable = turn.tokens is not None and not turn.tokens.vqd_hash_1
         if self._answer_challenge == "never" or turn.asked_to_answer or unanswerable:
             self._fail(error)
         turn.asked_to_answer = turn.answering = True
-        if turn.spent:
-            turn.tokens = None  # the refusal brought no pair of its own
-        self._events.append(ChallengeReceived())
+        return ChallengeReceived()
 
     def _next(self) -> None:
         self._leave_exchange()
@@ -831,7 +935,7 @@ class Session:
 
     def _leave_turn(self) -> None:
         self._leave_exchange()
-        self._turn = self._intent = self._answered = None
+        self._turn = self._intent = self._outcome = None
 
     # Cookies
 
@@ -848,54 +952,6 @@ class Session:
 
 
 _COMMANDS = frozenset({Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE})
-
-
-def _feed(reader: chat.ReplyReader, exchange: Exchange) -> bool:
-    """Give the reader the next of what came; False where that is nothing, or the end of the exchange by a failure."""
-    if exchange.pieces is not None:
-        piece = next(exchange.pieces, None)
-        if piece is None:
-            exchange.pieces = None
-        else:
-            reader.feed(piece)
-        return True
-    inbox, decoder = exchange.inbox, exchange.decoder
-    if not inbox or inbox[0][0] is Answer.FAILED or decoder is None:
-        return False
-    answer, data = inbox.popleft()
-    if answer is Answer.DATA:
-        exchange.progress = True
-        exchange.received += len(data)
-        if decoder.coded:
-            exchange.pieces = decoder.decode(data)
-        else:
-            reader.feed(data)
-    else:
-        exchange.check_length()
-        decoder.end()
-        reader.end()
-    return True
-
-
-def _collect(exchange: Exchange) -> bool:
-    """Keep the next of what came of a body; False where that is nothing, or the end of the exchange."""
-    inbox, decoder = exchange.inbox, exchange.decoder
-    if not inbox or inbox[0][0] is Answer.FAILED:
-        return False
-    answer, data = inbox[0]
-    if answer is Answer.EOF:
-        exchange.check_length()
-        if decoder is not None:
-            decoder.end()
-        return False
-    inbox.popleft()
-    exchange.progress = True
-    exchange.received += len(data)
-    for piece in (data,) if decoder is None else decoder.decode(data):
-        exchange.body += piece[: exchange.limit - len(exchange.body) + 1]
-        if exchange.full:
-            break
-    return True
 
 
 def _encodable(text: str) -> bool:

@@ -1,0 +1,167 @@
+"""A session as plain JSON data, at any moment, and what is read back from it.
+
+Times are stored as time remaining, so that a snapshot goes on by another clock. A connection can't be stored: a
+request of the handshake is asked for again, while the chat request, which has effects, stays as it is, and whoever
+goes on reports its response or its failure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, Literal, get_origin
+
+import msgspec
+
+from ._state import State
+from ._turn import Exchange, Outcome, Report, Turn
+from .content import ContentDecoder
+from .conversation import Conversation, Tokens
+from .cookies import Cookie, CookieJar
+from .errors import ContentDecodingError, ConversationFormatError, InvalidToken, printable
+from .handshake import Step
+from .intents import SolveChallenge, Wait
+from .profile import ServiceProfile
+
+FORMAT_VERSION = 1
+
+IN_A_TURN = frozenset({State.PLANNING, State.WAITING, State.SOLVING, State.REQUESTING, State.READING, State.STREAMING})
+IN_AN_EXCHANGE = frozenset({State.REQUESTING, State.READING, State.STREAMING})
+INTENTS: dict[State, type[Wait | SolveChallenge]] = {State.WAITING: Wait, State.SOLVING: SolveChallenge}
+
+
+class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """All that a session holds, by a clock that showed 0 when it was taken.
+
+    Attributes:
+        format_version: of this form.
+        origin: of the profile.
+        state: the name of the session's state.
+        last_id: the newest intent's id.
+        conversation: as of the last turn that was done.
+        answer_challenge: the setting.
+        solver: the setting.
+        supplied: the embedder's own cookies, or None.
+        jar: as of the last turn that was done.
+        fe_version: the front-end version, where it is known.
+        last_start: when the pacer's last request started.
+        turn: the one under way.
+        exchange: the chat exchange under way.
+        reader: the reply under way, as `chat.ReplyReader.to_data` has it.
+        intent: the Wait or SolveChallenge that is out.
+        outcome: what was reported of it.
+        cancelled: the text of a cancelled reply that the caller has still to see.
+    """
+
+    format_version: int = FORMAT_VERSION
+    origin: str
+    state: str
+    last_id: int
+    conversation: Conversation
+    answer_challenge: Literal["on_demand", "always", "never"]
+    solver: Literal["none", "embedder"]
+    supplied: tuple[Cookie, ...] | None
+    jar: CookieJar
+    fe_version: str
+    last_start: float | None
+    turn: Turn | None
+    exchange: Exchange | None
+    reader: dict[str, Any] | None
+    intent: Wait | SolveChallenge | None
+    outcome: Outcome | None
+    cancelled: str | None
+
+    def to_data(self) -> dict[str, Any]:
+        """Give it as data that JSON can hold."""
+        data: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_encode, str_keys=True)
+        return data
+
+    @classmethod
+    def from_data(cls, data: object, profile: ServiceProfile) -> Snapshot:
+        """Read what `to_data` gave.
+
+        Args:
+            data: anything.
+            profile: what the session is to go on with.
+
+        Returns:
+            The snapshot; its parts fit together, and nothing in it is unfit to be sent.
+
+        Raises:
+            ConversationFormatError: it is not of that form; the message says where.
+        """
+        version = data.get("format_version") if isinstance(data, dict) else None
+        if version != FORMAT_VERSION:
+            raise ConversationFormatError(
+                f"not a snapshot of format version {FORMAT_VERSION}, but of {printable(repr(version), 40)}"
+            )
+        try:
+            snapshot = msgspec.convert(data, cls, dec_hook=_decode, str_keys=True)
+            snapshot._check(profile)
+        except (msgspec.ValidationError, ValueError, InvalidToken, ContentDecodingError, RecursionError) as error:
+            raise ConversationFormatError(f"the snapshot can't be read: {printable(str(error), 300)}") from error
+        return snapshot
+
+    def _check(self, profile: ServiceProfile) -> None:
+        if self.origin != profile.origin:
+            raise ValueError(f"it is of {self.origin}, and the profile of {profile.origin}")
+        try:
+            state = State[self.state]
+        except KeyError:
+            raise ValueError(f"no state is called {self.state!r}") from None
+        parts = {
+            "turn": (self.turn is not None, state in IN_A_TURN),
+            "exchange": (self.exchange is not None, state in IN_AN_EXCHANGE),
+            "reader": (self.reader is not None, state is State.STREAMING),
+            "intent": (self.intent is not None, state in INTENTS),
+        }
+        for name, (there, wanted) in parts.items():
+            if there != wanted:
+                raise ValueError(f"state {self.state} is {'without' if wanted else 'with'} {name}")
+        if self.intent is not None and not isinstance(self.intent, INTENTS[state]):
+            raise ValueError(f"state {self.state} is with a {type(self.intent).__name__}")
+        newest = self.intent or (None if self.exchange is None else self.exchange.request)
+        if newest is not None and self.last_id < newest.id:
+            raise ValueError("an intent's id is past the last one")
+        for fe_version in (self.fe_version, self.conversation.fe_version):
+            Conversation.from_json(msgspec.structs.replace(self.conversation, fe_version=fe_version).to_json())
+        if self.turn is not None:
+            Tokens(self.turn.answer or "")
+            profile.validate_model(self.turn.model)
+        if self.exchange is not None:
+            if self.exchange.step is not Step.CHAT:
+                raise ValueError("only a chat exchange can be gone on with")
+            self.exchange.resume_decoder()
+        times = [self.last_start, self.jar.offset, self.intent.until if isinstance(self.intent, Wait) else None]
+        if self.turn is not None:
+            times += [self.turn.jar.offset, self.turn.backoff_until, self.turn.slot]
+        if self.exchange is not None:
+            times += [self.exchange.read_by, self.exchange.total_by]
+        if not all(time is None or math.isfinite(time) for time in times):
+            raise ValueError("a time in it is not finite")
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, CookieJar):
+        return {"cookies": value.cookies, "offset": value.offset}
+    if isinstance(value, deque):
+        return list(value)
+    return None  # a decoder, which is made again
+
+
+class _Jar(msgspec.Struct, forbid_unknown_fields=True):
+    cookies: tuple[Cookie, ...]
+    offset: float | None
+
+
+def _decode(kind: Any, data: Any) -> Any:
+    if kind is CookieJar:
+        saved = msgspec.convert(data, _Jar)
+        jar = CookieJar(saved.cookies)
+        jar.offset = saved.offset
+        return jar
+    if get_origin(kind) is deque:
+        return deque(msgspec.convert(data, list[Report]))
+    if kind is ContentDecoder and data is None:
+        return ContentDecoder()
+    raise ValueError(f"{kind} is made again, and not read from a snapshot")

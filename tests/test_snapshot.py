@@ -1,0 +1,228 @@
+"""A snapshot at any moment, and the session that goes on from it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from facing import Run, byte_by_byte, whole
+from test_session import DONE, HELLO, STREAM, Hand, echoing, move_to
+
+from ddg_protocol import (
+    NEED_DATA,
+    PAUSED,
+    ClientState,
+    ConversationFormatError,
+    Failure,
+    FailureKind,
+    SendRequest,
+    Session,
+    TextDelta,
+    TransportError,
+    TurnCancelled,
+    TurnFinished,
+    Wait,
+)
+from ddg_protocol._state import State
+from ddg_protocol.session import Action
+
+
+def through_json(session: Session, *, now: float, then: float | None = None, **restore: Any) -> Session:
+    data = json.loads(json.dumps(session.snapshot(now=now)))
+    return Session.restore(data, now=now if then is None else then, profile=session.profile, **restore)
+
+
+class Restless(Run):
+    """Puts another session in the place of its own at every step."""
+
+    def drive(self) -> None:
+        session = self.session
+        original: Callable[..., Action] = Session.next_action
+
+        def next_action(*, now: float) -> Action:
+            action = original(self.session, now=now)
+            # A request of the handshake would be asked for again.
+            exchange = self.session._exchange
+            if exchange is None or exchange.request.method == "POST":
+                self.session = through_json(self.session, now=now, shared=session._shared)
+                self.session.next_action = next_action  # type: ignore[method-assign]
+            return action
+
+        session.next_action = next_action  # type: ignore[method-assign]
+        super().drive()
+
+
+@pytest.mark.parametrize("cut", [whole, byte_by_byte])
+def test_a_conversation_restored_at_every_step_is_the_same_conversation(cut: Any) -> None:
+    plain, restless = (kind(Session(), echoing(challenge=True), cut=cut) for kind in (Run, Restless))
+    for question in ("Why is the sky blue?", "And at night?"):
+        assert restless.ask(question) == plain.ask(question)
+        assert restless.events == plain.events
+    assert restless.requests == plain.requests
+    assert restless.waits == plain.waits
+    assert restless.session.conversation == plain.session.conversation
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_a_reply_goes_on_to_the_byte_wherever_it_was_cut(coded: bool) -> None:
+    body = HELLO + DONE
+    headers = (*STREAM, ("content-encoding", "gzip")) if coded else STREAM
+    sent = gzip.compress(body, mtime=0) if coded else body
+    for cut in range(len(sent) + 1):
+        hand = Hand()
+        request = hand.to_chat()
+        hand.session.receive_head(request, 200, headers, now=hand.now)
+        hand.session.receive_data(request, sent[:cut])
+        # One event is taken before, so that some of what came was looked at and some was not.
+        first = hand.session.next_action(now=hand.now)
+        other = Hand(through_json(hand.session, now=hand.now, then=5.0))
+        other.now = 5.0
+        other.session.receive_data(request, sent[cut:])
+        other.session.receive_eof(request)
+        assert other.pull() is PAUSED
+        events = [first, *other.events] if first is not NEED_DATA else other.events
+        assert events == [TextDelta("Hel"), TextDelta("lo"), TurnFinished("Hello", "stop", "gpt-4o-mini", None)]
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_session_in_any_state_survives_json(state: State) -> None:
+    hand = move_to(state)
+    again = through_json(hand.session, now=hand.now)
+    after = {State.DRAINING: State.READY}.get(state, state)
+    if state in (State.REQUESTING, State.READING):
+        after = State.PLANNING  # the front-end page is asked for again
+    assert again.state is after
+    assert again.conversation == hand.session.conversation
+    assert through_json(again, now=0).snapshot(now=0) == again.snapshot(now=0)
+
+
+def test_a_handshake_request_whose_response_was_being_read_is_asked_for_again_and_paced() -> None:
+    hand = move_to(State.READING)
+    before = hand.request
+    again = through_json(hand.session, now=0.5, then=100.5)
+    wait = again.next_action(now=100.5)
+    assert isinstance(wait, Wait)
+    assert wait.until == 101.5
+    again.wait_elapsed(wait)
+    request = again.next_action(now=101.5)
+    assert isinstance(request, SendRequest)
+    assert before is not None
+    assert request.url == before.url
+    assert request.id > before.id
+
+
+def test_a_question_whose_connection_is_lost_is_reported_as_failed_and_not_repeated() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    again = through_json(hand.session, now=hand.now)
+    assert again.next_action(now=hand.now) is NEED_DATA
+    again.transport_failed(request, Failure(FailureKind.INTERRUPTED, "the process ended"))
+    with pytest.raises(TransportError):
+        again.next_action(now=hand.now)
+
+
+def test_waits_and_deadlines_are_time_remaining() -> None:
+    hand = move_to(State.WAITING)
+    wait = hand.session.next_action(now=0.25)
+    assert isinstance(wait, Wait)
+    again = through_json(hand.session, now=0.25, then=1000.25)
+    moved = again.next_action(now=1000.25)
+    assert isinstance(moved, Wait)
+    assert (moved.id, moved.until) == (wait.id, wait.until + 1000)
+
+    hand = move_to(State.STREAMING)
+    deadline = hand.session.deadline
+    assert deadline is not None
+    assert through_json(hand.session, now=hand.now, then=hand.now + 7).deadline == deadline + 7
+
+
+def test_what_the_caller_has_still_to_see_is_kept() -> None:
+    hand = move_to(State.STREAMING)
+    hand.session.cancel()
+    again = through_json(hand.session, now=0)
+    assert again.next_action(now=0) == TurnCancelled("Hello")
+    assert again.next_action(now=0) is PAUSED
+
+
+def test_the_version_and_the_last_start_reach_the_shared_state() -> None:
+    hand = Hand()
+    hand.to_chat()
+    shared = ClientState()
+    through_json(hand.session, now=hand.now, then=50.0, shared=shared)
+    assert shared.fe_version == "serp_1_ET-0123456789abcdef0123"
+    assert shared.pacer.last_start == 50.0
+
+
+def snapshot_of(state: State) -> dict[str, Any]:
+    hand = move_to(state)
+    data: dict[str, Any] = json.loads(json.dumps(hand.session.snapshot(now=0)))
+    return data
+
+
+@pytest.mark.parametrize("state", [State.READY, State.WAITING, State.SOLVING, State.STREAMING])
+def test_a_member_of_the_wrong_kind_is_a_clear_error(state: State) -> None:
+    whole = snapshot_of(state)
+
+    def check(data: dict[str, Any]) -> None:
+        for key in list(data):
+            value = data[key]
+            if isinstance(value, dict):
+                check(value)
+            data[key] = object  # what no JSON holds
+            with pytest.raises(ConversationFormatError):
+                Session.restore(whole, now=0)
+            data[key] = value
+
+    check(whole)
+    assert Session.restore(whole, now=0).state is state
+
+
+@pytest.mark.parametrize(
+    ("state", "path", "value", "says"),
+    [
+        (State.READY, "format_version", 2, "version"),
+        (State.READY, "state", "WAITING", "without turn"),
+        (State.READY, "state", "LOST", "LOST"),
+        (State.READY, "origin", "https://elsewhere.example", "elsewhere"),
+        (State.WAITING, "state", "SOLVING", "with a Wait"),
+        (State.WAITING, "last_id", 0, "past the last"),
+        (State.WAITING, "turn.slot", float("inf"), "finite"),
+        (State.WAITING, "intent.until", float("nan"), "finite"),
+        (State.WAITING, "turn.model", "gpt-9", "gpt-9"),
+        (State.STREAMING, "reader", None, "without reader"),
+        (State.STREAMING, "turn.answer", "a\r\nb", "ASCII"),
+        (State.STREAMING, "fe_version", "a\r\nb", "fe_version"),
+        (State.STREAMING, "exchange.headers", [["content-encoding", "br"]], "br"),
+        (State.STREAMING, "exchange.step", "status", "chat exchange"),
+        (State.STREAMING, "conversation.vqd", "a\nb", "ASCII"),
+    ],
+)
+def test_what_does_not_fit_together_is_a_clear_error(state: State, path: str, value: object, says: str) -> None:
+    data = snapshot_of(state)
+    *folders, name = path.split(".")
+    place = data
+    for folder in folders:
+        place = place[folder]
+    place[name] = value
+    with pytest.raises(ConversationFormatError, match=says):
+        Session.restore(data, now=0)
+
+
+def test_a_member_that_is_missing_or_unknown_is_a_clear_error() -> None:
+    data = snapshot_of(State.STREAMING)
+    for key in list(data):
+        value = data.pop(key)
+        with pytest.raises(ConversationFormatError):
+            Session.restore(data, now=0)
+        data[key] = value
+    with pytest.raises(ConversationFormatError, match="unknown"):
+        Session.restore({**data, "other": 1}, now=0)
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}, {"format_version": 1}, 7])
+def test_what_is_no_snapshot_is_a_clear_error(data: object) -> None:
+    with pytest.raises(ConversationFormatError):
+        Session.restore(data, now=0)
