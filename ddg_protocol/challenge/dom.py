@@ -9,7 +9,7 @@ from bs4.element import Comment, PageElement, ProcessingInstruction
 
 from ..errors import UnsupportedChallenge
 from .html import MAX_DEPTH, Rules, parse_in_div
-from .tree import Element
+from .tree import MATHML, SVG, Element
 
 MAX_CHARACTERS = 1024
 """The longest snippet that is parsed (PROTOCOL.md section 8)."""
@@ -69,14 +69,14 @@ def read_snippet(html: str, *, chrome: int | None) -> Reading:
         for rules in (
             [_CHROME_133] if chrome == 133 else [_CHROME_156] if chrome == 156 else [_CHROME_133, _CHROME_156]
         )
-        for root in [parse_in_div(html, rules)]
+        for root in parse_in_div(html, rules)
         for escaped in _angle_brackets_escaped(chrome)
     ]
     if len({utf16_length(reading.inner_html) for reading in readings}) > 1:
         version = "an unknown browser" if chrome is None else f"Chrome {chrome}"
         raise UnsupportedChallenge(
-            f"what {version} makes of the HTML snippet is not known: Chrome 133 and 156 differ on it",
-            expected="an HTML snippet on which Chrome 133 and 156 agree",
+            f"what {version} makes of the HTML snippet is not known: verified versions or parsers differ on it",
+            expected="an HTML snippet on which they agree",
         )
     return readings[0]
 
@@ -131,12 +131,38 @@ def serialise(root: Element, *, escape_angle_brackets: bool) -> str:
     return "".join(pieces)
 
 
+def outline(root: Element) -> Iterator[tuple[int, str]]:
+    """Write an element's content as lines: an element's start tag, a comment, or a text in quotes.
+
+    Args:
+        root: the element whose content is meant.
+
+    Yields:
+        How deep the node is, 1 for a child of the root, and the line. Text and attribute values are as they came from
+        the snippet: whoever shows them escapes control characters.
+    """
+    open_elements = [iter(root.contents)]
+    while open_elements:
+        node = next(open_elements[-1], None)
+        depth = len(open_elements)
+        if node is None:
+            open_elements.pop()
+        elif isinstance(node, Element):
+            namespace = {SVG: "svg ", MATHML: "math "}.get(node.namespace or "", "")
+            yield depth, _start_tag(node, escape_angle_brackets=False).replace("<", f"<{namespace}", 1)
+            open_elements.append(iter(node.contents))
+        elif isinstance(node, Comment | ProcessingInstruction):
+            yield depth, f"<!--{node}-->" if isinstance(node, Comment) else f"<?{node}>"
+        else:
+            yield depth, f'"{node}"'
+
+
 def _in_template(open_elements: list[tuple[Element, Iterator[PageElement]]]) -> bool:
     """Tell whether the innermost element belongs to a template's document, in which no script runs."""
     return any(element.name == "template" for element, _ in open_elements)
 
 
-def attribute_name(name: str | tuple[str | None, str, str]) -> str:
+def _attribute_name(name: str | tuple[str | None, str, str]) -> str:
     """Give an attribute's qualified name; html5lib has prefix, name and namespace for the foreign ones."""
     return name if isinstance(name, str) else ":".join(filter(None, name[:2]))
 
@@ -147,7 +173,7 @@ def _start_tag(element: Element, escape_angle_brackets: bool) -> str:
         value = _escape(value).replace('"', "&quot;")
         if escape_angle_brackets:
             value = value.replace("<", "&lt;").replace(">", "&gt;")
-        pieces.append(f' {attribute_name(name)}="{value}"')
+        pieces.append(f' {_attribute_name(name)}="{value}"')
     return "".join(pieces) + ">"
 
 

@@ -17,7 +17,7 @@ from bs4.element import ProcessingInstruction
 from html5lib import HTMLParser
 from html5lib._tokenizer import HTMLTokenizer
 from html5lib._utils import MethodDispatcher
-from html5lib.constants import EOF, spaceCharacters, tokenTypes
+from html5lib.constants import EOF, entities, spaceCharacters, tokenTypes
 from html5lib.html5parser import getPhases, impliedTagToken
 from html5lib.treebuilders import base
 
@@ -31,6 +31,7 @@ _Token: TypeAlias = dict[str, Any]
 _Again: TypeAlias = Any
 """A token that is to be processed again, or None."""
 
+_CHARACTERS = tokenTypes["Characters"], tokenTypes["SpaceCharacters"]
 _TABLE_PARTS = frozenset(("table", "tbody", "template", "tfoot", "thead", "tr"))
 
 
@@ -50,6 +51,45 @@ class Rules(NamedTuple):
     waits_for_doctype: bool
 
 
+class _FastPath:
+    """Tells whether Chrome's other parser, for simple snippets, may have read this one, and differently.
+
+    That parser takes nothing but a few well-known elements, each closed by its own end tag. In three places it is known
+    to differ from the full parser: in two character references, which are refused, and in that it nests buttons.
+    """
+
+    _ELEMENTS = frozenset(
+        """a b br button div footer i input label li ol option p select span strong ul""".split()  # noqa: SIM905
+    )
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._taken = True
+        self._nests_buttons = False
+        self.doubt = ""
+
+    def see(self, token: _Token) -> None:
+        name = token.get("name")
+        if token["type"] == tokenTypes["StartTag"]:
+            self._taken &= name in self._ELEMENTS
+            self._nests_buttons |= name == "button" and "button" in self._open
+            if name not in ("br", "input"):
+                self._open.append(token["name"])
+        elif token["type"] == tokenTypes["EndTag"]:
+            self._taken &= bool(self._open) and self._open.pop() == name
+        else:
+            self._taken &= token["type"] in _CHARACTERS
+
+    def nests_buttons(self) -> bool:
+        return self._nests_buttons and self._taken and not self._open
+
+    def check(self) -> None:
+        if self.doubt and self._taken and not self._open:
+            raise UnsupportedChallenge(
+                f"{self.doubt} in the HTML snippet: Chrome's parsers differ on it", expected="a snippet without it"
+            )
+
+
 class _Tokenizer(HTMLTokenizer):
     parser: _Parser
     stream: Any
@@ -62,9 +102,12 @@ class _Tokenizer(HTMLTokenizer):
         return rest + (self.stream._bufferedCharacter or "").replace("\r", "\n")
 
     def consumeEntity(self, allowedChar: str | None = None, fromAttribute: bool = False) -> None:
-        if not fromAttribute and self._rest()[:3].lower() == "#x;":
-            # Chrome's fast path for simple snippets makes U+FFFD of it, its full parser leaves it as it is.
-            raise UnsupportedChallenge("`&#x;` in the HTML snippet", expected="a character reference with digits")
+        rest = self._rest()
+        if rest[:3].lower() == "#x;":
+            self.parser.fast_path.doubt = "`&#x;`"
+        word = re.match(r"[A-Za-z0-9]++=?(?!;)", rest)
+        if fromAttribute and word and any(word[0][:length] in entities for length in range(2, len(word[0]))):
+            self.parser.fast_path.doubt = "a character reference without `;` in an attribute"
         super().consumeEntity(allowedChar, fromAttribute)
 
     def tagOpenState(self) -> bool:
@@ -183,8 +226,7 @@ class _InBody(_Corrected, _html5lib.inBody):  # type: ignore[misc]
 
     def endTagForm(self, token: _Token) -> None:
         if self.tree.has_open("template"):
-            if self.tree.elementInScope("form"):
-                self.tree.pop_until("form")
+            self.endTagOther(token)  # as Chrome does; the standard would look for a form in scope
             return
         form, self.tree.formPointer = self.tree.formPointer, None
         if form is not None and self.tree.elementInScope(form):
@@ -203,7 +245,7 @@ class _InBody(_Corrected, _html5lib.inBody):  # type: ignore[misc]
         self.startTagCloseP(token)
 
     def startTagButton(self, token: _Token) -> None:
-        if self.tree.elementInScope("button"):
+        if self.tree.elementInScope("button") and not self.parser.nested_buttons:
             self.tree.generateImpliedEndTags()
             self.tree.pop_until("button")
         self.startTagOther(token)
@@ -600,11 +642,13 @@ class _InForeignContent(_html5lib.inForeignContent):  # type: ignore[misc]
 
 
 class _Parser(HTMLParser):
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, nested_buttons: bool = False) -> None:
         super().__init__(tree=TreeOfMixedSelect if rules.mixed_select else Tree)
         self.rules = rules
+        self.nested_buttons = nested_buttons
         self.skip_line_feed = False
         self.template_modes: list[Any] = []
+        self.fast_path = _FastPath()
         corrected = {
             "inBody": _InBodyOfMixedSelect if rules.mixed_select else _InBody,
             "inHead": _InHead,
@@ -635,7 +679,6 @@ class _Parser(HTMLParser):
         pass
 
     def mainLoop(self) -> None:
-        characters = tokenTypes["Characters"], tokenTypes["SpaceCharacters"]
         process = {
             tokenTypes["Characters"]: "processCharacters",
             tokenTypes["SpaceCharacters"]: "processSpaceCharacters",
@@ -647,19 +690,23 @@ class _Parser(HTMLParser):
         for token in tokens:
             if token["type"] == tokenTypes["ParseError"]:
                 continue
-            if token["type"] not in characters:
+            self.fast_path.see(token)
+            if token["type"] == tokenTypes["StartTag"] and "is" in token["data"]:
+                raise UnsupportedChallenge("`is` among a tag's attributes in the HTML snippet", expected="another")
+            if token["type"] not in _CHARACTERS:
                 self._flush_table_text()
-            if token["type"] in characters and self.skip_line_feed:
+            if token["type"] in _CHARACTERS and self.skip_line_feed:
                 if token["data"] == "\0":
                     continue
                 token["data"] = token["data"].removeprefix("\n")
             self.skip_line_feed = False
-            if token["type"] == tokenTypes["Doctype"] or (token["type"] in characters and not token["data"]):
+            if token["type"] == tokenTypes["Doctype"] or (token["type"] in _CHARACTERS and not token["data"]):
                 continue
             while token is not None:
                 token = getattr(self._phase_for(token), process[token["type"]])(token)
             if len(self.tree.openElements) > MAX_DEPTH:
                 raise UnsupportedChallenge(f"the HTML snippet nests more than {MAX_DEPTH} elements", expected="fewer")
+        self.fast_path.check()
         self._flush_table_text()
 
     def _flush_table_text(self) -> None:
@@ -674,7 +721,7 @@ class _Parser(HTMLParser):
         if node.namespace == HTML:
             return self.phase
         start = token["type"] == tokenTypes["StartTag"]
-        text = token["type"] in (tokenTypes["Characters"], tokenTypes["SpaceCharacters"])
+        text = token["type"] in _CHARACTERS
         if (
             (
                 self.isMathMLTextIntegrationPoint(node)
@@ -719,7 +766,7 @@ class _Parser(HTMLParser):
         self.phase = self.phases["inBody"]
 
 
-def parse_in_div(html: str, rules: Rules) -> Element:
+def parse_in_div(html: str, rules: Rules) -> list[Element]:
     """Parse a text as ``div.innerHTML = text`` does.
 
     Args:
@@ -727,9 +774,14 @@ def parse_in_div(html: str, rules: Rules) -> Element:
         rules: those of the version of Chrome that is meant.
 
     Returns:
-        The ``div``. An element's ``nameTuple`` has its namespace and name.
+        The ``div``, more than once if it isn't certain which of Chrome's parsers reads it. An element's ``nameTuple``
+        has its namespace and name.
 
     Raises:
         UnsupportedChallenge: it nests too deep, or has a construct for which that version's behaviour is not known.
     """
-    return _Parser(rules).parse_in_div(html)
+    parser = _Parser(rules)
+    roots = [parser.parse_in_div(html)]
+    if parser.fast_path.nests_buttons():
+        roots.append(_Parser(rules, nested_buttons=True).parse_in_div(html))
+    return roots
