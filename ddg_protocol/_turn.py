@@ -207,7 +207,9 @@ class Exchange(msgspec.Struct, kw_only=True):
                     self.decoded += len(piece)
                     return piece
                 self.pieces = None
-            report = self.inbox[0] if self.inbox else None
+            if not self.inbox:
+                return None
+            report = self.inbox[0]
             if isinstance(report, End):
                 self._check_length()
                 self.decoder.end()

@@ -233,7 +233,10 @@ class Session:
             DuckChatError: the turn was refused or broke; once, after its last event. The session is then ready for
                 the next `ask`, its conversation as it was before.
         """
-        action: Action | None = None
+        if self._state is _STREAMING:  # where most pulls are made; the rest of the states take their time
+            action = self._stream(now)
+        else:
+            action = None
         while action is None:
             match self._state:
                 case State.STREAMING:
@@ -282,7 +285,10 @@ class Session:
         Raises:
             LocalProtocolError: data is not what is awaited, or the request was never given.
         """
-        if (exchange := self._exchange_of(request)) is not None:
+        exchange = self._exchange
+        if exchange is not None and exchange.request.id == request.id and exchange.phase is _AWAITING_BODY:
+            exchange.inbox.append(data)  # as `Exchange.report` does, at a quarter of the time
+        elif (exchange := self._exchange_of(request)) is not None:
             exchange.report(data)
 
     def receive_eof(self, request: SendRequest) -> None:
@@ -757,24 +763,29 @@ class Session:
         exchange, reader = self._exchange, self._reader
         assert exchange is not None
         assert reader is not None
+        inbox = exchange.inbox
         try:
-            while (event := reader.next_event()) is None and not reader.done:
-                piece = exchange.next_piece()
-                if piece is None:
-                    break
+            if inbox and type(inbox[0]) is bytes and not exchange.decoder.coded:
+                # The usual chunk, without the way over `next_piece`.
+                data = inbox.popleft()
+                exchange.progress = True
+                exchange.received += len(data)
+                reader.feed(data)
+            event = reader.next_event()
+            while event is None and not reader.done and (piece := exchange.next_piece()) is not None:
                 if piece:
                     reader.feed(piece)
                 else:
                     reader.end()
+                event = reader.next_event()
         except DuckChatError as error:
             return self._step_failed(exchange, error, now)
         if event is not None:
             return event
         if reader.done:
             return self._finish(exchange, reader, now)
-        report = exchange.inbox[0] if exchange.inbox else None
-        if isinstance(report, Failed):
-            return self._broken(exchange, report.failure, now)
+        if inbox and isinstance(failed := inbox[0], Failed):
+            return self._broken(exchange, failed.failure, now)
         return self._need_data(exchange, now)
 
     def _finish(self, exchange: Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
@@ -951,6 +962,8 @@ class Session:
         return iter(cookies)
 
 
+# Members of an Enum cost as much as a call on Python 3.11; these are asked for with every chunk.
+_STREAMING, _AWAITING_BODY = State.STREAMING, ExchangeState.AWAITING_BODY
 _COMMANDS = frozenset({Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE})
 
 
