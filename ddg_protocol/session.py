@@ -233,14 +233,12 @@ class Session:
             DuckChatError: the turn was refused or broke; once, after its last event. The session is then ready for
                 the next `ask`, its conversation as it was before.
         """
-        if self._state is _STREAMING:  # where most pulls are made; the rest of the states take their time
-            action = self._stream(now)
-        else:
-            action = None
+        action: Action | None = None
         while action is None:
+            if self._state is _STREAMING:  # where most pulls are made
+                action = self._stream(now)
+                continue
             match self._state:
-                case State.STREAMING:
-                    action = self._stream(now)
                 case State.PLANNING:
                     action = self._plan(now)
                 case State.REQUESTING:
@@ -765,9 +763,9 @@ class Session:
         assert reader is not None
         inbox = exchange.inbox
         try:
-            if inbox and type(inbox[0]) is bytes and not exchange.decoder.coded:
+            if inbox and isinstance(data := inbox[0], bytes) and not exchange.decoder.coded:
                 # The usual chunk, without the way over `next_piece`.
-                data = inbox.popleft()
+                inbox.popleft()
                 exchange.progress = True
                 exchange.received += len(data)
                 reader.feed(data)
