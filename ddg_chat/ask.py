@@ -83,8 +83,8 @@ def _print_text(reply: Reply) -> None:
     ended = True
     try:
         for text in reply:
-            print(text.translate(_CONTROLS), end="", flush=True)
             ended = text.endswith("\n")
+            print(text.translate(_CONTROLS), end="", flush=True)
     finally:
         if not ended:
             print(flush=True)

@@ -23,11 +23,12 @@ COMMANDS = {
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the service refused for a reason of its own
+  1    the service refused for a reason of its own; emulate: the port can't be had
   2    the command line can't be understood, or names a model there isn't
-  65   the question can't be taken: too long, not text, or the conversation is full
+  65   the question can't be taken: empty, too long, not text, or the conversation is
+       full; explain: the challenge isn't of a form that is read
   69   the service can't be reached or isn't available
-  74   a file or a port can't be used
+  74   a file can't be used
   75   too much for now: a rate or allowance, or a time that ran out; try again later
   76   the service broke the protocol
   77   the service denies access, or its challenge can't be answered
@@ -48,25 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: help was asked for, or the arguments can't be understood.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="ddg-chat",
-        description="DuckDuckGo AI Chat as of spring 2025: the protocol's command line.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        if name in arguments[:1]:
-            chosen = importlib.import_module(module)
-            chosen.configure(command)
-    args = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character the terminal lacks must not end the reply
     try:
-        code: int = chosen.run(args)
+        code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -77,6 +61,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         code = _code_of(error)
         print(f"ddg-chat: {error}", file=sys.stderr)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="ddg-chat",
+        description="DuckDuckGo AI Chat as of spring 2025: the protocol's command line.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = None
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if arguments[:1] == [name]:
+            chosen = importlib.import_module(module)
+            chosen.configure(command)
+    args = parser.parse_args(arguments)
+    if chosen is None:
+        parser.error("the command comes first")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks must not end the reply
+    code: int = chosen.run(args)
     return code
 
 

@@ -504,8 +504,11 @@ def test_a_reply_that_is_cut_is_told_with_what_came_of_it() -> None:
         )
 
     conversation = Conversation(vqd="token", fe_version="x-y")
-    with peer(cut) as url, Client(at(url)) as client, pytest.raises(IncompleteStream) as caught:
-        client.chat(conversation=conversation, cookies={}).ask("Why?")
+    with peer(cut) as url, Client(at(url)) as client:
+        chat = client.chat(conversation=conversation, cookies={})
+        with pytest.raises(IncompleteStream) as caught:
+            chat.ask("Why?")
+        assert chat._connection is None, "what can't be kept is closed with the turn"
     assert caught.value.text == "first"
 
 
