@@ -11,6 +11,9 @@ ACCEPTED = "gzip, deflate"
 """The ``accept-encoding`` of requests whose response may be compressed."""
 PIECE = 64 * 1024
 """The most decompressed bytes that come out at once."""
+_SLICE = 16 * 1024
+"""The most compressed bytes that go in at once: zlib copies what it leaves over, again with every piece."""
+_ALIASES = {"": "identity", "x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
 
 
 class ContentDecoder:
@@ -26,15 +29,15 @@ class ContentDecoder:
     __slots__ = ("_coding", "_head", "_inflate", "coded")
 
     def __init__(self, coding: str = "") -> None:
-        coding = coding.strip().lower().removeprefix("x-")
-        if coding not in ("", "identity", "gzip", "deflate"):
+        coding = _ALIASES.get(coding.strip(" \t").lower(), coding.strip(" \t").lower())
+        if coding not in ("identity", "gzip", "deflate"):
             raise ContentDecodingError(
                 f"the body is coded as {printable(coding, 40)!r}; only {ACCEPTED} were asked for"
             )
         self._coding = coding
         self._inflate: zlib._Decompress | None = None
         self._head = b""  # the first byte of a deflate body, until the second is there
-        self.coded = coding in ("gzip", "deflate")
+        self.coded = coding != "identity"
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Decode the next bytes.
@@ -43,44 +46,46 @@ class ContentDecoder:
             data: bytes of the body, cut anywhere.
 
         Yields:
-            Decoded bytes, at most `PIECE` at once. What is not iterated is not decoded.
+            Decoded bytes, never none, at most `PIECE` at once of a coded body. What is not iterated is not decoded.
 
         Raises:
             ContentDecodingError: the bytes are not of the coding.
         """
         if not self.coded:
-            yield data
+            if data:
+                yield data
             return
-        if not data:
-            return
+        for start in range(0, len(data), _SLICE):
+            yield from self._decode(data[start : start + _SLICE])
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
         if self._inflate is None:
             data = self._head + data
-            if self._coding == "deflate" and len(data) < 2:
-                self._head = data
-                return
-            self._head = b""
-            self._inflate = self._new_inflate(data)
-        try:
-            while data:
+            self._head = data if self._coding == "deflate" and len(data) < 2 else b""
+        more = not self._head
+        while more:
+            # RFC 1952 section 2.2: a gzip file is a series of members.
+            if self._inflate is None or (self._inflate.eof and self._coding == "gzip"):
+                self._inflate = self._new_inflate(data)
+            try:
                 piece = self._inflate.decompress(data, PIECE)
-                if piece:
-                    yield piece
-                data = self._inflate.unconsumed_tail
-                if self._inflate.eof:
-                    # RFC 1952 section 2.2: a gzip file is a series of members.
-                    data = self._inflate.unused_data if self._coding == "gzip" else b""
-                    if data:
-                        self._inflate = self._new_inflate(data)
-        except zlib.error as error:
-            raise ContentDecodingError(f"the body is not {self._coding}: {error}") from error
+            except zlib.error as error:
+                raise ContentDecodingError(f"the body is not {self._coding}: {error}") from error
+            if piece:
+                yield piece
+            data = self._inflate.unconsumed_tail or self._inflate.unused_data
+            if data and self._inflate.eof and self._coding == "deflate":
+                raise ContentDecodingError("the body goes on after the end of its deflate coding")
+            # A full piece may have left some inside, though all that went in was taken.
+            more = bool(data) or (len(piece) == PIECE and not self._inflate.eof)
 
     def end(self) -> None:
         """Say that the body has ended.
 
         Raises:
-            ContentDecodingError: it ended inside its coding.
+            ContentDecodingError: it ended inside its coding, or after what could not be decoded.
         """
-        if self._head or (self._inflate is not None and not self._inflate.eof):
+        if self._head or (self._inflate is not None and (not self._inflate.eof or self._inflate.unused_data)):
             raise ContentDecodingError(f"the body ended before its {self._coding} coding was complete")
 
     def _new_inflate(self, data: bytes) -> zlib._Decompress:

@@ -12,15 +12,15 @@ from typing import Literal
 import msgspec
 
 from .cookies import Cookie
-from .errors import ConversationFormatError, InvalidToken
+from .errors import ConversationFormatError, InvalidToken, printable
 
 FORMAT_VERSION = 1
 MAX_TOKEN_BYTES = 64 * 1024
+MAX_VERSION_CHARS = 512
 _VISIBLE = re.compile(r"[!-~]*")
-_VERSION_TEXT = re.compile(r"[!-~]{0,512}")
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message of the history.
 
     Attributes:
@@ -61,8 +61,10 @@ class Tokens(msgspec.Struct, frozen=True):
         return f"Tokens(vqd=<{len(self.vqd)} characters>, vqd_hash_1=<{len(self.vqd_hash_1)} characters>)"
 
 
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is needed to go on with a conversation, here or in another process.
+
+    Checked when made, so that nothing unfit to be sent gets in by a file: a `ValueError` says what is wrong.
 
     Attributes:
         model: the id of the model of the last turn; empty before the first.
@@ -86,10 +88,24 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     limit_reached: bool = False
     answers_wanted: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what must not be put into a header.
+
+        Raises:
+            ValueError: which member, and why.
+        """
+        try:
+            self.tokens  # noqa: B018 - checked when made
+        except InvalidToken as error:
+            raise ValueError(str(error)) from None
+        if not _VISIBLE.fullmatch(self.fe_version) or len(self.fe_version) > MAX_VERSION_CHARS:
+            raise ValueError(f"fe_version must be visible ASCII, at most {MAX_VERSION_CHARS} characters")
+
     def __repr__(self) -> str:
+        title = self.title if self.title is None else printable(self.title)
         return (
-            f"<Conversation model={self.model!r}, {len(self.message_history)} messages, {len(self.cookies)} cookies, "
-            f"title={self.title!r}, limit_reached={self.limit_reached}>"
+            f"<Conversation model={printable(self.model)!r}, {len(self.message_history)} messages, "
+            f"{len(self.cookies)} cookies, title={title!r}, limit_reached={self.limit_reached}>"
         )
 
     @property
@@ -117,18 +133,14 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             version = msgspec.json.decode(text, type=_Version).format_version
-            if version != FORMAT_VERSION:
-                raise ConversationFormatError(
-                    f"the conversation is of format version {version}; this library reads version {FORMAT_VERSION}. "
-                    "Update ddg-protocol to read it"
-                )
-            conversation = msgspec.json.decode(text, type=_Stored).conversation
-            conversation.tokens  # noqa: B018 - checked when made
-        except (msgspec.DecodeError, UnicodeError, InvalidToken, RecursionError) as error:
-            raise ConversationFormatError(f"not a stored conversation: {error}") from error
-        if not _VERSION_TEXT.fullmatch(conversation.fe_version):
-            raise ConversationFormatError("not a stored conversation: its fe_version can't be sent in a header")
-        return conversation
+            if version == FORMAT_VERSION:
+                return msgspec.json.decode(text, type=_Stored).conversation
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise ConversationFormatError(f"not a stored conversation: {printable(str(error), 300)}") from error
+        raise ConversationFormatError(
+            f"the conversation is of format version {version}, and this version of ddg-protocol reads {FORMAT_VERSION}"
+            + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
+        )
 
 
 class _Version(msgspec.Struct):

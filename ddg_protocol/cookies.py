@@ -23,8 +23,12 @@ MAX_COOKIE_BYTES = 4096
 
 _NAME = re.compile(r"[!-:<>-~]+")
 _VALUE = re.compile(r"[ -:<-~]*")
-_DIGITS = re.compile(r"-?[0-9]{1,18}")
-_PAST = datetime(2025, 1, 1, tzinfo=UTC).timestamp()  # older than this protocol: over by any clock
+_HOST = re.compile(r"[!-.0-@\[-~]+")  # what a URL's host may be made of, and is in lower case
+_PATH = re.compile(r"/[ -~]*")
+_MAX_AGE = re.compile(r"-?[0-9]+")
+_LONGEST = 1e10  # three hundred years: stored conversations have no word for "never"
+_NO_EARLIER = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
+"""The service's clock where it doesn't say its ``Date``: older than this protocol, so that no cookie ends too soon."""
 
 
 class Cookie(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,10 +58,14 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what could not be sent back.
 
         Raises:
-            ValueError: the name or the value doesn't fit a ``cookie`` header.
+            ValueError: the name or the value doesn't fit a ``cookie`` header, or the domain or path no address.
         """
         if not _NAME.fullmatch(self.name) or not _VALUE.fullmatch(self.value):
-            raise ValueError("a cookie's name must be a token, and its value visible ASCII without a semicolon")
+            raise ValueError("a cookie's name must be visible ASCII without = and ;, its value ASCII text without ;")
+        if not _HOST.fullmatch(self.domain) or self.domain.startswith("."):
+            raise ValueError("a cookie's domain must be a host in lower case, without a leading dot")
+        if not _PATH.fullmatch(self.path):
+            raise ValueError("a cookie's path must begin with / and be ASCII text")
 
     def __repr__(self) -> str:
         return f"<Cookie {self.name!r} of {self.domain}{self.path}, {len(self.value)} characters>"
@@ -113,11 +121,14 @@ class CookieJar:
                     date = parse_date(value)
                     if date is not None:
                         self.offset = date - now
+        if self.offset is None:
+            self.offset = _NO_EARLIER - now  # until a Date says better
+        time = now + self.offset
         for line in lines:
-            cookie = self._parse(url, line, now)
+            cookie = _read_cookie(url, line, time)
             if cookie is None:
                 continue
-            if cookie.expires is not None and cookie.expires <= now + (self.offset or 0.0):
+            if cookie.expires is not None and cookie.expires <= time:
                 self._by_key.pop((cookie.domain, cookie.path, cookie.name), None)
             else:
                 self.set(cookie)
@@ -149,56 +160,48 @@ class CookieJar:
         fitting.sort(key=lambda cookie: -len(cookie.path))
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
 
-    def _parse(self, url: str, line: str, now: float) -> Cookie | None:
-        """Read a ``set-cookie`` value by RFC 6265 section 5.2."""
-        pair, *rest = line.split(";")
-        name, equals, value = (part.strip(" \t") for part in pair.partition("="))
-        if not equals or len(name) + len(value) > MAX_COOKIE_BYTES:
-            return None
-        attributes: dict[str, str] = {}
-        for part in rest:
-            key, _, text = part.partition("=")
-            attributes[key.strip(" \t").lower()] = text.strip(" \t")  # the last one counts
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        domain = attributes.get("domain", "").removeprefix(".").lower()
-        if domain and domain != host and not _is_subdomain(host, domain):
-            return None
-        if domain and "." not in domain and domain != host:
-            return None  # a whole top-level domain; the profile's hosts have no other public suffixes
-        secure = "secure" in attributes
-        if secure and parts.scheme != "https":
-            return None
-        path = attributes.get("path", "")
-        try:
-            return Cookie(
-                name=name,
-                value=value,
-                domain=domain or host,
-                path=path
-                if path.startswith("/") and path.isascii() and path.isprintable()
-                else _default_path(parts.path),
-                host_only=not domain,
-                secure=secure,
-                http_only="httponly" in attributes,
-                expires=self._expiry(attributes, now),
-            )
-        except ValueError:
-            return None
 
-    def _expiry(self, attributes: dict[str, str], now: float) -> float | None:
-        """Find the end of a cookie's life by the service's clock; minus infinity deletes, None is no end."""
-        max_age = attributes.get("max-age", "")
-        if _DIGITS.fullmatch(max_age):
-            if int(max_age) <= 0:
-                return float("-inf")
-            if self.offset is None:
-                self.offset = 0.0  # a service that never says its Date is taken to live by the caller's clock
-            return now + self.offset + int(max_age)
-        date = parse_date(attributes.get("expires", ""))
-        if date is None or (self.offset is None and date > _PAST):
-            return None
-        return date if self.offset is not None else float("-inf")
+def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
+    """Read a ``set-cookie`` value by RFC 6265 sections 5.2 and 5.3; of an attribute given twice the last counts."""
+    pair, *attributes = line.split(";")
+    name, equals, value = (part.strip(" \t") for part in pair.partition("="))
+    if not equals or len(name) + len(value) > MAX_COOKIE_BYTES:
+        return None
+    domain = path = max_age = ""
+    expires: float | None = None
+    secure = http_only = False
+    for attribute in attributes:
+        key, _, text = (part.strip(" \t") for part in attribute.partition("="))
+        match key.lower():
+            case "domain" if text:
+                domain = text.removeprefix(".").lower()
+            case "path":
+                path = text
+            case "max-age" if _MAX_AGE.fullmatch(text):
+                max_age = text
+            case "expires" if (date := parse_date(text)) is not None:
+                expires = date
+            case "secure":
+                secure = True
+            case "httponly":
+                http_only = True
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if domain and domain != host and ("." not in domain or not _is_subdomain(host, domain)):
+        return None  # not the host's to set, or a whole top-level domain: a profile's hosts have no other suffixes
+    try:
+        return Cookie(
+            name=name,
+            value=value,
+            domain=domain or host,
+            path=path if path.startswith("/") else _default_path(parts.path),
+            host_only=not domain,
+            secure=secure,
+            http_only=http_only,
+            expires=time + min(float(max_age), _LONGEST) if max_age else expires,
+        )
+    except ValueError:
+        return None
 
 
 _DATE_PARTS = re.compile(r"[^\t\x20-\x2f;-@[-`{-~]+")
@@ -218,7 +221,7 @@ def parse_date(text: str) -> float | None:
         Seconds since 1970, or None where it is no date.
     """
     clock = day = month = year = None
-    for part in _DATE_PARTS.findall(text[:128]):
+    for part in _DATE_PARTS.findall(text):
         if clock is None and (found := _CLOCK.match(part)):
             clock = [int(number) for number in found.groups()]
         elif day is None and (found := _DAY.match(part)):

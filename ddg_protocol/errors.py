@@ -8,7 +8,7 @@ Nothing from the wire stands in a message before it went through `printable`: me
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .intents import Failure
@@ -36,6 +36,14 @@ class DuckChatError(Exception):
     """
 
     text: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The inherited one calls the class with `args` alone, and some have keyword-only arguments that must be there.
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(cls: type[DuckChatError], args: tuple[Any, ...]) -> DuckChatError:
+    return cls.__new__(cls, *args)
 
 
 class LocalProtocolError(DuckChatError):
@@ -159,7 +167,7 @@ class UserLimitError(ServiceError):
     """429 ``ERR_USER_LIMIT``: this user's allowance is used up.
 
     Attributes:
-        resets: when each window opens again, as the service wrote it (ISO 8601), where it said so.
+        resets: when each window that is shut opens again, as the service wrote it (ISO 8601), where it said so.
     """
 
     def __init__(

@@ -8,13 +8,13 @@ import re
 import msgspec
 
 from .content import ACCEPTED
-from .conversation import Tokens
+from .conversation import MAX_VERSION_CHARS, Tokens
 from .errors import HandshakeError, printable
 from .events import ServiceNotice
 from .intents import Headers, field
 from .profile import ServiceProfile
 
-_HALF = re.compile(rb"[!-~]{1,256}")
+_HALF = re.compile(rb"[!-~]+")
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
 
 
@@ -64,14 +64,16 @@ def read_version(page: bytes, profile: ServiceProfile) -> str:
         ``A-B``, the text after each marker up to the next ``"``; empty where one is missing or could not be sent back.
     """
     halves = []
-    for marker in profile.version_markers:
-        begin = page.find(marker.encode())
-        end = page.find(b'"', begin + len(marker.encode()))
-        half = page[begin + len(marker.encode()) : end] if begin >= 0 and end >= 0 else b""
-        if not _HALF.fullmatch(half):
+    for marker in map(str.encode, profile.version_markers):
+        found = page.find(marker)
+        begin = found + len(marker)
+        end = page.find(b'"', begin, begin + MAX_VERSION_CHARS)
+        half = _HALF.fullmatch(page, begin, end) if found >= 0 and end >= 0 else None
+        if half is None:
             return ""
-        halves.append(half.decode("ascii"))
-    return "-".join(halves)
+        halves.append(half[0].decode("ascii"))
+    version = "-".join(halves)
+    return version if len(version) <= MAX_VERSION_CHARS else ""
 
 
 def read_tokens(headers: Headers) -> Tokens | None:
@@ -121,7 +123,7 @@ def read_notice(body: bytes) -> ServiceNotice | None:
     """
     try:
         status = msgspec.json.decode(body, type=_Status).status
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if status == "0":
         return None

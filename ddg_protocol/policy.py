@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 KIB = 1024
 MIB = 1024 * 1024
+_MAY_BE_0 = frozenset({"max_retries", "base_delay", "max_retry_after", "drain_timeout", "max_redirects"})
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,17 +58,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what can't be meant.
 
         Raises:
-            ValueError: which attribute is not a positive number.
+            ValueError: which attribute is not a number of its kind: whole where it counts something, finite always.
         """
-        for field in self.__struct_fields__:
-            value = getattr(self, field)
-            if value is None or isinstance(value, bool):
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, bool) or (value is None and field.name == "max_prompt_chars"):
                 continue
-            at_least_zero = field in ("max_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout")
-            if not (value >= 0 if at_least_zero else value > 0):
-                raise ValueError(
-                    f"Policy.{field} must be {'0 or more' if at_least_zero else 'more than 0'}, not {value!r}"
-                )
+            whole = isinstance(field.default, int)
+            fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            least = 0 if field.name in _MAY_BE_0 else math.ulp(0.0)
+            if not (fits and least <= value < math.inf):
+                kind = "a whole number" if whole else "a number"
+                bound = "0 or more" if least == 0 else "more than 0"
+                raise ValueError(f"Policy.{field.name} must be {kind}, {bound}, not {value!r}")
 
 
 class Pacer:

@@ -13,6 +13,25 @@ from .errors import ModelNotSupportedError, printable
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?")
+_COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+_PATH = re.compile(r"/[!-\"$-\[\]-~]*")  # visible ASCII; a fragment is never sent, and a backslash is no part of a URL
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\])(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+
+#: What the session or its driver writes into each kind of request, so that a profile can't write it a second time.
+_ALWAYS_SENT = frozenset(
+    {
+        *("user-agent", "accept-language", "accept-encoding", "cookie"),
+        *("host", "connection", "content-length", "transfer-encoding"),
+    }
+)
+_SENT = {
+    "page_headers": _ALWAYS_SENT,
+    "status_headers": _ALWAYS_SENT | {"origin", "referer"},
+    "chat_headers": _ALWAYS_SENT | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"},
+}
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +85,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
         front_end_version_required: whether a missing version is an error rather than an event.
         models: the models, default first.
         minimum_interval: seconds between the starts of two requests of one client; None is the service's 1.5,
-            and 0 for a loopback origin.
+            and 0 for a plain http origin.
         chat_is_repeatable: whether a chat request whose connection broke before the reply may be made again though
             it may have been processed.
         answer_style: how the challenge answer's JSON is spaced: ``"python"`` (", " and ": ") or ``"compact"``.
@@ -116,20 +135,32 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
         _check_origin(self.origin)
         for field in ("landing_path", "front_end_path", "status_path", "chat_path"):
             path = getattr(self, field)
-            if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
-                raise ValueError(f"{field} must begin with / and be visible ASCII, not {path!r}")
-        for field in ("page_headers", "status_headers", "chat_headers"):
+            if not _PATH.fullmatch(path):
+                raise ValueError(f"{field} must begin with / and be visible ASCII without # and \\, not {path!r}")
+        for host in self.allowed_hosts:
+            if not is_host(host.removeprefix(".")):
+                raise ValueError(f"allowed_hosts: {host!r} is not a host name or address in lower case, without a port")
+        for field, sent in _SENT.items():
             for name, value in getattr(self, field):
                 if not _TOKEN.fullmatch(name) or name != name.lower():
                     raise ValueError(f"{field}: {name!r} is not a header name in lower case")
+                if name in sent:
+                    raise ValueError(
+                        f"{field}: {name} is written by the session or the driver (see identity, cookies and origin)"
+                    )
                 _check_field_value(f"{field}: {name}", value)
         for field in ("user_agent", "sec_ch_ua", "accept_language"):
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
-            if not _TOKEN.fullmatch(name) or not re.fullmatch(r"[!#-+\--:<-\[\]-~]*", value):
+            if not _TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
                 raise ValueError(f"cookies: {name!r} with {value!r} is not a cookie")
         if not self.models:
             raise ValueError("models must name one model at least; the first is the default")
+        for field in ("models", "version_markers", "extra_body"):
+            try:
+                msgspec.json.encode(getattr(self, field))
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                raise ValueError(f"{field} can't be written as JSON in UTF-8: {error}") from error
         names = [name for model in self.models for name in (model.id, *model.aliases)]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled or "" in names:
@@ -168,7 +199,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
         Returns:
             Whether it is one of `allowed_hosts`, or the origin's own where none are named.
         """
-        return any(
+        return is_host(host) and any(
             host.endswith(allowed) if allowed.startswith(".") else host == allowed
             for allowed in self.allowed_hosts or (self.host,)
         )
@@ -213,16 +244,15 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _check_origin(origin: str) -> None:
-    parts = urlsplit(origin)
-    if parts.scheme not in ("https", "http") or not parts.hostname or not origin.isascii():
-        raise ValueError(f"the base address must be https://HOST[:PORT], not {printable(origin)!r}")
-    parts.port  # noqa: B018 - a ValueError where the port is no number
-    if parts.path or parts.query or parts.fragment or parts.username is not None or origin != origin.lower():
+    found = _ORIGIN.fullmatch(origin)
+    host = found["host"].strip("[]") if found else ""
+    if found is None or not is_host(host) or int(found["port"] or 443) > 65535:
         raise ValueError(
-            f"the base address must be scheme, host and port alone, in lower case, not {printable(origin)!r}"
+            "the base address must be https://HOST or https://HOST:PORT, in lower case and nothing more, "
+            f"not {printable(origin)!r}"
         )
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError(f"plain http is for loopback addresses only; use https for {printable(parts.hostname)!r}")
+    if found["scheme"] == "http" and not is_loopback(host):
+        raise ValueError(f"plain http is for loopback addresses only; use https for {host!r}")
 
 
 def _check_field_value(what: str, value: str) -> None:
@@ -230,14 +260,28 @@ def _check_field_value(what: str, value: str) -> None:
         raise ValueError(f"{what} is not a header value: {value!r}")
 
 
+def is_host(host: str) -> bool:
+    """Tell whether text is a host name or an address, in lower case, that every reader of URLs takes for the same."""
+    return bool(_HOST_NAME.fullmatch(host)) or (_is_address(host) and "%" not in host)
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address can only be this machine."""
-    if host == "localhost":
-        return True
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def netloc(host: str, port: int | None) -> str:
+    """Put a host and a port, if any, together as in a URL."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if port is None else f"{bracketed}:{port}"
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
 
 
 DUCKDUCKGO_2025_04 = ServiceProfile(allowed_hosts=("duckduckgo.com", ".duckduckgo.com", "duck.ai"))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from urllib.parse import urljoin, urlsplit
+import re
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from .errors import RedirectRefused, printable
 from .intents import SendRequest
 from .policy import Policy
-from .profile import ServiceProfile
+from .profile import ServiceProfile, is_loopback, netloc
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses that lead elsewhere."""
 _TURN_INTO_GET = frozenset({301, 302, 303})
+_URL = re.compile(r"[!-\[\]-~]+")  # visible ASCII, and no backslash: half of all readers take it for a slash
 
 
 def redirect_target(
@@ -39,14 +41,17 @@ def redirect_target(
     if redirects >= policy.max_redirects:
         raise RedirectRefused(f"more than {policy.max_redirects} redirects; the last leads to {shown!r}")
     try:
-        if not location or not location.isascii() or not location.isprintable() or " " in location:
+        target = urlsplit(urljoin(request.url, location))
+        host, port = target.hostname or "", target.port
+        if not _URL.fullmatch(location) or port == 0:
             raise ValueError
-        source, target = urlsplit(request.url), urlsplit(urljoin(request.url, location))
-        target.port  # noqa: B018 - a ValueError where the port is no number
     except ValueError:
         raise RedirectRefused(f"the redirect ({status}) has no address that could be followed: {shown!r}") from None
-    if target.scheme not in ("https", source.scheme) or target.username is not None:
-        raise RedirectRefused(f"a redirect to {shown!r} is not followed: it must stay on {source.scheme}")
-    if not profile.allows(target.hostname or ""):
+    is_safe = target.scheme == "https" or (target.scheme == urlsplit(request.url).scheme and is_loopback(host))
+    if not is_safe or target.username is not None:
+        raise RedirectRefused(
+            f"a redirect to {shown!r} is not followed: it must stay on https, or at a loopback address, and name no user"
+        )
+    if not profile.allows(host):
         raise RedirectRefused(f"a redirect to {shown!r} is not followed: the profile does not allow that host")
-    return target._replace(path=target.path or "/", fragment="").geturl()
+    return urlunsplit((target.scheme, netloc(host, port), target.path or "/", target.query, ""))

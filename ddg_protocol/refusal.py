@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
+import json
+from typing import Any
 
 from . import errors
 from .cookies import parse_date
 from .errors import ServiceError, printable
 from .intents import Headers, field
 
-#: The table of section 7 for the types that mean the same under any status of their row.
-_BY_TYPE: dict[tuple[int, str], tuple[type[ServiceError], str]] = {
+_Row = tuple[type[ServiceError], str]
+
+#: The rows of section 7's table that name a type.
+_BY_TYPE: dict[tuple[int, str], _Row] = {
     (418, "ERR_CHALLENGE"): (
         errors.ChallengeError,
         "the service asks for the answer to its challenge, or refused the one it got (see answer_challenge)",
@@ -21,7 +24,10 @@ _BY_TYPE: dict[tuple[int, str], tuple[type[ServiceError], str]] = {
         "the conversation has reached its limit; begin a new one",
     ),
     (429, "ERR_INPUT_LIMIT"): (errors.InputLimitError, "the question is too long for the service; shorten it"),
-    (429, "ERR_USER_LIMIT"): (errors.UserLimitError, "the allowance for this user is used up"),
+    (429, "ERR_USER_LIMIT"): (
+        errors.UserLimitError,
+        "the allowance for this user is used up; wait until it is renewed",
+    ),
     (400, "ERR_INVALID_VQD"): (errors.TokenError, "the service does not know the token; ask again with a fresh one"),
     (400, "ERR_EXPIRED_VQD"): (errors.TokenError, "the token has expired; ask again with a fresh one"),
     (404, "ERR_MODEL_UNAVAILABLE"): (
@@ -31,33 +37,30 @@ _BY_TYPE: dict[tuple[int, str], tuple[type[ServiceError], str]] = {
     (404, "ERR_MODEL_RESTRICTED"): (errors.ModelUnavailableError, "this model is restricted; choose another"),
 }
 
-_UNAVAILABLE = frozenset({500, 502, 503, 504, *range(520, 527)})
+#: The rows that a status alone decides.
+_BY_STATUS: dict[int, _Row] = {
+    429: (errors.RateLimitError, "too many requests for now; try again later"),
+    **dict.fromkeys((401, 402, 403), (errors.AccessDeniedError, "the service denies access; asking again won't help")),
+    **dict.fromkeys(
+        (500, 502, 503, 504, *range(520, 527)),
+        (errors.ServiceUnavailableError, "the service is not available now; try again later"),
+    ),
+}
 
-#: What a CDN's challenge page says of itself.
+_CDN: _Row = (
+    errors.AccessDeniedError,
+    "a challenge page of the service's CDN came instead of an answer; only a browser passes it",
+)
+#: What such a page says of itself.
 _CDN_MARKS = (b"cf-challenge", b"cf_chl_", b"challenge-platform", b"Just a moment...", b"Attention Required!")
 
+_OTHER: _Row = (ServiceError, "the service refused in a way that is not known here; it may have changed its protocol")
+_NO_REFUSAL: _Row = (ServiceError, "the service answered with something that is not a reply")
 
-class _Window(msgspec.Struct):
-    reset_at: str = msgspec.field(name="resetAt", default="")
-
-
-class _Usage(msgspec.Struct):
-    windows: list[_Window] = []
-
-
-class _Resets(msgspec.Struct):
-    usage: _Usage = msgspec.field(name="fixedCostWindowUsage", default_factory=_Usage)
-
-
-class _Refusal(msgspec.Struct):
-    """The members that count; each may be missing, or be anything."""
-
-    status: object = None
-    type: object = None
-
-
-_read_refusal = msgspec.json.Decoder(_Refusal).decode
-_read_resets = msgspec.json.Decoder(_Resets).decode
+_MAX_RESETS = 8
+_LONGEST = 1e9  # seconds; a number that any clock can be added to
+#: Every number is a float: statuses are small, and `int` refuses what is long.
+_read_json = json.JSONDecoder(parse_int=float).decode
 
 
 def service_error(status: int, body: bytes, *, retry_after: float | None = None) -> ServiceError:
@@ -72,38 +75,26 @@ def service_error(status: int, body: bytes, *, retry_after: float | None = None)
         The exception, to be raised by the caller. It carries the body and a sentence that says what to do.
     """
     said = _read(body)
-    if isinstance(said.status, int) and 100 <= said.status <= 999:
-        status = said.status
-    kind = said.type if isinstance(said.type, str) else None
-    found = _BY_TYPE.get((status, kind or ""))
-    if found is not None:
-        cls, sentence = found
-    elif status == 429:
-        cls, sentence = errors.RateLimitError, "too many requests for now"
-    elif status in (401, 402, 403):
-        cls, sentence = errors.AccessDeniedError, "the service denies access"
-        if any(mark in body for mark in _CDN_MARKS):
-            sentence = "a challenge page of the service's CDN came instead of an answer; only a browser passes it"
-    elif status in _UNAVAILABLE:
-        cls, sentence = errors.ServiceUnavailableError, "the service is not available now"
-    elif status == 200:
-        cls, sentence = ServiceError, "the service answered with something that is not a reply"
-    else:
-        cls, sentence = ServiceError, "the service refused"
+    own = said.get("status")
+    if isinstance(own, float) and 400 <= own < 600:
+        status = int(own)
+    kind = said.get("type")
+    kind = printable(kind, 60) if isinstance(kind, str) and kind else None
+    cls, sentence = _row(status, kind, body)
+    known: dict[str, Any] = {"status": status, "type": kind, "retry_after": retry_after, "body": body}
+    if cls is errors.UserLimitError and (resets := _resets(said)):
+        sentence += f" at {', '.join(resets)}"
+        known["resets"] = resets
     if retry_after is not None:
         sentence += f"; it says to come back in {retry_after:.0f} s"
-    elif cls.retryable and cls is not errors.TokenError:
-        sentence += "; try again later"
-    named = f" {printable(kind, 60)}" if kind else ""
-    message = f"{sentence} ({status}{named})"
-    if cls is errors.UserLimitError:
-        resets = _resets(body)
-        if resets:
-            message = f"{sentence} until {', '.join(resets)} ({status}{named})"
-        return errors.UserLimitError(
-            message, status=status, type=kind, retry_after=retry_after, body=body, resets=resets
-        )
-    return cls(message, status=status, type=kind, retry_after=retry_after, body=body)
+    return cls(f"{sentence} ({status}{f' {kind}' if kind else ''})", **known)
+
+
+def _row(status: int, kind: str | None, body: bytes) -> _Row:
+    row = _BY_TYPE.get((status, kind or "")) or _BY_STATUS.get(status, _OTHER)
+    if row[0] is errors.AccessDeniedError and any(mark in body for mark in _CDN_MARKS):
+        return _CDN
+    return _NO_REFUSAL if status == 200 and kind is None else row
 
 
 def retry_after(headers: Headers) -> float | None:
@@ -117,25 +108,29 @@ def retry_after(headers: Headers) -> float | None:
     """
     text = field(headers, "retry-after")
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return min(float(text), _LONGEST)
     at, date = parse_date(text), parse_date(field(headers, "date"))
     return None if at is None or date is None else max(0.0, at - date)
 
 
-def _read(body: bytes) -> _Refusal:
-    # A body was once reported with undecoded bytes before its JSON: look from the first brace too.
-    for start in dict.fromkeys((0, body.find(b"{"), body.find(b'{"action"'))):
-        if start >= 0:
-            try:
-                return _read_refusal(body[start:])
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-    return _Refusal()
+def _read(body: bytes) -> dict[str, Any]:
+    """Give the members of an error body; none where it is no JSON object."""
+    text = str(body, "utf-8", "replace")
+    # A body was once seen with undecoded bytes before its JSON: look from the first brace, and from the likely one.
+    for start in sorted({text.find("{"), text.find('{"action"')} - {-1}):
+        try:
+            said: dict[str, Any] = _read_json(text[start:])
+        except (ValueError, RecursionError):
+            continue
+        return said
+    return {}
 
 
-def _resets(body: bytes) -> tuple[str, ...]:
-    try:
-        windows = _read_resets(body[max(body.find(b"{"), 0) :]).usage.windows
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ()
-    return tuple(printable(window.reset_at, 40) for window in windows[:8] if window.reset_at)
+def _resets(said: dict[str, Any]) -> tuple[str, ...]:
+    """Find when a user's windows open again, those that are shut."""
+    match said:
+        case {"fixedCostWindowUsage": {"windows": [*windows]}}:
+            shut = (w for w in windows[:_MAX_RESETS] if isinstance(w, dict) and w.get("isBlocked") is not False)
+            times = (window.get("resetAt") for window in shut)
+            return tuple(printable(time, 40) for time in times if isinstance(time, str) and time)
+    return ()

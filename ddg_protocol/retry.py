@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .errors import (
     ChatTimeoutError,
     DuckChatError,
@@ -42,8 +44,10 @@ def is_retried(step: Step, error: DuckChatError, *, chat_is_repeatable: bool) ->
             return True
         case TransportError() | ChatTimeoutError() | IncompleteStream():
             return step is Step.STATUS or chat_is_repeatable
+        case HandshakeError():
+            return True
         case _:
-            return isinstance(error, HandshakeError)
+            return False
 
 
 def backoff(step: Step, attempt: int, *, base: float, jitter: float) -> float:
@@ -58,4 +62,4 @@ def backoff(step: Step, attempt: int, *, base: float, jitter: float) -> float:
     Returns:
         ``base * 2**(attempt - 1) * (1 + jitter)`` for status, ``base * 2**attempt * (1 + jitter)`` for chat.
     """
-    return float(base * 2 ** (attempt if step is Step.CHAT else attempt - 1) * (1 + jitter))
+    return math.ldexp(base * (1 + jitter), attempt if step is Step.CHAT else attempt - 1)
