@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted.
 
     Returns:
-        The exit code: 0 once interrupted, 1 where the port can't be had.
+        The exit code: 0 once interrupted, 74 where the port can't be had.
     """
     # A seed of its own for each run, so that the tokens of the last one are not good in this one.
     service = Service(challenge=args.challenge, seed=secrets.token_hex(16))
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         anyio.run(partial(_serve_until_interrupted, service, port=args.port))
     except OSError as error:
         print(f"ddg-chat emulate: can't listen on 127.0.0.1, port {args.port}: {error.strerror}", file=sys.stderr)
-        return 1
+        return 74
     return 0
 
 

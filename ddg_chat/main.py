@@ -23,7 +23,7 @@ COMMANDS = {
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the service refused for a reason of its own; emulate: the port can't be had
+  1    the service refused for a reason of its own
   2    the command line can't be understood, or names a model there isn't
   65   the question can't be taken: empty, too long, not text, or the conversation is
        full; explain: the challenge isn't of a form that is read

@@ -54,7 +54,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_1() -> None:
         port = taken.getsockname()[1]
         with emulate("--port", str(port)) as process:
             said, complained = process.communicate(timeout=20)
-    assert process.returncode == 1
+    assert process.returncode == 74
     assert said == ""
     assert re.fullmatch(rf"ddg-chat emulate: can't listen on 127\.0\.0\.1, port {port}: .*in use\n", complained)
 
