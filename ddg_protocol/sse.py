@@ -94,7 +94,6 @@ class EventStreamDecoder:
         "_max",
         "_retry",
         "_tail",
-        "_tail_size",
         "_whole",
         "last_event_id",
         "reconnection_time",
@@ -110,9 +109,8 @@ class EventStreamDecoder:
         self.last_event_id = ""
         self.reconnection_time: int | None = None
         self._max = max_event_bytes
-        # The unfinished line, in the pieces in which it came: joining them with each chunk would be quadratic.
-        self._tail: list[bytes] = []
-        self._tail_size = 0
+        # The unfinished line. A bytearray grows in place: bytes made anew with each chunk would be quadratic.
+        self._tail = bytearray()
         self._at_start = True
         self._after_cr = False
         # The unfinished block.
@@ -141,13 +139,20 @@ class EventStreamDecoder:
                 it is raised by the next call.
             LocalProtocolError: after `close`.
         """
-        payloads = self._cut(data)
+        stream: bytes | bytearray = data
+        tail = self._tail
+        if tail:
+            tail += data
+            if _LF not in data and _CR not in data and len(tail) <= self._max:
+                return []
+            stream, self._tail = tail, bytearray()
+        payloads = self._cut(stream)
         if payloads is not None:
             last_id = self.last_event_id
             return [ServerSentEvent("message", str(payload, "utf-8", "replace"), last_id) for payload in payloads]
         return [
             ServerSentEvent(event or "message", str(payload, "utf-8", "replace"), last_id, retry)
-            for event, payload, last_id, retry in self._read(data)
+            for event, payload, last_id, retry in self._read(bytes(stream))
         ]
 
     def feed_data(self, data: bytes) -> list[bytes]:
@@ -163,12 +168,18 @@ class EventStreamDecoder:
             StreamTooLarge: see `feed`.
             LocalProtocolError: after `close`.
         """
-        payload = self.whole_block(data)
-        if payload is not None:
+        stream: bytes | bytearray = data
+        tail = self._tail
+        if tail:
+            tail += data
+            if _LF not in data and _CR not in data and len(tail) <= self._max:
+                return []
+            stream, self._tail = tail, bytearray()
+        elif (payload := self.whole_block(data)) is not None:
             return [payload]
-        payloads = self._cut(data)
+        payloads = self._cut(stream)
         if payloads is None:
-            payloads = [payload for _, payload, _, _ in self._read(data)]
+            payloads = [payload for _, payload, _, _ in self._read(bytes(stream))]
         return payloads
 
     def whole_block(self, data: bytes) -> bytes | None:
@@ -184,7 +195,7 @@ class EventStreamDecoder:
         if size <= self._whole:
             # Cheaper than `startswith`, `endswith` and a slice: whether both were there shows in the length.
             payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
-            if len(payload) == size - 8 and 10 not in payload and 13 not in payload:
+            if len(payload) == size - 8 and _LF not in payload and _CR not in payload:
                 return payload
         return None
 
@@ -209,7 +220,7 @@ class EventStreamDecoder:
     @property
     def unfinished(self) -> bytes | None:
         """The data that has come of an event that is not finished; None where none was begun."""
-        tail = b"".join(self._tail)
+        tail = bytes(self._tail)
         if self._at_start:
             tail = tail.removeprefix(_BOM)
         name, _, value = tail.partition(b":")
@@ -227,7 +238,7 @@ class EventStreamDecoder:
             in_block=self._in_block,
             too_large=self.too_large,
             data=list(self._data),
-            tail=b"".join(self._tail),
+            tail=bytes(self._tail),
         )
 
     @classmethod
@@ -255,36 +266,33 @@ class EventStreamDecoder:
         decoder.too_large = remainder.too_large
         decoder._data = list(remainder.data)
         decoder._data_size = sum(map(len, remainder.data)) + len(remainder.data)
-        if remainder.tail:
-            decoder._tail.append(remainder.tail)
-            decoder._tail_size = len(remainder.tail)
+        decoder._tail += remainder.tail
         return decoder
 
-    def _cut(self, data: bytes) -> list[bytes] | None:
-        """Cut a chunk that is proven to be nothing but ``data: ...`` blocks, or say that it isn't."""
-        if self._in_block or self._after_cr or self.too_large or self._closed or _LF not in data:
+    def _cut(self, stream: bytes | bytearray) -> list[bytes] | None:
+        """Cut bytes that are proven to be nothing but ``data: ...`` blocks, or say that they aren't.
+
+        The bytes begin where a line begins, and no unfinished line is kept.
+        """
+        if self._in_block or self._after_cr or self.too_large or self._closed:
             return None
-        if self._tail:
-            data = b"".join((*self._tail, data))
-        end = data.rfind(b"\n\n")
-        if end < 0 or not data.startswith(_PREFIX) or _CR in data:
+        end = stream.rfind(b"\n\n")
+        if end < 0 or not stream.startswith(_PREFIX) or _CR in stream:
             return None
-        payloads = data[len(_PREFIX) : end].split(_BETWEEN)
+        payloads = bytes(memoryview(stream)[len(_PREFIX) : end]).split(_BETWEEN)
         if _LF in b"".join(payloads):
             return None
-        if len(data) > self._max and max(map(len, payloads)) + len(_PREFIX) > self._max:
+        if len(stream) > self._max and max(map(len, payloads)) + len(_PREFIX) > self._max:
             return None
-        self._tail.clear()
-        self._tail_size = 0
         self._at_start = False
         self._whole = self._max
-        rest = data[end + 2 :]
+        rest = stream[end + 2 :]
         if rest:
-            self._run(rest)  # no empty line is left in it, so it gives nothing
+            self._run(bytes(rest))  # no empty line is left in it, so it gives nothing
         return payloads
 
     def _read(self, data: bytes) -> list[tuple[str, bytes, str, int | None]]:
-        """Take a chunk in by the exact machine; see `_run`."""
+        """Read bytes by the exact machine; see `_run`."""
         if self._closed:
             raise LocalProtocolError("this event stream was closed; a new stream needs a new decoder")
         events = [] if self.too_large else self._run(data)
@@ -293,7 +301,10 @@ class EventStreamDecoder:
         return events
 
     def _run(self, data: bytes) -> list[tuple[str, bytes, str, int | None]]:
-        """Follow the standard line by line; give type, data, last ID and retry of the events that end here."""
+        """Follow the standard line by line; give type, data, last ID and retry of the events that end here.
+
+        The bytes begin where a line begins.
+        """
         events: list[tuple[str, bytes, str, int | None]] = []
         if self._after_cr and data.startswith(b"\n"):
             self._after_cr = False
@@ -304,39 +315,29 @@ class EventStreamDecoder:
         if _CR in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, tail = data.split(b"\n")
-        if lines:
-            if self._tail:
-                lines[0] = b"".join((*self._tail, lines[0]))
-                self._tail.clear()
-                self._tail_size = 0
-            for line in lines:
-                if len(line) > self._max:
-                    self.too_large = True
-                    break
-                if self._at_start:
-                    self._at_start = False
-                    line = line.removeprefix(_BOM)
-                if line:
-                    self._field(line)
-                    if self._data_size > self._max:
-                        self.too_large = True
-                        break
-                    self._in_block = True
-                    continue
-                # The ID counts from here on even if no event is dispatched.
-                self._in_block = False
-                self.last_event_id = self._id
-                if self._data:
-                    events.append((self._event, b"\n".join(self._data), self._id, self._retry))
-                    self._data.clear()
-                    self._data_size = 0
-                self._event = ""
-                self._retry = None
-        if tail:
-            self._tail.append(tail)
-            self._tail_size += len(tail)
-            if self._tail_size > self._max:
-                self.too_large = True
+        for line in lines:
+            self.too_large = self.too_large or len(line) > self._max
+            if self.too_large:
+                break
+            if self._at_start:
+                self._at_start = False
+                line = line.removeprefix(_BOM)
+            if line:
+                self._in_block = True
+                self._field(line)
+                continue
+            # The ID counts from here on even if no event is dispatched.
+            self._in_block = False
+            self.last_event_id = self._id
+            if self._data:
+                events.append((self._event, b"\n".join(self._data), self._id, self._retry))
+                self._data.clear()
+                self._data_size = 0
+            self._event = ""
+            self._retry = None
+        self.too_large = self.too_large or len(tail) > self._max
+        if not self.too_large:
+            self._tail += tail
         unfinished = self._in_block or self._after_cr or self._tail or self.too_large
         self._whole = 0 if unfinished else self._max
         return events
@@ -349,6 +350,7 @@ class EventStreamDecoder:
         if name == b"data":
             self._data.append(value)
             self._data_size += len(value) + 1
+            self.too_large = self._data_size > self._max
         elif name == b"event":
             self._event = str(value, "utf-8", "replace")
         elif name == b"id":

@@ -220,7 +220,8 @@ def test_the_usual_chunk_takes_the_short_way_and_gives_the_same() -> None:
 
 def test_an_event_before_the_one_that_is_too_large_is_not_lost() -> None:
     decoder = EventStreamDecoder(max_event_bytes=10)
-    assert fed_data([b"data: a\n\ndata: 0123456789"], decoder) == ["a"]
+    assert fed_data([b"data: a\n\n", b"data: a\n\n: 0123456789"], decoder) == ["a", "a"]
+    assert decoder.whole_block(b"data: b\n\n") is None
     with pytest.raises(StreamTooLarge, match="longer than 10 bytes"):
         decoder.feed(b"")
     with pytest.raises(StreamTooLarge):
