@@ -50,7 +50,7 @@ def redirect_target(
     is_safe = target.scheme == "https" or (target.scheme == urlsplit(request.url).scheme and is_loopback(host))
     if not is_safe or target.username is not None:
         raise RedirectRefused(
-            f"a redirect to {shown!r} is not followed: it must stay on https, or at a loopback address, and name no user"
+            f"a redirect to {shown!r} is not followed: it must stay on https, or on loopback, and name no user"
         )
     if not profile.allows(host):
         raise RedirectRefused(f"a redirect to {shown!r} is not followed: the profile does not allow that host")

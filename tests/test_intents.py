@@ -1,0 +1,91 @@
+"""What a session asks of its driver: fields in order, secrets hidden, values that stand for themselves."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from ddg_protocol.intents import (
+    NEED_DATA,
+    PAUSED,
+    SECRET_HEADERS,
+    Failure,
+    FailureKind,
+    SendRequest,
+    Signal,
+    SolveChallenge,
+    Wait,
+    field,
+    redacted,
+)
+from ddg_protocol.profile import Identity
+
+REQUEST = SendRequest(
+    id=7,
+    method="POST",
+    url="https://duckduckgo.com/duckchat/v1/chat",
+    headers=(("accept", "text/event-stream"), ("x-vqd-4", "4-123"), ("x-vqd-hash-1", ""), ("cookie", "dcm=3")),
+    body=b'{"messages":[{"role":"user","content":"my secret"}]}',
+    timeout=10.0,
+)
+
+
+def test_a_request_shows_neither_tokens_nor_cookies_nor_the_question() -> None:
+    shown = repr(REQUEST)
+    assert "POST" in shown
+    assert "https://duckduckgo.com/duckchat/v1/chat" in shown
+    assert "('x-vqd-4', '<5 characters>')" in shown
+    assert "('cookie', '<5 characters>')" in shown
+    assert "('x-vqd-hash-1', '')" in shown  # that it is empty is no secret
+    assert "body=<52 bytes>" in shown
+    for secret in ("4-123", "dcm=3", "my secret"):
+        assert secret not in shown
+
+
+def test_a_challenge_is_not_shown_whole() -> None:
+    solve = SolveChallenge(id=8, script="(function(){return {}})()", identity=Identity())
+    assert "script=<25 characters>" in repr(solve)
+    assert "function" not in repr(solve)
+
+
+@pytest.mark.parametrize("name", sorted(SECRET_HEADERS))
+def test_a_secret_header_is_hidden_in_any_case(name: str) -> None:
+    assert redacted(((name.title(), "abc"), (name, ""))) == ((name.title(), "<3 characters>"), (name, ""))
+
+
+def test_other_headers_are_shown_in_their_order() -> None:
+    fields = (("accept", "text/html"), ("x-fe-version", "serp_1-2"), ("accept", "*/*"))
+    assert redacted(fields) == fields
+
+
+def test_a_field_is_found_by_its_name_and_several_are_joined() -> None:
+    headers = (("date", "\t today "), ("vary", "a"), ("vary", " b "))
+    assert field(headers, "date") == "today"
+    assert field(headers, "vary") == "a, b"
+    assert field(headers, "etag") == ""
+
+
+def test_signals_are_the_members_of_one_enum_and_are_shown_by_name() -> None:
+    assert list(Signal) == [NEED_DATA, PAUSED]
+    assert [repr(signal) for signal in Signal] == ["NEED_DATA", "PAUSED"]
+
+
+def test_intents_are_values() -> None:
+    assert Wait(id=1, until=2.0, reason="pacing") == Wait(id=1, until=2.0, reason="pacing")
+    assert msgspec.structs.replace(REQUEST) == REQUEST
+    assert hash(REQUEST) == hash(msgspec.structs.replace(REQUEST))
+    with pytest.raises(AttributeError):
+        REQUEST.id = 8  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "intent", [REQUEST, Wait(id=1, until=2.5, reason="backoff"), SolveChallenge(id=3, script="x", identity=Identity())]
+)
+def test_an_intent_is_read_back_from_json_as_what_it_was(intent: SendRequest | Wait | SolveChallenge) -> None:
+    stored = msgspec.json.encode(intent)
+    assert msgspec.json.decode(stored, type=SendRequest | Wait | SolveChallenge) == intent
+
+
+def test_a_failure_says_how_far_a_request_came() -> None:
+    assert {kind.value for kind in FailureKind} == {"not_sent", "cut", "timeout", "tls", "interrupted", "other"}
+    assert Failure(FailureKind.CUT, "reset") == Failure(FailureKind.CUT, "reset")

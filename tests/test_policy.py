@@ -1,0 +1,144 @@
+"""What the embedder allows, and what the sessions of one client share."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddg_protocol.policy import ClientState, Pacer, Policy
+
+WHOLE = {
+    *("max_retries", "max_redirects", "max_prompt_chars", "max_head_bytes", "max_page_bytes", "max_error_bytes"),
+    *("max_drain_bytes", "max_event_bytes", "max_reply_bytes", "max_challenge_bytes"),
+}
+SECONDS = {
+    *("base_delay", "max_retry_after", "connect_timeout", "write_timeout", "read_timeout", "total_timeout"),
+    "drain_timeout",
+}
+MAY_BE_0 = {"max_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout"}
+
+
+def policy(name: str, value: Any) -> Policy:
+    return Policy(**{name: value})
+
+
+# The policy
+
+
+def test_the_defaults_are_those_of_the_protocol() -> None:
+    assert Policy() == Policy(
+        strict=False,
+        max_retries=3,
+        base_delay=2.0,
+        total_timeout=60.0,
+        max_redirects=10,
+        max_prompt_chars=16_000,
+        max_head_bytes=128 * 1024,
+        max_page_bytes=8 * 1024 * 1024,
+        max_error_bytes=64 * 1024,
+        max_drain_bytes=64 * 1024,
+        max_event_bytes=1024 * 1024,
+        max_reply_bytes=16 * 1024 * 1024,
+        max_challenge_bytes=256 * 1024,
+    )
+
+
+def test_each_attribute_counts_something_or_is_a_time_but_for_strictness() -> None:
+    assert set(Policy.__struct_fields__) == WHOLE | SECONDS | {"strict"}
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
+def test_a_bound_is_not_negative_and_0_only_where_that_has_a_meaning(name: str) -> None:
+    if name in MAY_BE_0:
+        assert getattr(policy(name, 0), name) == 0
+    else:
+        with pytest.raises(ValueError, match=rf"Policy\.{name} must be .*, more than 0, not 0"):
+            policy(name, 0)
+    with pytest.raises(ValueError, match=rf"Policy\.{name} must be .* not -1"):
+        policy(name, -1)
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
+@pytest.mark.parametrize("value", [math.nan, math.inf, "3", True, (1,)])
+def test_a_bound_is_a_finite_number(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        policy(name, value)
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_what_counts_something_is_whole(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"Policy\.{name} must be a whole number"):
+        policy(name, 2.5)
+
+
+@pytest.mark.parametrize("name", sorted(SECONDS))
+def test_a_time_may_be_a_fraction(name: str) -> None:
+    assert getattr(policy(name, 0.25), name) == 0.25
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
+def test_only_the_length_of_a_prompt_can_be_set_free(name: str) -> None:
+    if name == "max_prompt_chars":
+        assert Policy(max_prompt_chars=None).max_prompt_chars is None
+    else:
+        with pytest.raises(ValueError, match=name):
+            policy(name, None)
+
+
+def test_a_change_is_checked_too() -> None:
+    with pytest.raises(ValueError, match="max_retries"):
+        msgspec.structs.replace(Policy(), max_retries=-1)
+
+
+# The pacer (PROTOCOL.md section 7)
+
+
+def test_the_first_request_starts_at_once() -> None:
+    assert Pacer().reserve(100.0, 1.5) == 100.0
+
+
+def test_requests_that_are_pulled_together_start_one_interval_apart_in_that_order() -> None:
+    pacer = Pacer()
+    assert [pacer.reserve(10.0, 1.5) for _ in range(4)] == [10.0, 11.5, 13.0, 14.5]
+
+
+def test_a_request_after_a_pause_starts_at_once() -> None:
+    pacer = Pacer()
+    pacer.reserve(10.0, 1.5)
+    assert pacer.reserve(60.0, 1.5) == 60.0
+
+
+def test_a_retry_keeps_further_away() -> None:
+    pacer = Pacer()
+    pacer.reserve(10.0, 1.5)
+    assert pacer.reserve(10.0, 1.5 * (1 + 0.5 * 2)) == 13.0
+
+
+def test_without_an_interval_every_request_starts_at_once() -> None:
+    pacer = Pacer()
+    assert [pacer.reserve(5.0, 0.0) for _ in range(3)] == [5.0, 5.0, 5.0]
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=30), st.floats(0.001, 10))
+def test_starts_are_never_closer_than_the_interval_nor_before_their_request(
+    times: list[float], interval: float
+) -> None:
+    pacer = Pacer()
+    times = sorted(times)
+    starts = [pacer.reserve(now, interval) for now in times]
+    assert all(start >= now for start, now in zip(starts, times, strict=True))
+    assert all(later >= earlier + interval for earlier, later in pairwise(starts))
+
+
+def test_clients_begin_with_nothing_in_common() -> None:
+    one, other = ClientState(), ClientState()
+    one.pacer.reserve(1.0, 1.5)
+    one.fe_version = "serp_1-2"
+    assert other.pacer.last_start is None
+    assert other.fe_version == ""
