@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bs4.element import Comment, PageElement, ProcessingInstruction
 
 from ..errors import UnsupportedChallenge
-from .html import MAX_DEPTH, Rules, parse_in_div
+from .html import Rules, parse_in_div
 from .tree import MATHML, SVG, Element
 
 MAX_CHARACTERS = 1024
@@ -99,9 +99,6 @@ def serialise(root: Element, *, escape_angle_brackets: bool) -> str:
 
     Returns:
         What ``innerHTML`` gives.
-
-    Raises:
-        UnsupportedChallenge: it is nested deeper than `MAX_DEPTH`.
     """
     pieces: list[str] = []
     open_elements = [(root, iter(root.contents))]
@@ -116,10 +113,6 @@ def serialise(root: Element, *, escape_angle_brackets: bool) -> str:
             pieces.append(_start_tag(node, escape_angle_brackets))
             if node.name not in _VOID:
                 open_elements.append((node, iter(node.contents)))
-                if len(open_elements) > MAX_DEPTH:
-                    raise UnsupportedChallenge(
-                        f"the HTML snippet nests more than {MAX_DEPTH} elements", expected="a flatter HTML snippet"
-                    )
         elif isinstance(node, Comment):
             pieces.append(f"<!--{node}-->")
         elif isinstance(node, ProcessingInstruction):

@@ -235,13 +235,11 @@ class _InBody(_Corrected, _html5lib.inBody):  # type: ignore[misc]
 
     def startTagListItem(self, token: _Token) -> None:
         names = ("li",) if token["name"] == "li" else ("dd", "dt")
-        for node in reversed(self.tree.openElements):
-            if node.name in names:
-                self.tree.generateImpliedEndTags(node.name)
-                self.tree.pop_until(node.name)
-                break
-            if node.nameTuple in SPECIAL and node.name not in ("address", "div", "p"):
-                break
+        bounds = SPECIAL - {(HTML, "address"), (HTML, "div"), (HTML, "p")}
+        node = next(node for node in reversed(self.tree.openElements) if node.name in names or node.nameTuple in bounds)
+        if node.name in names:
+            self.tree.generateImpliedEndTags(node.name)
+            self.tree.pop_until(node.name)
         self.startTagCloseP(token)
 
     def startTagButton(self, token: _Token) -> None:
@@ -333,14 +331,11 @@ class _InBody(_Corrected, _html5lib.inBody):  # type: ignore[misc]
         stack.insert(stack.index(block) + 1, clone)
 
     def endTagOther(self, token: _Token) -> None:
-        for node in reversed(self.tree.openElements):
-            if node.name == token["name"]:
-                self.tree.generateImpliedEndTags(node.name)
-                while self.tree.openElements.pop() is not node:
-                    pass
-                return
-            if node.nameTuple in SPECIAL:
-                return
+        name = token["name"]
+        node = next(node for node in reversed(self.tree.openElements) if node.name == name or node.nameTuple in SPECIAL)
+        if node.name == name:
+            self.tree.generateImpliedEndTags(name)
+            self.tree.pop_until(name)
 
 
 class _InBodyOfMixedSelect(_InBody):
@@ -565,26 +560,15 @@ class _InSelect(_Corrected, _html5lib.inSelect):  # type: ignore[misc]
         self.tree.openElements.pop()
 
     def startTagInput(self, token: _Token) -> _Again:
-        if not self._in_select_scope():
-            return None
         self.endTagSelect(token)
         return token
 
     def endTagSelect(self, token: _Token) -> None:
-        if self._in_select_scope():
-            self.tree.pop_until("select")
-            self.parser.resetInsertionMode()
+        self.tree.pop_until("select")
+        self.parser.resetInsertionMode()
 
     def endTagTemplate(self, token: _Token) -> None:
         self.parser.phases["inHead"].endTagTemplate(token)
-
-    def _in_select_scope(self) -> bool:
-        for node in reversed(self.tree.openElements):
-            if node.name == "select":
-                return True
-            if node.name not in ("optgroup", "option"):
-                return False
-        return False
 
 
 class _InSelectInTable(_Corrected, _html5lib.inSelectInTable):  # type: ignore[misc]
@@ -691,17 +675,20 @@ class _Parser(HTMLParser):
             if token["type"] == tokenTypes["ParseError"]:
                 continue
             self.fast_path.see(token)
+            if token["type"] not in _CHARACTERS:
+                self.skip_line_feed = False
+                self._flush_table_text()
+            if token["type"] == tokenTypes["Doctype"]:
+                continue
             if token["type"] == tokenTypes["StartTag"] and "is" in token["data"]:
                 raise UnsupportedChallenge("`is` among a tag's attributes in the HTML snippet", expected="another")
-            if token["type"] not in _CHARACTERS:
-                self._flush_table_text()
-            if token["type"] in _CHARACTERS and self.skip_line_feed:
-                if token["data"] == "\0":
-                    continue
+            if token["data"] == "\0" and self._phase_for(token) is not self.phases["inForeignContent"]:
+                continue  # as if it had not been there
+            if self.skip_line_feed:
+                self.skip_line_feed = False
                 token["data"] = token["data"].removeprefix("\n")
-            self.skip_line_feed = False
-            if token["type"] == tokenTypes["Doctype"] or (token["type"] in _CHARACTERS and not token["data"]):
-                continue
+                if not token["data"]:
+                    continue
             while token is not None:
                 token = getattr(self._phase_for(token), process[token["type"]])(token)
             if len(self.tree.openElements) > MAX_DEPTH:

@@ -16,6 +16,7 @@ from .literals import LITERAL, decode_string_literal
 
 _LINE_END = "\n\r\u2028\u2029"
 _SPACE = "\t\v\f \u00a0\ufeff\u1680\u2000-\u200a\u202f\u205f\u3000"
+_LINE_END_WITHIN = re.compile(f"[{_LINE_END}]")
 _TRIVIA = re.compile(rf"(?:[{_SPACE}{_LINE_END}]++|//[^{_LINE_END}]*+|/\*.*?\*/)*+", re.DOTALL)
 _TOKEN = re.compile(
     rf"""(?P<name>[A-Za-z_$][A-Za-z0-9_$]*+)
@@ -68,7 +69,7 @@ class _Reader:
     def _scan(self) -> _Token:
         trivia = _TRIVIA.match(self._script, self._position)
         start = trivia.end() if trivia else self._position
-        after_line_end = any(c in _LINE_END for c in self._script[self._position : start])
+        after_line_end = bool(_LINE_END_WITHIN.search(self._script, self._position, start))
         token = _TOKEN.match(self._script, start)
         if token:
             self._position = token.end()

@@ -87,9 +87,6 @@ class Element(Tag):
         else:
             self.insert(index, NavigableString(data))
 
-    def removeChild(self, node: PageElement) -> None:
-        node.extract()
-
     def reparentChildren(self, newParent: Element) -> None:
         newParent.extend(list(self.contents))
 
@@ -119,7 +116,7 @@ class Tree(base.TreeBuilder):
             if node is target or node.name == target:
                 return True
             if node.nameTuple in self.scopes[variant]:
-                return False
+                break
         return False
 
     def has_open(self, name: str) -> bool:
@@ -135,13 +132,8 @@ class Tree(base.TreeBuilder):
 
     def getTableMisnestedNodePosition(self) -> tuple[Element, Element | None]:
         """Give the foster parent and the child to insert before ("appropriate place for inserting a node")."""
-        for index in range(len(self.openElements) - 1, 0, -1):
-            node = self.openElements[index]
-            if node.name == "template":
-                return node, None
-            if node.name == "table":
-                return (node.parent, node) if node.parent else (self.openElements[index - 1], None)
-        return self.openElements[0], None
+        node = next(node for node in reversed(self.openElements) if node.name in ("table", "template"))
+        return (node, None) if node.name == "template" else (node.parent, node)
 
 
 class TreeOfMixedSelect(Tree):

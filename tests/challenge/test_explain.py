@@ -78,6 +78,7 @@ def test_what_can_not_be_read_is_shown_up_to_where_it_stopped(capsys: pytest.Cap
 def test_another_form_is_named(capsys: pytest.CaptureFixture[str], text: str, form: str) -> None:
     assert explained("--json", text) == 65
     assert json.loads(capsys.readouterr().out)["error"]["form"] == form
+    assert explained(text) == 65
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from ddg_protocol.challenge import Challenge, parse_server_hashes, read_script
 from ddg_protocol.errors import UnsupportedChallenge
 
-from .scripts import BRANDS, quoted, script
+from .scripts import BRANDS, SLOWDOWN, quoted, script
+
+SECONDS = 1 * SLOWDOWN
 
 SPACES = st.text(" \t\v\f\n\r\u2028\u00a0\ufeff\u3000", max_size=3)
 COMMENTS = st.sampled_from(["", "/* ; } */", "/*\n*/", "// it's\n", "//\u2028", "/***/"])
@@ -45,10 +47,11 @@ def challenges(draw: st.DrawFn) -> tuple[str, Challenge]:
         if offset >= 0
         else st.sampled_from([joined("-", number, "+", *length), joined(*length, "-", number)])
     )
+    parameter = draw(st.sampled_from([brand, joined("(", brand, ")")]))
     template = f'`"${{{brand}.brand}}";v="${{{brand}.version}}"`'
     brands = joined(
         *("navigator", ".", "userAgent", "+", "(", "navigator", ".", "userAgentData", "?", "navigator", "."),
-        *("userAgentData", ".", "brands", ".", "map", "(", brand + draw(SAME_LINE) + "=>", template, ")", "."),
+        *("userAgentData", ".", "brands", ".", "map", "(", parameter + draw(SAME_LINE) + "=>", template, ")", "."),
         *("join", "(", quoting(", "), ")", ":", quoting(""), ")"),
     )
     end = draw(st.sampled_from([";", "\n", ";;"]))
@@ -202,4 +205,4 @@ def test_256_kib_of_anything_take_linear_time(unit: str) -> None:
     for text in (blob, script() + blob, "(function () { return {" + blob, literal, script(server="[" + '"",' * 80_000)):
         began = time.perf_counter()
         refusal_of(text)
-        assert time.perf_counter() - began < 1
+        assert time.perf_counter() - began < SECONDS
