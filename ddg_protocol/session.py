@@ -806,7 +806,7 @@ class Session:
         self._jar = turn.jar
         self._turn = self._reader = None
         exchange.received = 0
-        exchange.total_by = now + self.policy.drain_timeout
+        exchange.read_by = exchange.total_by = now + self.policy.drain_timeout
         self._move(Trigger.DONE)
         return TurnFinished(reader.text, reader.finish_reason, turn.model, reader.served_model)
 
