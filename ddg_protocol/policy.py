@@ -74,12 +74,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pacer:
-    """Keeps the starts of one client's requests the minimum interval apart (PROTOCOL.md section 7)."""
+    """Keeps the starts of one client's requests the minimum interval apart (PROTOCOL.md section 7).
 
-    __slots__ = ("last_start",)
+    A start is reserved, which settles the order. Who comes late to it must not come too close to the next one, which
+    was reserved before that was known; so the request begins when `earliest` allows it too.
+
+    Attributes:
+        last_start: the last start that was reserved; None before the first.
+    """
+
+    __slots__ = ("_last_begin", "last_start")
 
     def __init__(self) -> None:
         self.last_start: float | None = None
+        self._last_begin = -math.inf
 
     def reserve(self, now: float, interval: float) -> float:
         """Take the next free start. It is never given back.
@@ -94,6 +102,26 @@ class Pacer:
         start = now if self.last_start is None else max(now, self.last_start + interval)
         self.last_start = start
         return start
+
+    def earliest(self, interval: float) -> float:
+        """Tell when a request may begin at the earliest, after those that really began.
+
+        Args:
+            interval: seconds to keep from the last one.
+
+        Returns:
+            The time on the caller's clock; minus infinity where none began yet.
+        """
+        return self._last_begin + interval
+
+    def begin(self, now: float) -> None:
+        """Take note that a request begins.
+
+        Args:
+            now: the caller's clock, in seconds.
+        """
+        self._last_begin = now
+        self.last_start = now if self.last_start is None else max(self.last_start, now)
 
 
 class ClientState:

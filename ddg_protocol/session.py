@@ -509,18 +509,19 @@ class Session:
             self._check_limits(turn)
             turn.started = True
             return TurnStarted(turn.model)
-        if turn.backoff_until is not None:
-            until, turn.backoff_until = turn.backoff_until, None
-            return self._wait(until, "backoff")
+        if turn.backoff_until is not None and turn.backoff_until > now:
+            return self._wait(turn.backoff_until, "backoff")
         step = self._next_step(turn)
         if step is Step.CHAT and turn.answering and turn.answer is None:
             return self._find_answer(turn)
+        pacer, interval = self._shared.pacer, self.profile.interval
         if turn.slot is None:
-            spread = 1 + 0.5 * turn.retries[step]
-            turn.slot = self._shared.pacer.reserve(now, self.profile.interval * spread)
-            if turn.slot > now:
-                # What to request is decided anew when the wait is over.
-                return self._wait(turn.slot, "pacing")
+            turn.slot = pacer.reserve(now, interval * (1 + 0.5 * turn.retries[step]))
+        start = max(turn.slot, pacer.earliest(interval))
+        if start > now:
+            # What to request, and whether it may begin, is decided anew when the wait is over.
+            return self._wait(start, "pacing")
+        pacer.begin(now)
         turn.slot = None
         return self._send(step, self._url(step), 0, now)
 
