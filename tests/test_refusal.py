@@ -1,0 +1,350 @@
+"""From a status and a body to the exception: PROTOCOL.md section 7, row by row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddg_protocol import errors
+from ddg_protocol.errors import (
+    AccessDeniedError,
+    BlockedError,
+    ChallengeError,
+    ConversationLimitError,
+    InputLimitError,
+    ModelUnavailableError,
+    RateLimitError,
+    ServiceError,
+    ServiceUnavailableError,
+    TokenError,
+    UserLimitError,
+)
+from ddg_protocol.refusal import retry_after, service_error
+
+HTML = b"<!DOCTYPE html><html><style>body{color:red}</style><h1>Sorry</h1></html>"
+CDN_PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
+
+
+def body(**members: Any) -> bytes:
+    return json.dumps({"action": "error", **members}).encode()
+
+
+# The table
+
+ROWS: list[tuple[int, str | None, type[ServiceError], bool]] = [
+    (418, "ERR_CHALLENGE", ChallengeError, False),
+    (418, "ERR_BN_LIMIT", BlockedError, False),
+    (429, "ERR_CONVERSATION_LIMIT", ConversationLimitError, False),
+    (429, "ERR_INPUT_LIMIT", InputLimitError, False),
+    (429, "ERR_USER_LIMIT", UserLimitError, False),
+    (429, "ERR_SERVICE_UNAVAILABLE", RateLimitError, True),
+    (429, "ERR_RATE_LIMIT", RateLimitError, True),
+    (429, "ERR_RATELIMIT", RateLimitError, True),
+    (429, "ERR_OF_NEXT_YEAR", RateLimitError, True),
+    (429, None, RateLimitError, True),
+    (400, "ERR_INVALID_VQD", TokenError, True),
+    (400, "ERR_EXPIRED_VQD", TokenError, True),
+    (404, "ERR_MODEL_UNAVAILABLE", ModelUnavailableError, False),
+    (404, "ERR_MODEL_RESTRICTED", ModelUnavailableError, False),
+    *((status, None, AccessDeniedError, False) for status in (401, 402, 403)),
+    *((status, None, ServiceUnavailableError, True) for status in (500, 502, 503, 504, *range(520, 527))),
+    *(
+        (status, None, ServiceError, False)
+        for status in (200, 204, 300, 400, 404, 405, 410, 418, 451, 501, 505, 519, 527)
+    ),
+    (400, "ERR_CHALLENGE", ServiceError, False),  # a type counts under the status of its row
+    (404, "ERR_INVALID_VQD", ServiceError, False),
+    (418, "ERR_INPUT_LIMIT", ServiceError, False),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "cls", "retryable"), ROWS)
+def test_a_row_of_the_table(status: int, kind: str | None, cls: type[ServiceError], retryable: bool) -> None:
+    raw = body(status=status, type=kind) if kind else b""
+    error = service_error(status, raw, retry_after=7.0)
+    assert type(error) is cls
+    assert (error.status, error.type, error.retryable) == (status, kind, retryable)
+    assert (error.retry_after, error.body) == (7.0, raw)
+
+
+def test_every_exception_of_the_table_has_a_row() -> None:
+    assert {cls for _, _, cls, _ in ROWS} == {ServiceError, *ServiceError.__subclasses__()}
+
+
+@pytest.mark.parametrize(("status", "kind", "cls"), [row[:3] for row in ROWS if row[1]])
+def test_the_http_status_counts_where_the_body_has_none(status: int, kind: str, cls: type[ServiceError]) -> None:
+    error = service_error(status, json.dumps({"type": kind, "r": "c6d8b851"}).encode())
+    assert (type(error), error.status, error.type) == (cls, status, kind)
+
+
+@pytest.mark.parametrize(("status", "kind", "cls"), [row[:3] for row in ROWS if row[0] >= 400])
+def test_the_bodys_own_status_counts_inside_a_200_stream(
+    status: int, kind: str | None, cls: type[ServiceError]
+) -> None:
+    error = service_error(200, body(status=status, **({"type": kind} if kind else {})))
+    assert (type(error), error.status, error.type) == (cls, status, kind)
+
+
+# Bodies that say little
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b" \r\n",
+        HTML,
+        b"null",
+        b"[]",
+        b'[{"status":418,"type":"ERR_CHALLENGE"}]',
+        b'"ERR_CHALLENGE"',
+        b"429",
+        b"{}",
+        b'{"status":418,"type":"ERR_CHALLENGE"',
+        b'{"status":418,"type":"ERR_CHALLENGE"} and more',
+        b"\x1f\x8b\x08\x00\xff\xfe",
+        b"\xff" * 100,
+        b'{"a":' + b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"{" * 100_000,
+        b'{"action"' * 10_000,
+        b'{"status":' + b"9" * 10_000 + b"}",
+        b'{"status":1e999}',
+        b'{"status":-Infinity}',
+        b'{"status":NaN}',
+    ],
+)
+def test_a_body_that_says_nothing_leaves_it_to_the_http_status(raw: bytes) -> None:
+    error = service_error(429, raw)
+    assert type(error) is RateLimitError
+    assert (error.status, error.type, error.body) == (429, None, raw)
+
+
+@pytest.mark.parametrize("status", ["418", None, True, [418], {"s": 418}, 0, -1, 99, 200, 302, 399, 600, 1000, 10**30])
+def test_a_status_that_is_no_error_status_does_not_count(status: Any) -> None:
+    error = service_error(503, body(status=status, type="ERR_X"))
+    assert (type(error), error.status, error.type) == (ServiceUnavailableError, 503, "ERR_X")
+
+
+@pytest.mark.parametrize("kind", [None, 418, True, [], {}, "", ["ERR_CHALLENGE"]])
+def test_a_type_that_is_no_word_does_not_count(kind: Any) -> None:
+    error = service_error(418, body(status=429, type=kind))
+    assert (type(error), error.status, error.type) == (RateLimitError, 429, None)
+
+
+def test_a_number_may_be_written_as_a_fraction() -> None:
+    assert service_error(200, b'{"action":"error","status":429.0}').status == 429
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x1f\x8b\x08\x00", b"\x83\x01\x80", b")]}',\n", b"\xef\xbb\xbf", b"\n\n", b"{\x00\xff{"]
+)
+def test_garbage_before_the_json_is_passed_over(garbage: bytes) -> None:
+    error = service_error(404, garbage + body(status=404, type="ERR_MODEL_UNAVAILABLE"))
+    assert (type(error), error.type) == (ModelUnavailableError, "ERR_MODEL_UNAVAILABLE")
+
+
+def test_bytes_that_are_not_utf_8_cost_only_themselves() -> None:
+    error = service_error(200, b'{"action":"error","status":429,"type":"ERR_INPUT_LIMIT","r":"\xff\\ud800"}')
+    assert type(error) is InputLimitError
+
+
+def test_the_page_of_the_cdn_is_called_what_it_is() -> None:
+    assert "a challenge page of the service's CDN" in str(service_error(403, CDN_PAGE))
+    assert "CDN" not in str(service_error(403, HTML))
+    assert type(service_error(403, CDN_PAGE)) is AccessDeniedError
+    assert "CDN" not in str(service_error(500, CDN_PAGE))
+
+
+# Reset times
+
+
+def limited(**usage: Any) -> UserLimitError:
+    error = service_error(429, body(status=429, type="ERR_USER_LIMIT", **usage))
+    assert isinstance(error, UserLimitError)
+    return error
+
+
+def test_a_user_limit_says_when_it_ends() -> None:
+    window = {"id": "day", "percentUsed": 100, "resetAt": "2026-09-02T00:00:00.000Z", "isBlocked": True}
+    error = limited(fixedCostWindowUsage={"windows": [window]})
+    assert error.resets == ("2026-09-02T00:00:00.000Z",)
+    assert str(error) == (
+        "the allowance for this user is used up; wait until it is renewed at 2026-09-02T00:00:00.000Z "
+        "(429 ERR_USER_LIMIT)"
+    )
+
+
+def test_only_windows_that_are_shut_have_to_open() -> None:
+    windows = [
+        {"resetAt": "Monday"},
+        {"resetAt": "Tuesday", "isBlocked": False},
+        {"resetAt": "Wednesday", "isBlocked": True},
+    ]
+    assert limited(fixedCostWindowUsage={"windows": windows}).resets == ("Monday", "Wednesday")
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        *(None, 5, "soon", [], {}, {"windows": None}, {"windows": {}}, {"windows": "2026"}, {"windows": []}),
+        *({"windows": [None]}, {"windows": [5, [], {}]}, {"windows": [{"resetAt": None}, {"resetAt": 5}]}),
+        {"windows": [{"resetAt": ""}]},
+    ],
+)
+def test_a_user_limit_without_times_is_one_all_the_same(usage: Any) -> None:
+    assert limited(fixedCostWindowUsage=usage).resets == ()
+
+
+def test_hostile_reset_times_are_few_short_and_printable() -> None:
+    error = limited(fixedCostWindowUsage={"windows": [{"resetAt": "\x1b\u202e" * 1000}] * 100})
+    assert len(error.resets) == 8
+    assert all(len(time) <= 40 and time.isprintable() for time in error.resets)
+    assert len(str(error)) < 500
+
+
+def test_reset_times_are_read_behind_garbage_too() -> None:
+    raw = body(status=429, type="ERR_USER_LIMIT", fixedCostWindowUsage={"windows": [{"resetAt": "Monday"}]})
+    error = service_error(429, b"\x1f{\x8b" + raw)
+    assert isinstance(error, UserLimitError)
+    assert error.resets == ("Monday",)
+
+
+# Sentences
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sentence"),
+    [
+        (
+            429,
+            "ERR_CONVERSATION_LIMIT",
+            "the conversation has reached its limit; begin a new one (429 ERR_CONVERSATION_LIMIT)",
+        ),
+        (429, "ERR_INPUT_LIMIT", "the question is too long for the service; shorten it (429 ERR_INPUT_LIMIT)"),
+        (429, None, "too many requests for now; try again later (429)"),
+        (403, None, "the service denies access; asking again won't help (403)"),
+        (502, None, "the service is not available now; try again later (502)"),
+        (200, None, "the service answered with something that is not a reply (200)"),
+    ],
+)
+def test_an_error_says_what_happened_and_what_to_do(status: int, kind: str | None, sentence: str) -> None:
+    assert str(service_error(status, body(type=kind) if kind else b"")) == sentence
+
+
+def test_an_error_says_when_to_come_back() -> None:
+    assert str(service_error(429, b"", retry_after=90.4)) == (
+        "too many requests for now; try again later; it says to come back in 90 s (429)"
+    )
+
+
+def test_a_hostile_type_is_short_and_printable_everywhere() -> None:
+    error = service_error(429, body(status=429, type="ERR\x1b[31m\u202e\ud800" + "X" * 10_000))
+    assert error.type is not None
+    assert error.type.startswith(r"ERR\x1b[31m\u202e\ud800X")
+    assert len(error.type) <= 60
+    assert str(error).isprintable()
+    assert len(str(error)) < 200
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(("windows", "resetAt", "x")), inner),
+    max_leaves=10,
+)
+NAMES = st.sampled_from(("action", "status", "type", "fixedCostWindowUsage"))
+
+
+@settings(deadline=None)
+@given(st.integers(100, 999), st.binary() | st.dictionaries(NAMES, JSON).map(lambda said: json.dumps(said).encode()))
+def test_whatever_the_body_it_is_a_service_error_that_can_be_shown(status: int, raw: bytes) -> None:
+    error = service_error(status, raw)
+    assert isinstance(error, ServiceError)
+    assert str(error).isprintable()
+    assert len(str(error)) < 500
+    assert error.body == raw
+
+
+# Bodies seen on the wire, by their shape
+
+SHAPES: list[tuple[int, bytes, type[ServiceError]]] = [
+    (
+        418,
+        b'{"action":"error","status":418,"type":"ERR_CHALLENGE","overrideCode":"0a1b","cd":{"cc":"duckchat","e":0}}',
+        ChallengeError,
+    ),
+    (418, b'{"action":"error","status":418,"type":"ERR_BN_LIMIT","overrideCode":"0a1b"}', BlockedError),
+    (429, b'{"action":"error","status":429,"type":"ERR_SERVICE_UNAVAILABLE","r":"00000000-0000"}', RateLimitError),
+    (429, b'{"action":"error","r":"","status":429,"type":"ERR_SERVICE_UNAVAILABLE"}', RateLimitError),
+    (429, b'{"type":"ERR_RATE_LIMIT","r":"00000000"}', RateLimitError),
+]
+
+
+@pytest.mark.parametrize(("status", "raw", "cls"), SHAPES)
+def test_a_shape_seen_on_the_wire(status: int, raw: bytes, cls: type[ServiceError]) -> None:
+    assert type(service_error(status, raw)) is cls
+
+
+def test_every_body_of_the_record_is_the_exception_of_its_row(vectors: Path) -> None:
+    of_type = {kind: cls for _, kind, cls, _ in reversed(ROWS) if kind}
+    cases = json.loads((vectors / "errors.json").read_text())
+    assert len(cases) >= 9
+    for case in cases:
+        said = json.loads(case["body"])
+        error = service_error(case["http_status"], case["body"].encode())
+        assert type(error) is of_type[said["type"]], said
+        assert (error.status, error.type) == (case["http_status"], said["type"])
+        if isinstance(error, UserLimitError):
+            assert error.resets == ("2026-09-02T00:00:00.000Z",)
+
+
+# Retry-After
+
+NOW = ("date", "Sun, 06 Nov 1994 08:49:37 GMT")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        ("  120\t", 120.0),
+        ("0000000000120", 120.0),
+        ("9" * 5000, 1e9),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", 60.0),
+        ("Sunday, 06-Nov-94 08:50:37 GMT", 60.0),
+        ("Sun Nov  6 08:50:37 1994", 60.0),
+        ("Sun, 06 Nov 1994 08:49:36 GMT", 0.0),
+        ("", None),
+        ("-5", None),
+        ("+5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("5 s", None),
+        ("٣", None),
+        ("²", None),
+        ("soon", None),
+        ("Sun, 31 Feb 1994 08:50:37 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_by_the_services_clock(text: str, seconds: float | None) -> None:
+    assert retry_after((NOW, ("retry-after", text))) == seconds
+
+
+def test_a_retry_after_date_says_nothing_without_the_services_clock() -> None:
+    assert retry_after((("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),)) is None
+    assert retry_after((("date", "today"), ("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"))) is None
+
+
+def test_no_retry_after_or_several_say_nothing() -> None:
+    assert retry_after((NOW,)) is None
+    assert retry_after((("retry-after", "1"), ("retry-after", "2"))) is None
+
+
+def test_the_names_the_table_uses_are_exceptions_of_the_tree() -> None:
+    assert all(getattr(errors, cls.__name__) is cls for _, _, cls, _ in ROWS)
