@@ -582,8 +582,6 @@ class _InSelectInTable(_Corrected, _html5lib.inSelectInTable):  # type: ignore[m
             return None
         return self.startTagTable(token)
 
-    end: ClassVar = {"caption table tbody tfoot thead tr td th": "endTagTable"}
-
 
 class _InForeignContent(_html5lib.inForeignContent):  # type: ignore[misc]
     def processStartTag(self, token: _Token) -> _Again:

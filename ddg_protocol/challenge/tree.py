@@ -112,12 +112,9 @@ class Tree(base.TreeBuilder):
         return data if isinstance(data, ProcessingInstruction) else Comment(data)
 
     def elementInScope(self, target: str | Element, variant: str | None = None) -> bool:
-        for node in reversed(self.openElements):
-            if node is target or node.name == target:
-                return True
-            if node.nameTuple in self.scopes[variant]:
-                break
-        return False
+        bounds = self.scopes[variant]
+        node = next(n for n in reversed(self.openElements) if n is target or n.name == target or n.nameTuple in bounds)
+        return node is target or node.name == target
 
     def has_open(self, name: str) -> bool:
         return any(node.name == name for node in self.openElements)

@@ -136,6 +136,7 @@ def test_random_text_is_refused(text: str) -> None:
         script(total="e.innerHTML.length ++5"),
         script(total="e.innerHTML.length * 5"),
         script(total="1 - e.innerHTML.length"),
+        script().replace("const e", "e"),
         script(signals="{a: 1}"),
         script(server='["a",,"b"]'),
         script(server='["\\u0007"]'),
