@@ -580,9 +580,9 @@ class Session:
         if outcome is None:
             return self._intent  # may simply be asked for again
         assert turn is not None
-        if not outcome.good:
-            self._fail(UnsupportedChallenge(f"the embedder's solver gave no answer: {outcome.text}"))
         if self._state is State.SOLVING:
+            if not outcome.good:
+                self._fail(UnsupportedChallenge(f"the embedder's solver gave no answer: {outcome.text}"))
             turn.answer = outcome.text
         self._intent = self._outcome = None
         self._move(Trigger.NEXT)
@@ -669,13 +669,14 @@ class Session:
         except ContentDecodingError:
             if status == 200 and exchange.step in (Step.FRONT_END, Step.CHAT):
                 raise  # the others are understood without their body, which is kept as it came
-        if exchange.step is Step.CHAT:
-            # Any chat response may bring a new pair (PROTOCOL.md section 3).
+        if status in REDIRECTS:
+            self._redirect(exchange)  # refused at once, before its body is read
+        elif exchange.step is Step.CHAT:
+            # Any chat response may bring a new pair (PROTOCOL.md section 3). A redirect is not one: the same request
+            # goes on to another place, with the answer that belongs to its token.
             tokens = handshake.read_tokens(headers)
             if tokens is not None:
                 turn.renew(tokens)
-        if status in REDIRECTS:
-            self._redirect(exchange)  # refused at once, before its body is read
         if exchange.step is Step.CHAT and status == 200 and _is_event_stream(headers):
             self._reader = self._new_reader()
             exchange.limit = self.policy.max_reply_bytes
@@ -842,7 +843,6 @@ class Session:
             text = (
                 f"nothing came for {self.policy.read_timeout:g} s in the {exchange.step.value} response (read_timeout)"
             )
-        exchange.phase = ExchangeState.ENDED
         return self._broken(exchange, Failure(FailureKind.TIMEOUT, text), now)
 
     def _broken(self, exchange: Exchange, failure: Failure, now: float) -> Action | None:
@@ -854,7 +854,9 @@ class Session:
             error = IncompleteStream(f"the reply was cut off before it was complete ({failure.text}); ask again")
         else:
             error = TransportError(failure.text, failure=failure)
-        if failure.kind is FailureKind.NOT_SENT and self._turn is not None:
+        if failure.kind is FailureKind.INTERRUPTED:
+            self._fail(error)  # who interrupts wants no more of it, whatever the response was to be
+        if failure.kind is FailureKind.NOT_SENT and not exchange.redirects and self._turn is not None:
             self._turn.spent = False
         if self._state is State.READING:
             # The head has said most of it: a refusal is one whether or not its body could be read.
