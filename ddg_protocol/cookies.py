@@ -31,7 +31,7 @@ _NO_EARLIER = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 """The service's clock where it doesn't say its ``Date``: older than this protocol, so that no cookie ends too soon."""
 
 
-class Cookie(msgspec.Struct, frozen=True, kw_only=True):
+class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A cookie as the jar keeps it.
 
     Attributes:

@@ -159,7 +159,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
         for field in ("models", "version_markers", "extra_body"):
             try:
                 msgspec.json.encode(getattr(self, field))
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            except (TypeError, ValueError, RecursionError) as error:
                 raise ValueError(f"{field} can't be written as JSON in UTF-8: {error}") from error
         names = [name for model in self.models for name in (model.id, *model.aliases)]
         doubled = sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,397 @@
+"""The profile: what can change about the service, as data, checked when it is made."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddg_protocol.chat import chat_body, chat_headers
+from ddg_protocol.conversation import Message
+from ddg_protocol.errors import ModelNotSupportedError
+from ddg_protocol.handshake import page_headers, read_version, status_headers
+from ddg_protocol.profile import (
+    DUCKDUCKGO_2025_04,
+    Identity,
+    Model,
+    ServiceProfile,
+    is_host,
+    is_loopback,
+    netloc,
+    validate_model,
+)
+
+
+def changed(**changes: Any) -> ServiceProfile:
+    return msgspec.structs.replace(DUCKDUCKGO_2025_04, **changes)
+
+
+# The service as it was (PROTOCOL.md sections 1 and 2)
+
+
+def test_the_constants_are_those_of_the_protocol() -> None:
+    profile = DUCKDUCKGO_2025_04
+    assert profile.label == "DuckDuckGo AI Chat"
+    assert profile.url(profile.landing_path) == "https://duckduckgo.com/aichat"
+    assert profile.url(profile.front_end_path) == "https://duckduckgo.com/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1"
+    assert profile.url(profile.status_path) == "https://duckduckgo.com/duckchat/v1/status"
+    assert profile.url(profile.chat_path) == "https://duckduckgo.com/duckchat/v1/chat"
+    assert profile.cookies == (("dcs", "1"), ("dcm", "3"))
+    assert profile.interval == 1.5
+    assert (profile.host, profile.answer_style) == ("duckduckgo.com", "python")
+    assert not profile.front_end_version_required
+    assert not profile.chat_is_repeatable
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("duckduckgo.com", True),
+        ("links.duckduckgo.com", True),
+        ("a.b.duckduckgo.com", True),
+        ("duck.ai", True),
+        ("www.duck.ai", False),
+        ("evilduckduckgo.com", False),
+        ("duckduckgo.com.evil.com", False),
+        ("duckduckgo.com.", False),
+        (".duckduckgo.com", False),
+        ("DuckDuckGo.com", False),  # hosts are compared in lower case
+        ("evil.com\\.duckduckgo.com", False),
+        ("", False),
+    ],
+)
+def test_tokens_and_cookies_may_go_to_these_hosts(host: str, allowed: bool) -> None:
+    assert DUCKDUCKGO_2025_04.allows(host) == allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        (None, "gpt-4o-mini"),
+        ("", "gpt-4o-mini"),
+        ("gpt-4o-mini", "gpt-4o-mini"),
+        ("gpt-4", "gpt-4o-mini"),
+        ("llama-3.3-70b", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+        ("meta-llama/Llama-3.3-70B-Instruct-Turbo", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+        ("claude-3-haiku", "claude-3-haiku-20240307"),
+        ("claude-3-haiku-20240307", "claude-3-haiku-20240307"),
+        ("o3-mini", "o3-mini"),
+        ("mixtral-small-24b", "mistralai/Mistral-Small-24B-Instruct-2501"),
+        ("mistral-small-3", "mistralai/Mistral-Small-24B-Instruct-2501"),
+        ("mistralai/Mistral-Small-24B-Instruct-2501", "mistralai/Mistral-Small-24B-Instruct-2501"),
+    ],
+)
+def test_a_model_is_known_by_its_id_and_its_aliases(name: str | None, id: str) -> None:
+    assert validate_model(name) == DUCKDUCKGO_2025_04.validate_model(name) == id
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "GPT-4", " gpt-4", "meta-llama/llama-3.3-70b-instruct-turbo"])
+def test_an_unknown_model_is_named_and_the_known_ones_are_listed(name: str) -> None:
+    with pytest.raises(ModelNotSupportedError) as caught:
+        validate_model(name)
+    message = str(caught.value)
+    assert repr(name) in message
+    assert message.endswith(
+        "there are: gpt-4o-mini (gpt-4), meta-llama/Llama-3.3-70B-Instruct-Turbo (llama-3.3-70b), "
+        "claude-3-haiku-20240307 (claude-3-haiku), o3-mini, "
+        "mistralai/Mistral-Small-24B-Instruct-2501 (mixtral-small-24b, mistral-small-3)"
+    )
+
+
+def test_a_hostile_name_of_a_model_is_shown_short_and_printable() -> None:
+    with pytest.raises(ModelNotSupportedError) as caught:
+        validate_model("\x1b[31m\ud800" * 1000)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+# Everything that can change is data (sections 1 to 3)
+
+
+def test_an_embedders_models_take_the_place_of_the_services() -> None:
+    profile = changed(models=(Model("o4-mini", ("o4",)), Model("gpt-5")))
+    assert profile.validate_model() == "o4-mini"
+    assert profile.validate_model("o4") == "o4-mini"
+    assert validate_model("gpt-5", profile) == "gpt-5"
+    with pytest.raises(ModelNotSupportedError, match=r"no model is called 'gpt-4'; there are: o4-mini \(o4\), gpt-5$"):
+        profile.validate_model("gpt-4")
+
+
+def test_everything_a_request_says_is_data() -> None:
+    profile = changed(
+        identity=Identity(user_agent="my-program/1.0", sec_ch_ua='"Mine";v="1"', accept_language="de"),
+        page_headers=(("accept", "*/*"),),
+        status_headers=(("accept", "*/*"), ("x-vqd-accept", "2")),
+        chat_headers=(("accept", "text/event-stream"), ("x-fe-signals", "e30=")),
+        extra_body={"metadata": {"toolChoice": {"NewsSearch": False}}, "canUseTools": True},
+        version_markers=('a="', 'b="'),
+    )
+    own = (("user-agent", "my-program/1.0"), ("accept-language", "de"))
+    assert page_headers(profile)[:3] == (*own, ("accept", "*/*"))
+    assert status_headers(profile)[:4] == (*own, *profile.status_headers)
+    sent = chat_headers(profile, "1-2", "4-1", "answer")
+    assert ("sec-ch-ua", '"Mine";v="1"') in sent
+    assert ("x-fe-signals", "e30=") in sent
+    assert msgspec.json.decode(chat_body(profile, "o3-mini", [Message("user", "Hi")])) == {
+        "model": "o3-mini",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "metadata": {"toolChoice": {"NewsSearch": False}},
+        "canUseTools": True,
+    }
+    assert read_version(b'a="1" b="2"', profile) == "1-2"
+
+
+def test_an_interval_of_ones_own_counts_everywhere() -> None:
+    assert changed(minimum_interval=0.25).interval == 0.25
+    assert changed(minimum_interval=0).interval == 0
+    assert changed(minimum_interval=5.0).at("http://127.0.0.1").interval == 5.0
+
+
+# Another address (section 3)
+
+
+@pytest.mark.parametrize(
+    ("base", "host", "interval"),
+    [
+        ("https://duck.ai", "duck.ai", 1.5),
+        ("https://chat.example.org:8443", "chat.example.org", 1.5),
+        ("https://chat_1.example-2.org", "chat_1.example-2.org", 1.5),
+        ("https://127.0.0.1:8443", "127.0.0.1", 1.5),
+        ("https://[2001:db8::1]:8443", "2001:db8::1", 1.5),
+        ("http://127.0.0.1:8000", "127.0.0.1", 0.0),
+        ("http://127.1.2.3", "127.1.2.3", 0.0),
+        ("http://[::1]:8000", "::1", 0.0),
+        ("http://localhost:65535", "localhost", 0.0),
+    ],
+)
+def test_everything_follows_from_the_base_address(base: str, host: str, interval: float) -> None:
+    profile = DUCKDUCKGO_2025_04.at(base)
+    assert (profile.origin, profile.host, profile.interval) == (base, host, interval)
+    assert profile.url(profile.chat_path) == base + "/duckchat/v1/chat"
+    headers = dict(status_headers(profile))
+    assert (headers["origin"], headers["referer"]) == (base, base + "/")
+    assert profile.allows(host)
+    assert not profile.allows("duckduckgo.com")
+    assert not profile.allows("sub." + host)
+    assert profile.models == DUCKDUCKGO_2025_04.models
+
+
+def test_a_slash_at_the_end_of_a_base_address_is_no_matter() -> None:
+    assert DUCKDUCKGO_2025_04.at("https://duck.ai/").origin == "https://duck.ai"
+
+
+def test_other_attributes_can_change_with_the_address() -> None:
+    profile = DUCKDUCKGO_2025_04.at("https://duck.ai", allowed_hosts=("duck.ai", ".duck.ai"), landing_path="/chat")
+    assert profile.allows("www.duck.ai")
+    assert profile.url(profile.landing_path) == "https://duck.ai/chat"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "",
+        "duck.ai",
+        "//duck.ai",
+        "https://",
+        "https:///",
+        "https:duck.ai",
+        "ftp://duck.ai",
+        "HTTPS://duck.ai",
+        "https://Duck.ai",
+        "https://duck.ai/chat",
+        "https://duck.ai?",
+        "https://duck.ai?x=1",
+        "https://duck.ai#",
+        "https://duck.ai\n",
+        "https://duck.ai\r\nx-evil: 1",
+        "https://duck .ai",
+        "https://dück.ai",
+        "https://duck.ai.",
+        "https://.duck.ai",
+        "https://duck..ai",
+        "https://user@duck.ai",
+        "https://@duck.ai",
+        "https://duck.ai\\@evil.com",
+        "https://duck.ai:",
+        "https://duck.ai:0",
+        "https://duck.ai:080",
+        "https://duck.ai:65536",
+        "https://duck.ai:port",
+        "https://duck.ai:٨٠",
+        "https://[duck.ai]",
+        "https://[::1",
+        "https://::1",
+        "https://[::x]",
+        "https://[1:2]",
+        "https://[fe80::1%25eth0]",
+        "\ud800",
+    ],
+)
+def test_a_base_address_is_scheme_host_and_port_and_nothing_more(base: str) -> None:
+    with pytest.raises(ValueError, match="the base address must be https://HOST or https://HOST:PORT") as caught:
+        DUCKDUCKGO_2025_04.at(base)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        *("http://duckduckgo.com", "http://example.org:8000", "http://192.168.0.1", "http://0.0.0.0", "http://[::]"),
+        *("http://127.0.0.1.example.org", "http://localhost.example.org", "http://[2001:db8::1]", "http://127.1"),
+    ],
+)
+def test_plain_http_is_for_loopback_addresses_alone(base: str) -> None:
+    with pytest.raises(ValueError, match="plain http is for loopback addresses only; use https for"):
+        DUCKDUCKGO_2025_04.at(base)
+
+
+# Checked when made
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"origin": "duckduckgo.com"}, "base address"),
+        ({"landing_path": "aichat"}, "landing_path must begin with /"),
+        ({"landing_path": ""}, "landing_path"),
+        ({"front_end_path": "/a b"}, "front_end_path"),
+        ({"status_path": "/a\r\nb"}, "status_path"),
+        ({"status_path": "/a\n"}, "status_path"),
+        ({"chat_path": "/é"}, "chat_path"),
+        ({"chat_path": "/a#b"}, "chat_path"),
+        ({"chat_path": "/a\\b"}, "chat_path"),
+        ({"allowed_hosts": ("https://duck.ai",)}, "allowed_hosts"),
+        ({"allowed_hosts": ("duck.ai:443",)}, "allowed_hosts"),
+        ({"allowed_hosts": ("Duck.ai",)}, "allowed_hosts"),
+        ({"allowed_hosts": ("",)}, "allowed_hosts"),
+        ({"allowed_hosts": (".",)}, "allowed_hosts"),
+        ({"allowed_hosts": ("*.duck.ai",)}, "allowed_hosts"),
+        ({"page_headers": (("Accept", "*/*"),)}, "page_headers: 'Accept' is not a header name in lower case"),
+        ({"page_headers": (("", "x"),)}, "page_headers"),
+        ({"status_headers": (("a b", "x"),)}, "status_headers"),
+        ({"status_headers": (("a:", "x"),)}, "status_headers"),
+        ({"chat_headers": (("x-a", "b\r\nc: d"),)}, "chat_headers: x-a is not a header value"),
+        ({"chat_headers": (("x-a", "b\n"),)}, "chat_headers: x-a is not a header value"),
+        ({"chat_headers": (("x-a", " b"),)}, "chat_headers: x-a is not a header value"),
+        ({"chat_headers": (("x-a", "☃"),)}, "chat_headers: x-a is not a header value"),
+        ({"identity": Identity(user_agent="a\nb")}, "identity.user_agent"),
+        ({"identity": Identity(sec_ch_ua="\x00")}, "identity.sec_ch_ua"),
+        ({"identity": Identity(accept_language="☃")}, "identity.accept_language"),
+        ({"cookies": (("a b", "1"),)}, "cookies: 'a b'"),
+        ({"cookies": (("", "1"),)}, "cookies"),
+        ({"cookies": (("a", "1;2"),)}, "cookies"),
+        ({"cookies": (("a", "1 2"),)}, "cookies"),
+        ({"cookies": (("a", 'q"'),)}, "cookies"),
+        ({"models": ()}, "models must name one model at least"),
+        ({"models": (Model("a"), Model("a"))}, "not so: a$"),
+        ({"models": (Model("a", ("b",)), Model("b"))}, "not so: b$"),
+        ({"models": (Model("a", ("a",)),)}, "not so: a$"),
+        ({"models": (Model(""),)}, "not so: an empty one$"),
+        ({"models": (Model("a", ("",)),)}, "not so: an empty one$"),
+        ({"models": (Model("\ud800"),)}, "models can't be written as JSON"),
+        ({"version_markers": ("", 'b="')}, "version_markers must not be empty"),
+        ({"version_markers": ("\ud800", 'b="')}, "version_markers can't be written"),
+        ({"extra_body": {"model": "x"}}, "extra_body must not name model or messages"),
+        ({"extra_body": {"messages": []}}, "extra_body must not name model or messages"),
+        ({"extra_body": {"x": object()}}, "extra_body can't be written as JSON"),
+        ({"extra_body": {"x": "\ud800"}}, "extra_body can't be written as JSON"),
+        ({"minimum_interval": -0.1}, "minimum_interval must be 0 or more seconds"),
+        ({"minimum_interval": float("nan")}, "minimum_interval"),
+        ({"minimum_interval": float("inf")}, "minimum_interval"),
+    ],
+)
+def test_a_bad_profile_is_not_made_and_says_why(changes: dict[str, Any], why: str) -> None:
+    for make in (changed, lambda **kwargs: ServiceProfile(**kwargs)):
+        with pytest.raises(ValueError, match=why):
+            make(**changes)
+
+
+ALWAYS = ("user-agent", "accept-language", "accept-encoding", "cookie", "host", "connection", "content-length")
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("page_headers", ALWAYS),
+        ("status_headers", (*ALWAYS, "origin", "referer")),
+        (
+            "chat_headers",
+            (*ALWAYS, "transfer-encoding", "origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"),
+        ),
+    ],
+)
+def test_a_header_that_is_written_anyway_can_not_be_written_twice(field: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        with pytest.raises(ValueError, match=f"{field}: {name} is written by the session or the driver"):
+            changed(**{field: ((name, "x"),)})
+
+
+def test_a_page_may_say_what_only_other_requests_say_by_themselves() -> None:
+    more = (("accept", "text/html"), ("sec-ch-ua", '"Chromium";v="133"'), ("referer", "https://duckduckgo.com/"))
+    assert page_headers(changed(page_headers=more))[2:5] == more
+
+
+@pytest.mark.parametrize("value", ["", "x", "a b", "a\tb", "é", '"q"', "\xff"])
+def test_a_header_value_is_latin_1_text(value: str) -> None:
+    assert changed(chat_headers=(("x-a", value),)).chat_headers == (("x-a", value),)
+
+
+def test_an_extra_body_that_holds_itself_is_not_taken() -> None:
+    endless: dict[str, Any] = {}
+    endless["x"] = endless
+    with pytest.raises(ValueError, match="extra_body"):
+        changed(extra_body=endless)
+
+
+# A profile as a value
+
+
+def test_profiles_are_compared_by_what_they_say_and_do_not_change() -> None:
+    assert ServiceProfile() == ServiceProfile()
+    assert changed() == DUCKDUCKGO_2025_04
+    assert changed(label="Other") != DUCKDUCKGO_2025_04
+    with pytest.raises(AttributeError):
+        DUCKDUCKGO_2025_04.origin = "https://duck.ai"  # type: ignore[misc]
+
+
+def test_profiles_share_no_extra_body() -> None:
+    one, other = ServiceProfile(), ServiceProfile()
+    one.extra_body["x"] = 1
+    assert other.extra_body == {}
+
+
+def test_a_profile_can_be_read_from_json_and_is_checked_then_too() -> None:
+    stored = msgspec.json.encode(DUCKDUCKGO_2025_04)
+    assert msgspec.json.decode(stored, type=ServiceProfile) == DUCKDUCKGO_2025_04
+    with pytest.raises(msgspec.ValidationError, match="base address"):
+        msgspec.json.decode(b'{"origin":"http://example.org/x"}', type=ServiceProfile)
+
+
+# Hosts
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.3", "::1", "0:0:0:0:0:0:0:1"])
+def test_these_are_this_machine(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["", "example.org", "128.0.0.1", "::2", "localhost.", "127.1", "0x7f.0.0.1", "[::1]"])
+def test_these_are_not_or_not_for_sure(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_a_host_and_a_port_are_put_together_as_in_a_url() -> None:
+    assert netloc("duck.ai", None) == "duck.ai"
+    assert netloc("duck.ai", 443) == "duck.ai:443"
+    assert netloc("::1", None) == "[::1]"
+    assert netloc("::1", 80) == "[::1]:80"
+
+
+@given(st.text(st.sampled_from("abz09-_.:%@/\\[] \nAé") | st.characters(), max_size=20))
+def test_a_host_never_holds_what_could_end_it(host: str) -> None:
+    if is_host(host):
+        assert re.fullmatch(r"[a-z0-9._:-]+", host)
