@@ -136,6 +136,23 @@ def test_starts_are_never_closer_than_the_interval_nor_before_their_request(
     assert all(later >= earlier + interval for earlier, later in pairwise(starts))
 
 
+def test_a_request_that_begins_late_holds_off_the_next_one_which_was_reserved_before() -> None:
+    pacer = Pacer()
+    assert pacer.earliest(1.5) == -math.inf
+    assert [pacer.reserve(10.0, 1.5) for _ in range(2)] == [10.0, 11.5]
+    pacer.begin(11.0)
+    assert pacer.earliest(1.5) == 12.5
+    assert pacer.reserve(11.0, 1.5) == 13.0
+
+
+def test_a_request_that_begins_after_every_reserved_start_is_where_the_next_one_counts_from() -> None:
+    pacer = Pacer()
+    pacer.begin(20.0)
+    assert pacer.reserve(20.0, 1.5) == 21.5
+    pacer.begin(30.0)
+    assert pacer.reserve(30.0, 1.5) == 31.5
+
+
 def test_clients_begin_with_nothing_in_common() -> None:
     one, other = ClientState(), ClientState()
     one.pacer.reserve(1.0, 1.5)
