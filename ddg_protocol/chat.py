@@ -235,8 +235,7 @@ _WORD = re.compile(rb"\[([A-Z_]+)(?::(.*?))?\](?=\[[A-Z_]|\Z)", re.DOTALL)
 class ReplyReader:
     """The reply of one chat request: body bytes in, events out, one at a time.
 
-    Bytes are cut into payloads when they come; a payload is interpreted when its event is asked for, and nothing that
-    can be seen from outside moves before.
+    A payload is interpreted when its event is asked for, and nothing that can be seen from outside moves before.
 
     Attributes:
         done: whether the reply is complete; what follows is ignored.

@@ -320,7 +320,7 @@ def test_a_remainder_that_no_decoder_leaves_is_refused(change: dict[str, object]
         EventStreamDecoder.resume(Remainder(**{**fields, **change}))
 
 
-def test_the_time_for_one_long_line_is_linear_in_its_length() -> None:
+def test_the_time_for_one_long_line_is_not_quadratic() -> None:
     def seconds(length: int) -> float:
         decoder = EventStreamDecoder(max_event_bytes=2 * length)
         chunk = b"x" * 1024
@@ -331,6 +331,6 @@ def test_the_time_for_one_long_line_is_linear_in_its_length() -> None:
         assert len(decoder.feed_data(b"\n\n")[0]) == length
         return time.process_time() - start
 
+    # Linear is 16, quadratic 256. The benchmark measures it closely; here an allocator's page faults have room.
     mib = 1024 * 1024
-    ratios = [seconds(8 * mib) / seconds(4 * mib) for _ in range(5)]
-    assert min(ratios) <= 2.3
+    assert min(seconds(16 * mib) for _ in range(3)) < 64 * min(seconds(mib) for _ in range(3))
