@@ -2,10 +2,140 @@
 
 from __future__ import annotations
 
-import pytest
-from test_session import PAGE, Hand
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
-from ddg_protocol import Failure, FailureKind, SendRequest, Session, SolveChallenge, TransportError
+import pytest
+from test_session import DONE, HELLO, PAGE, STREAM, Hand
+
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    NEED_DATA,
+    PAUSED,
+    AccessDeniedError,
+    BlockedError,
+    ChallengeError,
+    ChallengeReceived,
+    ChatTimeoutError,
+    ContentDecodingError,
+    ConversationLimitError,
+    ConversationTitle,
+    DuckChatError,
+    EmptyResponseError,
+    Event,
+    Failure,
+    FailureKind,
+    FrontEndVersionMissing,
+    FrontEndVersionUnknown,
+    HandshakeError,
+    Heartbeat,
+    IncompleteStream,
+    InputLimitError,
+    InvalidToken,
+    LandingPageFailed,
+    LimitReached,
+    MalformedEvent,
+    MalformedPayload,
+    Message,
+    ModelUnavailableError,
+    Policy,
+    RateLimitError,
+    RedirectRefused,
+    Retrying,
+    SendRequest,
+    ServiceError,
+    ServiceNotice,
+    ServiceUnavailableError,
+    Session,
+    SolveChallenge,
+    StopReason,
+    StreamTooLarge,
+    TextDelta,
+    TokenError,
+    TransportError,
+    TurnFinished,
+    UnknownPayload,
+    UserLimitError,
+)
+
+Answer = Callable[[Hand], None]
+
+
+@dataclass
+class Played:
+    """What came of a turn."""
+
+    hand: Hand
+    paths: list[str] = field(default_factory=list)
+    error: DuckChatError | None = None
+
+    @property
+    def retries(self) -> list[tuple[int, float]]:
+        return [(event.attempt, event.delay) for event in self.hand.events if isinstance(event, Retrying)]
+
+    @property
+    def last_sent(self) -> dict[str, str]:
+        """The fields of the last request."""
+        assert self.hand.request is not None
+        return dict(self.hand.request.headers)
+
+    @property
+    def finished(self) -> TurnFinished:
+        assert self.error is None
+        (event,) = [event for event in self.hand.events if isinstance(event, TurnFinished)]
+        return event
+
+    def caught(self, kind: type[DuckChatError]) -> DuckChatError:
+        assert type(self.error) is kind
+        return self.error
+
+
+def play(
+    answers: dict[str, Answer | Sequence[Answer]], *, session: Session | None = None, challenge: str = ""
+) -> Played:
+    """Ask, and answer what is requested: as said for its path, the last of several for good; else as all is well."""
+    hand = Hand(session or Session(jitter=lambda: 0.0))
+    played = Played(hand)
+    left = {path: [answer] if callable(answer) else list(answer) for path, answer in answers.items()}
+    hand.session.ask("Hi", now=hand.now)
+    while True:
+        try:
+            action = hand.pull()
+        except DuckChatError as error:
+            played.error = error
+            assert hand.pull() is PAUSED
+            assert hand.session.conversation.message_history == ()
+            return played
+        if isinstance(action, SolveChallenge):
+            hand.session.challenge_solved(action, "YW5zd2Vy")
+        elif isinstance(action, SendRequest):
+            path = "page" if "duckai=1" in action.url else action.url.rpartition("/")[2]
+            played.paths.append(path)
+            if path in left:
+                (left[path].pop(0) if len(left[path]) > 1 else left[path][0])(hand)
+            elif path == "chat":
+                hand.answer(200, STREAM, HELLO + DONE)
+            else:
+                hand.answer(headers=[("x-vqd-4", "4-1"), ("x-vqd-hash-1", challenge)], body=PAGE)
+        else:
+            assert action is PAUSED
+            return played
+
+
+def says(status: int, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    return lambda hand: hand.answer(status, headers, body)
+
+
+def breaks(kind: FailureKind) -> Answer:
+    return lambda hand: hand.fail(kind)
+
+
+def replies(*payloads: bytes) -> Answer:
+    return says(200, b"".join(b"data: " + payload + b"\n\n" for payload in payloads), STREAM)
 
 
 def to_request(hand: Hand, path: str) -> SendRequest:
@@ -20,7 +150,526 @@ def to_request(hand: Hand, path: str) -> SendRequest:
     return request
 
 
-# Failures of the driver's
+# Section 7, the table: (status, type, exception, what the session does about it)
+
+ROWS: list[tuple[int, str | None, type[ServiceError], str]] = [
+    (418, "ERR_CHALLENGE", ChallengeError, "once with an answer"),
+    (418, "ERR_BN_LIMIT", BlockedError, "no"),
+    (429, "ERR_CONVERSATION_LIMIT", ConversationLimitError, "no"),
+    (429, "ERR_INPUT_LIMIT", InputLimitError, "no"),
+    (429, "ERR_USER_LIMIT", UserLimitError, "no"),
+    (429, "ERR_SERVICE_UNAVAILABLE", RateLimitError, "with fresh cookies and tokens"),
+    (429, "ERR_RATE_LIMIT", RateLimitError, "with fresh cookies and tokens"),
+    (429, "ERR_RATELIMIT", RateLimitError, "with fresh cookies and tokens"),
+    (429, None, RateLimitError, "with fresh cookies and tokens"),
+    (400, "ERR_INVALID_VQD", TokenError, "once with fresh tokens"),
+    (400, "ERR_EXPIRED_VQD", TokenError, "once with fresh tokens"),
+    (404, "ERR_MODEL_UNAVAILABLE", ModelUnavailableError, "no"),
+    (404, "ERR_MODEL_RESTRICTED", ModelUnavailableError, "no"),
+    *[(status, None, AccessDeniedError, "no") for status in (401, 402, 403)],
+    *[(status, None, ServiceUnavailableError, "yes") for status in (500, 502, 503, 504, *range(520, 527))],
+    (400, "ERR_BAD_REQUEST", ServiceError, "no"),
+    (404, None, ServiceError, "no"),
+    (409, None, ServiceError, "no"),
+    (418, None, ServiceError, "no"),
+    (505, None, ServiceError, "no"),
+    (519, None, ServiceError, "no"),
+    (527, None, ServiceError, "no"),
+]
+ROW_NAMES = [f"{status}-{kind}" for status, kind, _, _ in ROWS]
+
+#: What is requested again, for each way of trying again, when every try of the chat request ends the same.
+AGAIN: dict[str, list[str]] = {
+    "no": [],
+    "once with an answer": ["status", "chat"],
+    "once with fresh tokens": ["status", "chat"],
+    "yes": ["status", "chat"] * 3,
+    "with fresh cookies and tokens": ["aichat", "status", "chat"] * 3,
+}
+DELAYS: dict[str, list[tuple[int, float]]] = {
+    "no": [],
+    "once with an answer": [],
+    "once with fresh tokens": [(1, 0.0)],
+    "yes": [(1, 4.0), (2, 8.0), (3, 16.0)],
+    "with fresh cookies and tokens": [(1, 4.0), (2, 8.0), (3, 16.0)],
+}
+
+
+def body_of(status: int, kind: str | None) -> bytes:
+    return json.dumps({"action": "error", "status": status, **({"type": kind} if kind else {})}).encode()
+
+
+def solving() -> Session:
+    return Session(jitter=lambda: 0.0, solver="embedder")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["body", "stream"])
+@pytest.mark.parametrize(("status", "kind", "exception", "retried"), ROWS, ids=ROW_NAMES)
+def test_a_refused_question_is_the_exception_of_its_row_and_tried_again_as_the_row_says(
+    status: int, kind: str | None, exception: type[ServiceError], retried: str, stream: bool
+) -> None:
+    body = body_of(status, kind)
+    refuses = replies(body) if stream else says(status, body)
+    played = play({"chat": refuses}, session=solving(), challenge="e30=")
+    error = played.caught(exception)
+    assert isinstance(error, ServiceError)
+    assert (error.status, error.type, error.retry_after, error.body) == (status, kind, None, body)
+    assert error.retryable == (exception in (RateLimitError, TokenError, ServiceUnavailableError))
+    assert str(status) in str(error)
+    assert played.paths == ["page", "aichat", "status", "chat", *AGAIN[retried]]
+    assert played.retries == DELAYS[retried]
+    assert (ChallengeReceived() in played.hand.events) == (retried == "once with an answer")
+
+
+@pytest.mark.parametrize(("status", "kind", "exception", "retried"), ROWS, ids=ROW_NAMES)
+def test_a_refused_status_request_is_the_exception_of_its_row_and_tried_again_where_that_is_for_later(
+    status: int, kind: str | None, exception: type[ServiceError], retried: str
+) -> None:
+    played = play({"status": says(status, body_of(status, kind))}, session=solving())
+    played.caught(exception)
+    tries = {"yes": ["status"], "with fresh cookies and tokens": ["aichat", "status"]}.get(retried, [])
+    assert played.paths == ["page", "aichat", "status", *tries * 3]
+    assert played.retries == ([(1, 2.0), (2, 4.0), (3, 8.0)] if tries else [])
+
+
+@pytest.mark.parametrize("page", ["page", "aichat"])
+@pytest.mark.parametrize(("status", "kind", "exception", "retried"), ROWS, ids=ROW_NAMES)
+def test_a_refused_page_is_an_event_and_not_tried_again(
+    status: int, kind: str | None, exception: type[ServiceError], retried: str, page: str
+) -> None:
+    played = play({page: says(status, body_of(status, kind))})
+    assert played.finished.text == "Hello"
+    assert played.paths == ["page", "aichat", "status", "chat"]
+    (event,) = [e for e in played.hand.events if isinstance(e, FrontEndVersionUnknown | LandingPageFailed)]
+    assert isinstance(event, FrontEndVersionUnknown if page == "page" else LandingPageFailed)
+    assert type(event.cause) is exception
+
+
+@pytest.mark.parametrize(
+    ("status", "exception"),
+    [(429, RateLimitError), (403, AccessDeniedError), (503, ServiceUnavailableError), (200, ServiceError)],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>Just a moment...</html>", b"\xff{", b"[]", b'{"type":7}'])
+def test_a_body_that_says_nothing_leaves_it_to_the_status(
+    status: int, exception: type[ServiceError], body: bytes
+) -> None:
+    error = play({"chat": says(status, body, [("content-type", "text/html")])}).caught(exception)
+    assert isinstance(error, ServiceError)
+    assert (error.status, error.type, error.body) == (status, None, body)
+    assert ("CDN" in str(error)) == (status == 403 and b"Just a moment" in body)
+
+
+def test_a_200_that_is_no_event_stream_is_read_as_an_error_body() -> None:
+    body = b'{"action":"error","status":429,"type":"ERR_USER_LIMIT"}'
+    play({"chat": says(200, body, [("content-type", "application/json")])}).caught(UserLimitError)
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "Text/Event-Stream ; charset=utf-8"])
+def test_a_content_type_is_an_event_stream_by_its_name_alone(content_type: str) -> None:
+    assert play({"chat": says(200, HELLO + DONE, [("content-type", content_type)])}).finished.text == "Hello"
+
+
+@pytest.mark.parametrize("retried", ["ok later", "refused to the end"])
+def test_a_retry_after_is_honoured_where_it_is_longer_than_the_backoff(retried: str) -> None:
+    refuses = [says(503, headers=[("retry-after", seconds)]) for seconds in ("1", "9", "60")]
+    answers = [*refuses, replies(b'{"action":"success","message":"Hello"}', b"[DONE]")]
+    played = play({"chat": answers if retried == "ok later" else [*refuses, says(503)]})
+    assert played.retries == [(1, 4.0), (2, 9.0), (3, 60.0)]
+    assert (played.error is None) == (retried == "ok later")
+    assert [wait.reason for wait in played.hand.waits].count("backoff") == 3
+
+
+def test_a_refused_answer_is_not_answered_again() -> None:
+    body = body_of(418, "ERR_CHALLENGE")
+    pair = [("x-vqd-4", "4-2"), ("x-vqd-hash-1", "e31=")]
+    played = play({"chat": says(418, body, pair)}, session=solving())
+    played.caught(ChallengeError)
+    # The refusal brought the pair for the second try: no status request between.
+    assert played.paths == ["page", "aichat", "status", "chat", "chat"]
+    assert played.last_sent["x-vqd-4"] == "4-2"
+
+
+def test_an_empty_challenge_can_not_be_answered() -> None:
+    played = play({"chat": says(418, body_of(418, "ERR_CHALLENGE"), [("x-vqd-4", "4-2")])}, session=solving())
+    played.caught(ChallengeError)
+    assert played.paths == ["page", "aichat", "status", "chat"]
+
+
+def test_the_embedders_own_cookies_stay_when_a_429_calls_for_fresh_ones() -> None:
+    session = Session(jitter=lambda: 0.0, cookies={"mine": "7"})
+    played = play({"chat": [says(429, headers=[("set-cookie", "seen=1")]), says(503)]}, session=session)
+    assert played.paths[:5] == ["page", "status", "chat", "status", "chat"]  # no landing page
+    cookies = played.last_sent["cookie"]
+    assert set(cookies.split("; ")) == {"mine=7", "dcs=1", "dcm=3"}
+
+
+def test_no_retries_are_made_where_the_policy_allows_none() -> None:
+    played = play({"chat": says(503)}, session=Session(policy=Policy(max_retries=0)))
+    played.caught(ServiceUnavailableError)
+    assert played.paths == ["page", "aichat", "status", "chat"]
+
+
+def test_requests_of_a_kind_that_is_tried_again_are_paced_further_apart() -> None:
+    session = Session(jitter=lambda: 0.0, policy=Policy(base_delay=0.0))
+    hand = Hand(session)
+    hand.to_chat()
+    starts = [hand.now]
+    for _ in range(3):
+        hand.answer(503, [("x-vqd-4", "4-2")])
+        hand.request_for("/chat")
+        starts.append(hand.now)
+    assert [after - before for before, after in pairwise(starts)] == [2.25, 3.0, 3.75]
+
+
+# Section 3: the handshake, when something else than a status is wrong
+
+
+@pytest.mark.parametrize(
+    ("headers", "exception", "tries"),
+    [
+        ([], HandshakeError, 4),
+        ([("x-vqd-4", "")], HandshakeError, 4),
+        ([("x-vqd-hash-1", "e30=")], HandshakeError, 4),
+        ([("x-vqd-4", "4-é")], InvalidToken, 1),
+        ([("x-vqd-4", "4-1\0")], InvalidToken, 1),
+        ([("x-vqd-4", "4" * 65537)], InvalidToken, 1),
+        ([("x-vqd-4", "4-1"), ("x-vqd-hash-1", "a b")], InvalidToken, 1),
+    ],
+)
+def test_a_status_without_tokens_that_can_be_sent_back(
+    headers: list[tuple[str, str]], exception: type[DuckChatError], tries: int
+) -> None:
+    played = play({"status": says(200, b"{}", headers)})
+    played.caught(exception)
+    assert played.paths.count("status") == tries
+
+
+def test_a_token_of_a_chat_response_that_could_not_be_sent_back_rejects_the_response() -> None:
+    played = play({"chat": says(200, HELLO + DONE, [*STREAM, ("x-vqd-4", "4-\n")])})
+    played.caught(InvalidToken)
+
+
+@pytest.mark.parametrize(("word", "meaning"), [("1", "this user"), ("2", "service's own"), ("9", "status 9")])
+def test_a_status_that_is_not_ok_is_an_event_and_not_fatal(word: str, meaning: str) -> None:
+    body = json.dumps({"status": word}).encode()
+    played = play({"status": says(200, body, [("x-vqd-4", "4-1")])})
+    assert played.finished.text == "Hello"
+    (notice,) = [event for event in played.hand.events if isinstance(event, ServiceNotice)]
+    assert notice.status == word
+    assert meaning in notice.text
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"status":"0"}', b'{"status":0}'])
+def test_a_status_body_that_says_nothing_special_is_no_event(body: bytes) -> None:
+    played = play({"status": says(200, body, [("x-vqd-4", "4-1")])})
+    assert not any(isinstance(event, ServiceNotice) for event in played.hand.events)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (says(200, b"<html>no markers"), FrontEndVersionMissing),
+        (says(404), ServiceError),
+        (says(302, headers=[("location", "https://evil.example/")]), RedirectRefused),
+        (says(200, PAGE[:60], [("content-length", "1000")]), IncompleteStream),
+        (says(200, b"x", [("content-encoding", "br")]), ContentDecodingError),
+        (says(200, b"x", [("content-encoding", "gzip")]), ContentDecodingError),
+        (says(200, b"x" * (131 * 1024), [("x", "y" * (129 * 1024))]), StreamTooLarge),
+        (breaks(FailureKind.NOT_SENT), TransportError),
+        (breaks(FailureKind.TLS), TransportError),
+        (breaks(FailureKind.TIMEOUT), ChatTimeoutError),
+    ],
+)
+@pytest.mark.parametrize("required", [False, True])
+def test_a_page_without_a_version_is_an_event_or_an_error_where_the_profile_requires_one(
+    answer: Answer, cause: type[DuckChatError], required: bool
+) -> None:
+    profile = DUCKDUCKGO_2025_04
+    if required:
+        profile = profile.at(profile.origin, allowed_hosts=profile.allowed_hosts, front_end_version_required=True)
+    played = play({"page": answer}, session=Session(profile))
+    if required:
+        error = played.caught(FrontEndVersionMissing)
+        assert type(error.__cause__) is cause
+        assert played.paths == ["page"]
+    else:
+        (event,) = [event for event in played.hand.events if isinstance(event, FrontEndVersionUnknown)]
+        assert type(event.cause) is cause
+        assert played.last_sent["x-fe-version"] == ""
+
+
+def test_a_version_in_what_came_of_a_page_is_a_version_whatever_became_of_the_rest() -> None:
+    def cut(hand: Hand) -> None:
+        assert hand.request is not None
+        hand.session.receive_head(hand.request, 200, (), now=hand.now)
+        hand.session.receive_data(hand.request, PAGE)
+        hand.fail(FailureKind.CUT)
+
+    played = play({"page": cut})
+    assert played.last_sent["x-fe-version"] == "serp_1_ET-0123456789abcdef0123"
+
+
+def raw_deflate(body: bytes) -> bytes:
+    deflate = zlib.compressobj(wbits=-15)
+    return deflate.compress(body) + deflate.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "encode"),
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", raw_deflate),
+        ("identity", bytes),
+    ],
+)
+def test_a_page_and_a_reply_in_any_coding_that_is_read(coding: str, encode: Callable[[bytes], bytes]) -> None:
+    coded = ("content-encoding", coding)
+    played = play({"page": says(200, encode(PAGE), [coded]), "chat": says(200, encode(HELLO + DONE), [*STREAM, coded])})
+    assert played.finished.text == "Hello"
+    assert played.last_sent["x-fe-version"] == "serp_1_ET-0123456789abcdef0123"
+
+
+# Section 3: redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("path", ["page", "aichat", "status"])
+def test_a_get_is_redirected_at_once_and_not_paced(status: int, path: str) -> None:
+    hand = Hand()
+    to_request(hand, {"page": "duckai=1", "aichat": "/aichat", "status": "/status"}[path])
+    waits = len(hand.waits)
+    hand.answer(status, [("location", "https://start.duckduckgo.com/there"), ("set-cookie", "on=way")], b"moved")
+    request = hand.request_for("/there")
+    assert (request.method, request.url) == ("GET", "https://start.duckduckgo.com/there")
+    assert len(hand.waits) == waits
+    assert "dcs" not in dict(request.headers).get("cookie", "")
+    assert not {"x-vqd-4", "x-vqd-hash-1"} & dict(request.headers).keys()
+
+
+def test_ten_redirects_are_followed_and_the_eleventh_is_refused() -> None:
+    turns = [says(307, headers=[("location", f"/duckchat/v{n}/status")]) for n in range(2, 20)]
+    played = play({"status": turns})
+    played.caught(RedirectRefused)
+    assert played.paths == ["page", "aichat", *["status"] * 11]
+
+
+def test_a_redirect_is_followed_though_its_body_is_cut_or_garbled() -> None:
+    location = ("location", "/elsewhere")
+    for answer in (
+        says(302, b"x", [location, ("content-length", "9")]),
+        says(302, b"x", [location, ("content-encoding", "gzip")]),
+        says(302, b"x", [location, ("content-encoding", "br")]),
+    ):
+        hand = Hand()
+        to_request(hand, "/aichat")
+        answer(hand)
+        hand.request_for("/elsewhere")
+
+
+def test_a_redirected_status_still_gives_the_tokens() -> None:
+    hand = Hand()
+    to_request(hand, "/status")
+    hand.answer(307, [("location", "https://duck.ai/duckchat/v1/status"), ("x-vqd-4", "4-0")])
+    hand.request_for("/status")
+    hand.answer(200, [("x-vqd-4", "4-7")])
+    assert dict(hand.request_for("/chat").headers)["x-vqd-4"] == "4-7"
+
+
+# Section 6, the table: through a session, with text before and the end after
+
+
+def piece(text: str) -> bytes:
+    return json.dumps({"action": "success", "message": text}).encode()
+
+
+PAYLOADS: list[tuple[bytes, list[Event]]] = [
+    (b'{"role":"assistant","message":"x","created":1,"id":"i","action":"success","model":"m"}', [TextDelta("x")]),
+    (b'{"action":"success","role":"assistant"}', []),
+    (b'{"action":"success","message":"x"}', [TextDelta("x")]),
+    (b'{"action":"success","message":""}', []),
+    (b'{"action":"success","message":null}', []),
+    (b"[PING]", [Heartbeat()]),
+    (b"[CHAT_TITLE:The sky]", [ConversationTitle("The sky")]),
+    (b"[LIMIT_CONVERSATION]", [LimitReached("conversation")]),
+    (b"[LIMIT_ENTITY]", [LimitReached("entity")]),
+    (b"[LIMIT_ACCOUNT]", [LimitReached("account")]),
+    (b"[LIMIT_INPUT]", [LimitReached("input")]),
+    (b"[LIMIT_OUTPUT]", [LimitReached("output")]),
+    (b"[LIMIT_IMAGE_GENERATIONS]", [LimitReached("image_generations")]),
+    (b"[STOP_REASON:length]", [StopReason("length")]),
+    (b'{"role":"tool","message":"x"}', [UnknownPayload(b'{"role":"tool","message":"x"}')]),
+    (
+        b'{"action":"success","message":"x","parts":[{}]}',
+        [TextDelta("x"), UnknownPayload(b'{"action":"success","message":"x","parts":[{}]}')],
+    ),
+    (b'{"source":{"url":"https://x.example"}}', [UnknownPayload(b'{"source":{"url":"https://x.example"}}')]),
+]
+MALFORMED = [b"not JSON", b"[UNKNOWN]", b"{", b"7", b"[]", b'{"action":"dance"}', b"\xff"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(("payload", "events"), PAYLOADS, ids=[repr(payload)[2:-1] for payload, _ in PAYLOADS])
+def test_a_payload_of_the_table_gives_its_events(payload: bytes, events: list[Event], strict: bool) -> None:
+    played = play({"chat": replies(piece("Hi"), payload, b"[DONE]")}, session=Session(policy=Policy(strict=strict)))
+    began = played.hand.events.index(TextDelta("Hi"))
+    assert played.hand.events[began + 1 : -1] == events
+    text = "Hi" + "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert played.finished.text == text
+    conversation = played.hand.session.conversation
+    assert conversation.message_history == (Message("user", "Hi"), Message("assistant", text))
+    assert conversation.limit_reached == (payload == b"[LIMIT_CONVERSATION]")
+    assert conversation.title == ("The sky" if b"TITLE" in payload else None)
+    assert played.finished.reason == ("length" if payload == b"[LIMIT_OUTPUT]" else "stop")
+
+
+@pytest.mark.parametrize("payload", MALFORMED)
+def test_what_is_none_of_the_table_is_an_event_in_lenient_mode_and_an_error_in_strict_mode(payload: bytes) -> None:
+    answer = replies(piece("Hi"), payload, b"[DONE]")
+    played = play({"chat": answer})
+    (event,) = [event for event in played.hand.events if isinstance(event, MalformedPayload)]
+    assert played.finished.text == "Hi"
+    played = play({"chat": answer}, session=Session(policy=Policy(strict=True)))
+    error = played.caught(MalformedEvent)
+    assert isinstance(error, MalformedEvent)
+    assert (error.text, error.raw) == ("Hi", event.raw)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "served"),
+    [
+        ([b"[DONE]"], "stop", None),
+        ([b"[DONE][LIMIT_CONVERSATION]"], "stop", None),
+        ([b"[DONE][LIMIT_ENTITY]"], "stop", None),
+        ([b"[DONE][LIMIT_OUTPUT]"], "length", None),
+        ([b"[DONE]", b"not JSON", b'{"action":"error","status":500}'], "stop", None),
+        ([piece("")], "stop", None),
+        ([piece(""), b"[PING]"], "stop", None),
+        ([], "length", None),
+        ([b"[PING]"], "length", None),
+        ([b'{"action":"success","message":"","model":"m-1"}'], "stop", "m-1"),
+    ],
+)
+def test_how_a_reply_ends_and_for_what_reason(end: list[bytes], reason: str, served: str | None) -> None:
+    finished = play({"chat": replies(piece("Hi"), *end)}).finished
+    assert (finished.text, finished.reason, finished.model, finished.served_model) == (
+        "Hi",
+        reason,
+        "gpt-4o-mini",
+        served,
+    )
+
+
+@pytest.mark.parametrize("end", [b"data: {", b'data: {"action":"success","message":"lost"}\n', b"data"])
+def test_an_end_within_an_event_is_premature(end: bytes) -> None:
+    error = play({"chat": says(200, HELLO + end, STREAM)}).caught(IncompleteStream)
+    assert error.text == "Hello"
+
+
+def test_a_reply_shorter_than_its_content_length_is_premature_unless_it_is_done() -> None:
+    length = ("content-length", "9999")
+    error = play({"chat": says(200, HELLO, [*STREAM, length])}).caught(IncompleteStream)
+    assert error.text == "Hello"
+    assert play({"chat": says(200, HELLO + DONE, [*STREAM, length])}).finished.text == "Hello"
+    # With a transfer-encoding it says nothing (RFC 9112 section 6.3), nor where it is no number.
+    for headers in ([length, ("transfer-encoding", "chunked")], [("content-length", "many")]):
+        assert play({"chat": says(200, HELLO, [*STREAM, *headers])}).finished.text == "Hello"
+
+
+@pytest.mark.parametrize("body", [b"", b"data: [DONE]\n\n", b"data: [PING]\n\n", b'data: {"action":"success"}\n\n'])
+def test_a_reply_without_any_text_is_an_error(body: bytes) -> None:
+    played = play({"chat": says(200, body, STREAM)})
+    played.caught(EmptyResponseError)
+    assert played.retries == []
+
+
+def test_a_reply_that_is_not_of_its_coding_is_an_error_with_the_text_that_came() -> None:
+    coded = gzip.compress(HELLO + DONE)
+    headers = [*STREAM, ("content-encoding", "gzip")]
+    played = play({"chat": says(200, coded[:-20], headers)})
+    played.caught(ContentDecodingError)
+    played = play({"chat": says(200, HELLO, [*STREAM, ("content-encoding", "br")])})
+    played.caught(ContentDecodingError)
+
+
+def test_what_was_said_in_a_try_that_broke_is_not_kept_for_the_next() -> None:
+    first = replies(b"[CHAT_TITLE:lost][LIMIT_CONVERSATION]", body_of(503, None))
+    played = play({"chat": [first, replies(piece("Hi"), b"[DONE]")]})
+    conversation = played.hand.session.conversation
+    assert (conversation.title, conversation.limit_reached) == (None, False)
+    assert played.finished.text == "Hi"
+
+
+# Failures of the driver's: (kind, exception, whether the status request, and the question, are tried again)
+
+KINDS = [
+    (FailureKind.NOT_SENT, TransportError, True, True),
+    (FailureKind.CUT, TransportError, True, False),
+    (FailureKind.TIMEOUT, ChatTimeoutError, True, False),
+    (FailureKind.TLS, TransportError, False, False),
+    (FailureKind.INTERRUPTED, TransportError, False, False),
+    (FailureKind.OTHER, TransportError, True, False),
+]
+
+
+@pytest.mark.parametrize(("kind", "exception", "status", "chat"), KINDS)
+def test_a_failure_of_each_kind(kind: FailureKind, exception: type[DuckChatError], status: bool, chat: bool) -> None:
+    played = play({"status": breaks(kind)})
+    error = played.caught(exception)
+    assert "it broke" in str(error)
+    assert played.paths.count("status") == (4 if status else 1)
+    played = play({"chat": breaks(kind)})
+    played.caught(exception)
+    assert played.paths == ["page", "aichat", "status", *["chat"] * (4 if chat else 1)]
+
+
+@pytest.mark.parametrize(("kind", "exception", "status", "chat"), KINDS)
+def test_a_question_that_may_have_been_processed_is_sent_again_where_the_profile_says_so(
+    kind: FailureKind, exception: type[DuckChatError], status: bool, chat: bool
+) -> None:
+    profile = DUCKDUCKGO_2025_04.at(DUCKDUCKGO_2025_04.origin, chat_is_repeatable=True)
+    played = play({"chat": breaks(kind)}, session=Session(profile, jitter=lambda: 0.0))
+    played.caught(exception)
+    assert played.paths.count("chat") == (4 if status else 1)
+    # With fresh tokens: those that were sent are spent.
+    assert played.paths.count("status") == (4 if status and not chat else 1)
+
+
+@pytest.mark.parametrize("repeatable", [False, True])
+def test_a_reply_that_is_cut_before_its_first_piece_is_incomplete(repeatable: bool) -> None:
+    def cut(hand: Hand) -> None:
+        assert hand.request is not None
+        hand.session.receive_head(hand.request, 200, STREAM, now=hand.now)
+        hand.session.receive_data(hand.request, b"data: [PING]\n\n")
+        hand.fail(FailureKind.CUT)
+
+    profile = DUCKDUCKGO_2025_04.at(DUCKDUCKGO_2025_04.origin, chat_is_repeatable=repeatable)
+    played = play({"chat": cut}, session=Session(profile))
+    played.caught(IncompleteStream)
+    assert played.paths.count("chat") == (4 if repeatable else 1)
+
+
+def test_a_refusal_whose_body_is_cut_is_that_refusal() -> None:
+    def cut(hand: Hand) -> None:
+        assert hand.request is not None
+        hand.session.receive_head(hand.request, 403, (), now=hand.now)
+        hand.session.receive_data(hand.request, b"<html>")
+        hand.fail(FailureKind.CUT)
+
+    error = play({"chat": cut}).caught(AccessDeniedError)
+    assert isinstance(error, ServiceError)
+    assert error.body == b"<html>"
+
+
+def test_a_refusal_whose_body_never_ends_is_that_refusal_when_the_time_is_up() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 403, (), now=hand.now)
+    assert hand.pull() is NEED_DATA
+    hand.now += 30
+    with pytest.raises(AccessDeniedError):
+        hand.pull()
 
 
 @pytest.mark.parametrize("path", ["duckai=1", "/aichat", "/status", "/chat"])
