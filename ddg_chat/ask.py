@@ -21,8 +21,7 @@ from ddg_protocol import (
     ServiceProfile,
     Wait,
 )
-from ddg_protocol.wire import WireAction
-from ddg_transports.blocking import Client, Reply
+from ddg_transports.blocking import Client, Reply, Seen
 
 #: C0 (but tab and line feed), DEL and C1: what a terminal could take for a command.
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)}
@@ -106,7 +105,7 @@ def _json_value(value: object) -> object:
     return str(value) if isinstance(value, Exception) else value
 
 
-def _tell(action: WireAction) -> None:
+def _tell(action: Seen) -> None:
     """Say on standard error, to the person who waits, what for."""
     match action:
         case Wait(until=until, reason=reason):

@@ -44,8 +44,9 @@ from ddg_protocol import (
     UnsupportedChallenge,
 )
 from ddg_protocol.service import Question, Service, ServiceRequest
-from ddg_protocol.wire import Close, Connect, Send, WireAction
-from ddg_transports.blocking import Client
+from ddg_protocol.wire import Close, Connect, Send
+from ddg_transports._sockets import WireLine
+from ddg_transports.blocking import Client, Seen
 from ddg_transports.emulator import Emulator
 
 TIMEOUT = 20.0  # for what never comes, on the slowest of machines
@@ -156,9 +157,9 @@ def read_request(connection: socket.socket) -> None:
 
 
 def test_a_question_is_answered_over_one_connection_handshake_and_all(emulator: Emulator) -> None:
-    seen: list[WireAction] = []
-    with Client(at(emulator.url), on_action=seen.append) as client:
-        reply = client.chat().ask("Why is the sky blue?")
+    seen: list[Seen] = []
+    with Client(at(emulator.url), on_action=seen.append) as client, client.chat() as chat:
+        reply = chat.ask("Why is the sky blue?")
     assert "Why is the sky blue?" in reply.text
     assert (reply.reason, reply.model) == ("stop", "gpt-4o-mini")
     assert [exchange.endpoint for exchange in emulator.service.log] == ["front_end", "landing", "status", "chat"]
@@ -186,6 +187,7 @@ def test_the_second_turn_carries_the_history_and_the_newest_token(emulator: Emul
 def test_a_conversation_stored_by_one_process_is_continued_by_another(emulator: Emulator) -> None:
     program = f"""
 from ddg_protocol import DUCKDUCKGO_2025_04
+from ddg_transports._sockets import WireLine
 from ddg_transports.blocking import Client
 with Client(DUCKDUCKGO_2025_04.at({emulator.url!r})) as client:
     chat = client.chat()
@@ -302,7 +304,7 @@ def test_control_c_while_reading_leaves_the_chat_usable() -> None:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             assert release.wait(TIMEOUT)
 
-    def on_action(action: WireAction) -> None:
+    def on_action(action: Seen) -> None:
         if action is Signal.NEED_DATA and "first" in seen:
             reading.set()
 
@@ -317,7 +319,7 @@ def test_control_c_while_reading_leaves_the_chat_usable() -> None:
 
 
 def test_a_closed_chat_answers_no_more_and_closing_again_does_nothing(emulator: Emulator) -> None:
-    seen: list[WireAction] = []
+    seen: list[Seen] = []
     client = Client(at(emulator.url), on_action=seen.append)
     with client.chat() as chat:
         chat.ask("Why?")
@@ -406,15 +408,16 @@ def one_request(service: Service) -> Callable[[socket.socket], None]:
 
 
 def test_a_kept_connection_that_the_peer_closed_is_made_anew_without_a_word() -> None:
-    seen: list[WireAction] = []
+    seen: list[Seen] = []
     service = Service()
 
-    def wait_for_the_close(action: WireAction) -> None:
+    def wait_for_the_close(action: Seen) -> None:
         # The end of the connection must have arrived, or this would be another test.
         if isinstance(action, Send) and action.check_idle:
             for chat in client._chats:
-                assert chat._connection is not None
-                assert select.select([chat._connection._socket], [], [], TIMEOUT)[0]
+                assert isinstance(chat._line, WireLine)
+                assert chat._line._connection is not None
+                assert select.select([chat._line._connection._socket], [], [], TIMEOUT)[0]
         seen.append(action)
 
     with (
@@ -508,7 +511,8 @@ def test_a_reply_that_is_cut_is_told_with_what_came_of_it() -> None:
         chat = client.chat(conversation=conversation, cookies={})
         with pytest.raises(IncompleteStream) as caught:
             chat.ask("Why?")
-        assert chat._connection is None, "what can't be kept is closed with the turn"
+        assert isinstance(chat._line, WireLine)
+        assert chat._line._connection is None, "what can't be kept is closed with the turn"
     assert caught.value.text == "first"
 
 
@@ -538,7 +542,7 @@ def server_context(certificate: Path) -> ssl.SSLContext:
 
 
 def test_https_with_a_certificate_that_the_caller_trusts(certificate: Path) -> None:
-    seen: list[WireAction] = []
+    seen: list[Seen] = []
     trusting = ssl.create_default_context(cafile=str(certificate))
     with (
         ThreadedService(Service(), context=server_context(certificate)) as server,

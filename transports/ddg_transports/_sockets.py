@@ -1,36 +1,128 @@
-"""A connection on `socket` and `ssl`, and what its exceptions mean."""
+"""Connections on `socket` and `ssl`: ways to make one, what is done with it, and a `WireSession` that drives it."""
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
+from collections.abc import Callable
+from functools import partial
 
-from ddg_protocol import Failure, FailureKind, TransportError
-from ddg_protocol.errors import printable
+from ddg_protocol import Failure, FailureKind, SendRequest, Signal, TransportError
+from ddg_protocol.wire import Close, Connect, Send, WireSession
+
+from ._client import Tell
+from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
+
+Connector = Callable[[Connect], socket.socket]
+"""Gives a socket that is connected to where the intent says, in time. What it raises as an OSError is understood."""
+
+
+def tcp(connect: Connect) -> socket.socket:
+    """Connect over TCP: the way it is done when nothing else is said.
+
+    Args:
+        connect: where to. Each address of a name is tried, and gets its share of the time; resolving the name takes
+            the time it takes.
+
+    Returns:
+        The socket.
+
+    Raises:
+        OSError: none of the addresses could be reached.
+    """
+    until = time.monotonic() + connect.timeout
+    addresses = socket.getaddrinfo(connect.host, connect.port, type=socket.SOCK_STREAM)
+    for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.settimeout(max(0.001, (until - time.monotonic()) / (len(addresses) - number + 1)))
+            opened.connect(address)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException as error:
+            opened.close()
+            if number == len(addresses) or not isinstance(error, OSError):
+                raise
+        else:
+            return opened
+    raise OSError("the name has no address")
+
+
+def unix(path: str | os.PathLike[str]) -> Connector:
+    """Connect to a unix socket, whatever the profile's address is: ``Client(connect=unix("/run/duck.sock"))``.
+
+    Args:
+        path: of the socket.
+
+    Returns:
+        What `blocking.Client` takes as ``connect``.
+    """
+
+    def connect_unix(connect: Connect) -> socket.socket:
+        opened = socket.socket(socket.AF_UNIX)
+        try:
+            opened.settimeout(connect.timeout)
+            opened.connect(os.fspath(path))
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    return connect_unix
+
+
+def connected(opened: socket.socket) -> Connector:
+    """Use a socket that is connected already, once: ``Client(connect=connected(opened))``, for one chat.
+
+    Args:
+        opened: the socket. It belongs to the client from the moment it is used.
+
+    Returns:
+        What `blocking.Client` takes as ``connect``; a second connection is refused.
+    """
+    unused = [opened]
+
+    def take(_: Connect) -> socket.socket:
+        if not unused:
+            raise OSError("the connected socket that was given has been used up")
+        return unused.pop()
+
+    return take
 
 
 class Connection:
     """A connection, plain or TLS, with a bound on every call: a time on the clock of `time.monotonic`.
 
     Args:
-        host: a name or an address; each address of a name is tried, and gets its share of the time. Resolving the
-            name takes the time it takes.
-        port: TCP port.
-        context: for TLS; None for plain TCP.
-        until: when to give up, the TLS handshake included.
+        connect: where to, and whether it is TLS.
+        connector: gives the socket.
+        context: for TLS; None for a plain connection.
 
     Raises:
         TransportError: it could not be made.
     """
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None, *, until: float) -> None:
+    def __init__(self, connect: Connect, connector: Connector, context: ssl.SSLContext | None) -> None:
+        until = time.monotonic() + connect.timeout
         try:
-            self._socket = _open(host, port, context, until)
+            self._socket = connector(connect)
+            try:
+                self._bound(until)
+                if context is not None:
+                    # A body that only the end of the connection ends must not be cut without being noticed.
+                    self._socket = context.wrap_socket(
+                        self._socket, server_hostname=connect.host, suppress_ragged_eofs=False
+                    )
+            except BaseException:
+                self._socket.close()
+                raise
         except (OSError, ValueError) as error:  # ValueError: no name that could be resolved, or certified
-            raise _mapped(error, f"connecting to {host}:{port}", FailureKind.NOT_SENT) from error
+            raise transport_error(
+                error, f"connecting to {connect.host}:{connect.port}", FailureKind.NOT_SENT
+            ) from error
 
     def write(self, data: bytes, *, until: float) -> None:
         """Write all of it.
@@ -47,7 +139,7 @@ class Connection:
         except TimeoutError:
             raise
         except OSError as error:
-            raise _mapped(error, "sending", FailureKind.CUT) from error
+            raise transport_error(error, "sending", FailureKind.CUT) from error
 
     def read(self, *, until: float) -> bytes:
         """Read what there is; nothing at the end.
@@ -62,7 +154,7 @@ class Connection:
         except TimeoutError:
             raise
         except OSError as error:
-            raise _mapped(error, "reading", FailureKind.CUT) from error
+            raise transport_error(error, "reading", FailureKind.CUT) from error
 
     def check_idle(self) -> None:
         """See that a kept connection has not ended, and has nothing to read that nobody asked for.
@@ -87,42 +179,60 @@ class Connection:
     def _bound(self, until: float) -> None:
         left = until - time.monotonic()
         if left <= 0:
-            raise TimeoutError
+            raise TimeoutError("timed out")
         self._socket.settimeout(left)
 
 
-def _open(host: str, port: int, context: ssl.SSLContext | None, until: float) -> socket.socket:
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
-        plain = socket.socket(family, kind, protocol)
+class WireLine:
+    """Carries out what a `WireSession` asks, on a connection of its own.
+
+    Args:
+        session: what asks.
+        connector: gives the sockets.
+        context: gives the context for TLS.
+    """
+
+    def __init__(self, session: WireSession, connector: Connector, context: Callable[[], ssl.SSLContext]) -> None:
+        self.session = session
+        self._connector = connector
+        self._context = context
+        self._connect: Connect | None = None
+        self._connection: Connection | None = None
+
+    def carry_out(self, action: Connect | Send | Close | SendRequest | Signal) -> Tell:
+        """Connect, send, read or close; what the session is to be told of it."""
+        session, until = self.session, self.session.deadline
+        if isinstance(action, Close):
+            self.close()
+            return partial(session.closed, action)
+        if isinstance(action, Connect):
+            self._connect = action
+        assert self._connect is not None
+        assert until is not None, "an exchange always has a deadline"
         try:
-            plain.settimeout(max(0.001, (until - time.monotonic()) / (len(addresses) - number + 1)))
-            try:
-                plain.connect(address)
-            except OSError:
-                if number == len(addresses):
-                    raise
-                plain.close()
-                continue
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if context is None:
-                return plain
-            plain.settimeout(max(0.001, until - time.monotonic()))
-            # A body that only the end of the connection ends must not be cut without being noticed.
-            return context.wrap_socket(plain, server_hostname=host, suppress_ragged_eofs=False)
-        except BaseException:
-            plain.close()
-            raise
-    raise OSError("the name has no address")
+            if isinstance(action, Connect):
+                self._connection = Connection(action, self._connector, self._context() if action.tls else None)
+                return partial(session.connected, action)
+            assert self._connection is not None
+            if isinstance(action, Send):
+                if action.check_idle:
+                    self._connection.check_idle()
+                self._connection.write(action.data, until=until)
+                return partial(session.sent, action)
+            data = self._connection.read(until=until)
+        except TimeoutError:
+            return None  # the deadline has come; what that means is the session's business
+        except TransportError as error:
+            return partial(session.transport_failed, self._connect, error.failure)
+        return (
+            partial(session.receive_bytes, self._connect, data) if data else partial(session.receive_eof, self._connect)
+        )
 
+    def leave(self) -> None:
+        """Do nothing: this session asks for a `Close` where it wants one."""
 
-def _mapped(error: OSError | ValueError, doing: str, otherwise: FailureKind) -> TransportError:
-    """Say what an exception means for the exchange: the one place where this is known."""
-    kind = otherwise
-    if isinstance(error, TimeoutError):
-        kind = FailureKind.TIMEOUT
-    elif isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        kind = FailureKind.TLS
-    said = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
-    text = f"{doing}: {printable(said)}"
-    return TransportError(text, failure=Failure(kind, text))
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._connect = None

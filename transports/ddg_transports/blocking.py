@@ -1,4 +1,4 @@
-"""`Client`: the blocking driver, on `socket` and `ssl`.
+"""`Client`: the blocking driver.
 
     with Client() as client:
         chat = client.chat()
@@ -7,59 +7,60 @@
             for text in reply:
                 print(text, end="", flush=True)
 
-It opens, sends, reads, sleeps and closes as `WireSession` asks, and decides nothing.
+It opens, sends, reads, sleeps and closes as the session asks, and decides nothing: over sockets of its own it drives a
+`WireSession`, over a transport (see `ddg_transports.transport`) a `Session`. `ddg_transports.anyio` says the same, in
+the same order, for asyncio and trio.
 """
 
 from __future__ import annotations
 
-import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
-    ClientState,
-    Conversation,
-    Cookie,
+    PAUSED,
     Event,
     LocalProtocolError,
-    Message,
     Policy,
     ServiceProfile,
     Session,
-    Signal,
     SolveChallenge,
     TextDelta,
-    TransportError,
     TurnFinished,
     UnsupportedChallenge,
     Wait,
 )
 from ddg_protocol.session import AnswerChallenge
-from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
+from ddg_protocol.wire import WireSession
 
-from ._sockets import Connection
+from ._client import BaseChat, BaseClient, BaseReply, Intents, Messages, Tell
+from ._exchanges import RequestLine
+from ._sockets import Connector, WireLine, connected, tcp, unix
+from ._watch import Answer, Seen, WatchedWire, Watcher
+from .transport import Transport
 
-Messages = str | Sequence[Message | Mapping[str, Any]]
-#: Tells the session what came of an intent; None where only time has passed.
-_Answer = Callable[[], None] | None
+__all__ = ["Answer", "Chat", "Client", "Connector", "Reply", "Seen", "connected", "tcp", "unix"]
 
 
-class Client:
+class Client(BaseClient["Chat", "WireLine | RequestLine"]):
     """What its chats share: settings, pacing, the front-end version. Each chat may have a thread of its own.
 
     Args:
         profile: what is known of the service, and where it is.
         policy: tries, times, bounds, strictness.
-        ssl_context: for https; None makes the standard one, which trusts what the system trusts.
+        transport: sends the requests, in place of sockets of the client's own. It stays the caller's to close.
+        connect: makes the client's own connections: `tcp`, or what `unix` or `connected` gives.
+        ssl_context: for https on them; None makes the standard one, which trusts what the system trusts.
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
         solver: answers challenges in place of the library: gets a `SolveChallenge`, gives the ``x-vqd-hash-1`` value
             or raises `UnsupportedChallenge`.
-        on_action: is shown every intent, event and signal of every chat as it comes, in the chat's thread.
+        on_action: is shown every intent, event, signal and `Answer` of every chat as it comes, in the chat's thread.
+            Their reprs hide secrets.
     """
 
     def __init__(
@@ -67,56 +68,18 @@ class Client:
         profile: ServiceProfile = DUCKDUCKGO_2025_04,
         *,
         policy: Policy | None = None,
+        transport: Transport | None = None,
+        connect: Connector = tcp,
         ssl_context: ssl.SSLContext | None = None,
         answer_challenge: AnswerChallenge = "on_demand",
         solver: Callable[[SolveChallenge], str] | None = None,
-        on_action: Callable[[WireAction], None] | None = None,
+        on_action: Callable[[Seen], object] | None = None,
     ) -> None:
-        self.profile = profile
-        self.policy = policy or Policy()
-        self._ssl_context = ssl_context
-        self._answer_challenge = answer_challenge
+        super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action)
+        self._transport = transport
+        self._connect = connect
         self._solver = solver
-        self._on_action = on_action
-        self._shared = ClientState()
-        self._lock = threading.Lock()  # around each call of a session: they share `_shared`
-        self._chats: set[Chat] = set()
-
-    def chat(
-        self,
-        *,
-        model: str | None = None,
-        conversation: Conversation | None = None,
-        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
-    ) -> Chat:
-        """Begin a conversation, or go on with one. Nothing is sent yet.
-
-        Args:
-            model: by id or alias; None keeps the conversation's, or takes the profile's default.
-            conversation: one to go on with.
-            cookies: a jar of one's own, in place of the landing page's.
-
-        Returns:
-            The chat. It keeps a connection until it is closed, or the client is.
-
-        Raises:
-            ModelNotSupportedError: the profile has no such model.
-        """
-        session = Session(
-            self.profile,
-            conversation=conversation,
-            model=model,
-            cookies=cookies,
-            policy=self.policy,
-            shared=self._shared,
-            jitter=random.random,
-            answer_challenge=self._answer_challenge,
-            solver="none" if self._solver is None else "embedder",
-        )
-        chat = Chat(self, WireSession(session))
-        with self._lock:
-            self._chats.add(chat)
-        return chat
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close every chat. None of them may be reading a reply in another thread."""
@@ -124,6 +87,7 @@ class Client:
             chats = list(self._chats)
         for chat in chats:
             chat.close()
+        self._sweep()
 
     def __enter__(self) -> Self:
         return self
@@ -131,25 +95,24 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _tls(self) -> ssl.SSLContext:
-        if self._ssl_context is None:
-            self._ssl_context = ssl.create_default_context()
-        return self._ssl_context
+    def _sweep(self) -> None:
+        while self._dropped:
+            self._dropped.popleft().close()
+
+    def _new_chat(self, session: Session, watcher: Watcher | None) -> Chat:
+        if self._transport is not None:
+            return Chat(self, RequestLine(session, self._transport))
+        wire = WireSession(session) if watcher is None else WatchedWire(watcher, session)
+        return Chat(self, WireLine(wire, self._connect, self._tls))
 
 
-class Chat:
+class Chat(BaseChat[WireLine | RequestLine]):
     """A conversation, one turn at a time. Made by `Client.chat`."""
 
-    def __init__(self, client: Client, wire: WireSession) -> None:
-        self._client = client
-        self._wire = wire
-        self._connect: Connect | None = None
-        self._connection: Connection | None = None
+    _client: Client
 
-    @property
-    def conversation(self) -> Conversation:
-        """The conversation as of the last turn that was done; store it with `Conversation.to_json`."""
-        return self._wire.conversation
+    def __init__(self, client: Client, line: WireLine | RequestLine) -> None:
+        super().__init__(client, line, time.monotonic)
 
     def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
         """Ask, and wait for the whole reply.
@@ -185,10 +148,11 @@ class Chat:
 
     def close(self) -> None:
         """End the conversation and close its connection; any number of times."""
-        with self._client._lock:
-            self._wire.close()
-            self._client._chats.discard(self)
-        self._rest()
+        self._end()
+        try:
+            self._rest()
+        finally:
+            self._line.close()
 
     def __enter__(self) -> Self:
         return self
@@ -196,84 +160,41 @@ class Chat:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, messages: Messages, model: str | None) -> None:
-        with self._client._lock:
-            self._wire.ask(messages, model=model, now=time.monotonic())
-
-    def _cancel(self) -> None:
-        with self._client._lock:
-            self._wire.cancel()
-
     def _rest(self) -> None:
         while self._next() is not None:
             pass
 
     def _next(self) -> Event | None:
         """Do what the session asks until it has an event for the caller; None when it is at rest."""
-        client, wire = self._client, self._wire
-        answer: _Answer = None
+        tell: Tell = None
         while True:
-            with client._lock:
-                if answer is not None:
-                    answer()
-                action = wire.next_action(now=time.monotonic())
-            if client._on_action is not None:
-                client._on_action(action)
-            match action:
-                case Signal.PAUSED:
-                    return None
-                case Connect() | Send() | Signal.NEED_DATA:
-                    answer = self._exchange(action)
-                case Close():
-                    self._drop()
-                    answer = partial(wire.closed, action)
-                case Wait():
-                    time.sleep(max(0.0, action.until - time.monotonic()))
-                    answer = partial(wire.wait_elapsed, action)
-                case SolveChallenge():
-                    answer = self._solve(action)
-                case _:
-                    return action
+            action = self._pull(tell)
+            if action is PAUSED:
+                self._line.leave()
+                return None
+            if not isinstance(action, Intents):
+                return action
+            tell = self._carry_out(action)
 
-    def _exchange(self, action: Connect | Send | Signal) -> _Answer:
-        wire, until = self._wire, self._wire.deadline
-        assert until is not None, "an exchange always has a deadline"
-        if isinstance(action, Connect):
-            self._connect = action
-        assert self._connect is not None
-        try:
-            if isinstance(action, Connect):
-                context = self._client._tls() if action.tls else None
-                until = min(until, time.monotonic() + action.timeout)
-                self._connection = Connection(action.host, action.port, context, until=until)
-                return partial(wire.connected, action)
-            assert self._connection is not None
-            if isinstance(action, Send):
-                if action.check_idle:
-                    self._connection.check_idle()
-                self._connection.write(action.data, until=until)
-                return partial(wire.sent, action)
-            data = self._connection.read(until=until)
-        except TimeoutError:
-            return None  # the deadline has come; what that means is the session's business
-        except TransportError as error:
-            return partial(wire.transport_failed, self._connect, error.failure)
-        return partial(wire.receive_bytes, self._connect, data) if data else partial(wire.receive_eof, self._connect)
-
-    def _solve(self, solve: SolveChallenge) -> _Answer:
-        assert self._client._solver is not None
-        try:
-            return partial(self._wire.challenge_solved, solve, self._client._solver(solve))
-        except UnsupportedChallenge as error:
-            return partial(self._wire.challenge_failed, solve, str(error))
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = self._connect = None
+    def _carry_out(self, action: Intents) -> Tell:
+        line = self._line
+        match action:
+            case Wait():
+                line.leave()
+                time.sleep(max(0.0, action.until - time.monotonic()))
+                return partial(line.session.wait_elapsed, action)
+            case SolveChallenge():
+                line.leave()
+                assert self._client._solver is not None
+                try:
+                    return partial(line.session.challenge_solved, action, self._client._solver(action))
+                except UnsupportedChallenge as error:
+                    return partial(line.session.challenge_failed, action, str(error))
+            case _:
+                return line.carry_out(action)
 
 
-class Reply:
+class Reply(BaseReply):
     """A reply as it comes: enter it, iterate over its pieces of text or its `events`, leave it. Made by `Chat.stream`.
 
     Attributes:
@@ -281,23 +202,12 @@ class Reply:
     """
 
     def __init__(self, chat: Chat, messages: Messages, model: str | None) -> None:
+        super().__init__(chat, messages, model)
         self._chat = chat
-        self._question = (messages, model)
-        self._pieces: list[str] = []
-        self._entered = False
-        self._over = False
-        self.finished: TurnFinished | None = None
-
-    @property
-    def text(self) -> str:
-        """What has come of the reply."""
-        return "".join(self._pieces)
 
     def __enter__(self) -> Self:
-        if self._entered:
-            raise LocalProtocolError("a reply is entered once; ask again with chat.stream(...)")
-        self._chat._begin(*self._question)
-        self._entered = True
+        self._chat._client._sweep()
+        self._enter()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -328,12 +238,4 @@ class Reply:
             self._chat._rest()
 
     def _next_event(self) -> Event | None:
-        event = None if self._over else self._chat._next()
-        match event:
-            case TextDelta():
-                self._pieces.append(event.text)
-            case TurnFinished():
-                self.finished = event
-            case None:
-                self._over = True
-        return event
+        return self._take(None if self._over else self._chat._next())

@@ -1,0 +1,203 @@
+"""What the blocking and the async client have in common: all that neither waits nor touches the world."""
+
+from __future__ import annotations
+
+import random
+import ssl
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from ddg_protocol import (
+    ClientState,
+    Conversation,
+    Cookie,
+    Event,
+    LocalProtocolError,
+    Message,
+    Policy,
+    SendRequest,
+    ServiceProfile,
+    Session,
+    Signal,
+    SolveChallenge,
+    TextDelta,
+    TurnFinished,
+    Wait,
+)
+from ddg_protocol.session import AnswerChallenge, Solver
+from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
+
+from ._watch import Seen, WatchedSession, Watcher
+
+Messages = str | Sequence[Message | Mapping[str, Any]]
+
+Intents = SendRequest | Connect | Send | Close | Wait | SolveChallenge | Signal
+"""What is asked of a driver, on either floor; whatever else is given is an event."""
+
+Tell = Callable[[], None] | None
+"""Tells the session what came of an intent; None where only time has passed."""
+
+
+class Line(Protocol):
+    """A session, and what carries out its intents: on a connection of its own, or over a transport."""
+
+    @property
+    def session(self) -> Session | WireSession: ...
+
+
+LineT = TypeVar("LineT", bound=Line)
+ChatT = TypeVar("ChatT", bound="BaseChat[Any]")
+
+
+class BaseClient(Generic[ChatT, LineT]):
+    """Settings, and the chats made with them. `blocking.Client` and `anyio.AsyncClient` say what each setting means."""
+
+    #: Held around each call of a session, for the sessions of a client share a `ClientState`.
+    _lock: AbstractContextManager[object]
+
+    def __init__(
+        self,
+        profile: ServiceProfile,
+        policy: Policy | None,
+        ssl_context: ssl.SSLContext | None,
+        answer_challenge: AnswerChallenge,
+        solver: object,
+        on_action: Callable[[Seen], object] | None,
+    ) -> None:
+        self.profile = profile
+        self.policy = policy or Policy()
+        self._ssl_context = ssl_context
+        self._answer_challenge = answer_challenge
+        self._solved_by: Solver = "none" if solver is None else "embedder"
+        self._on_action = on_action
+        self._shared = ClientState()
+        self._chats: weakref.WeakSet[ChatT] = weakref.WeakSet()
+        self._dropped: deque[LineT] = deque()  # of chats that nobody has any more
+
+    def chat(
+        self,
+        *,
+        model: str | None = None,
+        conversation: Conversation | None = None,
+        cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+    ) -> ChatT:
+        """Begin a conversation, or go on with one. Nothing is sent yet.
+
+        Args:
+            model: by id or alias; None keeps the conversation's, or takes the profile's default.
+            conversation: one to go on with.
+            cookies: a jar of one's own, in place of the landing page's.
+
+        Returns:
+            The chat. It may keep a connection until it is closed or dropped, or the client is closed.
+
+        Raises:
+            ModelNotSupportedError: the profile has no such model.
+        """
+        seen: deque[Seen] = deque()
+        watcher = None if self._on_action is None else seen.append
+        session = (Session if watcher is None else partial(WatchedSession, watcher))(
+            self.profile,
+            conversation=conversation,
+            model=model,
+            cookies=cookies,
+            policy=self.policy,
+            shared=self._shared,
+            jitter=random.random,
+            answer_challenge=self._answer_challenge,
+            solver=self._solved_by,
+        )
+        chat = self._new_chat(session, watcher)
+        chat._seen = seen
+        # What is garbage is closed where somebody asks or closes next, not where it happens to be collected.
+        weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
+        with self._lock:
+            self._chats.add(chat)
+        return chat
+
+    def _new_chat(self, session: Session, watcher: Watcher | None) -> ChatT:
+        raise NotImplementedError
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            self._ssl_context = ssl.create_default_context()
+        return self._ssl_context
+
+
+class BaseChat(Generic[LineT]):
+    """A conversation, and the calls of its session."""
+
+    _seen: deque[Seen]
+
+    def __init__(self, client: BaseClient[Any, LineT], line: LineT, clock: Callable[[], float]) -> None:
+        self._client = client
+        self._line = line
+        self._clock = clock
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation as of the last turn that was done; store it with `Conversation.to_json`."""
+        return self._line.session.conversation
+
+    def _begin(self, messages: Messages, model: str | None) -> None:
+        with self._client._lock:
+            self._line.session.ask(messages, model=model, now=self._clock())
+
+    def _cancel(self) -> None:
+        with self._client._lock:
+            self._line.session.cancel()
+
+    def _end(self) -> None:
+        with self._client._lock:
+            self._line.session.close()
+            self._client._chats.discard(self)
+
+    def _pull(self, tell: Tell) -> WireAction | SendRequest:
+        try:
+            with self._client._lock:
+                if tell is not None:
+                    tell()
+                return self._line.session.next_action(now=self._clock())
+        finally:
+            while self._seen and (show := self._client._on_action) is not None:
+                show(self._seen.popleft())
+
+
+class BaseReply:
+    """What has come of a reply.
+
+    Attributes:
+        finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
+    """
+
+    def __init__(self, chat: BaseChat[Any], messages: Messages, model: str | None) -> None:
+        self.finished: TurnFinished | None = None
+        self._begin = partial(chat._begin, messages, model)
+        self._pieces: list[str] = []
+        self._entered = False
+        self._over = False
+
+    @property
+    def text(self) -> str:
+        """What has come of the reply."""
+        return "".join(self._pieces)
+
+    def _enter(self) -> None:
+        if self._entered:
+            raise LocalProtocolError("a reply is entered once; ask again with chat.stream(...)")
+        self._begin()
+        self._entered = True
+
+    def _take(self, event: Event | None) -> Event | None:
+        match event:
+            case TextDelta():
+                self._pieces.append(event.text)
+            case TurnFinished():
+                self.finished = event
+            case None:
+                self._over = True
+        return event

@@ -1,0 +1,101 @@
+"""A `Session` over a transport, for both worlds; they say the same in the same order."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import anyio
+
+from ddg_protocol import SendRequest, Session, Signal, TransportError
+from ddg_protocol.wire import Close, Connect, Send
+
+from ._client import Tell
+from .transport import AsyncExchange, AsyncTransport, Exchange, Transport
+
+_CLOSING = 1.0  # seconds that an exchange may take to close
+
+
+class RequestLine:
+    """Carries out what a `Session` asks, over a transport.
+
+    Args:
+        session: what asks.
+        transport: sends its requests.
+    """
+
+    def __init__(self, session: Session, transport: Transport) -> None:
+        self.session = session
+        self._transport = transport
+        self._request: SendRequest | None = None
+        self._exchange: Exchange | None = None
+
+    def carry_out(self, action: SendRequest | Connect | Send | Close | Signal) -> Tell:
+        """Open an exchange, or read from it; what the session is to be told of it."""
+        session, until = self.session, self.session.deadline
+        assert until is not None, "an exchange always has a deadline"
+        left = max(0.001, until - time.monotonic())
+        if isinstance(action, SendRequest):
+            self.leave()
+            self._request = action
+        request = self._request
+        assert request is not None
+        try:
+            if isinstance(action, SendRequest):
+                self._exchange = it = self._transport.open(action, timeout=left)
+                return partial(session.receive_head, action, it.status, it.headers, now=time.monotonic())
+            assert self._exchange is not None
+            data = self._exchange.read(timeout=left)
+        except TransportError as error:
+            return partial(session.transport_failed, request, error.failure)
+        return partial(session.receive_data, request, data) if data else partial(session.receive_eof, request)
+
+    def leave(self) -> None:
+        """Close the exchange: nothing more of it is wanted."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.close()
+
+    close = leave
+
+
+class AsyncRequestLine:
+    """Carries out what a `Session` asks, over an async transport.
+
+    Args:
+        session: what asks.
+        transport: sends its requests.
+    """
+
+    def __init__(self, session: Session, transport: AsyncTransport) -> None:
+        self.session = session
+        self._transport = transport
+        self._request: SendRequest | None = None
+        self._exchange: AsyncExchange | None = None
+
+    async def carry_out(self, action: SendRequest | Connect | Send | Close | Signal) -> Tell:
+        """Open an exchange, or read from it; what the session is to be told of it."""
+        session = self.session
+        if isinstance(action, SendRequest):
+            await self.leave()
+            self._request = action
+        request = self._request
+        assert request is not None
+        try:
+            if isinstance(action, SendRequest):
+                self._exchange = it = await self._transport.open(action)
+                return partial(session.receive_head, action, it.status, it.headers, now=anyio.current_time())
+            assert self._exchange is not None
+            data = await self._exchange.read()
+        except TransportError as error:
+            return partial(session.transport_failed, request, error.failure)
+        return partial(session.receive_data, request, data) if data else partial(session.receive_eof, request)
+
+    async def leave(self) -> None:
+        """Close the exchange: nothing more of it is wanted. It can't be cancelled, and it is bounded in time."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            with anyio.move_on_after(_CLOSING, shield=True):
+                await exchange.aclose()
+
+    aclose = leave

@@ -1,0 +1,210 @@
+"""Connections on anyio's streams: ways to make one, what is done with it, and a `WireSession` that drives it."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import ssl
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSStream
+
+from ddg_protocol import Failure, FailureKind, SendRequest, Signal, TransportError
+from ddg_protocol.wire import Close, Connect, Send, WireSession
+
+from ._client import Tell
+from .transport import transport_error
+
+AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
+"""Gives a stream that is connected to where the intent says. What it raises as an OSError is understood."""
+
+
+async def tcp(connect: Connect) -> ByteStream:
+    """Connect over TCP: the way it is done when nothing else is said.
+
+    Args:
+        connect: where to. Addresses of a name are tried as "happy eyeballs" (RFC 8305) has it.
+
+    Returns:
+        The stream.
+
+    Raises:
+        OSError: none of the addresses could be reached.
+    """
+    return await anyio.connect_tcp(connect.host, connect.port)
+
+
+def unix(path: str | os.PathLike[str]) -> AsyncConnector:
+    """Connect to a unix socket, whatever the profile's address is: ``AsyncClient(connect=unix("/run/duck.sock"))``.
+
+    Args:
+        path: of the socket.
+
+    Returns:
+        What `anyio.AsyncClient` takes as ``connect``.
+    """
+
+    async def connect_unix(_: Connect) -> ByteStream:
+        return await anyio.connect_unix(path)
+
+    return connect_unix
+
+
+def connected(opened: ByteStream) -> AsyncConnector:
+    """Use a stream that is connected already, once: ``AsyncClient(connect=connected(opened))``, for one chat.
+
+    Args:
+        opened: the stream. It belongs to the client from the moment it is used.
+
+    Returns:
+        What `anyio.AsyncClient` takes as ``connect``; a second connection is refused.
+    """
+    unused = [opened]
+
+    async def take(_: Connect) -> ByteStream:
+        if not unused:
+            raise OSError("the connected stream that was given has been used up")
+        return unused.pop()
+
+    return take
+
+
+class Connection:
+    """A connection, plain or TLS. Its waits are cancelled by whoever bounds them.
+
+    Args:
+        stream: to speak over.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    @classmethod
+    async def make(cls, connect: Connect, connector: AsyncConnector, context: ssl.SSLContext | None) -> Connection:
+        """Connect.
+
+        Args:
+            connect: where to, whether it is TLS, and in what time.
+            connector: gives the stream.
+            context: for TLS; None for a plain connection.
+
+        Raises:
+            TransportError: it could not be made.
+        """
+        try:
+            with anyio.fail_after(connect.timeout):
+                stream = await connector(connect)
+                try:
+                    if context is not None:
+                        stream = await TLSStream.wrap(stream, hostname=connect.host, ssl_context=context)
+                except BaseException:
+                    await anyio.aclose_forcefully(stream)
+                    raise
+        except (OSError, ValueError, anyio.BrokenResourceError) as error:
+            # ValueError: no name that could be resolved, or certified
+            raise _mapped(error, f"connecting to {connect.host}:{connect.port}", FailureKind.NOT_SENT) from error
+        return cls(stream)
+
+    async def write(self, data: bytes) -> None:
+        """Write all of it.
+
+        Raises:
+            TransportError: the connection broke.
+        """
+        try:
+            await self._stream.send(data)
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise _mapped(error, "sending", FailureKind.CUT) from error
+
+    async def read(self) -> bytes:
+        """Read what there is; nothing at the end.
+
+        Raises:
+            TransportError: the connection broke.
+        """
+        try:
+            return await self._stream.receive()
+        except anyio.EndOfStream:
+            return b""
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise _mapped(error, "reading", FailureKind.CUT) from error
+
+    def check_idle(self) -> None:
+        """See that a kept connection has not ended, and has nothing to read that nobody asked for.
+
+        Raises:
+            TransportError: it has; nothing should be sent over it any more.
+        """
+        raw = self._stream.extra(SocketAttribute.raw_socket, None)
+        if raw is None:
+            return  # not over a socket: it shows when it is used
+        with selectors.DefaultSelector() as selector:
+            selector.register(raw, selectors.EVENT_READ)
+            if selector.select(0):
+                text = "the connection was closed while it was idle"
+                raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
+
+    async def aclose(self) -> None:
+        """Close it, without a goodbye: nobody waits for one."""
+        await anyio.aclose_forcefully(self._stream)
+
+
+def _mapped(error: Exception, doing: str, otherwise: FailureKind) -> TransportError:
+    """Say what an exception means; anyio keeps the one that says most as the cause of its own."""
+    cause = error.__cause__
+    return transport_error(cause if isinstance(cause, OSError) else error, doing, otherwise)
+
+
+class AsyncWireLine:
+    """Carries out what a `WireSession` asks, on a connection of its own.
+
+    Args:
+        session: what asks.
+        connector: gives the streams.
+        context: gives the context for TLS.
+    """
+
+    def __init__(self, session: WireSession, connector: AsyncConnector, context: Callable[[], ssl.SSLContext]) -> None:
+        self.session = session
+        self._connector = connector
+        self._context = context
+        self._connect: Connect | None = None
+        self._connection: Connection | None = None
+
+    async def carry_out(self, action: Connect | Send | Close | SendRequest | Signal) -> Tell:
+        """Connect, send, read or close; what the session is to be told of it."""
+        session = self.session
+        if isinstance(action, Close):
+            await self.aclose()
+            return partial(session.closed, action)
+        if isinstance(action, Connect):
+            self._connect = action
+        connect = self._connect
+        assert connect is not None
+        try:
+            if isinstance(action, Connect):
+                context = self._context() if action.tls else None
+                self._connection = await Connection.make(action, self._connector, context)
+                return partial(session.connected, action)
+            assert self._connection is not None
+            if isinstance(action, Send):
+                if action.check_idle:
+                    self._connection.check_idle()
+                await self._connection.write(action.data)
+                return partial(session.sent, action)
+            data = await self._connection.read()
+        except TransportError as error:
+            return partial(session.transport_failed, connect, error.failure)
+        return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
+
+    async def leave(self) -> None:
+        """Do nothing: this session asks for a `Close` where it wants one."""
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection, self._connect = self._connection, None, None
+        if connection is not None:
+            await connection.aclose()

@@ -1,0 +1,289 @@
+"""`AsyncClient`: the driver for asyncio and trio, native on both by way of anyio.
+
+    async with AsyncClient() as client:
+        chat = client.chat()
+        print((await chat.ask("Why is the sky blue?")).text)
+        async with chat.stream("And at dusk?") as reply:
+            async for text in reply:
+                print(text, end="", flush=True)
+
+It opens, sends, reads, sleeps and closes as the session asks, and decides nothing: over streams of its own it drives a
+`WireSession`, over a transport (see `ddg_transports.transport`) a `Session`. `ddg_transports.blocking` says the same,
+in the same order, for blocking code.
+
+Whatever is awaited here may be cancelled: the conversation is then as it was before the turn, and the next turn works.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Self
+
+import anyio
+
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    PAUSED,
+    Event,
+    LocalProtocolError,
+    Policy,
+    ServiceProfile,
+    Session,
+    SolveChallenge,
+    TextDelta,
+    TurnFinished,
+    UnsupportedChallenge,
+    Wait,
+)
+from ddg_protocol.session import AnswerChallenge
+from ddg_protocol.wire import WireSession
+
+from ._client import BaseChat, BaseClient, BaseReply, Intents, Messages, Tell
+from ._exchanges import AsyncRequestLine
+from ._streams import AsyncConnector, AsyncWireLine, connected, tcp, unix
+from ._watch import Answer, Seen, WatchedWire, Watcher
+from .transport import AsyncTransport
+
+__all__ = ["Answer", "AsyncChat", "AsyncClient", "AsyncConnector", "AsyncReply", "Seen", "connected", "tcp", "unix"]
+
+
+class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"]):
+    """What its chats share: settings, pacing, the front-end version. Each chat may have a task of its own.
+
+    A client belongs to one event loop; its clock is the loop's.
+
+    Args:
+        profile: what is known of the service, and where it is.
+        policy: tries, times, bounds, strictness.
+        transport: sends the requests, in place of streams of the client's own. It stays the caller's to close.
+        connect: makes the client's own connections: `tcp`, or what `unix` or `connected` gives.
+        ssl_context: for https on them; None makes the standard one, which trusts what the system trusts.
+        answer_challenge: when challenges are answered (PROTOCOL.md section 5).
+        solver: answers challenges in place of the library: gets a `SolveChallenge`, gives the ``x-vqd-hash-1`` value
+            or raises `UnsupportedChallenge`.
+        on_action: is shown every intent, event, signal and `Answer` of every chat as it comes, in the chat's task.
+            Their reprs hide secrets.
+    """
+
+    _lock = nullcontext()  # nothing else runs on the event loop during a call of a session
+
+    def __init__(
+        self,
+        profile: ServiceProfile = DUCKDUCKGO_2025_04,
+        *,
+        policy: Policy | None = None,
+        transport: AsyncTransport | None = None,
+        connect: AsyncConnector = tcp,
+        ssl_context: ssl.SSLContext | None = None,
+        answer_challenge: AnswerChallenge = "on_demand",
+        solver: Callable[[SolveChallenge], Awaitable[str]] | None = None,
+        on_action: Callable[[Seen], object] | None = None,
+    ) -> None:
+        super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action)
+        self._transport = transport
+        self._connect = connect
+        self._solver = solver
+
+    async def aclose(self) -> None:
+        """Close every chat. A reply that another task is reading is cancelled; the task is not."""
+        for chat in list(self._chats):
+            await chat.aclose()
+        await self._sweep()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _sweep(self) -> None:
+        while self._dropped:
+            await self._dropped.popleft().aclose()
+
+    def _new_chat(self, session: Session, watcher: Watcher | None) -> AsyncChat:
+        if self._transport is not None:
+            return AsyncChat(self, AsyncRequestLine(session, self._transport))
+        wire = WireSession(session) if watcher is None else WatchedWire(watcher, session)
+        return AsyncChat(self, AsyncWireLine(wire, self._connect, self._tls))
+
+
+class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"]):
+    """A conversation, one turn at a time. Made by `AsyncClient.chat`."""
+
+    _client: AsyncClient
+
+    def __init__(self, client: AsyncClient, line: AsyncWireLine | AsyncRequestLine) -> None:
+        super().__init__(client, line, anyio.current_time)
+        self._turn = object()  # another one whenever the turn is left
+        self._waiting: anyio.CancelScope | None = None
+
+    async def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
+        """Ask, and wait for the whole reply.
+
+        Args:
+            messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
+            model: by id or alias; with the turn it becomes the conversation's.
+
+        Returns:
+            The reply: its ``text``, the ``reason`` it ended for, its ``model``.
+
+        Raises:
+            DuckChatError: the turn was refused or broke; the conversation is as it was before.
+        """
+        async with self.stream(messages, model=model) as reply:
+            async for _ in reply.events():
+                pass
+        if reply.finished is None:
+            raise LocalProtocolError("the turn was cancelled from outside")
+        return reply.finished
+
+    def stream(self, messages: Messages, *, model: str | None = None) -> AsyncReply:
+        """Ask, and read the reply as it comes: ``async with chat.stream("...") as reply``.
+
+        Args:
+            messages: as for `ask`.
+            model: as for `ask`.
+
+        Returns:
+            The reply, to be entered: that begins the turn. Leaving it early cancels the turn.
+        """
+        return AsyncReply(self, messages, model)
+
+    async def aclose(self) -> None:
+        """End the conversation and close its connection; any number of times."""
+        self._end()
+        self._interrupt()
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._rest()
+            finally:
+                await self._line.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _interrupt(self) -> bool:
+        """Let go of the task that waits for this chat's turn, if one does: for it, the turn is over."""
+        self._turn = object()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        return self._waiting is not None
+
+    async def _rest(self) -> None:
+        while await self._next() is not None:
+            pass
+
+    async def _next(self) -> Event | None:
+        """Do what the session asks until it has an event for the caller; None when it is at rest."""
+        tell: Tell = None
+        turn = self._turn
+        while turn is self._turn:
+            action = self._pull(tell)
+            if action is PAUSED:
+                await self._line.leave()
+                return None
+            if not isinstance(action, Intents):
+                return action
+            tell = await self._in_time(action)
+        return None
+
+    async def _in_time(self, action: Intents) -> Tell:
+        deadline = self._line.session.deadline
+        try:
+            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as self._waiting:
+                return await self._carry_out(action)
+        finally:
+            self._waiting = None
+        return None  # the deadline has come; what that means is the session's business
+
+    async def _carry_out(self, action: Intents) -> Tell:
+        line = self._line
+        match action:
+            case Wait():
+                await line.leave()
+                await anyio.sleep_until(action.until)
+                return partial(line.session.wait_elapsed, action)
+            case SolveChallenge():
+                await line.leave()
+                assert self._client._solver is not None
+                try:
+                    return partial(line.session.challenge_solved, action, await self._client._solver(action))
+                except UnsupportedChallenge as error:
+                    return partial(line.session.challenge_failed, action, str(error))
+            case _:
+                return await line.carry_out(action)
+
+
+class AsyncReply(BaseReply):
+    """A reply as it comes: enter it, iterate over its pieces of text or its `events`, leave it. Made by `stream`.
+
+    Attributes:
+        finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
+    """
+
+    def __init__(self, chat: AsyncChat, messages: Messages, model: str | None) -> None:
+        super().__init__(chat, messages, model)
+        self._chat = chat
+
+    async def __aenter__(self) -> Self:
+        await self._chat._client._sweep()
+        self._enter()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        async for event in self.events():
+            if isinstance(event, TextDelta):
+                return event.text
+        raise StopAsyncIteration
+
+    def events(self) -> AsyncIterator[Event]:
+        """Iterate over all that happens, in order.
+
+        Returns:
+            An iterator over the events; its end is the end of the turn.
+
+        Raises:
+            DuckChatError: the turn was refused or broke, after its last event.
+        """
+        if not self._entered:
+            raise LocalProtocolError('a reply is read where it is entered: async with chat.stream("...") as reply')
+        return _Events(self._next_event)
+
+    async def aclose(self) -> None:
+        """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any task."""
+        if self._entered and not self._over:
+            self._over = True
+            others_wait = self._chat._interrupt()
+            if self.finished is None or others_wait:
+                self._chat._cancel()
+            with anyio.CancelScope(shield=self.finished is None):
+                await self._chat._rest()
+
+    async def _next_event(self) -> Event | None:
+        return self._take(None if self._over else await self._chat._next())
+
+
+class _Events(AsyncIterator[Event]):
+    """No generator: one that is dropped half-way would be finished by whoever collects it, in a task of its own."""
+
+    def __init__(self, next_event: Callable[[], Awaitable[Event | None]]) -> None:
+        self._next_event = next_event
+
+    async def __anext__(self) -> Event:
+        event = await self._next_event()
+        if event is None:
+            raise StopAsyncIteration
+        return event
