@@ -144,7 +144,9 @@ def test_a_copy_of_an_exception_is_whole(
 def test_attributes_are_empty_where_nothing_was_said() -> None:
     refused = ServiceError("no")
     assert (refused.status, refused.type, refused.retry_after, refused.body) == (0, None, None, b"")
-    assert UserLimitError("no").resets == ()
+    limited = UserLimitError("no")
+    assert (limited.status, limited.type, limited.retry_after, limited.body) == (0, None, None, b"")
+    assert limited.resets == ()
     assert StreamTooLarge("no").limit == 0
     unread = UnsupportedChallenge("no")
     assert (unread.position, unread.expected, unread.form) == (None, "", "")
