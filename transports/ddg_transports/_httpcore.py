@@ -1,0 +1,200 @@
+"""What the blocking and the async transport over httpcore have in common: all that doesn't wait."""
+
+from __future__ import annotations
+
+import importlib
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
+
+from ddg_protocol import FailureKind, SendRequest
+
+from .transport import transport_error
+
+_MOST_KEPT = 10
+
+#: What an exception means, by the first of these names that it has: those of httpcore and of httpcore2, which are the
+#: same, and those that they let through of h2 and socksio.
+_KINDS = {
+    "TimeoutError": FailureKind.TIMEOUT,
+    "TimeoutException": FailureKind.TIMEOUT,
+    "ConnectError": FailureKind.NOT_SENT,
+    "ProxyError": FailureKind.NOT_SENT,
+    "SOCKSError": FailureKind.NOT_SENT,
+    "UnicodeError": FailureKind.NOT_SENT,  # no name that could be resolved
+    "ConnectionNotAvailable": FailureKind.NOT_SENT,  # the peer went away, and said that it hadn't begun (RFC 9113, 6.8)
+    "NetworkError": FailureKind.CUT,
+    "LocalProtocolError": FailureKind.OTHER,
+    "ProtocolError": FailureKind.CUT,
+}
+
+
+class Pool(Protocol):
+    """What is used of an ``(Async)ConnectionPool``: it makes connections, set up as it is."""
+
+    def create_connection(self, origin: Any) -> Any:
+        """Make a connection, which connects with its first request."""
+
+
+class Kept(NamedTuple):
+    """A connection with no exchange on it, and the stream that it is on."""
+
+    connection: Any
+    stream: Any
+
+    def is_fresh(self) -> bool:
+        """Tell whether it takes a request: it has not ended, and has nothing to read that nobody asked for."""
+        return not (self.connection.has_expired() or self.stream.get_extra_info("is_readable"))
+
+
+class Connections:
+    """Makes connections, and keeps those that are free."""
+
+    def __init__(
+        self,
+        name: str,
+        pool: Pool | None,
+        proxy: str | None,
+        http2: bool,
+        ssl_context: ssl.SSLContext | None,
+        uds: str | None,
+        network_backend: Any = None,
+    ) -> None:
+        self.library = library_of(pool)
+        self._pool: Pool = pool or getattr(self.library, name)(
+            ssl_context=ssl_context or ssl.create_default_context(),
+            proxy=proxy and self._proxy(proxy),
+            http2=http2,
+            uds=uds,
+            network_backend=network_backend,
+        )
+        self._kept: list[Kept] = []
+        self._lock = threading.Lock()  # around each use of `_kept`
+
+    def make(self, origin: Any) -> Any:
+        """Make a connection."""
+        return self._pool.create_connection(origin)
+
+    def take(self, origin: Any) -> Kept | None:
+        """Take the youngest connection that leads there, if there is one."""
+        with self._lock:
+            for index in reversed(range(len(self._kept))):
+                if self._kept[index].connection.can_handle_request(origin):
+                    return self._kept.pop(index)
+        return None
+
+    def keep(self, kept: Kept) -> bool:
+        """Keep a connection, if it can be used again; tell whether it is kept."""
+        with self._lock:
+            if kept.connection.is_available() and len(self._kept) < _MOST_KEPT:
+                self._kept.append(kept)
+                return True
+        return False
+
+    def take_all(self) -> list[Kept]:
+        """Keep none any more."""
+        with self._lock:
+            kept, self._kept = self._kept, []
+        return kept
+
+    def request(self, request: SendRequest, **extensions: Any) -> Any:
+        """Put a request in the library's terms: ``host`` and the framing are added, nothing else."""
+        fields = [("host", urlsplit(request.url).netloc), *request.headers]
+        if request.method == "POST":
+            fields.append(("content-length", str(len(request.body))))
+        return self.library.Request(
+            request.method,
+            request.url,
+            headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
+            content=request.body,
+            extensions=extensions,
+        )
+
+    def _proxy(self, url: str) -> Any:
+        parts = urlsplit(url)
+        if parts.username is None:
+            return self.library.Proxy(url)
+        return self.library.Proxy(url, auth=(unquote(parts.username).encode(), unquote(parts.password or "").encode()))
+
+
+class Clock(threading.local):
+    """When each thread has to give up what it waits for, on the clock of `time.monotonic`."""
+
+    until = 0.0
+
+    def left(self) -> float:
+        """Seconds until then; a little at least, since 0 would mean not to wait but to fail."""
+        return max(0.001, self.until - time.monotonic())
+
+
+class Sockets:
+    """The library's blocking network backend, with a bound on every wait: its own SOCKS negotiation has none."""
+
+    def __init__(self, backend: Any, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **settings: Any) -> Any:
+        return _Stream(self._backend.connect_tcp(host, port, self._clock.left(), **settings), self._clock)
+
+    def connect_unix_socket(self, path: str, timeout: float | None = None, **settings: Any) -> Any:
+        return _Stream(self._backend.connect_unix_socket(path, self._clock.left(), **settings), self._clock)
+
+
+class _Stream:
+    def __init__(self, stream: Any, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self.close = stream.close
+        self.get_extra_info = stream.get_extra_info
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = self._stream.read(max_bytes, self._clock.left())
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._clock.left())
+
+    def start_tls(
+        self, context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Any:
+        secure = self._stream.start_tls(context, server_hostname, self._clock.left())
+        # A body that only the end of the connection ends must not be cut without being noticed.
+        secure.get_extra_info("socket").suppress_ragged_eofs = False
+        return _Stream(secure, self._clock)
+
+
+def library_of(pool: Pool | None) -> Any:
+    """Give the library that a pool is of; without a pool, the one that is installed."""
+    bases = {base.__module__.partition(".")[0] for base in type(pool).__mro__}
+    for name in ("httpcore", "httpcore2"):
+        if pool is None or name in bases:
+            with suppress(ModuleNotFoundError):
+                return importlib.import_module(name)
+    raise TypeError("the pool is neither httpcore's nor httpcore2's" if pool else "install httpcore or httpcore2")
+
+
+def text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    """Give the fields of a head as they are reported."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+
+
+@contextmanager
+def meant(doing: str) -> Iterator[None]:
+    """Raise what an exception of the library means: the one place where this is known. Others pass."""
+    try:
+        yield
+    except Exception as error:
+        names = {base.__name__ for base in type(error).__mro__}
+        kind = next((kind for name, kind in _KINDS.items() if name in names), None)
+        if kind is None:
+            raise
+        said: BaseException = error
+        while said.__cause__ is not None:  # the library's own say less than what they were made of
+            said = said.__cause__
+        said = TimeoutError("timed out") if kind is FailureKind.TIMEOUT else said
+        raise transport_error(said, doing, kind) from error
