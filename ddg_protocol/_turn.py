@@ -103,11 +103,11 @@ class Exchange(msgspec.Struct, kw_only=True):
         total_by: when all must have come.
         phase: how much was reported.
         inbox: what was reported, and not looked at.
-        progress: whether something came since `read_by` was set.
         status: of the response.
         headers: of the response.
         expected: its content-length, if it has one.
-        received: the bytes of its body so far, as they came.
+        received: how many bytes of its body were looked at, as they came.
+        timed: what `received` was when `read_by` was set; -1 where that was before the head.
         decoder: undoes its content coding.
         pieces: decoded from the bytes at hand, and not looked at.
         coded: all that the decoder of a chat response was fed; a snapshot has no other way to its state.
@@ -123,11 +123,11 @@ class Exchange(msgspec.Struct, kw_only=True):
     total_by: float
     phase: ExchangeState = ExchangeState.AWAITING_HEAD
     inbox: deque[Report] = msgspec.field(default_factory=deque)
-    progress: bool = False
     status: int = 0
     headers: Headers = ()
     expected: int | None = None
     received: int = 0
+    timed: int = 0
     decoder: ContentDecoder = msgspec.field(default_factory=ContentDecoder)
     pieces: Iterator[bytes] | None = None
     coded: bytearray = msgspec.field(default_factory=bytearray)
@@ -149,6 +149,23 @@ class Exchange(msgspec.Struct, kw_only=True):
             decoder=ContentDecoder(),
             pieces=None,
         )
+
+    def check_order(self, begin: ExchangeState) -> None:
+        """Hold what was reported, and not looked at, against the table.
+
+        Args:
+            begin: how much had been reported before that.
+
+        Raises:
+            ValueError: it could not have been reported in that order, or there is more to it.
+        """
+        for report in self.inbox:
+            moves = EXCHANGE_TABLE[begin]
+            if _ANSWERS[type(report)] not in moves:
+                raise ValueError("the exchange's reports are out of order")
+            begin = moves[_ANSWERS[type(report)]]
+        if begin is not self.phase:
+            raise ValueError(f"the exchange awaits {begin.value}, not {self.phase.value}")
 
     def resume_decoder(self) -> None:
         """Bring the decoder to where it was when the exchange was saved, by what it was fed.
@@ -217,7 +234,6 @@ class Exchange(msgspec.Struct, kw_only=True):
             if not isinstance(report, bytes):
                 return None
             self.inbox.popleft()
-            self.progress = True
             self.received += len(report)
             if self.decoder.coded:
                 self._keep_coded(report)

@@ -233,12 +233,13 @@ class Session:
             DuckChatError: the turn was refused or broke; once, after its last event. The session is then ready for
                 the next `ask`, its conversation as it was before.
         """
+        if self._state is _STREAMING:  # where most pulls are made
+            return self._stream(now)
         action: Action | None = None
         while action is None:
-            if self._state is _STREAMING:  # where most pulls are made
-                action = self._stream(now)
-                continue
             match self._state:
+                case State.STREAMING:
+                    action = self._stream(now)
                 case State.PLANNING:
                     action = self._plan(now)
                 case State.REQUESTING:
@@ -284,7 +285,7 @@ class Session:
             LocalProtocolError: data is not what is awaited, or the request was never given.
         """
         exchange = self._exchange
-        if exchange is not None and exchange.request.id == request.id and exchange.phase is _AWAITING_BODY:
+        if exchange is not None and exchange.request is request and exchange.phase is _AWAITING_BODY:
             exchange.inbox.append(data)  # as `Exchange.report` does, at a quarter of the time
         elif (exchange := self._exchange_of(request)) is not None:
             exchange.report(data)
@@ -636,13 +637,11 @@ class Session:
     def _await_head(self, now: float) -> Action | None:
         exchange = self._exchange
         assert exchange is not None
-        if not exchange.inbox:
-            return self._need_data(exchange, now)
-        report = exchange.inbox.popleft()
-        if isinstance(report, Failed):
-            return self._broken(exchange, report.failure, now)
-        assert isinstance(report, Head)
-        exchange.progress = True
+        report = exchange.inbox.popleft() if exchange.inbox else None
+        if not isinstance(report, Head):
+            failure = report.failure if isinstance(report, Failed) else self._lateness(exchange, now)
+            return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
+        exchange.timed = -1
         exchange.status, exchange.headers = report.status, report.headers
         try:
             self._take_head(exchange, report.now)
@@ -708,12 +707,12 @@ class Session:
             return self._body_read(exchange, error, now)
         if exchange.full:
             return self._body_read(exchange, self._over_limit(exchange), now)
-        report = exchange.inbox.popleft() if exchange.inbox else None
-        if report is None:
-            return self._need_data(exchange, now)
-        if isinstance(report, Failed):
-            return self._broken(exchange, report.failure, now)
-        return self._body_read(exchange, None, now)
+        report = exchange.inbox[0] if exchange.inbox else None
+        if isinstance(report, End):
+            return self._body_read(exchange, None, now)
+        failure = report.failure if isinstance(report, Failed) else self._lateness(exchange, now)
+        # The head has said most of it: a refusal is one whether or not its body could be read.
+        return NEED_DATA if failure is None else self._body_read(exchange, self._broken(exchange, failure), now)
 
     def _over_limit(self, exchange: Exchange) -> StreamTooLarge | None:
         if exchange.step is Step.FRONT_END and exchange.status == 200:
@@ -759,20 +758,22 @@ class Session:
 
     # STREAMING, DRAINING
 
-    def _stream(self, now: float) -> Action | None:
+    def _stream(self, now: float) -> Event | Signal:
+        # The hot path is that of a chunk with one event, and of the pull that finds no more: few calls, no look-ups.
         exchange, reader = self._exchange, self._reader
         assert exchange is not None
         assert reader is not None
         inbox = exchange.inbox
         try:
             if inbox and isinstance(data := inbox[0], bytes) and not exchange.decoder.coded:
-                # The usual chunk, without the way over `next_piece`.
                 inbox.popleft()
-                exchange.progress = True
                 exchange.received += len(data)
                 reader.feed(data)
             event = reader.next_event()
-            while event is None and not reader.done and (piece := exchange.next_piece()) is not None:
+            while event is None and not reader.done and (inbox or exchange.pieces is not None):
+                piece = exchange.next_piece()
+                if piece is None:
+                    break
                 if piece:
                     reader.feed(piece)
                 else:
@@ -784,9 +785,11 @@ class Session:
             return event
         if reader.done:
             return self._finish(exchange, reader, now)
-        if inbox and isinstance(failed := inbox[0], Failed):
-            return self._broken(exchange, failed.failure, now)
-        return self._need_data(exchange, now)
+        if inbox and isinstance(report := inbox[0], Failed):  # what else would be there was taken above
+            failure: Failure | None = report.failure
+        else:
+            failure = self._lateness(exchange, now)
+        return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
 
     def _finish(self, exchange: Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
         """Commit the turn: the one place where a conversation changes."""
@@ -829,24 +832,24 @@ class Session:
 
     # Time, failures, retries
 
-    def _need_data(self, exchange: Exchange, now: float) -> Action | None:
-        if exchange.progress:
-            exchange.progress = False
+    def _lateness(self, exchange: Exchange, now: float) -> Failure | None:
+        """Give the failure that the clock shows; None while there is time to wait for more."""
+        if exchange.timed != exchange.received:
+            exchange.timed = exchange.received
             exchange.read_by = now + self.policy.read_timeout
         if now < exchange.read_by and now < exchange.total_by:
-            return NEED_DATA
+            return None
+        what = f"the {exchange.step.value} request"
         if now >= exchange.total_by:
-            text = f"the {exchange.step.value} request took longer than {self.policy.total_timeout:g} s (total_timeout)"
+            text = f"{what} took longer than {self.policy.total_timeout:g} s (total_timeout)"
         elif self._state is State.REQUESTING:
-            text = f"the {exchange.step.value} request got no response in time (connect, write and read timeouts)"
+            text = f"{what} got no response in time (connect, write and read timeouts)"
         else:
-            text = (
-                f"nothing came for {self.policy.read_timeout:g} s in the {exchange.step.value} response (read_timeout)"
-            )
-        return self._broken(exchange, Failure(FailureKind.TIMEOUT, text), now)
+            text = f"nothing more came of the answer to {what} for {self.policy.read_timeout:g} s (read_timeout)"
+        return Failure(FailureKind.TIMEOUT, text)
 
-    def _broken(self, exchange: Exchange, failure: Failure, now: float) -> Action | None:
-        """Go on from an exchange that did not come to its end."""
+    def _broken(self, exchange: Exchange, failure: Failure) -> DuckChatError:
+        """Give the error that an exchange's failure is."""
         error: DuckChatError
         if failure.kind is FailureKind.TIMEOUT:
             error = ChatTimeoutError(failure.text)
@@ -858,10 +861,7 @@ class Session:
             self._fail(error)  # who interrupts wants no more of it, whatever the response was to be
         if failure.kind is FailureKind.NOT_SENT and not exchange.redirects and self._turn is not None:
             self._turn.spent = False
-        if self._state is State.READING:
-            # The head has said most of it: a refusal is one whether or not its body could be read.
-            return self._body_read(exchange, error, now)
-        return self._step_failed(exchange, error, now)
+        return error
 
     def _step_failed(self, exchange: Exchange, error: DuckChatError, now: float) -> Event:
         """Go on from a request that gave nothing: without it, with another try, or not at all."""
