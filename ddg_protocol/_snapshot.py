@@ -13,7 +13,7 @@ from typing import Any, Literal, get_origin
 
 import msgspec
 
-from ._state import State
+from ._state import ExchangeState, State
 from ._turn import Exchange, Outcome, Report, Turn
 from .content import ContentDecoder
 from .conversation import Conversation, Tokens
@@ -103,12 +103,34 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return snapshot
 
     def _check(self, profile: ServiceProfile) -> None:
+        """Refuse what no session can have come to, and what is unfit to be sent.
+
+        Raises:
+            ValueError: what.
+            InvalidToken: what.
+            ContentDecodingError: what.
+        """
         if self.origin != profile.origin:
             raise ValueError(f"it is of {self.origin}, and the profile of {profile.origin}")
         try:
             state = State[self.state]
         except KeyError:
             raise ValueError(f"no state is called {self.state!r}") from None
+        self._check_parts(state)
+        msgspec.structs.replace(self.conversation, fe_version=self.fe_version).to_json()
+        if self.turn is not None:
+            self._check_turn(self.turn, profile)
+        if self.exchange is not None:
+            self._check_exchange(self.exchange, state)
+        times = [self.last_start, self.jar.offset, self.intent.until if isinstance(self.intent, Wait) else None]
+        if self.turn is not None:
+            times += [self.turn.jar.offset, self.turn.backoff_until, self.turn.slot]
+        if self.exchange is not None:
+            times += [self.exchange.read_by, self.exchange.total_by]
+        if not all(time is None or math.isfinite(time) for time in times):
+            raise ValueError("a time in it is not finite")
+
+    def _check_parts(self, state: State) -> None:
         parts = {
             "turn": (self.turn is not None, state in IN_A_TURN),
             "exchange": (self.exchange is not None, state in IN_AN_EXCHANGE),
@@ -120,25 +142,31 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"state {self.state} is {'without' if wanted else 'with'} {name}")
         if self.intent is not None and not isinstance(self.intent, INTENTS[state]):
             raise ValueError(f"state {self.state} is with a {type(self.intent).__name__}")
+        if self.outcome is not None:
+            if self.intent is None or not (self.outcome.good or state is State.SOLVING):
+                raise ValueError(f"state {self.state} is with an outcome that it can't have")
+            if self.outcome.good:
+                Tokens(self.outcome.text)
         newest = self.intent or (None if self.exchange is None else self.exchange.request)
         if newest is not None and self.last_id < newest.id:
             raise ValueError("an intent's id is past the last one")
-        for fe_version in (self.fe_version, self.conversation.fe_version):
-            Conversation.from_json(msgspec.structs.replace(self.conversation, fe_version=fe_version).to_json())
-        if self.turn is not None:
-            Tokens(self.turn.answer or "")
-            profile.validate_model(self.turn.model)
-        if self.exchange is not None:
-            if self.exchange.step is not Step.CHAT:
-                raise ValueError("only a chat exchange can be gone on with")
-            self.exchange.resume_decoder()
-        times = [self.last_start, self.jar.offset, self.intent.until if isinstance(self.intent, Wait) else None]
-        if self.turn is not None:
-            times += [self.turn.jar.offset, self.turn.backoff_until, self.turn.slot]
-        if self.exchange is not None:
-            times += [self.exchange.read_by, self.exchange.total_by]
-        if not all(time is None or math.isfinite(time) for time in times):
-            raise ValueError("a time in it is not finite")
+
+    def _check_turn(self, turn: Turn, profile: ServiceProfile) -> None:
+        *history, question = turn.messages or (None,)
+        if question is None or question.role != "user" or tuple(history) != self.conversation.message_history:
+            raise ValueError("the turn's messages are not the history and a question")
+        question.content.encode()
+        if set(turn.retries) != set(Step):
+            raise ValueError("the turn's retries are not those of each kind of request")
+        Tokens(turn.answer or "")
+        profile.validate_model(turn.model)
+
+    def _check_exchange(self, exchange: Exchange, state: State) -> None:
+        if exchange.step is not Step.CHAT:
+            raise ValueError("only a chat exchange can be gone on with")
+        begin = ExchangeState.AWAITING_HEAD if state is State.REQUESTING else ExchangeState.AWAITING_BODY
+        exchange.check_order(begin)
+        exchange.resume_decoder()
 
 
 def _encode(value: Any) -> Any:
