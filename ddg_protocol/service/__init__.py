@@ -7,22 +7,29 @@ Parsed requests go in, responses come out; nothing here opens a socket, reads a 
     body = b"".join(piece.data for piece in response.pieces)
     service.log[-1].reason
 
-`ddg_transports.emulator` puts it on a loopback port.
+What goes wrong when is a script of `faults`, in code or, by `script`, as text. `framed` makes bytes of a response, for
+those who have a byte stream; `ddg_transports.emulator` puts it on a loopback port.
 """
 
-from ._exchange import Endpoint, Exchange, Piece, ServiceRequest, ServiceResponse
+from ._exchange import Endpoint, Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
+from ._framing import framed
 from ._reply import Message, Question, Responder, default_responder
 from ._service import Service
+from .faults import Fault
 
 __all__ = [
     "Endpoint",
     "Exchange",
+    "Fault",
     "Message",
     "Piece",
+    "Pieces",
     "Question",
     "Responder",
     "Service",
     "ServiceRequest",
     "ServiceResponse",
+    "Then",
     "default_responder",
+    "framed",
 ]

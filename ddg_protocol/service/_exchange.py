@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from ..intents import Headers, redacted
+
+if TYPE_CHECKING:
+    from .faults import Fault, StreamEffect
 
 Endpoint = Literal["front_end", "landing", "status", "chat"]
 """The four places of the service, by the names that `ServiceProfile` has for their paths."""
@@ -39,34 +42,26 @@ class ServiceRequest(msgspec.Struct, frozen=True):
         )
 
 
+Then = Literal["more", "close", "reset", "hang"]
+"""What becomes of the connection after a piece.
+
+``"more"``: nothing, the response goes on. ``"close"``: it is closed in good order though the response isn't whole;
+``"reset"``: it is reset (TCP's RST). ``"hang"``: nothing more comes, for as long as the client stays.
+"""
+
+
 class Piece(msgspec.Struct, frozen=True):
-    """A part of a response's body that is to reach the client as a whole and at once.
+    """Bytes that are to reach the client as a whole and at once.
 
     Attributes:
-        data: the bytes; framing (chunks) is the caller's.
-        delay: seconds to let pass before it is sent.
+        data: the bytes; may be none.
+        delay: seconds to let pass before they are sent.
+        then: what comes after them. After anything but ``"more"`` no piece is asked for.
     """
 
     data: bytes
     delay: float = 0.0
-
-
-class ServiceResponse(msgspec.Struct, frozen=True):
-    """A response.
-
-    Attributes:
-        status: the HTTP status.
-        headers: in order, names in lower case. With ``content-length`` where the length is known; a body without is
-            to be framed by the caller (chunked, or ended by the connection).
-        pieces: the body. Each piece is made when it is asked for; a caller whose client is gone closes the generator.
-    """
-
-    status: int
-    headers: Headers
-    pieces: Generator[Piece, None, None]
-
-    def __repr__(self) -> str:
-        return f"ServiceResponse(status={self.status}, headers={redacted(self.headers)!r})"
+    then: Then = "more"
 
 
 class Exchange(msgspec.Struct):
@@ -77,9 +72,11 @@ class Exchange(msgspec.Struct):
         endpoint: where it went; None for a target that the service doesn't have.
         status: the HTTP status it got.
         error: the ``ERR_...`` word of a refusal, else empty.
-        reason: why it was refused, in words; empty where it was served.
-        complete: whether the response was taken to its end. False while it is under way, and for good when the client
-            went away.
+        reason: what was wrong with the request, in words; empty where nothing was.
+        faults: what the script made of the response; empty where it was left alone.
+        taken: how many bytes of the response's body were handed out.
+        ended: how it ended. ``"complete"``: the response was taken to its end. ``"broken"``: the script broke it off.
+            ``"left"``: the client went away, or whoever serves it gave up. Empty while it is under way.
     """
 
     request: ServiceRequest
@@ -87,7 +84,79 @@ class Exchange(msgspec.Struct):
     status: int
     error: str = ""
     reason: str = ""
-    complete: bool = False
+    faults: tuple[Fault, ...] = ()
+    taken: int = 0
+    ended: Literal["", "complete", "broken", "left"] = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the response was taken to its end."""
+        return self.ended == "complete"
+
+
+class Pieces(Iterator[Piece]):
+    """The body of a response, piece by piece. Each is made when it is asked for; the exchange notes how far it got.
+
+    Args:
+        pieces: makes them.
+        exchange: the line of the log.
+        length: how many bytes they are, where that is known: a client that has them all asks for no more.
+    """
+
+    def __init__(self, pieces: Iterable[Piece], exchange: Exchange, length: int | None = None) -> None:
+        self._pieces = iter(pieces)
+        self._exchange = exchange
+        self._length = length
+
+    def __next__(self) -> Piece:
+        exchange = self._exchange
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._note("complete")
+            raise StopIteration
+        exchange.taken += len(piece.data)
+        if piece.then in ("close", "reset"):
+            self._note("broken")
+        elif piece.then == "more" and exchange.taken == self._length:
+            self._note("complete")
+        return piece
+
+    def close(self) -> None:
+        """Say that no more will be asked for: if there was more, the client has left."""
+        self._note("left")
+
+    def break_off(self) -> None:
+        """Say that the connection is ended, by the script, before the body."""
+        self._note("broken")
+
+    def _note(self, ended: Literal["complete", "broken", "left"]) -> None:
+        if not self._exchange.ended:
+            self._exchange.ended = ended
+        if ended != "complete":
+            self._pieces = iter(())  # lets go of whatever makes them
+
+
+class ServiceResponse(msgspec.Struct, frozen=True):
+    """A response, as its parts. `framed` makes bytes of it, for those who have a byte stream.
+
+    Attributes:
+        status: the HTTP status.
+        headers: in order, names in lower case. With ``content-length`` where the length is known; a body without is
+            framed as its connection allows (chunked, or ended by the connection). A fault's values may hold anything.
+        pieces: the body. Whose client is gone closes it.
+        unanswered: what happens in place of the response, before its head is whole; ``"more"`` where nothing does.
+            For those who have no bytes: `framed` does it itself.
+        on_wire: what is to happen to the bytes of the whole response, head included. `framed` sees to it.
+    """
+
+    status: int
+    headers: Headers
+    pieces: Pieces
+    unanswered: Then = "more"
+    on_wire: tuple[StreamEffect, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"ServiceResponse(status={self.status}, headers={redacted(self.headers)!r})"
 
 
 class Refusal(Exception):
@@ -106,8 +175,3 @@ class Refusal(Exception):
         self.error = error
         self.reason = reason
         self.headers = headers
-
-    def body(self) -> bytes:
-        """Give the error body of PROTOCOL.md section 7, with the reason as one more member."""
-        said = {"action": "error", "status": self.status, "type": self.error, "reason": self.reason}
-        return msgspec.json.encode(said)

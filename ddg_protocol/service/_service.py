@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from ..intents import Headers
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ._answer import Answer
 from ._draw import draw
 from ._exchange import Endpoint, Exchange, Piece, Refusal, ServiceRequest, ServiceResponse
 from ._pages import front_end_page, http_date, landing_cookies, landing_page
 from ._reply import DONE, Message, Question, Responder, Role, default_responder, pieces_of, text_event
 from ._tokens import Pair, Tokens
+from .faults import Fault, Redirect, Refuse
 
 LOG_LENGTH = 1000
 """How many exchanges the log keeps."""
@@ -36,14 +39,10 @@ class _ChatBody(msgspec.Struct):
     messages: list[_Message]
 
 
+_HTML = ("content-type", "text/html; charset=UTF-8")
 _read_chat_body = msgspec.json.Decoder(_ChatBody).decode
 
-
-class _Answer(msgspec.Struct):
-    """A response before it has its date and its place in the log."""
-
-    headers: Headers
-    body: bytes | Iterable[Piece]
+_NOTHING = Answer.of(200, (), b"")
 
 
 class Service:
@@ -61,6 +60,7 @@ class Service:
         challenge: whether chat is refused with 418 until the answer to the challenge comes with the question. If not,
             ``x-vqd-hash-1`` may be empty; a wrong answer is refused all the same.
         delay: seconds between two pieces of a reply.
+        script: what goes wrong when. Where several faults are for the same request, their effects follow each other.
         seed: what tokens, challenges and ids are drawn from; the same seed and requests give the same responses.
     """
 
@@ -71,19 +71,22 @@ class Service:
         responder: Responder = default_responder,
         challenge: bool = False,
         delay: float = 0.0,
+        script: Iterable[Fault] = (),
         seed: str = "",
     ) -> None:
         self.profile = profile
         self._challenge = challenge
         self._responder = responder
         self._delay = delay
+        self._script = tuple(script)
+        self._counts: Counter[Endpoint | None] = Counter()
         self._seed = seed
         self._version = ("serp_20250401_100419_ET", draw(seed, "front end").hex()[:20])
         self._tokens = Tokens(seed, limit=UNSPENT_TOKENS)
         self._histories: dict[bytes, None] = {}  # oldest first
         self._replies = 0
         self._log: deque[Exchange] = deque(maxlen=LOG_LENGTH)
-        self._routes: dict[str, tuple[Endpoint, str, Callable[[ServiceRequest, float], _Answer]]] = {
+        self._routes: dict[str, tuple[Endpoint, str, Callable[[ServiceRequest, float], Answer]]] = {
             profile.landing_path: ("landing", "GET", self._landing),
             profile.front_end_path: ("front_end", "GET", self._front_end),
             profile.status_path: ("status", "GET", self._status),
@@ -111,38 +114,50 @@ class Service:
             The response. The pieces of its body are made as they are asked for.
         """
         endpoint, method, answer = self._routes.get(request.target, (None, "", self._nowhere))
-        exchange = Exchange(request, endpoint, 200)
+        self._counts[endpoint] += 1
+        faults = self._faults(endpoint)
+        exchange = Exchange(request, endpoint, 200, faults=faults)
+        effects = [effect for fault in faults for effect in fault.effects]
         try:
-            if endpoint is not None and request.method != method:
+            if any(isinstance(effect, Redirect) for effect in effects):
+                answered = _NOTHING
+            elif endpoint is not None and request.method != method:
                 raise Refusal(405, "ERR_METHOD", f"the method must be {method}", (("allow", method),))
-            answered = answer(request, now)
+            else:
+                answered = answer(request, now)
         except Refusal as refusal:
-            exchange.status, exchange.error, exchange.reason = refusal.status, refusal.error, refusal.reason
-            answered = _Answer((("content-type", "application/json"), *refusal.headers), refusal.body())
+            exchange.error, exchange.reason = refusal.error, refusal.reason
+            answered = Answer.refused(refusal.status, refusal.error, refusal.reason, refusal.headers)
+        for effect in effects:
+            answered = answered.after(effect, target=request.target, tokens=self._new_tokens)
+            exchange.error = effect.type if isinstance(effect, Refuse) else exchange.error
+        exchange.status = answered.status
         self._log.append(exchange)
-        headers = (("date", http_date(now)), *answered.headers)
-        body = answered.body
-        if isinstance(body, bytes):
-            headers += (("content-length", str(len(body))),)
-            body = (Piece(body),)
-        return ServiceResponse(exchange.status, headers, _watched(body, exchange))
+        return answered.response(exchange, http_date(now))
+
+    def _faults(self, endpoint: Endpoint | None) -> tuple[Fault, ...]:
+        """Find what goes wrong with the newest request to an endpoint."""
+        number = self._counts[endpoint]
+        return tuple(fault for fault in self._script if fault.applies(endpoint, number))
 
     # The endpoints
 
-    def _front_end(self, request: ServiceRequest, now: float) -> _Answer:
+    def _front_end(self, request: ServiceRequest, now: float) -> Answer:
         self._check_headers(request, self.profile.page_headers)
-        return _Answer((("content-type", "text/html; charset=UTF-8"),), front_end_page(self.profile, self._version))
+        return Answer.of(
+            200, (("content-type", "text/html; charset=UTF-8"),), front_end_page(self.profile, self._version)
+        )
 
-    def _landing(self, request: ServiceRequest, now: float) -> _Answer:
+    def _landing(self, request: ServiceRequest, now: float) -> Answer:
         self._check_headers(request, self.profile.page_headers)
-        return _Answer((("content-type", "text/html; charset=UTF-8"), *landing_cookies(now)), landing_page())
+        return Answer.of(200, (_HTML, *landing_cookies(now)), landing_page())
 
-    def _status(self, request: ServiceRequest, now: float) -> _Answer:
+    def _status(self, request: ServiceRequest, now: float) -> Answer:
         self._check_headers(request, self.profile.status_headers)
         self._check_origin(request)
-        return _Answer((("content-type", "application/json"), *_handed_out(self._tokens.issue())), b'{"status":"0"}')
+        return Answer.of(200, (("content-type", "application/json"), *self._new_tokens()), b'{"status":"0"}')
 
-    def _chat(self, request: ServiceRequest, now: float) -> _Answer:
+    def _chat(self, request: ServiceRequest, now: float) -> Answer:
         # A chat request that was sent has spent its token, whatever else is wrong with it (section 3).
         pair = self._tokens.spend(request.header("x-vqd-4") or "")
         self._check_headers(request, self.profile.chat_headers)
@@ -152,16 +167,14 @@ class Service:
         question = self._question(request.body)
         self._check_answer(request, pair)
         self._replies += 1
-        return _Answer(
-            (
-                ("content-type", "text/event-stream"),
-                ("cache-control", "no-cache"),
-                *_handed_out(self._tokens.issue()),
-            ),
-            self._reply(question, self._responder(question), created=int(now), number=self._replies),
+        headers = (("content-type", "text/event-stream"), ("cache-control", "no-cache"), *self._new_tokens())
+        return Answer(
+            200,
+            headers,
+            partial(self._reply, question, int(now), number=self._replies, spoiled=bool(self._faults("chat"))),
         )
 
-    def _nowhere(self, request: ServiceRequest, now: float) -> _Answer:
+    def _nowhere(self, request: ServiceRequest, now: float) -> Answer:
         there_are = ", ".join(f"{method} {target}" for target, (_, method, _) in self._routes.items())
         raise Refusal(404, "ERR_NOT_FOUND", f"no such place; there are {there_are}")
 
@@ -203,8 +216,7 @@ class Service:
             raise _bad("the messages must end with one of user")
         if asked.model not in (model.id for model in self.profile.models):
             raise Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model of that id")
-        history = messages[:-1]
-        if history and _fingerprint(history) not in self._histories:
+        if len(messages) > 1 and not self._is_known(messages[:-1]):
             raise _bad("the history is not one that this service answered")
         return Question(messages[-1].content, asked.model, tuple(messages))
 
@@ -219,15 +231,27 @@ class Service:
             reason = "x-vqd-hash-1 is " + (
                 "not the answer to the challenge that came with x-vqd-4" if answer else "empty"
             )
-            raise Refusal(418, "ERR_CHALLENGE", reason, _handed_out(self._tokens.issue()))
+            raise Refusal(418, "ERR_CHALLENGE", reason, self._new_tokens())
 
     # The reply
 
-    def _reply(
-        self, question: Question, answer: str | Iterable[str], *, created: int, number: int
-    ) -> Generator[Piece, None, None]:
-        id = "chatcmpl-" + draw(self._seed, "reply", number).hex()[:29]
+    def _reply(self, question: Question, created: int, *, number: int, spoiled: bool) -> Iterator[Piece]:
+        """Begin a reply; what the responder raises, it raises here.
 
+        Args:
+            question: what it is to.
+            created: seconds since the epoch.
+            number: which reply of this service it is.
+            spoiled: whether what reaches the client is known to the script alone. Then any reply may be its history.
+        """
+        answer = self._responder(question)
+        if spoiled:
+            self._remember(question.messages)
+        return self._events(question, answer, created, "chatcmpl-" + draw(self._seed, "reply", number).hex()[:29])
+
+    def _events(
+        self, question: Question, answer: str | Iterable[str], created: int, id: str
+    ) -> Generator[Piece, None, None]:
         def piece(text: str, delay: float) -> Piece:
             return Piece(text_event(text, created=created, id=id, model=question.model), delay)
 
@@ -238,26 +262,25 @@ class Service:
             yield piece(text, self._delay)
         yield piece("", self._delay)
         # Known before the client can know that it's complete: its next question may be quick.
-        self._remember([*question.messages, Message("assistant", "".join(said))])
+        self._remember((*question.messages, Message("assistant", "".join(said))))
         yield Piece(DONE, self._delay)
 
-    def _remember(self, history: list[Message]) -> None:
-        self._histories[_fingerprint(history)] = None
+    def _remember(self, messages: Sequence[Message]) -> None:
+        self._histories[_fingerprint(messages)] = None
         if len(self._histories) > KNOWN_HISTORIES:
             del self._histories[next(iter(self._histories))]
 
+    def _is_known(self, history: Sequence[Message]) -> bool:
+        # One that ends with the question is of a reply that was spoiled on its way.
+        return _fingerprint(history) in self._histories or _fingerprint(history[:-1]) in self._histories
 
-def _watched(body: Iterable[Piece], exchange: Exchange) -> Generator[Piece, None, None]:
-    yield from body
-    exchange.complete = True
+    def _new_tokens(self) -> Headers:
+        pair = self._tokens.issue()
+        return (("x-vqd-4", pair.token), ("x-vqd-hash-1", pair.challenge.encoded))
 
 
 def _bad(reason: str) -> Refusal:
     return Refusal(400, "ERR_BAD_REQUEST", reason)
-
-
-def _handed_out(pair: Pair) -> Headers:
-    return (("x-vqd-4", pair.token), ("x-vqd-hash-1", pair.challenge.encoded))
 
 
 def _elements(value: str) -> list[str]:
@@ -265,5 +288,5 @@ def _elements(value: str) -> list[str]:
     return [element.partition(";")[0].strip().lower() for element in value.split(",")]
 
 
-def _fingerprint(history: list[Message]) -> bytes:
-    return hashlib.sha256(msgspec.json.encode(history)).digest()
+def _fingerprint(messages: Sequence[Message]) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(messages)).digest()

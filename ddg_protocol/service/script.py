@@ -1,0 +1,122 @@
+"""A script of faults as text: a TOML document, or a line for each fault.
+
+Both have the names of `faults`: an effect's own in lower case, an attribute's with ``-`` for ``_``. In TOML::
+
+    [[fault]]
+    on = "chat"
+    times = 1
+    effects = [{ do = "refuse", status = 429, retry-after = 2 }]
+
+As a line, ``ENDPOINT:WORD[,WORD]...``, the same is ``chat:refuse=429,retry-after=2,times=1``. A word is
+
+* an effect, ``NAME`` or ``NAME=VALUE``, the value being that of its first attribute; a status by itself, ``429``, is
+  ``refuse=429``;
+* an attribute of the effect before it, ``NAME=VALUE``; ``NAME`` alone where it is true or false;
+* ``first=N`` or ``times=N``.
+
+In a value, ``%2C`` is a comma and any other byte can be written so too; several numbers are joined by ``+``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import get_args
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from ..errors import printable
+from ._exchange import Endpoint
+from .faults import Effect, Fault
+
+_FORM = "a fault is ENDPOINT:EFFECT[,...], such as chat:429,times=1"
+_EFFECTS: dict[str, type[msgspec.Struct]] = {effect.__struct_config__.tag: effect for effect in get_args(Effect)}
+_WHEN = ("first", "times")
+
+
+class _Script(msgspec.Struct, forbid_unknown_fields=True):
+    fault: tuple[Fault, ...] = ()
+
+
+def script_from_toml(text: str) -> tuple[Fault, ...]:
+    """Read a script.
+
+    Args:
+        text: a TOML document with a table ``[[fault]]`` for each fault.
+
+    Returns:
+        The faults, in order.
+
+    Raises:
+        ValueError: it is not TOML, or not of that form; the message says where.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(text), _Script).fault
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not TOML: {printable(str(error))}") from None
+    except msgspec.ValidationError as error:
+        raise ValueError(_explained(str(error))) from None
+
+
+def fault_from_text(text: str) -> Fault:
+    """Read one fault.
+
+    Args:
+        text: ``ENDPOINT:WORD[,WORD]...``, as this module has it.
+
+    Returns:
+        The fault.
+
+    Raises:
+        ValueError: it is not of that form; the message says which word, and what could stand there.
+    """
+    endpoint, colon, rest = text.partition(":")
+    if endpoint not in get_args(Endpoint):
+        there_are = ", ".join(get_args(Endpoint))
+        raise ValueError(f"{_FORM}; {printable(endpoint, 40)!r} is no endpoint, there are {there_are}")
+    if not colon or not rest:
+        raise ValueError(f"{_FORM}; what is to happen at {endpoint} is missing")
+    when: dict[str, str] = {}
+    effects: list[dict[str, object]] = []
+    for word in rest.split(","):
+        name, equals, value = word.partition("=")
+        if name.isascii() and name.isdecimal() and not equals:
+            name, equals, value = "refuse", "=", name
+        if name in _WHEN:
+            when[name] = value
+        elif name in _EFFECTS:
+            effects.append({"do": name})
+            if equals:
+                first = msgspec.structs.fields(_EFFECTS[name])[0]
+                effects[-1][first.encode_name] = _value(first, value)
+        else:
+            _set(effects[-1] if effects else {}, name, value if equals else "true")
+    try:
+        return msgspec.convert({"on": endpoint, "effects": effects, **when}, Fault, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(_explained(str(error))) from None
+
+
+def _set(effect: dict[str, object], name: str, value: str) -> None:
+    """Set an attribute of the effect that a line has come to."""
+    shown, effects = printable(name, 40), f"the effects are {', '.join(_EFFECTS)}, and a status such as 429"
+    if not effect:
+        raise ValueError(f"{shown!r} is no effect; {effects}")
+    attributes = {field.encode_name: field for field in msgspec.structs.fields(_EFFECTS[str(effect["do"])])}
+    if name not in attributes:
+        has = ", ".join(attributes)
+        raise ValueError(f"{shown!r} is no attribute of {effect['do']}, which has {has}, and no effect; {effects}")
+    effect[name] = _value(attributes[name], value)
+
+
+def _value(attribute: msgspec.structs.FieldInfo, text: str) -> object:
+    if attribute.name == "sizes":
+        return text.split("+")
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+
+
+def _explained(message: str) -> str:
+    """Make msgspec's word for what is wrong one that says what there is."""
+    known = {".do`": _EFFECTS, ".on`": get_args(Endpoint)}
+    hint = next((f"; there are {', '.join(names)}" for end, names in known.items() if message.endswith(end)), "")
+    return printable(message.replace("`$.", "`"), 300) + hint
