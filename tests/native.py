@@ -1,0 +1,238 @@
+"""The native drivers' floor in the shape of transports, so that the contract of a transport can be held to it.
+
+What is under test is `WireSession`, the lines and the connections; a stand-in for the session lets them carry any
+request.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
+
+import anyio
+
+from ddg_protocol import (
+    NEED_DATA,
+    PAUSED,
+    Failure,
+    FailureKind,
+    Heartbeat,
+    Policy,
+    SendRequest,
+    Session,
+    Signal,
+    TransportError,
+)
+from ddg_protocol.wire import Close, Connect, Send, WireSession
+from ddg_transports import _sockets, _streams
+
+
+class OneRequest:
+    """In the place of a session: has one request after another carried out, and keeps what comes of it."""
+
+    def __init__(self) -> None:
+        self.policy = Policy(read_timeout=10.0, write_timeout=10.0)
+        self.request: SendRequest | None = None
+        self.deadline: float | None = None
+        self.news = False
+        self._ids = 0
+
+    def begin(self, request: SendRequest, deadline: float) -> None:
+        self.request, self.deadline, self.given = request, deadline, False
+        self.status, self.headers = 0, tuple[tuple[str, str], ...]()
+        self.data: list[bytes] = []
+        self.ended = False
+        self.failure: Failure | None = None
+
+    def new_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def next_action(self, *, now: float) -> SendRequest | Signal | Heartbeat:
+        if self.news:
+            self.news = False
+            return Heartbeat()  # something to look at, before anything more is read
+        if self.request is None or self.failure is not None or self.ended:
+            return PAUSED
+        if not self.given:
+            self.given = True
+            return self.request
+        if self.deadline is not None and now >= self.deadline:
+            self.failure = Failure(FailureKind.TIMEOUT, "nothing came in time")
+            return PAUSED
+        return NEED_DATA
+
+    def receive_head(self, _: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float) -> None:
+        self.status, self.headers, self.news = status, tuple(headers), True
+
+    def receive_data(self, _: SendRequest, data: bytes) -> None:
+        self.data.append(data)
+        self.news = True
+
+    def receive_eof(self, _: SendRequest) -> None:
+        self.ended = self.news = True
+
+    def transport_failed(self, _: SendRequest, failure: Failure) -> None:
+        self.failure = failure
+
+    def cancel(self) -> None:
+        self.request = None
+
+    close = cancel
+
+    def has_come(self, *, head: bool) -> bool:
+        return bool(self.status) if head else bool(self.data) or self.ended
+
+    def raise_failure(self) -> None:
+        if self.failure is not None and not self.data:
+            raise TransportError(self.failure.text, failure=self.failure)
+
+
+def wire(session: OneRequest) -> WireSession:
+    return WireSession(cast(Session, session))
+
+
+class BlockingTransport:
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.idle: list[tuple[OneRequest, _sockets.WireLine]] = []
+
+    def open(self, request: SendRequest, *, timeout: float) -> BlockingExchange:
+        if self.idle:
+            session, line = self.idle.pop()
+        else:
+            session = OneRequest()
+            line = _sockets.WireLine(wire(session), _sockets.tcp, lambda: self._context)
+        return BlockingExchange(self, session, line, request, timeout)
+
+
+class BlockingExchange:
+    def __init__(
+        self,
+        transport: BlockingTransport,
+        session: OneRequest,
+        line: _sockets.WireLine,
+        request: SendRequest,
+        timeout: float,
+    ) -> None:
+        self._transport, self._session, self._line = transport, session, line
+        self._closed = False
+        session.begin(request, time.monotonic() + timeout)
+        try:
+            self._run(head=True)
+        except BaseException:
+            self.close()
+            raise
+        self.status, self.headers = session.status, session.headers
+
+    def read(self, *, timeout: float) -> bytes:
+        self._session.deadline = time.monotonic() + timeout
+        self._run(head=False)
+        return self._session.data.pop(0) if self._session.data else b""
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._session.cancel()
+            self._rest()
+            self._transport.idle.append((self._session, self._line))
+
+    def _run(self, *, head: bool) -> None:
+        while not self._session.has_come(head=head) and self._step() is not PAUSED:
+            pass
+        if self._session.failure or self._session.ended:
+            self._rest()
+        self._session.raise_failure()
+
+    def _rest(self) -> None:
+        while self._step() is not PAUSED:
+            pass
+
+    def _step(self) -> Any:
+        action = self._line.session.next_action(now=time.monotonic())
+        if isinstance(action, Connect | Send | Close) or action is NEED_DATA:
+            tell = self._line.carry_out(action)
+            if tell is not None:
+                tell()
+        return action
+
+
+@contextmanager
+def blocking(context: ssl.SSLContext) -> Iterator[BlockingTransport]:
+    transport = BlockingTransport(context)
+    yield transport
+    for _, line in transport.idle:
+        line.close()
+
+
+class AsyncTransport:
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.idle: list[tuple[OneRequest, _streams.AsyncWireLine]] = []
+
+    async def open(self, request: SendRequest) -> AsyncExchange:
+        if self.idle:
+            session, line = self.idle.pop()
+        else:
+            session = OneRequest()
+            line = _streams.AsyncWireLine(wire(session), _streams.tcp, lambda: self._context)
+        exchange = AsyncExchange(self, session, line)
+        session.begin(request, anyio.current_time() + 60)
+        try:
+            await exchange.run(head=True)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await exchange.aclose()
+            raise
+        exchange.status, exchange.headers = session.status, session.headers
+        return exchange
+
+
+class AsyncExchange:
+    status = 0
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __init__(self, transport: AsyncTransport, session: OneRequest, line: _streams.AsyncWireLine) -> None:
+        self._transport, self._session, self._line = transport, session, line
+        self._closed = False
+
+    async def read(self) -> bytes:
+        await self.run(head=False)
+        return self._session.data.pop(0) if self._session.data else b""
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._session.cancel()
+            await self._rest()
+            self._transport.idle.append((self._session, self._line))
+
+    async def run(self, *, head: bool) -> None:
+        while not self._session.has_come(head=head) and await self._step() is not PAUSED:
+            pass
+        if self._session.failure or self._session.ended:
+            await self._rest()
+        self._session.raise_failure()
+
+    async def _rest(self) -> None:
+        while await self._step() is not PAUSED:
+            pass
+
+    async def _step(self) -> Any:
+        action = self._line.session.next_action(now=anyio.current_time())
+        if isinstance(action, Connect | Send | Close) or action is NEED_DATA:
+            tell = await self._line.carry_out(action)
+            if tell is not None:
+                tell()
+        return action
+
+
+@asynccontextmanager
+async def on_anyio(context: ssl.SSLContext) -> AsyncIterator[AsyncTransport]:
+    transport = AsyncTransport(context)
+    yield transport
+    for _, line in transport.idle:
+        await line.aclose()
