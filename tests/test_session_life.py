@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import copy
+import gc
+import gzip
+import hashlib
+import heapq
 import json
-from collections.abc import Iterator
-from typing import Any
+import sys
+import tracemalloc
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
+import msgspec
+import pytest
+from facing import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_session import DONE, HELLO, PAGE, STREAM, Hand, move_to
+from test_session import DONE, HELLO, PAGE, STREAM, Hand, echoing, move_to
 
 from ddg_protocol import (
     NEED_DATA,
     PAUSED,
+    AccessDeniedError,
+    ChatTimeoutError,
     ClientState,
+    Conversation,
     ConversationFormatError,
     DuckChatError,
     FrontEndVersionUnknown,
+    InputLimitError,
+    Policy,
     Retrying,
     SendRequest,
     Session,
     SolveChallenge,
+    StreamTooLarge,
     TextDelta,
     TurnFinished,
     TurnStarted,
+    UnsupportedChallenge,
     Wait,
 )
 from ddg_protocol._state import State
+from ddg_protocol.service import ServiceResponse
 
 
 def test_the_deadline_of_what_follows_a_reply_is_the_drains_own() -> None:
@@ -197,3 +216,361 @@ def test_a_snapshot_with_anything_in_the_place_of_anything_is_refused_or_goes_on
     except ConversationFormatError:
         return
     go_on(session)
+
+
+# Determinism
+
+
+class Recorder:
+    """A session, and every call of its driver with what came of it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self.session, name)
+        if not callable(member):
+            return member
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            # Frozen, so that it can be told as it was: iterators are used up, and exceptions are not comparable.
+            result = member(*args, **kwargs)
+            self.calls.append((name, args, kwargs, repr(result)))
+            return result
+
+        return call
+
+
+class Troubled(Run):
+    """The service, with a refusal on the way."""
+
+    def handle(self, request: SendRequest) -> ServiceResponse:
+        response = super().handle(request)
+        if len(self.requests) == 3:
+            return msgspec.structs.replace(response, status=503, headers=(("retry-after", "1"),))
+        return response
+
+
+def recorded() -> list[tuple[str, tuple[Any, ...], dict[str, Any], str]]:
+    """Record a conversation of two turns, with a refusal, a challenge, waits and pieces."""
+    recorder = Recorder(Session(jitter=lambda: 0.25))
+    run = Troubled(cast(Session, recorder), echoing(challenge=True))
+    run.ask("Why is the sky blue?")
+    run.ask("And at night?")
+    assert {type(event) for event in run.events} >= {TextDelta, TurnFinished}
+    return recorder.calls
+
+
+def replay(session: Session, calls: Iterable[tuple[str, tuple[Any, ...], dict[str, Any], str]]) -> None:
+    for name, args, kwargs, result in calls:
+        assert repr(getattr(session, name)(*args, **kwargs)) == result
+
+
+def test_the_same_inputs_give_the_same_actions() -> None:
+    calls = recorded()
+    assert calls == recorded()
+    assert sum("Retrying" in result or "ChallengeReceived" in result for *_, result in calls) == 2
+    replay(Session(jitter=lambda: 0.25), calls)
+
+
+def test_the_same_inputs_give_the_same_actions_after_restore_at_any_step() -> None:
+    calls = recorded()
+    resumed = 0
+    for step in range(1, len(calls)):
+        session = Session(jitter=lambda: 0.25)
+        replay(session, calls[:step])
+        exchange = session._exchange
+        if exchange is not None and (exchange.request.method == "GET" or session.state is State.DRAINING):
+            continue  # such a request is asked for again, by another id
+        now = next(kwargs["now"] for _, _, kwargs, _ in reversed(calls[:step]) if "now" in kwargs)
+        data = json.loads(json.dumps(session.snapshot(now=now)))
+        replay(Session.restore(data, now=now, jitter=lambda: 0.25), calls[step:])
+        resumed += 1
+    assert resumed > len(calls) / 2
+
+
+def test_a_coded_reply_goes_on_within_a_piece_that_was_longer_than_is_given_at_once() -> None:
+    body = b"".join(b'data: {"action":"success","message":"%d %s"}\n\n' % (n, b"x" * 50) for n in range(4000)) + DONE
+    hand = Hand()
+    request = hand.to_chat()
+    coded = gzip.compress(body)
+    hand.session.receive_head(request, 200, [*STREAM, ("content-encoding", "gzip")], now=hand.now)
+    hand.session.receive_data(request, coded[:-100])
+    for _ in range(2500):
+        hand.events.append(hand.session.next_action(now=hand.now))
+    other = Hand(Session.restore(json.loads(json.dumps(hand.session.snapshot(now=hand.now))), now=0))
+    other.session.receive_data(request, coded[-100:])
+    other.session.receive_eof(request)
+    assert other.pull() is PAUSED
+    events = [*hand.events, *other.events]
+    finished = events[-1]
+    assert isinstance(finished, TurnFinished)
+    assert finished.text == "".join(f"{n} {'x' * 50}" for n in range(4000))
+    assert finished.text == "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+# Many sessions of one client
+
+
+def test_sessions_that_start_together_make_their_requests_one_interval_apart_in_the_order_pulled() -> None:
+    shared = ClientState()
+    hands = [Hand(Session(shared=shared)) for _ in range(8)]
+    order = hands[4:] + hands[:4]
+    begun: list[tuple[float, str, Hand]] = []
+    agenda: list[tuple[float, int, Hand, Wait | None]] = []
+    for number, hand in enumerate(order):
+        hand.session.ask("Hi", now=0)
+        heapq.heappush(agenda, (0.0, number, hand, None))
+    turns = len(agenda)
+    while agenda:
+        now, _, hand, wait = heapq.heappop(agenda)
+        if wait is not None:
+            hand.session.wait_elapsed(wait)
+        while (action := hand.session.next_action(now=now)) is not PAUSED:
+            if isinstance(action, Wait):
+                turns += 1
+                heapq.heappush(agenda, (action.until, turns, hand, action))
+                break
+            if isinstance(action, SendRequest):
+                hand.request, hand.now = action, now
+                begun.append((now, action.url.rpartition("/")[2], hand))
+                hand.answer(200, [*STREAM, ("x-vqd-4", "4-1")], HELLO + DONE if action.method == "POST" else PAGE)
+    assert [now for now, _, _ in begun] == [1.5 * n for n in range(len(begun))]
+    firsts = list(dict.fromkeys(id(hand) for _, _, hand in begun))
+    assert firsts == [id(hand) for hand in order]
+    paths = Counter(path for _, path, _ in begun)
+    assert paths == {"?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1": 1, "aichat": 8, "status": 8, "chat": 8}
+    assert {len(hand.session.conversation.message_history) for hand in hands} == {2}
+
+
+# A slow peer
+
+
+@pytest.mark.parametrize("path", ["page", "aichat", "status"])
+def test_a_peer_that_drips_ends_no_handshake_but_the_request(path: str) -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    for wanted in ("duckai=1", "/aichat", "/status"):
+        request = hand.request_for(wanted)
+        if path in wanted or (path, wanted) == ("page", "duckai=1"):
+            break
+        hand.answer(body=PAGE)
+    hand.session.receive_head(request, 503, (), now=hand.now)
+    began = hand.now
+    while hand.session.next_action(now=hand.now) is NEED_DATA:
+        assert hand.now - began < 60
+        hand.now += 1
+        hand.session.receive_data(request, b"x")
+    assert hand.now - began == 60
+    assert hand.session.state is State.PLANNING
+
+
+def test_a_request_without_any_response_ends_with_its_timeouts() -> None:
+    policy = Policy(connect_timeout=2.0, write_timeout=3.0, read_timeout=4.0)
+    hand = Hand(Session(policy=policy))
+    hand.to_chat()
+    assert hand.pull() is NEED_DATA
+    assert hand.session.deadline == hand.now + 9
+    hand.now += 9
+    with pytest.raises(ChatTimeoutError, match="connect, write and read timeouts"):
+        hand.pull()
+
+
+def test_what_follows_a_reply_is_read_up_to_a_bound() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=hand.now)
+    hand.session.receive_data(request, HELLO + DONE)
+    assert hand.pull() is NEED_DATA
+    hand.session.receive_data(request, bytes(64 * 1024))
+    assert hand.pull() is NEED_DATA
+    hand.session.receive_data(request, b"x")
+    assert hand.pull() is PAUSED
+
+
+# The bounds of section 8
+
+
+def peak_while(act: Callable[[], object]) -> int:
+    """Give the bytes that Python's memory grew by at most."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        act()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def bomb(mebibytes: int, filler: bytes = b"x" * 1024) -> bytes:
+    packer = zlib.compressobj(9, wbits=31)
+    block = filler * (1024 * 1024 // len(filler))
+    return b"".join([*(packer.compress(block) for _ in range(mebibytes)), packer.flush()])
+
+
+def fed_whole(hand: Hand, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    """Answer in chunks as they come from a network, pulling after each."""
+    request = hand.request
+    assert request is not None
+    hand.session.receive_head(request, status, headers, now=hand.now)
+    for start in range(0, len(body), 65536):
+        hand.session.receive_data(request, body[start : start + 65536])
+        while (action := hand.session.next_action(now=hand.now)) is not NEED_DATA:
+            if not isinstance(action, TextDelta):
+                hand.events.append(action)
+                return
+    hand.session.receive_eof(request)
+
+
+GZIP = ("content-encoding", "gzip")
+
+
+def test_a_head_over_the_bound_is_refused() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, [*STREAM, *[("x", "y" * 1019)] * 128, ("z", "z")], HELLO + DONE)
+    with pytest.raises(StreamTooLarge, match="head") as caught:
+        hand.pull()
+    assert caught.value.limit == 128 * 1024
+
+
+def test_a_page_that_is_a_bomb_is_an_event_and_costs_no_more_than_the_bound() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    hand.request_for("duckai=1")
+    body = bomb(64)
+    assert peak_while(lambda: fed_whole(hand, 200, [GZIP], body)) < 28 * 1024 * 1024
+    (event,) = hand.events[1:]
+    assert isinstance(event, FrontEndVersionUnknown)
+    assert isinstance(event.cause, StreamTooLarge)
+    assert event.cause.limit == 8 * 1024 * 1024
+
+
+def test_an_error_body_that_is_a_bomb_is_kept_to_its_bound() -> None:
+    hand = Hand()
+    hand.to_chat()
+    body = bomb(64)
+
+    def refuse() -> None:
+        with pytest.raises(AccessDeniedError) as caught:
+            fed_whole(hand, 403, [GZIP], body)
+        assert len(caught.value.body) == 64 * 1024
+
+    assert peak_while(refuse) < 1024 * 1024
+
+
+def test_a_landing_page_is_not_read_beyond_the_little_that_keeps_a_connection() -> None:
+    hand = Hand()
+    hand.session.ask("Hi", now=0)
+    answer_front_end(hand)
+    request = hand.request_for("/aichat")
+    hand.session.receive_head(request, 200, (), now=hand.now)
+    hand.session.receive_data(request, bytes(64 * 1024))
+    assert hand.pull() is NEED_DATA
+    hand.session.receive_data(request, b"x")
+    hand.request_for("/status")
+
+
+def test_a_reply_that_is_a_bomb_ends_at_the_bound_of_its_text() -> None:
+    hand = Hand(Session(policy=Policy(max_reply_bytes=1024 * 1024)))
+    hand.to_chat()
+    event = b'data: {"action":"success","message":"%s"}\n\n'
+    body = bomb(64, event % (b"x" * (1024 - len(event) + 2)))
+
+    def stream() -> None:
+        with pytest.raises(StreamTooLarge, match="reply") as caught:
+            fed_whole(hand, 200, [*STREAM, GZIP], body)
+        assert len(caught.value.text) <= 1024 * 1024
+
+    assert peak_while(stream) < 8 * 1024 * 1024
+
+
+def test_an_event_that_is_a_bomb_ends_at_the_bound_of_an_event() -> None:
+    hand = Hand()
+    hand.to_chat()
+
+    def stream() -> None:
+        with pytest.raises(StreamTooLarge, match="event") as caught:
+            fed_whole(hand, 200, [*STREAM, GZIP], bomb(64))
+        assert caught.value.limit == 1024 * 1024
+
+    assert peak_while(stream) < 8 * 1024 * 1024
+
+
+def test_the_compressed_form_of_a_reply_is_bounded_too() -> None:
+    hand = Hand(Session(policy=Policy(max_reply_bytes=1000)))
+    request = hand.to_chat()
+    noise = b"".join(b": %s\n" % hashlib.sha256(b"%d" % n).hexdigest().encode() for n in range(100))
+    hand.session.receive_head(request, 200, [*STREAM, GZIP], now=hand.now)
+    hand.session.receive_data(request, gzip.compress(HELLO + noise))
+    with pytest.raises(StreamTooLarge, match="compressed"):
+        hand.pull()
+
+
+def test_a_challenge_over_the_bound_is_not_read() -> None:
+    hand = Hand(Session(answer_challenge="always", policy=Policy(max_challenge_bytes=1000)))
+    hand.session.ask("Hi", now=0)
+    with pytest.raises(UnsupportedChallenge, match="1000"):
+        hand.handshake(challenge="A" * 1004)
+
+
+def test_a_prompt_is_measured_as_it_is_sent() -> None:
+    session = Session(policy=Policy(max_prompt_chars=20))
+    session.ask([{"role": "user", "content": "x"}, {"role": "user", "content": "y"}], now=0)  # with "Assistant:"
+    with pytest.raises(InputLimitError, match="26 characters"):
+        session.next_action(now=0)
+
+
+# What a session costs
+
+
+def finished(hand: Hand, *paths: str) -> None:
+    """Ask, answer what is requested, in that order, and pull to the end of the turn."""
+    hand.session.ask("Hi", now=hand.now)
+    for path in paths:
+        hand.request_for(path)
+        pair = [("x-vqd-4", "4-1")]
+        hand.answer(200, [*STREAM, *pair], HELLO + DONE) if path == "/chat" else hand.answer(headers=pair, body=PAGE)
+    assert hand.pull() is PAUSED
+
+
+def test_an_idle_session_costs_at_most_4_kib_beside_its_history_and_tokens() -> None:
+    shared = ClientState()
+    first = Hand(Session(shared=shared))
+    finished(first, "duckai=1", "/aichat", "/status", "/chat")
+    saved = first.session.conversation.to_json()
+    tracemalloc.start()
+    try:
+        conversations = [Conversation.from_json(saved) for _ in range(200)]
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        sessions = [Session(conversation=conversation, shared=shared) for conversation in conversations]
+        for session in sessions:
+            finished(Hand(session), "/chat")
+        gc.collect()
+        each = (tracemalloc.get_traced_memory()[0] - before) / len(sessions)
+    finally:
+        tracemalloc.stop()
+    assert each < 4096  # with the turn that the history grew by
+
+
+def test_a_session_restored_asked_and_finished_a_thousand_times_does_not_grow() -> None:
+    shared = ClientState()
+    hand = Hand(Session(shared=shared))
+    finished(hand, "duckai=1", "/aichat", "/status", "/chat")
+    sizes: list[tuple[int, int]] = []
+    for turn in range(1001):
+        data = hand.session.snapshot(now=hand.now)
+        data["conversation"]["message_history"] = []  # which grows as it should
+        stored = json.dumps(data)
+        if turn in (100, 1000):
+            gc.collect()
+            sizes.append((len(stored), sys.getallocatedblocks()))
+        now = hand.now
+        hand = Hand(Session.restore(json.loads(stored), now=now, shared=shared))
+        hand.now = now
+        finished(hand, "/chat")
+    (stored_before, blocks_before), (stored_after, blocks_after) = sizes
+    assert stored_after - stored_before < 16  # the ids' digits
+    assert blocks_after - blocks_before < 500
