@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from test_session import DONE, HELLO, PAGE, STREAM, Hand
@@ -22,6 +23,8 @@ from ddg_protocol import (
     ChallengeReceived,
     ChatTimeoutError,
     ContentDecodingError,
+    Conversation,
+    ConversationFormatError,
     ConversationLimitError,
     ConversationTitle,
     DuckChatError,
@@ -35,16 +38,20 @@ from ddg_protocol import (
     Heartbeat,
     IncompleteStream,
     InputLimitError,
+    Intent,
     InvalidToken,
     LandingPageFailed,
     LimitReached,
+    LocalProtocolError,
     MalformedEvent,
     MalformedPayload,
     Message,
+    ModelNotSupportedError,
     ModelUnavailableError,
     Policy,
     RateLimitError,
     RedirectRefused,
+    RemoteProtocolError,
     Retrying,
     SendRequest,
     ServiceError,
@@ -59,7 +66,9 @@ from ddg_protocol import (
     TransportError,
     TurnFinished,
     UnknownPayload,
+    UnsupportedChallenge,
     UserLimitError,
+    errors,
 )
 
 Answer = Callable[[Hand], None]
@@ -72,6 +81,7 @@ class Played:
     hand: Hand
     paths: list[str] = field(default_factory=list)
     error: DuckChatError | None = None
+    solves: list[SolveChallenge] = field(default_factory=list)
 
     @property
     def retries(self) -> list[tuple[int, float]]:
@@ -88,6 +98,10 @@ class Played:
         assert self.error is None
         (event,) = [event for event in self.hand.events if isinstance(event, TurnFinished)]
         return event
+
+    def reraise(self) -> None:
+        assert self.error is not None
+        raise self.error
 
     def caught(self, kind: type[DuckChatError]) -> DuckChatError:
         assert type(self.error) is kind
@@ -111,6 +125,7 @@ def play(
             assert hand.session.conversation.message_history == ()
             return played
         if isinstance(action, SolveChallenge):
+            played.solves.append(action)
             hand.session.challenge_solved(action, "YW5zd2Vy")
         elif isinstance(action, SendRequest):
             path = "page" if "duckai=1" in action.url else action.url.rpartition("/")[2]
@@ -710,3 +725,93 @@ def test_a_redirected_question_keeps_its_token_and_the_answer_that_belongs_to_it
     moved = hand.request_for("/chat")
     for name in ("x-vqd-4", "x-vqd-hash-1"):
         assert dict(moved.headers)[name] == dict(first.headers)[name]
+
+
+# Nothing that is documented is never seen
+
+
+def test_every_event_and_every_intent_is_seen_by_a_caller() -> None:
+    words = b"[PING][CHAT_TITLE:x][STOP_REASON:y][LIMIT_ENTITY]"
+    everything = replies(piece("Hi"), words, b'{"role":"tool"}', b"?", b"[DONE]")
+    pair = [("x-vqd-4", "4-2"), ("x-vqd-hash-1", "e30=")]
+    played = play(
+        {
+            "page": says(404),
+            "aichat": says(404),
+            "status": says(200, b'{"status":"1"}', pair),
+            "chat": [says(503), says(418, body_of(418, "ERR_CHALLENGE"), pair), everything],
+        },
+        session=solving(),
+    )
+    hand = played.hand
+    hand.session.ask("More", now=hand.now)
+    hand.request_for("duckai=1")
+    hand.session.cancel()
+    assert hand.pull() is PAUSED
+    assert {type(event) for event in hand.events} == set(get_args(Event))
+    assert set(get_args(Intent)) == {type(action) for action in (hand.request, *hand.waits, *played.solves)}
+
+
+def never_given() -> SendRequest:
+    return SendRequest(id=99, method="GET", url="https://duckduckgo.com/", headers=(), body=b"", timeout=1.0)
+
+
+def asked_an_unreadable_challenge() -> None:
+    play({"chat": says(418, body_of(418, "ERR_CHALLENGE"), [("x-vqd-4", "4-2"), ("x-vqd-hash-1", "e30=")])}).reraise()
+
+
+def refused(status: int, kind: str | None) -> Callable[[], object]:
+    return lambda: play({"chat": says(status, body_of(status, kind))}).reraise()
+
+
+def answered(status: int, body: bytes, *headers: tuple[str, str]) -> Callable[[], object]:
+    return lambda: play({"chat": says(status, body, headers)}).reraise()
+
+
+STRICT = Session(policy=Policy(strict=True))
+REQUIRING = DUCKDUCKGO_2025_04.at(DUCKDUCKGO_2025_04.origin, front_end_version_required=True)
+
+#: What a user's program can meet, or do, that raises each exception.
+CAUSES: dict[type[DuckChatError], Callable[[], object]] = {
+    LocalProtocolError: lambda: Session().receive_eof(never_given()),
+    MalformedEvent: lambda: play({"chat": replies(b"?")}, session=STRICT).reraise(),
+    IncompleteStream: answered(200, b"data: {", *STREAM),
+    EmptyResponseError: answered(200, DONE, *STREAM),
+    StreamTooLarge: answered(200, b"data: " + b"x" * 2**20, *STREAM),
+    InvalidToken: answered(200, DONE, *STREAM, ("x-vqd-4", "\n")),
+    RedirectRefused: answered(302, b"", ("location", "/")),
+    ContentDecodingError: answered(200, HELLO, *STREAM, ("content-encoding", "gzip")),
+    FrontEndVersionMissing: lambda: play({"page": says(404)}, session=Session(REQUIRING)).reraise(),
+    UnsupportedChallenge: asked_an_unreadable_challenge,
+    ServiceError: refused(409, None),
+    ChallengeError: refused(418, "ERR_CHALLENGE"),
+    BlockedError: refused(418, "ERR_BN_LIMIT"),
+    ConversationLimitError: refused(429, "ERR_CONVERSATION_LIMIT"),
+    InputLimitError: refused(429, "ERR_INPUT_LIMIT"),
+    UserLimitError: refused(429, "ERR_USER_LIMIT"),
+    RateLimitError: refused(429, None),
+    TokenError: refused(400, "ERR_INVALID_VQD"),
+    ModelUnavailableError: refused(404, "ERR_MODEL_UNAVAILABLE"),
+    AccessDeniedError: refused(403, None),
+    ServiceUnavailableError: refused(503, None),
+    HandshakeError: lambda: play({"status": says(200)}).reraise(),
+    TransportError: lambda: play({"chat": breaks(FailureKind.OTHER)}).reraise(),
+    ChatTimeoutError: lambda: play({"chat": breaks(FailureKind.TIMEOUT)}).reraise(),
+    ModelNotSupportedError: lambda: Session(model="gpt-9"),
+    ConversationFormatError: lambda: Conversation.from_json("{}"),
+}
+GROUPS = {DuckChatError, RemoteProtocolError}
+"""The two that are never raised themselves."""
+
+
+def test_every_exception_has_a_cause_here() -> None:
+    tree = {item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, DuckChatError)}
+    assert set(CAUSES) == tree - GROUPS
+
+
+@pytest.mark.parametrize("exception", CAUSES, ids=lambda exception: exception.__name__)
+def test_every_exception_is_raised_by_what_a_users_program_can_meet(exception: type[DuckChatError]) -> None:
+    with pytest.raises(exception) as caught:
+        CAUSES[exception]()
+    assert type(caught.value) is exception
+    assert str(caught.value)
