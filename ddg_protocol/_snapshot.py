@@ -13,8 +13,8 @@ from typing import Any, Literal, get_origin
 
 import msgspec
 
-from ._state import ExchangeState, State
-from ._turn import Exchange, Outcome, Report, Turn
+from ._state import State
+from ._turn import Exchange, Outcome, Turn
 from .content import ContentDecoder
 from .conversation import Conversation, Tokens
 from .cookies import Cookie, CookieJar
@@ -164,8 +164,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def _check_exchange(self, exchange: Exchange, state: State) -> None:
         if exchange.step is not Step.CHAT:
             raise ValueError("only a chat exchange can be gone on with")
-        begin = ExchangeState.AWAITING_HEAD if state is State.REQUESTING else ExchangeState.AWAITING_BODY
-        exchange.check_order(begin)
+        exchange.check_order(head_seen=state is not State.REQUESTING)
         exchange.resume_decoder()
 
 
@@ -189,7 +188,7 @@ def _decode(kind: Any, data: Any) -> Any:
         jar.offset = saved.offset
         return jar
     if get_origin(kind) is deque:
-        return deque(msgspec.convert(data, list[Report]))
+        return deque(msgspec.convert(data, list[bytes]))
     if kind is ContentDecoder and data is None:
         return ContentDecoder()
     raise ValueError(f"{kind} is made again, and not read from a snapshot")

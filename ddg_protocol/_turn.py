@@ -102,7 +102,9 @@ class Exchange(msgspec.Struct, kw_only=True):
         read_by: when the next bytes must have come.
         total_by: when all must have come.
         phase: how much was reported.
-        inbox: what was reported, and not looked at.
+        head: the response's head, where it was reported and not looked at.
+        chunks: of the body, where they were reported and not looked at.
+        end: how it ended, where it did.
         status: of the response.
         headers: of the response.
         expected: its content-length, if it has one.
@@ -122,7 +124,9 @@ class Exchange(msgspec.Struct, kw_only=True):
     read_by: float
     total_by: float
     phase: ExchangeState = ExchangeState.AWAITING_HEAD
-    inbox: deque[Report] = msgspec.field(default_factory=deque)
+    head: Head | None = None
+    chunks: deque[bytes] = msgspec.field(default_factory=deque)
+    end: End | Failed | None = None
     status: int = 0
     headers: Headers = ()
     expected: int | None = None
@@ -137,35 +141,33 @@ class Exchange(msgspec.Struct, kw_only=True):
 
     def shifted(self, by: float) -> Exchange:
         """Give the same exchange by a clock that is ahead by so many seconds; its decoder has to be made again."""
-        inbox = (
-            msgspec.structs.replace(report, now=report.now + by) if isinstance(report, Head) else report
-            for report in self.inbox
-        )
         return msgspec.structs.replace(
             self,
             read_by=self.read_by + by,
             total_by=self.total_by + by,
-            inbox=deque(inbox),
+            head=None if self.head is None else msgspec.structs.replace(self.head, now=self.head.now + by),
+            chunks=self.chunks.copy(),
             decoder=ContentDecoder(),
             pieces=None,
         )
 
-    def check_order(self, begin: ExchangeState) -> None:
-        """Hold what was reported, and not looked at, against the table.
+    def check_order(self, *, head_seen: bool) -> None:
+        """Hold what was reported against the table.
 
         Args:
-            begin: how much had been reported before that.
+            head_seen: whether the head was looked at.
 
         Raises:
             ValueError: it could not have been reported in that order, or there is more to it.
         """
-        for report in self.inbox:
-            moves = EXCHANGE_TABLE[begin]
-            if _ANSWERS[type(report)] not in moves:
-                raise ValueError("the exchange's reports are out of order")
-            begin = moves[_ANSWERS[type(report)]]
-        if begin is not self.phase:
-            raise ValueError(f"the exchange awaits {begin.value}, not {self.phase.value}")
+        begun = head_seen or self.head is not None
+        phase = ExchangeState.AWAITING_BODY if begun else ExchangeState.AWAITING_HEAD
+        if self.end is not None:
+            phase = ExchangeState.ENDED
+        if (head_seen and self.head) or (not begun and (self.chunks or isinstance(self.end, End))):
+            raise ValueError("the exchange's reports are out of order")
+        if phase is not self.phase:
+            raise ValueError(f"the exchange awaits {phase.value}, not {self.phase.value}")
 
     def resume_decoder(self) -> None:
         """Bring the decoder to where it was when the exchange was saved, by what it was fed.
@@ -189,7 +191,12 @@ class Exchange(msgspec.Struct, kw_only=True):
                 f"{answer.value}() is not legal now: request {self.request.id} awaits {self.phase.value}"
             )
         self.phase = moves[answer]
-        self.inbox.append(report)
+        if isinstance(report, bytes):
+            self.chunks.append(report)
+        elif isinstance(report, Head):
+            self.head = report
+        else:
+            self.end = report
 
     @property
     def full(self) -> bool:
@@ -224,22 +231,20 @@ class Exchange(msgspec.Struct, kw_only=True):
                     self.decoded += len(piece)
                     return piece
                 self.pieces = None
-            if not self.inbox:
-                return None
-            report = self.inbox[0]
-            if isinstance(report, End):
-                self._check_length()
-                self.decoder.end()
-                return b""
-            if not isinstance(report, bytes):
-                return None
-            self.inbox.popleft()
-            self.received += len(report)
+            if not self.chunks:
+                break
+            data = self.chunks.popleft()
+            self.received += len(data)
             if self.decoder.coded:
-                self._keep_coded(report)
-                self.pieces = self.decoder.decode(report)
-            elif report:
-                return report
+                self._keep_coded(data)
+                self.pieces = self.decoder.decode(data)
+            elif data:
+                return data
+        if not isinstance(self.end, End):
+            return None
+        self._check_length()
+        self.decoder.end()
+        return b""
 
     def _keep_coded(self, data: bytes) -> None:
         if self.step is Step.CHAT:

@@ -286,7 +286,7 @@ class Session:
         """
         exchange = self._exchange
         if exchange is not None and exchange.request is request and exchange.phase is _AWAITING_BODY:
-            exchange.inbox.append(data)  # as `Exchange.report` does, at a quarter of the time
+            exchange.chunks.append(data)  # as `Exchange.report` does, at a quarter of the time
         elif (exchange := self._exchange_of(request)) is not None:
             exchange.report(data)
 
@@ -637,14 +637,14 @@ class Session:
     def _await_head(self, now: float) -> Action | None:
         exchange = self._exchange
         assert exchange is not None
-        report = exchange.inbox.popleft() if exchange.inbox else None
-        if not isinstance(report, Head):
-            failure = report.failure if isinstance(report, Failed) else self._lateness(exchange, now)
+        head, exchange.head = exchange.head, None
+        if head is None:
+            failure = self._failure(exchange, now)
             return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
         exchange.timed = -1
-        exchange.status, exchange.headers = report.status, report.headers
+        exchange.status, exchange.headers = head.status, head.headers
         try:
-            self._take_head(exchange, report.now)
+            self._take_head(exchange, head.now)
         except DuckChatError as error:
             return self._step_failed(exchange, error, now)
         return None
@@ -707,10 +707,9 @@ class Session:
             return self._body_read(exchange, error, now)
         if exchange.full:
             return self._body_read(exchange, self._over_limit(exchange), now)
-        report = exchange.inbox[0] if exchange.inbox else None
-        if isinstance(report, End):
+        if isinstance(exchange.end, End):
             return self._body_read(exchange, None, now)
-        failure = report.failure if isinstance(report, Failed) else self._lateness(exchange, now)
+        failure = self._failure(exchange, now)
         # The head has said most of it: a refusal is one whether or not its body could be read.
         return NEED_DATA if failure is None else self._body_read(exchange, self._broken(exchange, failure), now)
 
@@ -763,14 +762,14 @@ class Session:
         exchange, reader = self._exchange, self._reader
         assert exchange is not None
         assert reader is not None
-        inbox = exchange.inbox
+        chunks = exchange.chunks
         try:
-            if inbox and isinstance(data := inbox[0], bytes) and not exchange.decoder.coded:
-                inbox.popleft()
+            if chunks and not exchange.decoder.coded:
+                data = chunks.popleft()
                 exchange.received += len(data)
                 reader.feed(data)
             event = reader.next_event()
-            while event is None and not reader.done and (inbox or exchange.pieces is not None):
+            while event is None and not reader.done and (chunks or exchange.pieces is not None or exchange.end):
                 piece = exchange.next_piece()
                 if piece is None:
                     break
@@ -785,10 +784,7 @@ class Session:
             return event
         if reader.done:
             return self._finish(exchange, reader, now)
-        if inbox and isinstance(report := inbox[0], Failed):  # what else would be there was taken above
-            failure: Failure | None = report.failure
-        else:
-            failure = self._lateness(exchange, now)
+        failure = self._failure(exchange, now)
         return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
 
     def _finish(self, exchange: Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
@@ -818,12 +814,10 @@ class Session:
     def _drain(self, now: float) -> Action | None:
         exchange = self._exchange
         assert exchange is not None
-        while exchange.inbox:
-            report = exchange.inbox.popleft()
-            exchange.received += len(report) if isinstance(report, bytes) else 0
-            if not isinstance(report, bytes) or exchange.received > self.policy.max_drain_bytes:
-                return self._rest()
-        return self._rest() if now >= exchange.total_by else NEED_DATA
+        exchange.received += sum(map(len, exchange.chunks))
+        exchange.chunks.clear()
+        enough = exchange.end is not None or exchange.received > self.policy.max_drain_bytes
+        return self._rest() if enough or now >= exchange.total_by else NEED_DATA
 
     def _rest(self) -> Signal:
         self._leave_exchange()
@@ -832,8 +826,10 @@ class Session:
 
     # Time, failures, retries
 
-    def _lateness(self, exchange: Exchange, now: float) -> Failure | None:
-        """Give the failure that the clock shows; None while there is time to wait for more."""
+    def _failure(self, exchange: Exchange, now: float) -> Failure | None:
+        """Give the failure that was reported, or that the clock shows; None while there is time to wait for more."""
+        if exchange.end is not None and isinstance(exchange.end, Failed):
+            return exchange.end.failure
         if exchange.timed != exchange.received:
             exchange.timed = exchange.received
             exchange.read_by = now + self.policy.read_timeout
