@@ -581,7 +581,7 @@ class Chat:
 STEPS_ON = st.integers(0, 30)
 BITE = st.integers(1, 60) | st.just(10**6)
 TROUBLE = st.booleans()
-FATES = ["good", "coded", "odd", "odd", "odd", "odd", "failure"]
+FATES = ["good", "coded", "odd", "odd", "odd", "challenge", "failure"]
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -815,6 +815,8 @@ class SessionMachine(RuleBasedStateMachine):
         fate = data.draw(st.sampled_from(FATES)) if trouble else "good"
         if fate == "failure":
             self.fail(chat, data.draw(st.sampled_from(FailureKind)))
+        elif fate == "challenge":
+            self.head(chat, Response(418, data.draw(tokens | st.just([])), error_body(418, "ERR_CHALLENGE")))
         elif fate == "odd":
             self.head(chat, data.draw(odd_response(chat.turn.step)))
         else:
@@ -924,7 +926,7 @@ def test_whatever_happens_the_conversation_is_what_the_model_says_and_every_stat
     run_state_machine_as_test(
         SessionMachine,
         settings=settings(
-            max_examples=EXAMPLES or 600,
+            max_examples=EXAMPLES or 500,
             stateful_step_count=100 if EXAMPLES else 50,
             derandomize=not EXAMPLES,
             database=None,
@@ -936,4 +938,4 @@ def test_whatever_happens_the_conversation_is_what_the_model_says_and_every_stat
     missing = {state.name: SessionMachine.visits[state] for state in State if SessionMachine.visits[state] < FLOOR}
     assert not missing, f"states come to less than {FLOOR} times: {missing}"
     for event in (TurnFinished, TurnCancelled, Retrying, ChallengeReceived, FrontEndVersionUnknown, LandingPageFailed):
-        assert SessionMachine.seen[event], f"no {event.__name__} was seen"
+        assert SessionMachine.seen[event] >= 5, f"{event.__name__} was hardly seen"
