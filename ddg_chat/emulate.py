@@ -4,46 +4,100 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import secrets
 import signal
+import ssl
 import sys
 from functools import partial
+from pathlib import Path
 
 import anyio
 
-from ddg_protocol.service import Service
-from ddg_transports.emulator import serve
+from ddg_protocol.service import Fault, Service
+from ddg_protocol.service.script import fault_from_text, script_from_toml
+from ddg_transports.emulator import serve, throw_away_tls
+
+FAULTS = """\
+faults:
+  --fault ENDPOINT:WORD[,WORD]... says what goes wrong at front_end, landing, status
+  or chat; several are given one by one. A word is an effect, an attribute of the
+  effect before it, or first=N or times=N (from which request on, and how often;
+  always, if not said). Effects follow each other. In a value, %2C is a comma.
+
+    chat:429,retry-after=2,times=1          the first question is refused
+    chat:418,type=ERR_CHALLENGE,tokens      a challenge, every time
+    status:header=x-vqd-4                   no token
+    landing:redirect=https://example.org/   to another host
+    chat:event=[PING],after=2               a keep-alive after two events
+    chat:done=[DONE][LIMIT_CONVERSATION]    another end
+    chat:coding=gzip,split=1,drip=0.1       compressed, and slowly, byte by byte
+    chat:cut=100,then=reset                 also: close, hang, end
+
+  docs/faults.md has them all. --script FILE has the same names in TOML.
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Play the service on 127.0.0.1. The base URL is the one line on standard output, written once clients can "
-        "connect. SIGINT (Ctrl-C) and SIGTERM end it."
+        "Play the service on 127.0.0.1. The base URL is the one line on standard output,\n"
+        "written once clients can connect. SIGINT (Ctrl-C) and SIGTERM end it."
     )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = FAULTS
     parser.add_argument("--port", type=_port, default=0, help="where to listen; a free port if not given")
     parser.add_argument(
         "--challenge", action="store_true", help="refuse questions (418) until the challenge is answered with them"
     )
+    parser.add_argument("--script", metavar="FILE", help="what goes wrong, from a TOML file")
+    parser.add_argument(
+        "--fault", type=_fault, action="append", default=[], metavar="FAULT", help="what goes wrong; see below"
+    )
+    parser.add_argument("--tls", action="store_true", help="https, with a certificate made for this run")
+    parser.add_argument("--ca-file", metavar="FILE", help="https, and the CA to trust goes to a file, in PEM")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted.
 
     Returns:
-        The exit code: 0 once interrupted, 74 where the port can't be had.
+        The exit code: 0 once interrupted; 2 where TLS isn't installed; 74 where a file or the port can't be used.
     """
-    # A seed of its own for each run, so that the tokens of the last one are not good in this one.
-    service = Service(challenge=args.challenge, seed=secrets.token_hex(16))
     try:
-        anyio.run(partial(_serve_until_interrupted, service, port=args.port))
+        script, tls = _script(args.script), _tls(args.ca_file) if args.tls or args.ca_file else None
     except OSError as error:
-        print(f"ddg-chat emulate: can't listen on 127.0.0.1, port {args.port}: {error.strerror}", file=sys.stderr)
-        return 74
+        return _fail(74, f"{error.filename}: {error.strerror}")
+    except ValueError as error:
+        return _fail(74, f"{args.script}: {error}")
+    except ImportError as error:
+        return _fail(2, str(error))
+    # A seed of its own for each run, so that the tokens of the last one are not good in this one.
+    service = Service(challenge=args.challenge, script=(*script, *args.fault), seed=secrets.token_hex(16))
+    try:
+        anyio.run(partial(_serve_until_interrupted, service, args.port, tls))
+    except OSError as error:
+        return _fail(74, f"can't listen on 127.0.0.1, port {args.port}: {os.strerror(error.errno or 0)}")
     return 0
 
 
-async def _serve_until_interrupted(service: Service, *, port: int) -> None:
+def _fail(code: int, sentence: str) -> int:
+    print(f"ddg-chat emulate: {sentence}", file=sys.stderr)
+    return code
+
+
+def _script(file: str | None) -> tuple[Fault, ...]:
+    return () if file is None else script_from_toml(Path(file).read_text(encoding="utf-8"))
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    context, pem = throw_away_tls()
+    if ca_file is not None:
+        Path(ca_file).write_text(pem, encoding="ascii")
+    return context
+
+
+async def _serve_until_interrupted(service: Service, port: int, tls: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
     with anyio.CancelScope() as scope:
         # Set by hand: a shell that starts a job in the background has it ignore SIGINT, and asyncio's own handlers are
@@ -52,7 +106,7 @@ async def _serve_until_interrupted(service: Service, *, port: int) -> None:
         signals = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, lambda *_: stop()) for number in signals]
         try:
-            await serve(service, port=port, task_status=_Announcement())
+            await serve(service, port=port, tls=tls, task_status=_Announcement())
         finally:
             for number, handler in zip(signals, before, strict=True):
                 signal.signal(number, handler)
@@ -69,3 +123,10 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text[:20]!r}")
     return int(text)
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return fault_from_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

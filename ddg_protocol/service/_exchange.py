@@ -76,7 +76,7 @@ class Exchange(msgspec.Struct):
         faults: what the script made of the response; empty where it was left alone.
         taken: how many bytes of the response's body were handed out.
         ended: how it ended. ``"complete"``: the response was taken to its end. ``"broken"``: the script broke it off.
-            ``"left"``: the client went away, or whoever serves it gave up. Empty while it is under way.
+            ``"left"``: the client went away before. Empty while it is under way.
     """
 
     request: ServiceRequest
@@ -122,7 +122,7 @@ class Pieces(Iterator[Piece]):
         return piece
 
     def close(self) -> None:
-        """Say that no more will be asked for: if there was more, the client has left."""
+        """Say that the client is gone. If there was more, it has left early."""
         self._note("left")
 
     def break_off(self) -> None:
@@ -143,7 +143,7 @@ class ServiceResponse(msgspec.Struct, frozen=True):
         status: the HTTP status.
         headers: in order, names in lower case. With ``content-length`` where the length is known; a body without is
             framed as its connection allows (chunked, or ended by the connection). A fault's values may hold anything.
-        pieces: the body. Whose client is gone closes it.
+        pieces: the body. Whoever takes it closes it when the client leaves before the end.
         unanswered: what happens in place of the response, before its head is whole; ``"more"`` where nothing does.
             For those who have no bytes: `framed` does it itself.
         on_wire: what is to happen to the bytes of the whole response, head included. `framed` sees to it.

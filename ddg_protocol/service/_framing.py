@@ -13,10 +13,13 @@ _FRAMING = {"content-length", "transfer-encoding"}
 def framed(
     response: ServiceResponse, *, method: str = "GET", chunked: bool = True, keep: bool = True
 ) -> Iterator[Piece]:
-    """Make the bytes of a response, lazily. Whoever takes them obeys each piece and closes the generator.
+    """Make the bytes of a response, lazily.
+
+    Whoever takes them does with the connection what each piece says, and calls ``response.pieces.close()`` when the
+    client leaves before the end.
 
     Args:
-        response: what the service answered. Its ``pieces`` are taken by this alone, and told how they fared.
+        response: what the service answered. Its pieces are taken by this alone.
         method: the request's; a HEAD gets no body.
         chunked: whether the client knows chunks (HTTP/1.1). For one that doesn't, a body of unknown length ends with
             the connection.
@@ -29,13 +32,10 @@ def framed(
     pieces = _bytes_of(response, method=method, chunked=chunked, keep=keep)
     for effect in response.on_wire:
         pieces = effect.over(pieces)
-    try:
-        for piece in pieces:
-            if piece.then in ("close", "reset"):
-                response.pieces.break_off()
-            yield piece
-    finally:
-        response.pieces.close()
+    for piece in pieces:
+        if piece.then in ("close", "reset"):
+            response.pieces.break_off()
+        yield piece
 
 
 def head(status: int, headers: Headers) -> bytes:

@@ -19,8 +19,10 @@ In a value, ``%2C`` is a comma and any other byte can be written so too; several
 
 from __future__ import annotations
 
+import re
 import tomllib
-from typing import get_args
+from collections.abc import Sequence
+from typing import Literal, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -32,6 +34,13 @@ from .faults import Effect, Fault
 _FORM = "a fault is ENDPOINT:EFFECT[,...], such as chat:429,times=1"
 _EFFECTS: dict[str, type[msgspec.Struct]] = {effect.__struct_config__.tag: effect for effect in get_args(Effect)}
 _WHEN = ("first", "times")
+#: What the attributes that have no free value can be; no two that are called the same.
+_CHOICES: dict[str, tuple[object, ...]] = {"do": tuple(_EFFECTS)} | {
+    field.encode_name: get_args(field.type)
+    for struct in (*get_args(Effect), Fault)
+    for field in msgspec.structs.fields(struct)
+    if get_origin(field.type) is Literal
+}
 
 
 class _Script(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,10 +100,12 @@ def fault_from_text(text: str) -> Fault:
                 effects[-1][first.encode_name] = _value(first, value)
         else:
             _set(effects[-1] if effects else {}, name, value if equals else "true")
+    if not effects:
+        raise ValueError(f"{_FORM}; what is to happen at {endpoint} is missing")
     try:
         return msgspec.convert({"on": endpoint, "effects": effects, **when}, Fault, strict=False)
     except msgspec.ValidationError as error:
-        raise ValueError(_explained(str(error))) from None
+        raise ValueError(_explained(str(error), effects)) from None
 
 
 def _set(effect: dict[str, object], name: str, value: str) -> None:
@@ -115,8 +126,11 @@ def _value(attribute: msgspec.structs.FieldInfo, text: str) -> object:
     return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
-def _explained(message: str) -> str:
-    """Make msgspec's word for what is wrong one that says what there is."""
-    known = {".do`": _EFFECTS, ".on`": get_args(Endpoint)}
-    hint = next((f"; there are {', '.join(names)}" for end, names in known.items() if message.endswith(end)), "")
-    return printable(message.replace("`$.", "`"), 300) + hint
+def _explained(message: str, effects: Sequence[dict[str, object]] = ()) -> str:
+    """Say in our words what msgspec says is wrong, and what could stand there."""
+    for number, effect in enumerate(effects):
+        message = message.replace(f"effects[{number}]", str(effect["do"]))
+    *_, attribute = re.split(r"[.`]", message.rstrip("`"))
+    could = _CHOICES.get(attribute, ()) if message.startswith("Invalid") else ()
+    there_are = f"; there are {', '.join(map(str, could))}" if could else ""
+    return printable(message.replace("`$.", "`"), 300) + there_are

@@ -1,28 +1,34 @@
-"""The service on a loopback port: HTTP/1.1 around `ddg_protocol.service.Service`.
+"""The service on a loopback port: HTTP/1.1 around `ddg_protocol.service.Service`, over TCP or TLS.
 
 `serve` is for programs on anyio, asyncio or trio; `Emulator` is for all others, tests above all::
 
     with Emulator(Service(challenge=True)) as emulator:
         ...  # talk to emulator.url, then look at emulator.service.log
+
+It does with a connection what the pieces of a response say. Nothing is kept here for a client that doesn't read.
 """
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import socket
+import ssl
+import struct
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
-from functools import partial
+from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import h11
-from anyio.abc import AsyncResource, SocketAttribute, SocketStream, TaskStatus
+from anyio.abc import ByteStream, TaskStatus
 from anyio.from_thread import start_blocking_portal
+from anyio.streams.tls import TLSStream
 
 from ddg_protocol.errors import printable
-from ddg_protocol.service import Service, ServiceRequest, ServiceResponse
+from ddg_protocol.service import Service, ServiceRequest, ServiceResponse, framed
 
 MAX_HEAD_BYTES = 64 * 1024
 """The longest head of a request that is read."""
@@ -30,8 +36,31 @@ MAX_BODY_BYTES = 1024 * 1024
 """The longest body of a request that is read."""
 
 _LINGER = 1.0  # seconds
+_READ_SIZE = 64 * 1024
+_BACKLOG = 1024
+#: The system's ``struct linger``: on, and for no time at all.
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+#: Nothing to accept a connection with, for now (accept(2)).
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-Resource = TypeVar("Resource", bound=AsyncResource)
+
+def throw_away_tls() -> tuple[ssl.SSLContext, str]:
+    """Make a certificate for this machine's loopback names and addresses, and a CA for that alone.
+
+    Returns:
+        The context for `serve`, and the CA's certificate in PEM, for clients to trust. Its key is forgotten.
+
+    Raises:
+        ImportError: trustme isn't installed; the extra ``tls`` brings it.
+    """
+    try:
+        import trustme
+    except ImportError:
+        raise ImportError("TLS needs trustme, to make a certificate with: pip install 'ddg-protocol[tls]'") from None
+    ca = trustme.CA(organization_name="ddg-protocol", organization_unit_name="emulator")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost", "127.0.0.1", "::1").configure_cert(context)
+    return context, ca.cert_pem.bytes().decode("ascii")
 
 
 async def serve(
@@ -39,6 +68,7 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    tls: ssl.SSLContext | None = None,
     task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; made for ``await task_group.start(serve, service)``, which gives the base URL.
@@ -50,6 +80,7 @@ async def serve(
         service: what answers. Its time is this machine's; all connections share it.
         host: a loopback address. A protocol's test double has no business on a network.
         port: where to listen; 0 takes a free one.
+        tls: for https; see `throw_away_tls`.
         task_status: told the base URL, without a slash at the end, once clients can connect.
 
     Raises:
@@ -62,30 +93,43 @@ async def serve(
         )
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is a number from 0 to 65535, not {port}")
-    async with _closing(await anyio.create_tcp_listener(local_host=host, local_port=port)) as listener:
-        name = f"[{host}]" if ":" in host else host
-        task_status.started(f"http://{name}:{listener.extra(SocketAttribute.local_port)}")
-        await listener.serve(partial(_converse, service))
+    family, name = (socket.AF_INET6, f"[{host}]") if ":" in host else (socket.AF_INET, host)
+    with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
+        listener.setblocking(False)
+        async with anyio.create_task_group() as connections:
+            task_status.started(f"http{'s' if tls else ''}://{name}:{listener.getsockname()[1]}")
+            while True:
+                connections.start_soon(_converse, service, tls, await _accept(listener))
 
 
 class Emulator:
     """`serve` in a thread of its own, from ``with`` to the end of the block.
 
-    Leaving the block closes every connection, and raises what the service's responder raised, if it did.
+    Leaving the block closes every connection, and raises what the service's responder raised, if it did. From then on
+    the service's log says of every exchange how it ended.
 
     Args:
         service: what answers; a plain one if none is given.
         port: where to listen on 127.0.0.1; 0 takes a free one.
+        tls: whether it is https, with a certificate made by `throw_away_tls`.
 
     Attributes:
         service: what answers.
         url: the base URL, without a slash at the end; empty before the block is entered.
+        ca_pem: the CA's certificate: ``ssl.create_default_context(cadata=emulator.ca_pem)``; empty without TLS.
+
+    Raises:
+        ImportError: see `throw_away_tls`.
     """
 
-    def __init__(self, service: Service | None = None, *, port: int = 0) -> None:
+    def __init__(self, service: Service | None = None, *, port: int = 0, tls: bool = False) -> None:
         self.service = Service() if service is None else service
         self.url = ""
+        self.ca_pem = ""
         self._port = port
+        self._tls: ssl.SSLContext | None = None
+        if tls:
+            self._tls, self.ca_pem = throw_away_tls()
         self._scope: anyio.CancelScope
         self._running = ExitStack()
 
@@ -106,7 +150,7 @@ class Emulator:
 
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
         with anyio.CancelScope() as self._scope:
-            await serve(self.service, port=self._port, task_status=task_status)
+            await serve(self.service, port=self._port, tls=self._tls, task_status=task_status)
 
 
 def _is_loopback(host: str) -> bool:
@@ -117,36 +161,93 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _converse(service: Service, stream: SocketStream) -> None:
+async def _accept(listener: socket.socket) -> socket.socket:
+    while True:
+        try:
+            accepted, _ = listener.accept()
+        except BlockingIOError:
+            await anyio.wait_readable(listener)
+        except OSError as error:
+            # A connection that is gone before it is accepted is none; those there are make room when they end.
+            await anyio.sleep(0.1 if error.errno in _EXHAUSTED else 0)
+        else:
+            return accepted
+
+
+async def _converse(service: Service, tls: ssl.SSLContext | None, accepted: socket.socket) -> None:
     """Answer one connection's requests, until either side has had enough."""
-    connection = _Connection(stream)
-    async with _closing(stream):
-        with suppress(anyio.BrokenResourceError):  # the client went away, as clients may
+    # Those who go away, as clients may, or don't trust the certificate.
+    with accepted, suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
+        accepted.setblocking(False)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream: ByteStream = _Socket(accepted)
+        if tls is not None:
+            stream = await TLSStream.wrap(stream, server_side=True, ssl_context=tls)
+        connection = _Connection(stream, accepted)
+        try:
+            while (request := await connection.receive()) is not None:
+                if not await connection.respond(service.handle(request, now=time.time()), request.method):
+                    break
+        except h11.RemoteProtocolError as error:
+            await connection.refuse(error.error_status_hint)
+        if isinstance(stream, TLSStream) and accepted.fileno() != -1:
+            # Without it the end is a broken one to the client (RFC 8446, section 6.1). Its own is not waited for long.
+            with anyio.move_on_after(_LINGER):
+                await stream.unwrap()
+
+
+class _Socket(ByteStream):
+    """A socket as a stream. What isn't sent yet, or isn't read yet, stays with the system, which has bounds for it."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self._raw = raw
+
+    async def receive(self, max_bytes: int = _READ_SIZE) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        while True:
             try:
-                while (request := await connection.receive()) is not None:
-                    await connection.respond(request, service.handle(request, now=time.time()))
-                    if not connection.is_kept():
-                        break
-            except h11.RemoteProtocolError as error:
-                await connection.refuse(error.error_status_hint)
+                data = self._raw.recv(max_bytes)
+            except BlockingIOError:
+                await anyio.wait_readable(self._raw)
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
+            else:
+                if not data:
+                    raise anyio.EndOfStream
+                return data
 
+    async def send(self, item: bytes) -> None:
+        await anyio.lowlevel.checkpoint()
+        rest = memoryview(item)
+        while rest:
+            try:
+                rest = rest[self._raw.send(rest) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._raw)
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
 
-@asynccontextmanager
-async def _closing(resource: Resource) -> AsyncIterator[Resource]:
-    """Close a resource, and let nothing come in between: a cancellation here would take the place of an error."""
-    try:
-        yield resource
-    finally:
-        with anyio.CancelScope(shield=True):
-            await resource.aclose()
+    async def send_eof(self) -> None:
+        with suppress(OSError):
+            self._raw.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        self._raw.close()
 
 
 class _Connection:
-    """The server's side of one HTTP/1.1 connection."""
+    """The server's side of one HTTP/1.1 connection. Requests are read by h11; what is answered need not be HTTP.
 
-    def __init__(self, stream: SocketStream) -> None:
+    Args:
+        stream: to speak over, TLS or not.
+        raw: the socket below.
+    """
+
+    def __init__(self, stream: ByteStream, raw: socket.socket) -> None:
         self._stream = stream
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._raw = raw
+        self._http = h11.Connection(h11.SERVER)
+        self._early = b""  # what came before it was asked for
 
     async def receive(self) -> ServiceRequest | None:
         """Read a request whole.
@@ -157,47 +258,86 @@ class _Connection:
         Raises:
             h11.RemoteProtocolError: what came is not HTTP, or too much of it.
         """
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        if self._early:
+            self._http.receive_data(self._early)
         head = await self._next_event()
         if not isinstance(head, h11.Request):
             return None
         if self._http.they_are_waiting_for_100_continue:
-            await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            await self._stream.send(b"HTTP/1.1 100 \r\n\r\n")
         body = bytearray()
         while isinstance(event := await self._next_event(), h11.Data):
             body += event.data
             if len(body) > MAX_BODY_BYTES:
                 raise h11.RemoteProtocolError("the body is too long", error_status_hint=413)
+        self._early, _ = self._http.trailing_data
         headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers)
         return ServiceRequest(head.method.decode("ascii"), head.target.decode("ascii"), headers, bytes(body))
 
-    async def respond(self, request: ServiceRequest, response: ServiceResponse) -> None:
-        """Send a response, each piece of its body as it is made."""
-        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers]
-        with closing(response.pieces):
-            await self._send(h11.Response(status_code=response.status, headers=headers))
-            for piece in response.pieces:
-                await anyio.sleep(piece.delay)
-                if request.method != "HEAD":
-                    await self._send(h11.Data(data=piece.data))
-            await self._send(h11.EndOfMessage())
+    async def respond(self, response: ServiceResponse, method: str) -> bool:
+        """Send a response, each piece of it as it is made, and do with the connection what it says.
 
-    def is_kept(self) -> bool:
-        """Tell whether the connection takes another request, and make it ready for that."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
+        Returns:
+            Whether the connection takes another request.
+        """
+        chunked = self._http.their_http_version != b"1.0"
+        pieces = framed(response, method=method, chunked=chunked, keep=self._http.their_state is h11.DONE)
+        try:
+            for piece in pieces:
+                if piece.delay:
+                    with anyio.move_on_after(piece.delay):
+                        await self._until_gone()
+                if piece.data:
+                    await self._stream.send(piece.data)
+                match piece.then:
+                    case "hang":
+                        await self._until_gone()
+                    case "close":
+                        return False
+                    case "reset":
+                        # Closed with this set, it is reset, and what wasn't sent yet is dropped (socket(7)).
+                        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                        self._raw.close()
+                        return False
+        except (anyio.BrokenResourceError, anyio.EndOfStream):
+            response.pieces.close()
+            raise
+        except anyio.get_cancelled_exc_class():
+            # Nobody was told yet that the client is gone, perhaps; the log is to say it all the same.
+            if self._has_ended():
+                response.pieces.close()
+            raise
         return True
 
     async def refuse(self, status: int) -> None:
-        """Say that what came is no request, and close in a way that lets the client read it."""
-        headers = [(b"content-length", b"0"), (b"connection", b"close")]
-        await self._send(h11.Response(status_code=status, headers=headers))
-        await self._send(h11.EndOfMessage())
+        """Say that what came is no request, and end in a way that lets the client read it."""
+        await self._stream.send(b"HTTP/1.1 %d \r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
         # Closing with bytes unread would reset the connection, and the refusal with it (RFC 9112, section 9.6).
-        await self._stream.send_eof()
+        if not isinstance(self._stream, TLSStream):
+            await self._stream.send_eof()
         with anyio.move_on_after(_LINGER):
             while await self._read():
                 pass
+
+    async def _until_gone(self) -> None:
+        """Wait until the client ends the connection: it who says no more wants no more, while nothing comes.
+
+        Raises:
+            anyio.EndOfStream: it has, or it says too much before it was answered.
+        """
+        while len(self._early) <= MAX_HEAD_BYTES + MAX_BODY_BYTES:
+            self._early += await self._stream.receive()
+        raise anyio.EndOfStream
+
+    def _has_ended(self) -> bool:
+        """Look whether the client has ended the connection; for one that won't be read any more."""
+        try:
+            return any(not self._raw.recv(_READ_SIZE) for _ in range(16))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     async def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         while True:
@@ -212,8 +352,3 @@ class _Connection:
             return await self._stream.receive()
         except anyio.EndOfStream:
             return b""
-
-    async def _send(self, event: h11.Event) -> None:
-        data = self._http.send(event)
-        if data:
-            await self._stream.send(data)
