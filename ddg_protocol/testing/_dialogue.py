@@ -1,0 +1,417 @@
+"""Dialogues: a session's turn as a test that reads from top to bottom.
+
+A dialogue says what its session is told and what it must give, by turns, and says exactly where it went otherwise.
+Waits pass on the clock by themselves unless one is expected; that the session wants data needn't be said.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import msgspec
+
+from ..conversation import Message
+from ..errors import DuckChatError
+from ..intents import NEED_DATA, PAUSED, Failure, FailureKind, SendRequest, SolveChallenge, Wait
+from ..session import Session
+from ..wire import Close, Connect, Send, WireSession
+from ._clock import Clock
+
+SessionT = TypeVar("SessionT", Session, WireSession)
+
+
+class DialogueError(AssertionError):
+    """A session said something else than the dialogue has it; the message shows what was said, and the difference."""
+
+
+class Matcher:
+    """Something to expect where the whole of an action is too much to write down. `describe` is what a diff shows.
+
+    Args:
+        text: what is expected, a line or several.
+        fits: tells whether an action, or an exception, is it.
+    """
+
+    def __init__(self, text: str, fits: Callable[[object], bool]) -> None:
+        self.text = text
+        self.fits = fits
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def request(
+    method: str,
+    where: str,
+    *,
+    headers: Mapping[str, str | None] | None = None,
+    body: object = None,
+) -> Matcher:
+    """Expect a `SendRequest`.
+
+    Args:
+        method: ``GET`` or ``POST``.
+        where: the URL, or how it ends, such as the path.
+        headers: values by name in lower case; None for a field that must not be there. Others may be as they like.
+        body: what the body means as JSON; None for anything.
+
+    Returns:
+        What `Dialogue.expects` takes.
+    """
+    fields = dict(headers or {})
+
+    def fits(action: object) -> bool:
+        if not isinstance(action, SendRequest) or action.method != method or not action.url.endswith(where):
+            return False
+        sent = dict(action.headers)
+        return all(sent.get(name) == value for name, value in fields.items()) and (
+            body is None or _json(action.body) == body
+        )
+
+    lines = [f"{method} …{where}" if where.startswith("/") else f"{method} {where}"]
+    lines += [f"  {name}: {'(not there)' if value is None else value}" for name, value in fields.items()]
+    if body is not None:
+        lines.append(f"  body: {json.dumps(body)}")
+    return Matcher("\n".join(lines), fits)
+
+
+def connect(host: str, port: int = 443, *, tls: bool = True) -> Matcher:
+    """Expect a `Connect`."""
+    return Matcher(
+        f"Connect to {host}:{port}{' with TLS' if tls else ''}",
+        lambda action: isinstance(action, Connect) and (action.host, action.port, action.tls) == (host, port, tls),
+    )
+
+
+def send(start: bytes, *, check_idle: bool | None = None) -> Matcher:
+    """Expect a `Send` whose bytes begin so.
+
+    Args:
+        start: such as ``b"GET /aichat HTTP/1.1"``.
+        check_idle: whether it must ask for the look at a kept connection; None for either.
+    """
+    return Matcher(
+        f"Send {start!r}…" + ("" if check_idle is None else f", check_idle={check_idle}"),
+        lambda action: (
+            isinstance(action, Send)
+            and action.data.startswith(start)
+            and (check_idle is None or action.check_idle == check_idle)
+        ),
+    )
+
+
+def wait(seconds: float | None = None, *, reason: str | None = None, within: float = 1e-6) -> Matcher:
+    """Expect a `Wait`, which then passes.
+
+    Args:
+        seconds: from now; None for any time.
+        reason: ``"pacing"`` or ``"backoff"``; None for either.
+        within: how many seconds off it may be.
+    """
+
+    def fits(action: object) -> bool:
+        return (
+            isinstance(action, _TimedWait)
+            and (seconds is None or abs(action.seconds - seconds) <= within)
+            and reason in (None, action.wait.reason)
+        )
+
+    said = ["Wait", *([] if seconds is None else [f"of {seconds:g} s"]), *([f"({reason})"] if reason else [])]
+    return _WaitMatcher(" ".join(said), fits)
+
+
+def raises(kind: type[DuckChatError], **attributes: object) -> Matcher:
+    """Expect the turn to end with an exception.
+
+    Args:
+        kind: its class, or one above.
+        **attributes: what it must have, such as ``status=429`` or ``retryable=True``.
+    """
+
+    def fits(action: object) -> bool:
+        return isinstance(action, kind) and all(getattr(action, n, _MISSING) == v for n, v in attributes.items())
+
+    said = ", ".join(f"{name}={value!r}" for name, value in attributes.items())
+    return Matcher(f"{kind.__name__} raised" + (f" with {said}" if said else ""), fits)
+
+
+_MISSING = object()
+
+
+class _WaitMatcher(Matcher):
+    """What is expected is a Wait: others pass by themselves."""
+
+
+class _TimedWait(msgspec.Struct):
+    """A Wait, and how long it is from when it was pulled."""
+
+    wait: Wait
+    seconds: float
+
+
+class _Dialogue(Generic[SessionT]):
+    """What the dialogues of both floors have in common; see `Dialogue` and `WireDialogue`."""
+
+    #: What a session asks of its driver, and that the dialogue has to answer before it goes on.
+    _intents: ClassVar[tuple[type, ...]]
+
+    def __init__(self, session: SessionT, *, clock: Clock | None = None) -> None:
+        self.session: SessionT = session
+        self.clock = clock or Clock()
+        self._said: list[str] = []
+        self._asked: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.ends()
+
+    # What the session is told
+
+    def ask(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
+        """Ask; see `Session.ask`."""
+        self._say(f"ask {messages!r}" + (f" of {model}" if model else ""))
+        self.session.ask(messages, model=model, now=self.clock.now)
+
+    def cancel(self) -> None:
+        """Cancel the turn."""
+        self._say("cancel")
+        self.session.cancel()
+
+    def close(self) -> None:
+        """Close the session."""
+        self._say("close")
+        self.session.close()
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        self._say(f"{seconds:g} s pass")
+        self.clock.advance(seconds)
+
+    def solves(self, answer: str) -> None:
+        """Answer the `SolveChallenge` that was expected last."""
+        self._say("the answer to the challenge")
+        self.session.challenge_solved(self._last(SolveChallenge), answer)
+
+    def gives_up(self, text: str) -> None:
+        """Say that there is no answer to the `SolveChallenge` that was expected last."""
+        self._say(f"no answer to the challenge: {text}")
+        self.session.challenge_failed(self._last(SolveChallenge), text)
+
+    # What it must give
+
+    def expects(self, *actions: object) -> None:
+        """Pull, and hold what comes against what is expected, one by one.
+
+        Args:
+            *actions: each an action as it must be, a class of which it must be one, or a `Matcher`.
+
+        Raises:
+            DialogueError: something else came.
+        """
+        for expected in actions:
+            got = self._pull(expected)
+            if not _fits(expected, got):
+                raise self._otherwise(_describe(expected), _describe(got))
+            self._said.append(_indented("<<", _describe(got)))
+            if isinstance(got, self._intents):
+                self._asked = got
+
+    def ends(self) -> None:
+        """Hold that the session is at rest, and has nothing more to say.
+
+        Raises:
+            DialogueError: it goes on.
+        """
+        got = self._pull(PAUSED)
+        if got is not PAUSED:
+            raise self._otherwise("the end of the dialogue: nothing is left to do", _describe(got))
+
+    def _pull(self, expected: object) -> object:
+        while True:
+            now = self.clock.now
+            try:
+                action = self.session.next_action(now=now)
+            except DuckChatError as error:
+                return error
+            if not isinstance(action, Wait):
+                return action
+            self.session.wait_elapsed(action)
+            self.clock.advance_to(action.until)
+            timed = _TimedWait(action, action.until - now)
+            if isinstance(expected, _WaitMatcher):
+                return timed
+            self._said.append(_indented("  ", _describe(timed)))
+
+    def _last(self, *kinds: type) -> Any:
+        if not isinstance(self._asked, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise self._otherwise(f"an answer to the last intent, which is no {names}", _describe(self._asked))
+        return self._asked
+
+    def _say(self, text: str) -> None:
+        self._said.append(_indented(">>", text))
+
+    def _otherwise(self, expected: str, got: str) -> DialogueError:
+        lines = difflib.ndiff(expected.splitlines(), got.splitlines())
+        difference = "\n".join(line.rstrip("\n") for line in lines)
+        said = "\n".join(self._said[-12:])
+        before = f"... {len(self._said) - 12} before\n" if len(self._said) > 12 else ""
+        return DialogueError(f"the dialogue went otherwise (- expected, + got)\n{before}{said}\n{difference}")
+
+
+class Dialogue(_Dialogue[Session]):
+    """A dialogue with a `Session`, in a ``with`` block. At its end the session must be at rest.
+
+    Args:
+        session: whose turns they are.
+        clock: the time; one that begins at 0 if none is given.
+    """
+
+    _intents = (SendRequest, SolveChallenge)
+
+    def responds(
+        self, status: int = 200, headers: Iterable[tuple[str, str]] = (), body: bytes | Iterable[bytes] = b""
+    ) -> None:
+        """Answer the last request with a whole response.
+
+        Args:
+            status: the HTTP status.
+            headers: in order.
+            body: all of it, or its chunks.
+        """
+        self.begins(status, headers)
+        for chunk in (body,) if isinstance(body, bytes) else body:
+            self.receives(chunk)
+        self.finishes()
+
+    def begins(self, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Answer the last request with the head of a response."""
+        headers = tuple(headers)
+        self._say(f"{status}" + "".join(f"\n  {name}: {value}" for name, value in headers))
+        self.session.receive_head(self._last(SendRequest), status, headers, now=self.clock.now)
+
+    def receives(self, data: bytes) -> None:
+        """Give bytes of the response's body."""
+        if data:
+            self._say(f"{_short(data)}")
+            self.session.receive_data(self._last(SendRequest), data)
+
+    def finishes(self) -> None:
+        """End the response's body."""
+        self._say("the body's end")
+        self.session.receive_eof(self._last(SendRequest))
+
+    def fails(self, kind: FailureKind, text: str = "it broke") -> None:
+        """Let the exchange fail."""
+        self._say(f"failure: {kind.name}, {text}")
+        self.session.transport_failed(self._last(SendRequest), Failure(kind, text))
+
+
+class WireDialogue(_Dialogue[WireSession]):
+    """A dialogue with a `WireSession`, in a ``with`` block. At its end the session must be at rest.
+
+    Args:
+        session: whose turns they are.
+        clock: the time; one that begins at 0 if none is given.
+    """
+
+    _intents = (Connect, Send, Close, SolveChallenge)
+
+    def __init__(self, session: WireSession, *, clock: Clock | None = None) -> None:
+        super().__init__(session, clock=clock)
+        self._connection: Connect | None = None
+
+    def connected(self) -> None:
+        """Say that the connection is made."""
+        self._say("connected")
+        self._connection = self._last(Connect)
+        self.session.connected(self._last(Connect))
+
+    def sent(self) -> None:
+        """Say that the bytes are written."""
+        self._say("sent")
+        self.session.sent(self._last(Send))
+
+    def closed(self) -> None:
+        """Say that the connection is closed."""
+        self._say("closed")
+        self.session.closed(self._last(Close))
+
+    def receives(self, *chunks: bytes) -> None:
+        """Give what is read from the connection."""
+        for data in chunks:
+            self._say(_short(data))
+            self.session.receive_bytes(self._current(), data)
+
+    def finishes(self) -> None:
+        """Let the peer end the connection."""
+        self._say("the connection's end")
+        self.session.receive_eof(self._current())
+
+    def fails(self, kind: FailureKind, text: str = "it broke") -> None:
+        """Let the last intent, or the connection that is read from, fail."""
+        self._say(f"failure: {kind.name}, {text}")
+        self.session.transport_failed(self._last(Connect, Send, Close), Failure(kind, text))
+
+    def _current(self) -> Connect:
+        if self._connection is None:
+            raise self._otherwise("a connection to read from", "none was made")
+        return self._connection
+
+
+def _fits(expected: object, got: object) -> bool:
+    if isinstance(expected, Matcher):
+        return expected.fits(got)
+    if isinstance(expected, type):
+        return isinstance(got, expected)
+    return type(got) is type(expected) and got == expected
+
+
+def _describe(action: object) -> str:
+    """Show an action so that a line-by-line diff says something."""
+    match action:
+        case SendRequest():
+            lines = [f"{action.method} {action.url}", *(f"  {name}: {value}" for name, value in action.headers)]
+            if action.body:
+                lines.append(f"  body: {action.body.decode('utf-8', 'replace')}")
+            return "\n".join(lines)
+        case Connect():
+            return f"Connect to {action.host}:{action.port}{' with TLS' if action.tls else ''}"
+        case Send():
+            return f"Send {_short(action.data)}, check_idle={action.check_idle}"
+        case _TimedWait():
+            return f"Wait of {action.seconds:g} s ({action.wait.reason})"
+        case _ if action is PAUSED or action is NEED_DATA:
+            return f"{action!r}: {action.value}"
+        case DuckChatError():
+            return f"{type(action).__name__} raised: {action}"
+        case type():
+            return action.__name__
+        case None:
+            return "no intent yet"
+        case _:
+            return repr(action)
+
+
+def _indented(mark: str, text: str) -> str:
+    return "\n".join(f"{mark if index == 0 else '  '} {line}" for index, line in enumerate(text.splitlines() or [""]))
+
+
+def _short(data: bytes) -> str:
+    return repr(data) if len(data) <= 100 else f"{data[:80]!r}… ({len(data)} bytes)"
+
+
+def _json(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return _MISSING

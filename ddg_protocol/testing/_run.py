@@ -1,0 +1,341 @@
+"""Client and service face to face in memory, on either floor: no socket, no sleep, no thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..conversation import Message
+from ..errors import DuckChatError, LocalProtocolError, TransportError
+from ..events import Event, TurnFinished
+from ..intents import Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from ..service import Piece, ServiceRequest, ServiceResponse, Then, framed
+from ..session import Session
+from ..wire import Close, Connect, Send, WireSession
+from ._clock import Clock
+from ._http import read_request
+
+Chunking = Callable[[bytes], Iterable[bytes]]
+"""Cuts what is sent as a whole into what is read at once. Nothing may be lost: joined, the chunks are the bytes."""
+
+SPRING_2025 = 1_745_000_000.0
+
+
+def whole(data: bytes) -> Iterator[bytes]:
+    """Leave the bytes as they were sent."""
+    yield data
+
+
+def byte_by_byte(data: bytes) -> Iterator[bytes]:
+    """Give each byte by itself."""
+    return (data[index : index + 1] for index in range(len(data)))
+
+
+def every(size: int) -> Chunking:
+    """Make a chunking into pieces of one size; the last may be shorter.
+
+    Args:
+        size: in bytes.
+    """
+    return lambda data: (data[index : index + size] for index in range(0, len(data), size))
+
+
+def split_at(*places: int) -> Chunking:
+    """Make a chunking that splits at these places, as far as there are bytes.
+
+    Args:
+        *places: byte offsets, rising.
+    """
+    return lambda data: (data[a:b] for a, b in zip((0, *places), (*places, None), strict=True) if data[a:b])
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """Where the network breaks.
+
+    Attributes:
+        response: which response it breaks in, 0 for the first of the run.
+        at: after how many of its bytes. To a `Session` those of the body count, to a `WireSession` all.
+        reset: whether the connection is reset; else it ends as if all were well.
+    """
+
+    response: int
+    at: int
+    reset: bool = False
+
+
+class Peer(Protocol):
+    """Whatever answers requests as `Service` does."""
+
+    def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
+        """Answer a request; `TransportError` is a failure to get through at all."""
+
+
+class Run:
+    """A session driven against a service, and what happened on the way.
+
+    It does what a driver does. Delays of the service and waits of the session pass on the clock, in no time; a delay
+    past the session's deadline is a timeout, as it would be in the world.
+
+    Args:
+        session: a `Session`, which is given heads and bodies, or a `WireSession`, which is given HTTP/1.1.
+        service: what answers; a `Service`, or anything with its `handle`.
+        clock: the time; one of its own, in spring 2025, if none is given.
+        chunks: how what the service sends at once is cut into what the session reads at once.
+        cut: where the network breaks, if it does.
+        solver: answers challenges of a session whose solver is the embedder.
+
+    Attributes:
+        requests: what the service was asked, in order.
+        responses: the bytes of each response that reached the session: its body, or all of it for a `WireSession`.
+        waits: what was waited for.
+        events: what the caller saw of the last turn.
+    """
+
+    def __init__(
+        self,
+        session: Session | WireSession,
+        service: Peer,
+        *,
+        clock: Clock | None = None,
+        chunks: Chunking = whole,
+        cut: Cut | None = None,
+        solver: Callable[[SolveChallenge], str] | None = None,
+    ) -> None:
+        self.session = session
+        self.service = service
+        self.clock = clock or Clock(SPRING_2025)
+        self.chunks = chunks
+        self.cut = cut
+        self.solver = solver
+        self.requests: list[ServiceRequest] = []
+        self.responses: list[bytearray] = []
+        self.waits: list[Wait] = []
+        self.events: list[Event] = []
+        self._request: SendRequest | None = None  # of a Session, that is being answered
+        self._connect: Connect | None = None  # of a WireSession, that is open
+        self._ended = False  # the peer has closed that one
+        self._incoming: _Incoming | None = None
+
+    def ask(
+        self,
+        messages: str | Sequence[Message | Mapping[str, Any]],
+        *,
+        model: str | None = None,
+        until: Callable[[Event], bool] | None = None,
+    ) -> TurnFinished | None:
+        """Take a whole turn.
+
+        Args:
+            messages: as for `Session.ask`.
+            model: as for `Session.ask`.
+            until: is shown each event; once it says True, the caller has seen enough and cancels.
+
+        Returns:
+            The end of the turn, or None where it was cancelled.
+
+        Raises:
+            DuckChatError: the turn was refused or broke; the session is at rest again.
+        """
+        self.begin(messages, model=model)
+        error: DuckChatError | None = None
+        finished = None
+        while True:
+            try:
+                event = self.next_event()
+            except LocalProtocolError:
+                raise  # the run's own mistake, and not the turn's end
+            except DuckChatError as raised:
+                error = raised
+                continue
+            if event is None:
+                break
+            if isinstance(event, TurnFinished):
+                finished = event
+            if until is not None and until(event):
+                until = None
+                self.session.cancel()
+        if error is not None:
+            raise error
+        return finished
+
+    def begin(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
+        """Begin a turn, for one who takes its events one by one."""
+        self.events = []
+        self.session.ask(messages, model=model, now=self.clock.now)
+
+    def next_event(self) -> Event | None:
+        """Do what the session asks until it has an event.
+
+        Returns:
+            The event, or None at rest.
+
+        Raises:
+            DuckChatError: what the session raised.
+        """
+        while True:
+            action = self.session.next_action(now=self.clock.now)
+            match action:
+                case Signal.PAUSED:
+                    self._leave()
+                    return None
+                case Signal.NEED_DATA:
+                    self._read()
+                case SendRequest():
+                    self._leave()
+                    self._request = action
+                    self._exchange(_as_service_sees(action), action)
+                case Connect():
+                    self._connect, self._ended = action, False
+                    self._wire.connected(action)
+                case Send():
+                    self._send(action)
+                case Close():
+                    self._leave()
+                    self._connect = None
+                    self._wire.closed(action)
+                case Wait():
+                    self.waits.append(action)
+                    self.clock.advance_to(action.until)
+                    self.session.wait_elapsed(action)
+                case SolveChallenge():
+                    assert self.solver is not None, "the session hands its challenges out, and the run has no solver"
+                    self.session.challenge_solved(action, self.solver(action))
+                case _:
+                    self.events.append(action)
+                    return action
+
+    # The driver
+
+    @property
+    def _wire(self) -> WireSession:
+        assert isinstance(self.session, WireSession)
+        return self.session
+
+    def _send(self, send: Send) -> None:
+        assert self._connect is not None
+        if self._ended:
+            self._wire.transport_failed(send, Failure(FailureKind.NOT_SENT, "the peer has closed the connection"))
+            return
+        self._leave()
+        self._wire.sent(send)
+        self._exchange(read_request(send.data), None)
+
+    def _exchange(self, request: ServiceRequest, asked: SendRequest | None) -> None:
+        self.requests.append(request)
+        cut = self.cut if self.cut is not None and self.cut.response == len(self.responses) else None
+        self.responses.append(bytearray())
+        try:
+            response = self.service.handle(request, now=self.clock.now)
+        except TransportError as error:
+            self._fail(error.failure)
+            return
+        pieces: Iterator[Piece] = response.pieces
+        if asked is None:
+            pieces = framed(response, method=request.method)
+        elif response.unanswered == "more":
+            assert isinstance(self.session, Session)
+            self.session.receive_head(asked, response.status, response.headers, now=self.clock.now)
+        else:
+            pieces = iter((Piece(b"", then=response.unanswered),))
+        self._incoming = _Incoming(response, pieces, self.chunks, cut, self.clock.now)
+
+    def _read(self) -> None:
+        incoming, deadline = self._incoming, self.session.deadline
+        assert incoming is not None, "the session waits for data, and there is no response"
+        assert deadline is not None, "the session waits for data without a deadline"
+        got = incoming.next(deadline)
+        self.clock.advance_to(min(incoming.due, deadline))
+        if isinstance(got, bytes):
+            self.responses[-1] += got
+            if self._request is not None and isinstance(self.session, Session):
+                self.session.receive_data(self._request, got)
+            elif self._connect is not None:
+                self._wire.receive_bytes(self._connect, got)
+        elif got == "reset":
+            self._fail(Failure(FailureKind.CUT, "the connection was reset"))
+        elif got == "close" and self._request is not None:
+            self._fail(Failure(FailureKind.CUT, "the connection was closed before the response was whole"))
+        elif got in ("close", "end"):
+            self._end()
+
+    def _end(self) -> None:
+        self._leave()
+        if self._request is not None and isinstance(self.session, Session):
+            self.session.receive_eof(self._request)
+        elif self._connect is not None:
+            self._ended = True
+            self._wire.receive_eof(self._connect)
+
+    def _fail(self, failure: Failure) -> None:
+        self._leave()
+        if self._request is not None and isinstance(self.session, Session):
+            self.session.transport_failed(self._request, failure)
+        elif self._connect is not None:
+            self._ended = True
+            self._wire.transport_failed(self._connect, failure)
+
+    def _leave(self) -> None:
+        """Want no more of the response: the service sees its client go, if there was more."""
+        if self._incoming is not None:
+            self._incoming.close()
+            self._ended = self._ended or self._incoming.over
+            self._incoming = None
+
+
+class _Incoming:
+    """A response on its way: what of it comes next, and when."""
+
+    def __init__(
+        self, response: ServiceResponse, pieces: Iterator[Piece], chunks: Chunking, cut: Cut | None, now: float
+    ) -> None:
+        self._response = response
+        self._left = None if cut is None else cut.at
+        self._at_cut: Literal["reset", "end"] = "reset" if cut is not None and cut.reset else "end"
+        self._then: Then | Literal["end"] = "more"
+        self._chunks = self._chunks_of(pieces, chunks)
+        self._next: bytes | None = None
+        self.due = now
+
+    def next(self, by: float) -> bytes | Then | Literal["end"]:
+        """Give what comes until then: bytes, how it ends, or "hang" where nothing comes."""
+        if self._left == 0:
+            return self._at_cut
+        if self._next is None:
+            self._next = next(self._chunks, None)
+        if self.due > by or (self._next is None and self._then == "hang"):
+            self.due = max(self.due, by)
+            return "hang"
+        if self._next is None:
+            return self._then
+        data, self._next = self._next, None
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        return data
+
+    @property
+    def over(self) -> bool:
+        """Whether the connection has ended with what was given."""
+        return self._left == 0 or (self._next is None and self._then in ("close", "reset"))
+
+    def close(self) -> None:
+        """Tell the service that its client is gone, if it isn't done."""
+        self._response.pieces.close()
+
+    def _chunks_of(self, pieces: Iterator[Piece], chunks: Chunking) -> Iterator[bytes]:
+        for piece in pieces:
+            self.due += piece.delay
+            yield from filter(None, chunks(piece.data))
+            self._then = piece.then
+            if piece.then != "more":
+                return
+        self._then = "end"
+
+
+def _as_service_sees(request: SendRequest) -> ServiceRequest:
+    parts = urlsplit(request.url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return ServiceRequest(request.method, target, (("host", parts.netloc), *request.headers), request.body)
