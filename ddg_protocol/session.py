@@ -233,13 +233,42 @@ class Session:
             DuckChatError: the turn was refused or broke; once, after its last event. The session is then ready for
                 the next `ask`, its conversation as it was before.
         """
-        if self._state is _STREAMING:  # where most pulls are made
-            return self._stream(now)
+        if self._state is not _STREAMING:
+            return self._advance(now)
+        # The hot path stands here itself: that of a chunk with one event, and of the pull that finds no more.
+        exchange, reader = self._exchange, self._reader
+        assert exchange is not None
+        assert reader is not None
+        chunks = exchange.chunks
+        try:
+            if chunks and not exchange.decoder.coded:
+                data = chunks.popleft()
+                exchange.received += len(data)
+                reader.feed(data)
+            event = reader.next_event()
+            while event is None and not reader.done and (chunks or exchange.pieces is not None or exchange.end):
+                piece = exchange.next_piece()
+                if piece is None:
+                    break
+                if piece:
+                    reader.feed(piece)
+                else:
+                    reader.end()
+                event = reader.next_event()
+        except DuckChatError as error:
+            return self._step_failed(exchange, error, now)
+        if event is not None:
+            return event
+        if reader.done:
+            return self._finish(exchange, reader, now)
+        failure = self._failure(exchange, now)
+        return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
+
+    def _advance(self, now: float) -> Action:
+        """Move through the other states until there is an action."""
         action: Action | None = None
         while action is None:
             match self._state:
-                case State.STREAMING:
-                    action = self._stream(now)
                 case State.PLANNING:
                     action = self._plan(now)
                 case State.REQUESTING:
@@ -250,6 +279,8 @@ class Session:
                     action = self._await_answer()
                 case State.DRAINING:
                     action = self._drain(now)
+                case State.STREAMING:
+                    action = self.next_action(now=now)
                 case _:
                     action, self._cancelled = self._cancelled or PAUSED, None
         return action
@@ -755,37 +786,7 @@ class Session:
         for cookie in self._own_cookies():
             turn.jar.set(cookie)
 
-    # STREAMING, DRAINING
-
-    def _stream(self, now: float) -> Event | Signal:
-        # The hot path is that of a chunk with one event, and of the pull that finds no more: few calls, no look-ups.
-        exchange, reader = self._exchange, self._reader
-        assert exchange is not None
-        assert reader is not None
-        chunks = exchange.chunks
-        try:
-            if chunks and not exchange.decoder.coded:
-                data = chunks.popleft()
-                exchange.received += len(data)
-                reader.feed(data)
-            event = reader.next_event()
-            while event is None and not reader.done and (chunks or exchange.pieces is not None or exchange.end):
-                piece = exchange.next_piece()
-                if piece is None:
-                    break
-                if piece:
-                    reader.feed(piece)
-                else:
-                    reader.end()
-                event = reader.next_event()
-        except DuckChatError as error:
-            return self._step_failed(exchange, error, now)
-        if event is not None:
-            return event
-        if reader.done:
-            return self._finish(exchange, reader, now)
-        failure = self._failure(exchange, now)
-        return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
+    # The end of STREAMING, DRAINING
 
     def _finish(self, exchange: Exchange, reader: chat.ReplyReader, now: float) -> TurnFinished:
         """Commit the turn: the one place where a conversation changes."""
