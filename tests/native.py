@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 import anyio
+import msgspec
 
 from ddg_protocol import (
     NEED_DATA,
@@ -96,6 +97,8 @@ def wire(session: OneRequest) -> WireSession:
 
 
 class BlockingTransport:
+    checks_idle = True
+
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         self.idle: list[tuple[OneRequest, _sockets.WireLine]] = []
@@ -108,6 +111,10 @@ class BlockingTransport:
             line = _sockets.WireLine(wire(session), _sockets.tcp, lambda: self._context)
         return BlockingExchange(self, session, line, request, timeout)
 
+    def close(self) -> None:
+        for _, line in self.idle:
+            line.close()
+
 
 class BlockingExchange:
     def __init__(
@@ -119,7 +126,7 @@ class BlockingExchange:
         timeout: float,
     ) -> None:
         self._transport, self._session, self._line = transport, session, line
-        self._closed = False
+        self.closed = False
         session.begin(request, time.monotonic() + timeout)
         try:
             self._run(head=True)
@@ -134,8 +141,8 @@ class BlockingExchange:
         return self._session.data.pop(0) if self._session.data else b""
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._session.cancel()
             self._rest()
             self._transport.idle.append((self._session, self._line))
@@ -153,6 +160,8 @@ class BlockingExchange:
 
     def _step(self) -> Any:
         action = self._line.session.next_action(now=time.monotonic())
+        if isinstance(action, Send) and not self._transport.checks_idle:
+            action = msgspec.structs.replace(action, check_idle=False)
         if isinstance(action, Connect | Send | Close) or action is NEED_DATA:
             tell = self._line.carry_out(action)
             if tell is not None:
@@ -163,9 +172,10 @@ class BlockingExchange:
 @contextmanager
 def blocking(context: ssl.SSLContext) -> Iterator[BlockingTransport]:
     transport = BlockingTransport(context)
-    yield transport
-    for _, line in transport.idle:
-        line.close()
+    try:
+        yield transport
+    finally:
+        transport.close()
 
 
 class AsyncTransport:
@@ -190,25 +200,31 @@ class AsyncTransport:
         exchange.status, exchange.headers = session.status, session.headers
         return exchange
 
+    async def aclose(self) -> None:
+        for _, line in self.idle:
+            await line.aclose()
+
 
 class AsyncExchange:
     status = 0
     headers: tuple[tuple[str, str], ...] = ()
+    on_close: Callable[[], object] = staticmethod(lambda: None)
 
     def __init__(self, transport: AsyncTransport, session: OneRequest, line: _streams.AsyncWireLine) -> None:
         self._transport, self._session, self._line = transport, session, line
-        self._closed = False
+        self.closed = False
 
     async def read(self) -> bytes:
         await self.run(head=False)
         return self._session.data.pop(0) if self._session.data else b""
 
     async def aclose(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._session.cancel()
             await self._rest()
             self._transport.idle.append((self._session, self._line))
+            self.on_close()
 
     async def run(self, *, head: bool) -> None:
         while not self._session.has_come(head=head) and await self._step() is not PAUSED:
@@ -233,6 +249,8 @@ class AsyncExchange:
 @asynccontextmanager
 async def on_anyio(context: ssl.SSLContext) -> AsyncIterator[AsyncTransport]:
     transport = AsyncTransport(context)
-    yield transport
-    for _, line in transport.idle:
-        await line.aclose()
+    try:
+        yield transport
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()

@@ -113,9 +113,13 @@ class Connection:
                 self._bound(until)
                 if context is not None:
                     # A body that only the end of the connection ends must not be cut without being noticed.
-                    self._socket = context.wrap_socket(
-                        self._socket, server_hostname=connect.host, suppress_ragged_eofs=False
+                    self._socket = tls = context.wrap_socket(
+                        self._socket,
+                        server_hostname=connect.host,
+                        suppress_ragged_eofs=False,
+                        do_handshake_on_connect=False,
                     )
+                    tls.do_handshake()
             except BaseException:
                 self._socket.close()
                 raise

@@ -355,7 +355,7 @@ async def _body(exchange: AsyncExchange) -> bytes:
     return b"".join(pieces)
 
 
-async def _fails(doing: str, something: Awaitable[object], *kinds: FailureKind) -> None:
+async def _fails(doing: str, something: Awaitable[bytes | AsyncExchange], *kinds: FailureKind) -> None:
     wanted = " or ".join(kind.name for kind in kinds) or "any kind"
     try:
         gave = await something
@@ -369,7 +369,9 @@ async def _fails(doing: str, something: Awaitable[object], *kinds: FailureKind) 
             f"{doing}: expected a TransportError of kind {wanted}, not {type(error).__name__} ({error})"
         ) from error
     else:
-        shown = f"{len(gave)} bytes" if isinstance(gave, bytes) else type(gave).__name__
+        if not isinstance(gave, bytes):
+            await gave.aclose()
+        shown = f"{len(gave)} bytes" if isinstance(gave, bytes) else "an exchange"
         raise NotKept(f"{doing}: expected a TransportError of kind {wanted}, but it went on and gave {shown}")
 
 
@@ -621,7 +623,7 @@ async def no_tls(bench: Bench) -> None:
 # The checks: time
 
 
-async def _in_time(doing: str, something: Awaitable[object]) -> None:
+async def _in_time(doing: str, something: Awaitable[bytes | AsyncExchange]) -> None:
     started = time.monotonic()
     await _fails(doing, something, FailureKind.TIMEOUT)
     took = time.monotonic() - started
@@ -672,7 +674,7 @@ async def one_after_the_other(bench: Bench) -> None:
     """An exchange that was carried through, or given up, or that failed, leaves the next one as it should be."""
     good: Said = [_response(b"good")]
     half = _response(b"abcdef")[:-3]
-    closing = [_response(b"good", "connection: close"), CLOSE]
+    closing: Said = [_response(b"good", "connection: close"), CLOSE]
     peer = bench.peer(good, good, closing, good, [half, CUT], good, [half, HANG], good, [CUT], good)
     async with bench.transport() as transport:
         for what in ("the first", "one after a good one", "one that says it is the last", "one after the last"):
