@@ -1,0 +1,38 @@
+"""The drawings of the tables of states, in docs/."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from ddg_protocol._state import EXCHANGE_TABLE, TABLE
+
+DOCS = Path(__file__).parent.parent / "docs"
+GENERATOR: dict[str, Any] = runpy.run_path(str(DOCS / "states.py"))
+
+
+@pytest.mark.parametrize("name", GENERATOR["DRAWINGS"])
+def test_a_drawing_is_current(name: str) -> None:
+    svg = (DOCS / name).read_text(encoding="utf-8")
+    assert GENERATOR["digest"](GENERATOR["DRAWINGS"][name]()) in svg, "run docs/states.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "left_out"),
+    [("session.svg", TABLE, {"CANCEL", "CLOSE"}), ("exchange.svg", EXCHANGE_TABLE, set())],
+)
+def test_a_drawing_has_each_state_and_each_move(
+    name: str, table: dict[Any, dict[Any, Any]], left_out: set[str]
+) -> None:
+    texts = [element.text or "" for element in ElementTree.parse(DOCS / name).iter("{http://www.w3.org/2000/svg}title")]
+    moves = {
+        f"{state.name}->{target.name}"
+        for state, row in table.items()
+        for t, target in row.items()
+        if t.name not in left_out
+    }
+    assert set(texts) - {"states"} == {state.name for state in table} | moves
