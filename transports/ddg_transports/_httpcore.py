@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from ddg_protocol import FailureKind, SendRequest
+from ddg_protocol import FailureKind, SendRequest, TransportError
 
 from .transport import transport_error
 
@@ -40,17 +40,6 @@ class Pool(Protocol):
         """Make a connection, which connects with its first request."""
 
 
-class Kept(NamedTuple):
-    """A connection with no exchange on it, and the stream that it is on."""
-
-    connection: Any
-    stream: Any
-
-    def is_fresh(self) -> bool:
-        """Tell whether it takes a request: it has not ended, and has nothing to read that nobody asked for."""
-        return not (self.connection.has_expired() or self.stream.get_extra_info("is_readable"))
-
-
 class Connections:
     """Makes connections, and keeps those that are free."""
 
@@ -72,34 +61,40 @@ class Connections:
             uds=uds,
             network_backend=network_backend,
         )
-        self._kept: list[Kept] = []
+        self._kept: list[tuple[Any, Any]] = []  # connections with no exchange on them, and the streams they are on
         self._lock = threading.Lock()  # around each use of `_kept`
 
-    def make(self, origin: Any) -> Any:
-        """Make a connection."""
-        return self._pool.create_connection(origin)
+    def take_ended(self) -> list[Any]:
+        """Keep no longer, to be closed, what can't be used again: ended, or with something to read that nobody awaits.
 
-    def take(self, origin: Any) -> Kept | None:
-        """Take the youngest connection that leads there, if there is one."""
+        HTTP/1.1 connections look for that themselves, HTTP/2 ones don't.
+        """
+        with self._lock:
+            ended = [it for it in self._kept if it[0].has_expired() or it[1].get_extra_info("is_readable")]
+            self._kept = [it for it in self._kept if it not in ended]
+        return [connection for connection, _ in ended]
+
+    def take(self, origin: Any) -> tuple[Any, bool]:
+        """Give a connection that leads there, and whether it was kept."""
         with self._lock:
             for index in reversed(range(len(self._kept))):
-                if self._kept[index].connection.can_handle_request(origin):
-                    return self._kept.pop(index)
-        return None
+                if self._kept[index][0].can_handle_request(origin):
+                    return self._kept.pop(index)[0], True
+        return self._pool.create_connection(origin), False
 
-    def keep(self, kept: Kept) -> bool:
-        """Keep a connection, if it can be used again; tell whether it is kept."""
+    def keep(self, connection: Any, response: Any) -> bool:
+        """Keep a connection whose exchange is over, if it can be used again; tell whether it is kept."""
         with self._lock:
-            if kept.connection.is_available() and len(self._kept) < _MOST_KEPT:
-                self._kept.append(kept)
+            if connection.is_available() and len(self._kept) < _MOST_KEPT:
+                self._kept.append((connection, response.extensions["network_stream"]))
                 return True
         return False
 
-    def take_all(self) -> list[Kept]:
-        """Keep none any more."""
+    def take_all(self) -> list[Any]:
+        """Keep none any more: those that were kept are given to be closed."""
         with self._lock:
             kept, self._kept = self._kept, []
-        return kept
+        return [connection for connection, _ in kept]
 
     def request(self, request: SendRequest, **extensions: Any) -> Any:
         """Put a request in the library's terms: ``host`` and the framing are added, nothing else."""
@@ -119,6 +114,11 @@ class Connections:
         if parts.username is None:
             return self.library.Proxy(url)
         return self.library.Proxy(url, auth=(unquote(parts.username).encode(), unquote(parts.password or "").encode()))
+
+
+def was_not_sent(error: BaseException) -> bool:
+    """Tell whether nothing can have come of a request."""
+    return isinstance(error, TransportError) and error.failure.kind is FailureKind.NOT_SENT
 
 
 class Clock(threading.local):
@@ -160,9 +160,9 @@ class _Stream:
         self._stream.write(buffer, self._clock.left())
 
     def start_tls(
-        self, context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> Any:
-        secure = self._stream.start_tls(context, server_hostname, self._clock.left())
+        secure = self._stream.start_tls(ssl_context, server_hostname, self._clock.left())
         # A body that only the end of the connection ends must not be cut without being noticed.
         secure.get_extra_info("socket").suppress_ragged_eofs = False
         return _Stream(secure, self._clock)

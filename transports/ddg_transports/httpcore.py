@@ -24,7 +24,7 @@ import anyio
 
 from ddg_protocol import SendRequest
 
-from ._httpcore import Clock, Connections, Kept, Pool, Sockets, library_of, meant, text
+from ._httpcore import Clock, Connections, Pool, Sockets, library_of, meant, text, was_not_sent
 
 _CLOSING = 1.0  # seconds
 
@@ -65,21 +65,23 @@ class HttpcoreTransport:
         limits = {"connect": min(request.timeout, timeout), "read": timeout, "write": timeout}
         sent = self._connections.request(request, timeout=limits, trace=trace)
         self._clock.until = min(until, time.monotonic() + request.timeout)
-        while (kept := self._connections.take(sent.url.origin)) is not None and not kept.is_fresh():
-            kept.connection.close()
-        connection = self._connections.make(sent.url.origin) if kept is None else kept.connection
-        try:
-            with meant(f"asking {sent.url.origin}"):
-                response = connection.handle_request(sent)
-        except BaseException:
-            connection.close()
-            raise
-        return _Exchange(self._connections, self._clock, connection, response)
+        for ended in self._connections.take_ended():
+            ended.close()
+        while True:
+            connection, is_kept = self._connections.take(sent.url.origin)
+            try:
+                with meant(f"asking {sent.url.origin}"):
+                    response = connection.handle_request(sent)
+                return _Exchange(self._connections, self._clock, connection, response)
+            except BaseException as error:
+                connection.close()
+                if not (is_kept and was_not_sent(error)):
+                    raise
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        for kept in self._connections.take_all():
-            kept.connection.close()
+        for connection in self._connections.take_all():
+            connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -108,10 +110,8 @@ class _Exchange:
                 if data:
                     return data
             self._response.close()
-        if self._connection is not None:
-            kept = Kept(self._connection, self._response.extensions["network_stream"])
-            if self._connections.keep(kept):
-                self._connection = None
+        if self._connection is not None and self._connections.keep(self._connection, self._response):
+            self._connection = None
         return b""
 
     def close(self) -> None:
@@ -153,21 +153,22 @@ class AsyncHttpcoreTransport:
                 streams.append(info["return_value"])
 
         sent = self._connections.request(request, trace=trace)
-        while (kept := self._connections.take(sent.url.origin)) is not None and not kept.is_fresh():
-            await _aclose(kept.connection)
-        connection = self._connections.make(sent.url.origin) if kept is None else kept.connection
-        try:
-            with meant(f"asking {sent.url.origin}"), anyio.fail_after(request.timeout) as connecting:
-                response = await connection.handle_async_request(sent)
-        except BaseException:
-            # A stream that is cancelled during its TLS handshake, the library leaves open and out of its own reach.
-            await _aclose(connection, *streams)
-            raise
-        return _AsyncExchange(self._connections, connection, response)
+        await _aclose(*self._connections.take_ended())
+        while True:
+            connection, is_kept = self._connections.take(sent.url.origin)
+            try:
+                with meant(f"asking {sent.url.origin}"), anyio.fail_after(request.timeout) as connecting:
+                    response = await connection.handle_async_request(sent)
+                return _AsyncExchange(self._connections, connection, response)
+            except BaseException as error:
+                # A stream that is cancelled during its TLS handshake, the library leaves open and out of its own reach.
+                await _aclose(connection, *streams)
+                if not (is_kept and was_not_sent(error)):
+                    raise
 
     async def aclose(self) -> None:
         """Close the connections that are kept."""
-        await _aclose(*(kept.connection for kept in self._connections.take_all()))
+        await _aclose(*self._connections.take_all())
 
     async def __aenter__(self) -> Self:
         return self
@@ -194,10 +195,8 @@ class _AsyncExchange:
                 if data:
                     return data
             await self._response.aclose()
-        if self._connection is not None:
-            kept = Kept(self._connection, self._response.extensions["network_stream"])
-            if self._connections.keep(kept):
-                self._connection = None
+        if self._connection is not None and self._connections.keep(self._connection, self._response):
+            self._connection = None
         return b""
 
     async def aclose(self) -> None:
