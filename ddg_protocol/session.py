@@ -624,16 +624,13 @@ class Session:
 
     def _url(self, step: Step) -> str:
         profile = self.profile
-        match step:
-            case Step.FRONT_END:
-                path = profile.front_end_path
-            case Step.LANDING:
-                path = profile.landing_path
-            case Step.STATUS:
-                path = profile.status_path
-            case Step.CHAT:
-                path = profile.chat_path
-        return profile.url(path)
+        paths = {
+            Step.FRONT_END: profile.front_end_path,
+            Step.LANDING: profile.landing_path,
+            Step.STATUS: profile.status_path,
+            Step.CHAT: profile.chat_path,
+        }
+        return profile.url(paths[step])
 
     def _send(self, step: Step, url: str, redirects: int, now: float) -> SendRequest:
         turn, policy = self._turn, self.policy
@@ -644,7 +641,7 @@ class Session:
                 headers = handshake.page_headers(self.profile)
             case Step.STATUS:
                 headers = handshake.status_headers(self.profile)
-            case Step.CHAT:
+            case _:
                 assert turn.tokens is not None
                 method, body = "POST", chat.chat_body(self.profile, turn.model, turn.messages)
                 headers = chat.chat_headers(self.profile, self._fe_version(), turn.tokens.vqd, turn.answer or "")

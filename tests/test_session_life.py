@@ -30,9 +30,11 @@ from ddg_protocol import (
     ClientState,
     Conversation,
     ConversationFormatError,
+    Cookie,
     DuckChatError,
     FrontEndVersionUnknown,
     InputLimitError,
+    LocalProtocolError,
     Policy,
     Retrying,
     SendRequest,
@@ -139,6 +141,51 @@ def test_a_wait_that_is_reported_over_too_early_is_followed_by_another() -> None
 # Snapshots that were tampered with
 
 
+def snapshot_with(state: State, path: str, value: Any) -> Any:
+    """Give a state's snapshot with another value at a place."""
+    data = snapshot_in(state, reported=False)
+    *folders, name = path.split(".")
+    value_at(data, tuple(folders))[name] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("state", "path", "value", "says"),
+    [
+        (State.WAITING, "outcome", {"good": False, "text": "x"}, "outcome"),
+        (State.READY, "outcome", {"good": True, "text": "x"}, "outcome"),
+        (State.SOLVING, "outcome", {"good": True, "text": "a\r\nb"}, "ASCII"),
+        (State.WAITING, "turn.messages", [], "history and a question"),
+        (State.WAITING, "turn.messages", [{"role": "assistant", "content": "Hi"}], "history and a question"),
+        (State.WAITING, "turn.messages", [{"role": "user", "content": "x"}] * 2, "history and a question"),
+        (State.WAITING, "turn.messages", [{"role": "user", "content": "\ud800"}], "surrogate"),
+        (State.WAITING, "turn.retries", {"chat": 1}, "retries"),
+        (State.STREAMING, "exchange.phase", "receive_head", "awaits"),
+        (State.STREAMING, "exchange.phase", "nothing", "awaits"),
+        (State.STREAMING, "exchange.head", {"type": "Head", "status": 200, "headers": [], "now": 0.0}, "order"),
+    ],
+)
+def test_what_no_session_can_have_come_to_is_refused(state: State, path: str, value: Any, says: str) -> None:
+    with pytest.raises(ConversationFormatError, match=says):
+        Session.restore(snapshot_with(state, path, value), now=0)
+
+
+@pytest.mark.parametrize(("good", "request_follows"), [(True, True), (False, False)])
+def test_an_outcome_that_was_not_looked_at_is_kept(good: bool, request_follows: bool) -> None:
+    hand = move_to(State.SOLVING)
+    solve = hand.session.next_action(now=hand.now)
+    assert isinstance(solve, SolveChallenge)
+    hand.session.challenge_solved(solve, "YW5zd2Vy") if good else hand.session.challenge_failed(solve, "no idea")
+    data = json.loads(json.dumps(hand.session.snapshot(now=hand.now)))
+    again = Hand(Session.restore(data, now=hand.now))
+    again.now = hand.now
+    if request_follows:
+        assert dict(again.request_for("/chat").headers)["x-vqd-hash-1"] == "YW5zd2Vy"
+    else:
+        with pytest.raises(UnsupportedChallenge, match="no idea"):
+            again.pull()
+
+
 def paths_of(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Give the way to each value within JSON data."""
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
@@ -216,6 +263,59 @@ def test_a_snapshot_with_anything_in_the_place_of_anything_is_refused_or_goes_on
     except ConversationFormatError:
         return
     go_on(session)
+
+
+# What is given at the beginning
+
+
+def test_a_question_that_is_half_a_character_is_refused_and_changes_nothing() -> None:
+    hand = Hand()
+    with pytest.raises(LocalProtocolError, match="surrogate"):
+        hand.session.ask("\ud83d", now=0)
+    assert hand.session.state is State.READY
+    hand.to_chat()
+
+
+def test_cookies_may_be_given_with_all_that_belongs_to_them() -> None:
+    own = [
+        Cookie(name="a", value="1", domain="duckduckgo.com", path="/duckchat"),
+        Cookie(name="b", value="2", domain="elsewhere.example"),
+    ]
+    hand = Hand(Session(cookies=own))
+    hand.session.ask("Hi", now=0)
+    first = hand.request_for("duckai=1")
+    hand.answer(body=PAGE)
+    second = hand.request_for("/status")
+    assert dict(first.headers)["cookie"] == "dcs=1; dcm=3"
+    assert dict(second.headers)["cookie"] == "a=1; dcs=1; dcm=3"
+
+
+def test_only_the_first_answer_to_an_intent_counts() -> None:
+    hand = move_to(State.SOLVING)
+    solve = hand.session.next_action(now=hand.now)
+    assert isinstance(solve, SolveChallenge)
+    hand.session.challenge_solved(solve, "Zmlyc3Q=")
+    hand.session.challenge_solved(solve, "c2Vjb25k")
+    hand.session.challenge_failed(solve, "too late")
+    assert dict(hand.request_for("/chat").headers)["x-vqd-hash-1"] == "Zmlyc3Q="
+
+
+def test_chunks_without_bytes_are_none() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, [*STREAM, ("content-encoding", "gzip")], now=hand.now)
+    for data in (b"", gzip.compress(HELLO + DONE), b""):
+        hand.session.receive_data(request, data)
+    assert hand.pull() is NEED_DATA
+    other = Hand()
+    other.session.ask("Hi", now=0)
+    front = other.request_for("duckai=1")
+    other.session.receive_head(front, 200, (), now=0)
+    for data in (b"", PAGE, b""):
+        other.session.receive_data(front, data)
+    other.session.receive_eof(front)
+    other.request_for("/aichat")
+    assert [type(event) for event in other.events] == [TurnStarted]
 
 
 # Determinism
