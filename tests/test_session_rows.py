@@ -727,6 +727,17 @@ def test_a_redirected_question_keeps_its_token_and_the_answer_that_belongs_to_it
         assert dict(moved.headers)[name] == dict(first.headers)[name]
 
 
+def test_a_failure_that_is_reported_late_is_dropped() -> None:
+    hand = Hand()
+    old = hand.to_chat()
+    hand.session.cancel()
+    hand.session.transport_failed(old, Failure(FailureKind.CUT, "late"))
+    hand.pull()
+    hand.session.ask("Hi", now=hand.now)
+    hand.session.transport_failed(old, Failure(FailureKind.CUT, "late"))
+    hand.request_for("/aichat")
+
+
 # Nothing that is documented is never seen
 
 
