@@ -6,7 +6,7 @@ import importlib
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -119,6 +119,16 @@ class Connections:
 def was_not_sent(error: BaseException) -> bool:
     """Tell whether nothing can have come of a request."""
     return isinstance(error, TransportError) and error.failure.kind is FailureKind.NOT_SENT
+
+
+def is_made(event: str) -> bool:
+    """Tell whether the library says that it has a stream now, to a server or to a proxy."""
+    return event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete"))
+
+
+def is_sending(event: str, info: Mapping[str, Any]) -> bool:
+    """Tell whether the library says that the request goes out now: the connection is made, through a proxy if any."""
+    return event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT"
 
 
 class Clock(threading.local):

@@ -24,7 +24,7 @@ import anyio
 
 from ddg_protocol import SendRequest
 
-from ._httpcore import Clock, Connections, Pool, Sockets, library_of, meant, text, was_not_sent
+from ._httpcore import Clock, Connections, Pool, Sockets, is_made, is_sending, library_of, meant, text, was_not_sent
 
 _CLOSING = 1.0  # seconds
 
@@ -57,9 +57,12 @@ class HttpcoreTransport:
     def open(self, request: SendRequest, *, timeout: float) -> _Exchange:
         """See `transport.Transport.open`."""
         until = time.monotonic() + timeout
+        streams: list[Any] = []
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
-            if _is_connected(event, info):
+            if is_made(event):
+                streams.append(info["return_value"])
+            elif is_sending(event, info):
                 self._clock.until = until
 
         limits = {"connect": min(request.timeout, timeout), "read": timeout, "write": timeout}
@@ -74,7 +77,8 @@ class HttpcoreTransport:
                     response = connection.handle_request(sent)
                 return _Exchange(self._connections, self._clock, connection, response)
             except BaseException as error:
-                connection.close()
+                for each in (connection, *streams):  # which the library doesn't close where it fails in between
+                    each.close()
                 if not (is_kept and was_not_sent(error)):
                     raise
 
@@ -147,10 +151,10 @@ class AsyncHttpcoreTransport:
         streams: list[Any] = []
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
-            if _is_connected(event, info):
-                connecting.deadline = math.inf
-            elif event.endswith(("connect_tcp.complete", "connect_unix_socket.complete")):
+            if is_made(event):
                 streams.append(info["return_value"])
+            elif is_sending(event, info):
+                connecting.deadline = math.inf
 
         sent = self._connections.request(request, trace=trace)
         await _aclose(*self._connections.take_ended())
@@ -161,8 +165,7 @@ class AsyncHttpcoreTransport:
                     response = await connection.handle_async_request(sent)
                 return _AsyncExchange(self._connections, connection, response)
             except BaseException as error:
-                # A stream that is cancelled during its TLS handshake, the library leaves open and out of its own reach.
-                await _aclose(connection, *streams)
+                await _aclose(connection, *streams)  # which the library doesn't close where it ends in between
                 if not (is_kept and was_not_sent(error)):
                     raise
 
@@ -213,8 +216,3 @@ async def _aclose(*resources: Any) -> None:
     for resource in resources:
         with anyio.move_on_after(_CLOSING, shield=True):
             await resource.aclose()
-
-
-def _is_connected(event: str, info: Mapping[str, Any]) -> bool:
-    """Tell whether the library says that the request goes out now: the connection is made, through a proxy if any."""
-    return event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT"
