@@ -107,14 +107,17 @@ class Pieces(Iterator[Piece]):
         self._pieces = iter(pieces)
         self._exchange = exchange
         self._length = length
+        self._stopped = False
 
     def __next__(self) -> Piece:
         exchange = self._exchange
-        piece = next(self._pieces, None)
+        piece = None if self._stopped else next(self._pieces, None)
         if piece is None:
-            self._note("complete")
+            if not self._stopped:
+                self._note("complete")
             raise StopIteration
         exchange.taken += len(piece.data)
+        self._stopped = piece.then != "more"
         if piece.then in ("close", "reset"):
             self._note("broken")
         elif piece.then == "more" and exchange.taken == self._length:
@@ -123,17 +126,20 @@ class Pieces(Iterator[Piece]):
 
     def close(self) -> None:
         """Say that the client is gone. If there was more, it has left early."""
-        self._note("left")
+        self._give_up("left")
 
     def break_off(self) -> None:
         """Say that the connection is ended, by the script, before the body."""
-        self._note("broken")
+        self._give_up("broken")
+
+    def _give_up(self, ended: Literal["broken", "left"]) -> None:
+        self._note(ended)
+        self._stopped = True
+        self._pieces = iter(())  # lets go of whatever makes them
 
     def _note(self, ended: Literal["complete", "broken", "left"]) -> None:
         if not self._exchange.ended:
             self._exchange.ended = ended
-        if ended != "complete":
-            self._pieces = iter(())  # lets go of whatever makes them
 
 
 class ServiceResponse(msgspec.Struct, frozen=True):

@@ -36,6 +36,8 @@ def framed(
         if piece.then in ("close", "reset"):
             response.pieces.break_off()
         yield piece
+        if piece.then != "more":
+            return
 
 
 def head(status: int, headers: Headers) -> bytes:
@@ -61,4 +63,6 @@ def _bytes_of(response: ServiceResponse, *, method: str, chunked: bool, keep: bo
         if chunked and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         yield Piece(data, piece.delay, piece.then)
+        if piece.then != "more":
+            return
     yield Piece(b"0\r\n\r\n" if chunked else b"", then="more" if keep else "close")

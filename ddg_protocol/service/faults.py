@@ -16,7 +16,7 @@ Texts are sent as UTF-8, header fields too; a lone surrogate stands for a byte t
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
 from typing import Annotated, Literal
 
@@ -320,9 +320,18 @@ class Fault(_Checked, frozen=True):
     """
 
     on: Endpoint
-    effects: Annotated[tuple[Effect, ...], Meta(min_length=1)]
+    effects: Annotated[Sequence[Effect], Meta(min_length=1)]
     first: Annotated[int, Meta(ge=1)] = 1
     times: Annotated[int, Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        """Keep the effects as they are now.
+
+        Raises:
+            ValueError: which attribute is not of its kind.
+        """
+        super().__post_init__()
+        force_setattr(self, "effects", tuple(self.effects))
 
     def applies(self, endpoint: Endpoint | None, number: int) -> bool:
         """Tell whether it is for a request.
