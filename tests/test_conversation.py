@@ -80,6 +80,12 @@ def test_what_is_stored_is_named_as_in_the_protocol() -> None:
     }
 
 
+def test_a_new_conversation_holds_nothing() -> None:
+    new = Conversation()
+    assert (new.model, new.vqd, new.vqd_hash_1, new.fe_version, new.title) == ("", "", "", "", None)
+    assert (new.message_history, new.cookies, new.limit_reached, new.answers_wanted) == ((), (), False, False)
+
+
 def test_members_that_are_missing_are_those_of_a_new_conversation() -> None:
     assert Conversation.from_json('{"format_version":1,"conversation":{}}') == Conversation()
 
@@ -292,3 +298,7 @@ def test_a_conversation_is_a_value_that_does_not_change() -> None:
     assert hash(WHOLE) == hash(msgspec.structs.replace(WHOLE))
     with pytest.raises(AttributeError):
         WHOLE.title = "Another"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        WHOLE.message_history[0].content = "Another"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        WHOLE.tokens.vqd = "4-1"  # type: ignore[misc]

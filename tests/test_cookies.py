@@ -357,6 +357,11 @@ def test_a_service_that_never_says_its_date_deletes_and_limits_cookies_all_the_s
     assert jar.cookies == ()
 
 
+def test_without_a_date_no_cookie_ends_before_its_time_whatever_the_callers_clock_shows() -> None:
+    jar = after("a=b; Expires=Thu, 01 Jan 2026 00:00:00 GMT", date=None, now=NOON)
+    assert sent(jar, now=NOON + 60) == "a=b"
+
+
 def test_a_stored_jar_waits_for_a_clock_before_it_throws_cookies_away() -> None:
     stored = after("a=b; Max-Age=60").cookies
     jar = CookieJar(stored)
@@ -433,6 +438,13 @@ def test_a_cookie_that_could_not_be_sent_back_can_not_be_made(change: dict[str, 
     if "\ud800" not in fields["domain"]:
         with pytest.raises(msgspec.ValidationError, match=why):
             msgspec.json.decode(msgspec.json.encode(fields), type=Cookie)
+
+
+def test_a_cookie_is_a_value_that_does_not_change() -> None:
+    (cookie,), (same,) = after("a=b").cookies, after("a=b").cookies
+    assert (cookie, hash(cookie)) == (same, hash(same))
+    with pytest.raises(AttributeError):
+        cookie.value = "c"  # type: ignore[misc]
 
 
 def test_a_cookie_does_not_show_its_value() -> None:

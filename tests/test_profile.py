@@ -356,6 +356,10 @@ def test_profiles_are_compared_by_what_they_say_and_do_not_change() -> None:
     assert changed(label="Other") != DUCKDUCKGO_2025_04
     with pytest.raises(AttributeError):
         DUCKDUCKGO_2025_04.origin = "https://duck.ai"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        DUCKDUCKGO_2025_04.identity.user_agent = "x"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        DUCKDUCKGO_2025_04.models[0].id = "x"  # type: ignore[misc]
 
 
 def test_profiles_share_no_extra_body() -> None:
