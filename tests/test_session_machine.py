@@ -64,7 +64,7 @@ from ddg_protocol.service._challenge import Challenge
 from ddg_protocol.session import Action
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
-FLOOR = 40
+FLOOR = 30
 """How often each state must be come to in a run."""
 
 PROFILE = DUCKDUCKGO_2025_04
@@ -89,6 +89,7 @@ def piece(text: str) -> bytes:
     return json.dumps({"action": "success", "role": "assistant", "message": text, "model": "served"}).encode()
 
 
+WORDS = [b"[PING]", b"[CHAT_TITLE:About the sky]", b"[STOP_REASON:x]", b"[LIMIT_OUTPUT]"]
 TEXTS = ["Hel", "lo", " ", "☃", "\n", "", "a" * 300, "\ud83d", "\ude00", "\U0001f600"]
 ERRORS = [
     *[(418, "ERR_CHALLENGE")] * 3,
@@ -115,10 +116,7 @@ def error_body(status: int, kind: str | None) -> bytes:
 
 odd_payloads = st.sampled_from(
     [
-        b"[PING]",
-        b"[CHAT_TITLE:About the sky]",
-        b"[STOP_REASON:x]",
-        b"[LIMIT_OUTPUT]",
+        *WORDS,
         b"[LIMIT_CONVERSATION]",
         b'{"action":"success","message":null}',
         b'{"role":"tool","message":"x"}',
@@ -222,7 +220,8 @@ def good_response(step: str) -> st.SearchStrategy[Response]:
     if step == "status":
         return tokens.map(lambda pair: Response(headers=list(pair), body=b'{"status":"0"}'))
     stream = ("content-type", "text/event-stream; charset=utf-8")
-    good = st.lists(st.sampled_from(TEXTS).map(piece), max_size=3).map(lambda said: sse(piece("Yes"), *said, b"[DONE]"))
+    more = st.sampled_from([*map(piece, TEXTS), *WORDS])
+    good = st.lists(more, max_size=3).map(lambda said: sse(piece("Yes"), *said, b"[DONE]"))
     return st.builds(
         lambda pair, fields, body: Response(200, [stream, *pair, *fields], body), tokens | st.just([]), cookies, good
     )
@@ -243,6 +242,18 @@ def odd_response(draw: Callable[[Any], Any], step: str) -> Response:
         return Response(200, [("content-type", "text/event-stream"), *headers], draw(replies()))
     status = draw(st.sampled_from([200, 403, 429, 502]))
     return Response(status, headers, b"<html>Just a moment..." if kind == "page" else b"")
+
+
+STREAM = ("content-type", "text/event-stream")
+REFUSALS = [
+    Response(503),
+    Response(429),
+    Response(400, body=error_body(400, "ERR_INVALID_VQD")),
+    Response(200, [STREAM], sse(error_body(503, None))),
+    Response(200, [STREAM], sse(piece("Yes"), error_body(503, None))),
+    Response(200, [STREAM, ("x-vqd-4", "4-7")], sse(b"[CHAT_TITLE:lost]", error_body(429, "ERR_RATE_LIMIT"))),
+]
+"""What a service says that stays with it."""
 
 
 # The model
@@ -578,9 +589,9 @@ class Chat:
             self.machine.visits[self.state] += 1
 
 
-STEPS_ON = st.integers(0, 30)
+STEPS_ON = st.integers(0, 60)
 BITE = st.integers(1, 60) | st.just(10**6)
-TROUBLE = st.booleans()
+MOODS = st.sampled_from(["well", "well", "any", "any", "stubborn"])
 FATES = ["good", "coded", "odd", "odd", "odd", "challenge", "failure"]
 
 
@@ -639,11 +650,11 @@ class SessionMachine(RuleBasedStateMachine):
     # The user
 
     @precondition(lambda self: self.any_chat(may_ask))
-    @rule(data=st.data(), model=st.sampled_from([None, None, "o3-mini"]), steps=STEPS_ON, bite=BITE, trouble=TROUBLE)
-    def ask(self, data: st.DataObject, model: str | None, steps: int, bite: int, trouble: bool) -> None:
+    @rule(data=st.data(), model=st.sampled_from([None, None, "o3-mini"]), steps=STEPS_ON, bite=BITE, mood=MOODS)
+    def ask(self, data: st.DataObject, model: str | None, steps: int, bite: int, mood: str) -> None:
         chat = self.chat(data, may_ask)
         chat.ask(data.draw(st.sampled_from(["Hi", "Why is the sky blue?", "☃"])), model)
-        self.go_on(chat, data, steps, bite, trouble)
+        self.go_on(chat, data, steps, bite, mood)
 
     @rule(data=st.data(), chance=st.integers(0, 5))
     def cancel(self, data: st.DataObject, chance: int) -> None:
@@ -691,15 +702,15 @@ class SessionMachine(RuleBasedStateMachine):
         self.chat(data, anything).pull_on()
 
     @precondition(lambda self: self.any_chat(in_a_turn))
-    @rule(data=st.data(), steps=STEPS_ON, bite=BITE, trouble=TROUBLE)
-    def it_goes_on_for_a_while(self, data: st.DataObject, steps: int, bite: int, trouble: bool) -> None:
-        self.go_on(self.chat(data, in_a_turn), data, steps, bite, trouble)
+    @rule(data=st.data(), steps=STEPS_ON, bite=BITE, mood=MOODS)
+    def it_goes_on_for_a_while(self, data: st.DataObject, steps: int, bite: int, mood: str) -> None:
+        self.go_on(self.chat(data, in_a_turn), data, steps, bite, mood)
 
     @precondition(lambda self: self.any_chat(awaits_head))
     @rule(data=st.data())
     def a_response_in_one_burst(self, data: st.DataObject) -> None:
         chat = self.chat(data, awaits_head)
-        self.respond(chat, data, True)
+        self.respond(chat, data, "any")
         while chat.phase == "body":
             self.deliver(chat, len(chat.rest))
 
@@ -794,7 +805,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     # Helpers
 
-    def go_on(self, chat: Chat, data: st.DataObject, steps: int, bite: int, trouble: bool) -> None:
+    def go_on(self, chat: Chat, data: st.DataObject, steps: int, bite: int, mood: str) -> None:
+        stubborn = data.draw(st.sampled_from(REFUSALS)) if mood == "stubborn" else None
         for _ in range(steps):
             action = chat.pull_on()
             chat.check()
@@ -803,16 +815,18 @@ class SessionMachine(RuleBasedStateMachine):
                     self.wait(chat, action.until)
                 case SolveChallenge():
                     self.solve(chat, action)
+                case _ if chat.phase == "head" and stubborn and chat.turn is not None and chat.turn.step == "chat":
+                    self.head(chat, stubborn)
                 case _ if chat.phase == "head":
-                    self.respond(chat, data, trouble)
+                    self.respond(chat, data, mood)
                 case _ if chat.phase == "body":
                     self.deliver(chat, bite)
                 case _:
                     break
 
-    def respond(self, chat: Chat, data: st.DataObject, trouble: bool) -> None:
+    def respond(self, chat: Chat, data: st.DataObject, mood: str) -> None:
         assert chat.turn is not None
-        fate = data.draw(st.sampled_from(FATES)) if trouble else "good"
+        fate = data.draw(st.sampled_from(FATES)) if mood == "any" else "good"
         if fate == "failure":
             self.fail(chat, data.draw(st.sampled_from(FailureKind)))
         elif fate == "challenge":
@@ -937,5 +951,13 @@ def test_whatever_happens_the_conversation_is_what_the_model_says_and_every_stat
     )
     missing = {state.name: SessionMachine.visits[state] for state in State if SessionMachine.visits[state] < FLOOR}
     assert not missing, f"states come to less than {FLOOR} times: {missing}"
-    for event in (TurnFinished, TurnCancelled, Retrying, ChallengeReceived, FrontEndVersionUnknown, LandingPageFailed):
+    for event in (
+        TurnFinished,
+        TurnCancelled,
+        Retrying,
+        ChallengeReceived,
+        ConversationTitle,
+        FrontEndVersionUnknown,
+        LandingPageFailed,
+    ):
         assert SessionMachine.seen[event] >= 5, f"{event.__name__} was hardly seen"
