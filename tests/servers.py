@@ -100,7 +100,7 @@ def nginx(folder: Path, upstream: str, *, tls: bool = False) -> Iterator[str]:
     )
     config.write_text(
         f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {paths}\n"
+        f"http {{ log_format http $server_protocol; access_log {folder}/access.log http; {paths}\n"
         f"  server {{ listen 127.0.0.1:{port}{' ssl http2' if tls else ''}; {secure if tls else ''}\n"
         f"    location / {{ proxy_pass {upstream}; proxy_http_version 1.1; proxy_set_header host $http_host; }}\n"
         "  }\n}\n"

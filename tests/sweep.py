@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 
-class _Stepping:
+class Stepping:
     """Awaits a coroutine, and cancels the scope at its n-th step: odd where it suspends, even where it goes on."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, object], scope: anyio.CancelScope, n: int) -> None:
@@ -44,5 +44,5 @@ async def cancelled_at(n: int, coroutine: Coroutine[Any, Any, object]) -> bool:
     cancellation reaches it where it waits next. Where nothing can be cancelled, it runs to its end.
     """
     with anyio.CancelScope() as scope:
-        await _Stepping(coroutine, scope, n)
+        await Stepping(coroutine, scope, n)
     return scope.cancel_called

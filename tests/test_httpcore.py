@@ -1,0 +1,373 @@
+"""The transports over httpcore: places in a pool, whole conversations through real servers, what failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpcore
+import httpcore2
+import pytest
+import servers
+from sweep import Stepping, cancelled_at
+
+from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, TransportError
+from ddg_transports.anyio import AsyncClient
+from ddg_transports.blocking import Client
+from ddg_transports.emulator import Emulator
+from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
+from ddg_transports.testing.contract import trusting
+from ddg_transports.testing.peer import CERTIFICATES, HANG, Peer, Said
+
+LIBRARIES: list[Any] = [httpcore, httpcore2]
+LOOPS = ["asyncio", "trio"]
+WORLDS = ["blocking", *LOOPS]
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+TIMEOUT = 10.0
+
+each_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+each_loop = pytest.mark.parametrize("loop", LOOPS)
+each_world = pytest.mark.parametrize("world", WORLDS)
+
+
+def request(url: str, *headers: tuple[str, str], timeout: float = TIMEOUT) -> SendRequest:
+    return SendRequest(id=1, method="GET", url=url, headers=headers, body=b"", timeout=timeout)
+
+
+async def answer(transport: AsyncHttpcoreTransport, sent: SendRequest) -> bytes:
+    exchange = await transport.open(sent)
+    body = b""
+    try:
+        while piece := await exchange.read():
+            body += piece
+    finally:
+        with anyio.CancelScope(shield=True):
+            await exchange.aclose()
+    return body
+
+
+# Places in a pool
+
+
+async def has_a_place(pool: Any, url: str) -> bool:
+    """Tell whether the pool still serves its own callers."""
+    try:
+        await pool.request("GET", url, extensions={"timeout": {"pool": 0.1}})
+    except (httpcore.PoolTimeout, httpcore2.PoolTimeout):
+        return False
+    return True
+
+
+@each_loop
+@each_library
+def test_a_plain_pool_loses_the_place_of_a_request_that_is_cancelled_as_it_connects(library: Any, loop: str) -> None:
+    """Why the transports leave a pool's places alone. When this fails, the library has got better."""
+
+    async def main(url: str) -> bool:
+        async with library.AsyncConnectionPool(max_connections=1) as pool:
+            with anyio.CancelScope() as scope:
+
+                async def connected(event: str, info: dict[str, Any]) -> None:
+                    if event == "connection.connect_tcp.complete":
+                        scope.cancel()
+
+                await pool.request("GET", url, extensions={"trace": connected})
+            return await has_a_place(pool, url)
+
+    with Peer([OK], [OK]) as peer:
+        assert not anyio.run(main, peer.url, backend=loop)
+
+
+@each_loop
+def test_a_plain_pool_loses_the_place_of_a_request_that_is_cancelled_as_it_gets_it(loop: str) -> None:
+    """The same for one that waits for a place; httpcore2 has mended this one."""
+
+    async def loses(url: str, step: int) -> bool | None:
+        async with httpcore.AsyncConnectionPool(max_connections=1) as pool, anyio.create_task_group() as group:
+            first = pool.stream("GET", url)
+            await first.__aenter__()
+            scope = anyio.CancelScope()
+
+            async def second() -> None:
+                with scope:
+                    await pool.request("GET", url)
+
+            group.start_soon(second)
+            await anyio.wait_all_tasks_blocked()
+            await Stepping(first.__aexit__(None, None, None), scope, step)
+            return not await has_a_place(pool, url) if scope.cancel_called else None
+
+    async def main(url: str) -> bool:
+        for step in range(1, 100):
+            if (lost := await loses(url, step)) or lost is None:
+                return bool(lost)
+        raise AssertionError("it never ends")
+
+    half_and_whole: list[Said] = [[OK[:-1], HANG], [OK]]
+    with Peer(*half_and_whole * 100) as peer:
+        assert anyio.run(main, peer.url, backend=loop)
+
+
+@each_loop
+@each_library
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_request_that_is_cancelled_anywhere_costs_no_place_and_no_socket(library: Any, loop: str, tls: bool) -> None:
+    async def main(peer: Peer) -> int:
+        step = 0
+        async with library.AsyncConnectionPool(max_connections=1, ssl_context=trusting()) as pool:
+            async with AsyncHttpcoreTransport(pool) as transport:
+                reached = True
+                while reached:
+                    step += 1
+                    reached = await cancelled_at(step, answer(transport, request(peer.url)))
+                    with anyio.fail_after(TIMEOUT):
+                        assert await answer(transport, request(peer.url)) == b"ok", step
+                    assert await has_a_place(pool, peer.url), step
+                    await transport.aclose()
+            assert await has_a_place(pool, peer.url)
+        await anyio.sleep(0.01)
+        assert peer.all_closed(TIMEOUT)
+        return step
+
+    with Peer(*[[OK]] * 1000, certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
+        assert anyio.run(main, peer, backend=loop) > 5
+
+
+@each_loop
+def test_a_request_that_a_deadline_ends_costs_nothing_either(loop: str) -> None:
+    async def main(peer: Peer) -> None:
+        async with AsyncHttpcoreTransport() as transport:
+            with pytest.raises(TimeoutError):
+                if loop == "asyncio":  # whose own cancellations are not those of scopes
+                    await asyncio.wait_for(answer(transport, request(peer.url)), 0.05)
+                with anyio.fail_after(0.05):
+                    await answer(transport, request(peer.url))
+            assert await answer(transport, request(peer.url)) == b"ok"
+
+    with Peer([HANG], [OK]) as peer:
+        anyio.run(main, peer, backend=loop)
+        assert peer.all_closed(TIMEOUT)
+
+
+# Connections
+
+
+@each_library
+def test_exchanges_that_follow_one_another_share_a_connection(library: Any) -> None:
+    with Peer([OK], [OK]) as peer, HttpcoreTransport(library.ConnectionPool()) as transport:
+        for _ in range(2):
+            exchange = transport.open(request(peer.url), timeout=TIMEOUT)
+            with closing(exchange):
+                assert (exchange.read(timeout=TIMEOUT), exchange.read(timeout=TIMEOUT)) == (b"ok", b"")
+        assert peer.connections == 1
+
+
+def test_no_more_connections_are_kept_than_a_few() -> None:
+    with Peer(*[[OK]] * 30) as peer, HttpcoreTransport() as transport:
+        exchanges = [transport.open(request(peer.url), timeout=TIMEOUT) for _ in range(30)]
+        for exchange in exchanges:
+            while exchange.read(timeout=TIMEOUT):
+                pass
+            exchange.close()
+        assert peer.connections == 30
+        with pytest.raises(AssertionError):
+            assert peer.all_closed(0.0), "some are kept"
+
+
+def test_a_unix_socket_in_place_of_an_address(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(OK)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with HttpcoreTransport(uds=str(tmp_path / "socket")) as transport:
+            exchange = transport.open(request("http://duckduckgo.com/"), timeout=TIMEOUT)
+            assert exchange.read(timeout=TIMEOUT) == b"ok"
+            exchange.close()
+        thread.join()
+
+
+def test_a_pool_of_another_library_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="neither httpcore's nor httpcore2's"):
+        HttpcoreTransport(object())  # type: ignore[arg-type]
+
+
+def test_with_neither_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in LIBRARIES:
+        monkeypatch.setitem(sys.modules, library.__name__, None)
+    with pytest.raises(TypeError, match="install httpcore or httpcore2"):
+        HttpcoreTransport()
+
+
+def test_the_drivers_without_it_don_t_load_the_library() -> None:
+    code = (
+        "import sys, ddg_transports.blocking, ddg_transports.anyio; print({'httpcore', 'httpcore2'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+# Whole conversations
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+def converse(world: str, url: str, context: ssl.SSLContext | None = None, **settings: Any) -> list[str]:
+    """Hold a conversation of two turns; give the replies."""
+    profile = DUCKDUCKGO_2025_04.at(url, minimum_interval=0.0)
+    if world == "blocking":
+        with (
+            HttpcoreTransport(ssl_context=context, **settings) as transport,
+            Client(profile, transport=transport) as client,
+        ):
+            chat = client.chat()
+            return [chat.ask(question).text for question in ("Why is the sky blue?", "And at dusk?")]
+
+    async def main() -> list[str]:
+        async with (
+            AsyncHttpcoreTransport(ssl_context=context, **settings) as transport,
+            AsyncClient(profile, transport=transport) as client,
+        ):
+            chat = client.chat()
+            return [(await chat.ask(question)).text for question in ("Why is the sky blue?", "And at dusk?")]
+
+    return anyio.run(main, backend=world)
+
+
+def assert_answered(replies: list[str]) -> None:
+    first, second = replies
+    assert "Turn 1" in first
+    assert "Why is the sky blue?" in first
+    assert "Turn 2" in second
+    assert "And at dusk?" in second
+
+
+@pytest.fixture(params=LIBRARIES, ids=lambda library: library.__name__)
+def only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in LIBRARIES:
+        if library is not request.param:
+            monkeypatch.setitem(sys.modules, library.__name__, None)
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_conversation(world: str, emulator: Emulator) -> None:
+    assert_answered(converse(world, emulator.url))
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+@pytest.mark.parametrize("kind", ["tinyproxy", "dante", "microsocks"])
+def test_a_conversation_through_a_proxy(world: str, kind: str, emulator: Emulator, tmp_path: Path) -> None:
+    with getattr(servers, kind)(tmp_path) as proxy:
+        assert_answered(converse(world, emulator.url, proxy=proxy))
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_conversation_with_a_server_that_buffers(world: str, emulator: Emulator, tmp_path: Path) -> None:
+    with servers.nginx(tmp_path, emulator.url) as url:
+        assert_answered(converse(world, url))
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_conversation_over_http_2_with_a_server_that_buffers(world: str, emulator: Emulator, tmp_path: Path) -> None:
+    with servers.nginx(tmp_path, emulator.url, tls=True) as url:
+        assert_answered(converse(world, url, trusting(), http2=True))
+        assert "HTTP/2.0" in (tmp_path / "access.log").read_text()
+
+
+@each_world
+def test_a_conversation_over_tls_through_a_proxy(world: str, emulator: Emulator, tmp_path: Path) -> None:
+    with servers.nginx(tmp_path, emulator.url, tls=True) as url, servers.tinyproxy(tmp_path) as proxy:
+        assert_answered(converse(world, url, trusting(), http2=True, proxy=proxy))
+        assert "HTTP/2.0" in (tmp_path / "access.log").read_text()
+
+
+# Failures
+
+
+def failure(world: str, url: str, **settings: Any) -> TransportError:
+    sent = request(url)
+    if world == "blocking":
+        with HttpcoreTransport(**settings) as transport, pytest.raises(TransportError) as caught:
+            transport.open(sent, timeout=TIMEOUT)
+        return caught.value
+
+    async def main() -> TransportError:
+        async with AsyncHttpcoreTransport(**settings) as transport:
+            with pytest.raises(TransportError) as caught:
+                await transport.open(sent)
+            return caught.value
+
+    return anyio.run(main, backend=world)
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_proxy_that_wants_other_credentials_means_that_nothing_was_sent(world: str, tmp_path: Path) -> None:
+    with Peer([OK], tls=True) as peer:
+        for kind in (servers.tinyproxy, servers.microsocks):
+            with kind(tmp_path) as proxy:
+                error = failure(world, peer.url, proxy=proxy.replace("user:", "nobody:"))
+                assert error.failure.kind is FailureKind.NOT_SENT
+        assert not peer.connections
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_socks_server_that_cannot_connect_means_that_nothing_was_sent(world: str, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{servers.free_port()}"
+    with servers.dante(tmp_path) as proxy:
+        error = failure(world, url, proxy=proxy)
+    assert error.failure.kind is FailureKind.NOT_SENT
+    assert "refused" in str(error)
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_says_nothing_is_given_up_in_time(world: str, scheme: str) -> None:
+    sent = request("https://127.0.0.1:1/", timeout=0.2)
+    with Peer(opening=[HANG]) as proxy:
+        settings: dict[str, Any] = {"proxy": proxy.url.replace("http", scheme)}
+        if world == "blocking":
+            with HttpcoreTransport(**settings) as transport, pytest.raises(TransportError) as caught:
+                transport.open(sent, timeout=TIMEOUT)
+        else:
+
+            async def main() -> None:
+                async with AsyncHttpcoreTransport(**settings) as transport:
+                    await transport.open(sent)
+
+            with pytest.raises(TransportError) as caught:
+                anyio.run(main, backend=world)
+        assert caught.value.failure.kind is FailureKind.TIMEOUT
+        assert proxy.all_closed(TIMEOUT)
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_name_that_nobody_could_resolve_means_that_nothing_was_sent(world: str) -> None:
+    error = failure(world, f"http://{'a' * 64}.example/")
+    assert error.failure.kind is FailureKind.NOT_SENT
