@@ -6,8 +6,10 @@ import json
 import queue
 import re
 import socket
-from collections.abc import Iterator
-from contextlib import closing
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
@@ -21,9 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddg_protocol.profile import DUCKDUCKGO_2025_04
-from ddg_protocol.service import Question, Service
+from ddg_protocol.service import Fault, Question, Service
+from ddg_protocol.service.faults import Body, Cut, Drip, Endless
 from ddg_transports import emulator
-from ddg_transports.emulator import Emulator, serve
+from ddg_transports.blocking import Client
+from ddg_transports.emulator import Emulator, serve, throw_away_tls
 
 TIMEOUT = 20.0  # for what never comes, on the slowest of machines
 
@@ -299,7 +303,10 @@ async def ask_with_h11(url: str, text: str) -> str:
         return text_of(stream_of_events)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+@BACKENDS
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_serve_answers_many_clients_at_once_and_stops_when_cancelled(backend: str, host: str) -> None:
     service = Service(responder=lambda question: question.text)
@@ -312,15 +319,15 @@ def test_serve_answers_many_clients_at_once_and_stops_when_cancelled(backend: st
         async with anyio.create_task_group() as server:
             url = await server.start(partial(serve, service, host=host))
             async with anyio.create_task_group() as clients:
-                for number in range(50):
+                for number in range(300):
                     clients.start_soon(client, url, f"client {number}")
             server.cancel_scope.cancel()
 
     if host == "::1" and not has_ipv6_loopback():
         pytest.skip("this machine has no ::1")
     anyio.run(main, backend=backend)
-    assert sorted(got) == sorted(f"client {number}" for number in range(50))
-    assert [line.status for line in service.log] == [200] * 100
+    assert sorted(got) == sorted(f"client {number}" for number in range(300))
+    assert [line.status for line in service.log] == [200] * 600
 
 
 def has_ipv6_loopback() -> bool:
@@ -345,3 +352,262 @@ def test_the_delay_of_each_piece_passes_before_it_is_sent() -> None:
 
     clock = trio.testing.MockClock(autojump_threshold=0)
     assert anyio.run(main, backend="trio", backend_options={"clock": clock}) == pytest.approx(5 * 3600)
+
+
+# What the script says of the connection
+
+
+PAGE = b"GET /aichat HTTP/1.1\r\nhost: x\r\nuser-agent: test\r\naccept: text/html\r\n\r\n"
+
+
+def landing(*effects: Cut | Drip | Body | Endless) -> Service:
+    return Service(script=[Fault("landing", effects, times=1)])
+
+
+def with_server(service: Service, use: Callable[[socket.socket], Awaitable[None]], backend: str) -> None:
+    """Serve, send a request for the landing page from a socket of the test's own, and go on with that."""
+
+    async def main() -> None:
+        async with anyio.create_task_group() as server:
+            url = await server.start(serve, service)
+            with anyio.fail_after(TIMEOUT), raw(url) as peer:
+                peer.sendall(PAGE)
+                peer.setblocking(False)
+                await use(peer)
+            server.cancel_scope.cancel()
+
+    anyio.run(main, backend=backend)
+
+
+async def receive(peer: socket.socket) -> bytes:
+    await anyio.wait_readable(peer)
+    return peer.recv(65536)
+
+
+async def receive_all(peer: socket.socket) -> bytes:
+    came = b""
+    while data := await receive(peer):
+        came += data
+    return came
+
+
+async def send_without_end(peer: socket.socket) -> None:
+    while True:
+        await anyio.wait_writable(peer)
+        peer.send(b"x" * 65536)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    while not true():
+        await anyio.lowlevel.checkpoint()
+
+
+@BACKENDS
+@pytest.mark.parametrize("effect", [Cut(then="hang"), Cut(40, "hang", "wire"), Drip(3600.0), Drip(3600.0, "wire")])
+def test_who_hangs_up_while_nothing_comes_is_noticed_at_once(effect: Cut | Drip, backend: str) -> None:
+    service = landing(effect)
+
+    async def leave(peer: socket.socket) -> None:
+        await until(lambda: len(service.log) == 1)
+        peer.close()
+        await until(lambda: service.log[0].ended == "left")
+
+    with_server(service, leave, backend)
+
+
+@BACKENDS
+@pytest.mark.parametrize("effect", [Cut(then="hang"), Cut(40, "hang", "wire"), Drip(3600.0)])
+def test_who_stays_until_the_server_ends_has_not_left(effect: Cut | Drip, backend: str) -> None:
+    service = landing(effect)
+
+    async def stay(peer: socket.socket) -> None:
+        await until(lambda: len(service.log) == 1)
+
+    with_server(service, stay, backend)
+    with Emulator(landing(effect)) as running, raw(running.url) as peer:
+        peer.sendall(PAGE)
+        wait_for(lambda: len(running.service.log) == 1)
+        running.__exit__(None, None, None)
+    assert running.service.log[0].ended == ""
+
+
+def test_who_left_just_before_the_end_is_in_the_log_all_the_same() -> None:
+    with Emulator(landing(Cut(then="hang"))) as running, raw(running.url) as peer:
+        peer.sendall(PAGE)
+        assert peer.recv(10)
+        peer.close()
+    assert running.service.log[0].ended == "left"
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    async def wait() -> None:
+        with anyio.fail_after(TIMEOUT):
+            await until(true)
+
+    anyio.run(wait)
+
+
+@BACKENDS
+def test_a_reset_is_one_and_no_end(backend: str) -> None:
+    async def see(peer: socket.socket) -> None:
+        with pytest.raises(ConnectionResetError):
+            await receive_all(peer)
+
+    with_server(landing(Cut(5, "reset")), see, backend)
+
+
+@BACKENDS
+def test_a_close_is_an_end_and_no_reset(backend: str) -> None:
+    async def see(peer: socket.socket) -> None:
+        assert (await receive_all(peer)).endswith(b"\r\n\r\n<!DOC")
+
+    with_server(landing(Cut(5)), see, backend)
+
+
+@BACKENDS
+def test_a_client_that_does_not_read_costs_no_memory(backend: str) -> None:
+    service = landing(Body(), Endless())
+
+    async def do_not_read(peer: socket.socket) -> None:
+        await receive(peer)
+        taken, turns = -1, 0
+        while turns < 100:  # for so long nothing more was taken
+            turns = turns + 1 if service.log[0].taken == taken else 0
+            taken = service.log[0].taken
+            await anyio.lowlevel.checkpoint()
+        assert 0 < taken < 32 * 1024 * 1024, "what the system buffers, and no more"
+
+    with_server(service, do_not_read, backend)
+
+
+@BACKENDS
+def test_what_is_asked_while_a_reply_drips_is_answered_after_it(backend: str) -> None:
+    service = Service(script=[Fault("landing", [Drip(0.05)], times=1)])
+
+    async def ask_again(peer: socket.socket) -> None:
+        await until(lambda: len(service.log) == 1)
+        peer.sendall(PAGE)
+        came = b""
+        while came.count(b"</html>\n") < 2:
+            came += await receive(peer)
+
+    with_server(service, ask_again, backend)
+    assert [line.ended for line in service.log] == ["complete", "complete"]
+
+
+@BACKENDS
+def test_who_says_too_much_before_it_was_answered_is_let_go(backend: str) -> None:
+    service = landing(Cut(then="hang"))
+
+    async def talk(peer: socket.socket) -> None:
+        with pytest.raises(ConnectionError):
+            await send_without_end(peer)
+        await until(lambda: service.log[0].ended == "left")
+
+    with_server(service, talk, backend)
+
+
+def test_many_clients_are_served_while_many_hang() -> None:
+    hanging = 300
+    service = Service(script=[Fault("landing", [Cut(then="hang")], times=hanging)])
+    with Emulator(service) as running:
+        peers = [raw(running.url) for _ in range(hanging)]
+        for peer in peers:
+            peer.sendall(PAGE)
+        for peer in peers:
+            assert peer.recv(12) == b"HTTP/1.1 200"
+        with Client(DUCKDUCKGO_2025_04.at(running.url)) as client:
+            assert client.chat().ask("Still there?").text
+        for peer in peers:
+            peer.close()
+    ended = [line.ended for line in service.log]
+    assert (ended.count("left"), ended.count("complete")) == (hanging, 4)
+
+
+def test_when_there_is_no_file_left_to_accept_with_it_waits_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept, failures = socket.socket.accept, [OSError(24, "Too many open files"), ConnectionAbortedError()]
+
+    def scarce(listener: socket.socket) -> tuple[socket.socket, object]:
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", scarce)
+    with Emulator() as running:
+        assert exchange(running.url, PAGE).startswith(b"HTTP/1.1 200 ")
+    assert not failures
+
+
+# TLS
+
+
+def secure(running: Emulator) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=running.ca_pem)
+
+
+def at(running: Emulator) -> Client:
+    return Client(DUCKDUCKGO_2025_04.at(running.url, minimum_interval=0.0), ssl_context=secure(running))
+
+
+def test_https_for_who_trusts_the_throw_away_ca() -> None:
+    with Emulator(Service(challenge=True), tls=True) as running, at(running) as client:
+        assert running.url.startswith("https://127.0.0.1:")
+        chat = client.chat()
+        assert chat.ask("Why?").text
+        assert "Turn 2" in chat.ask("And?").text
+    assert all(line.complete for line in running.service.log)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_the_certificate_is_good_for_loopback_names_and_addresses(host: str) -> None:
+    server, pem = throw_away_tls()
+    client = ssl.create_default_context(cadata=pem)
+    ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = client.wrap_bio(theirs, ours, server_hostname=host)
+    other = server.wrap_bio(ours, theirs, server_side=True)
+    for side in (one, other, one):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert one.version() == "TLSv1.3"
+
+
+def test_who_does_not_trust_it_is_gone_and_harms_nobody() -> None:
+    with Emulator(tls=True) as running:
+        with raw(running.url) as peer, pytest.raises(ssl.SSLCertVerificationError):
+            ssl.create_default_context().wrap_socket(peer, server_hostname="127.0.0.1")
+        with raw(running.url) as peer:
+            peer.sendall(PAGE)  # no TLS at all
+            while peer.recv(65536):
+                pass
+        with at(running) as client:
+            assert client.chat().ask("Why?").text
+
+
+def read_over_tls(effect: Cut | Drip) -> bytes:
+    with Emulator(landing(effect), tls=True) as running:
+        context = secure(running)
+        # An end without a word is an SSLEOFError this way.
+        with context.wrap_socket(raw(running.url), server_hostname="127.0.0.1", suppress_ragged_eofs=False) as peer:
+            peer.sendall(PAGE.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+            return b"".join(iter(lambda: peer.recv(65536), b""))
+
+
+def test_over_tls_a_close_is_said_and_a_reset_is_not() -> None:
+    assert read_over_tls(Drip(0.01)).endswith(b"</html>\n")
+    assert read_over_tls(Cut(5)).endswith(b"\r\n\r\n<!DOC")
+    with pytest.raises(OSError, match=r"reset|violation of protocol"):
+        read_over_tls(Cut(5, "reset"))
+
+
+def test_who_hangs_up_over_tls_is_noticed_too() -> None:
+    with Emulator(landing(Cut(then="hang")), tls=True) as running:
+        with secure(running).wrap_socket(raw(running.url), server_hostname="127.0.0.1") as peer:
+            peer.sendall(PAGE)
+            assert peer.recv(10)
+        wait_for(lambda: running.service.log[0].ended == "left")
+
+
+def test_without_trustme_tls_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    with pytest.raises(ImportError, match=re.escape("pip install 'ddg-protocol[tls]'")):
+        Emulator(tls=True)

@@ -5,14 +5,27 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    LandingPageFailed,
+    LimitReached,
+    Policy,
+    RateLimitError,
+    TurnStarted,
+)
+from ddg_protocol.service.script import fault_from_text
+from ddg_transports.blocking import Client
 
 COMMAND = """
 import argparse, sys
@@ -49,7 +62,7 @@ def test_it_says_where_it_listens_and_serves_until_interrupted(number: signal.Si
     assert process.returncode == 0
 
 
-def test_a_port_that_is_taken_is_one_sentence_and_exit_code_1() -> None:
+def test_a_port_that_is_taken_is_one_sentence_and_exit_code_74() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with emulate("--port", str(port)) as process:
@@ -65,3 +78,67 @@ def test_a_port_that_is_none_is_a_usage_error(port: str) -> None:
         _, complained = process.communicate(timeout=20)
     assert process.returncode == 2
     assert "a port is a number from 0 to 65535" in complained
+
+
+def listening(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def test_faults_come_from_the_command_line_and_from_a_file(tmp_path: Path) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text('[[fault]]\non = "landing"\ntimes = 1\neffects = [{ do = "refuse", status = 503 }]\n')
+    faults = ("--fault", "chat:429,type=ERR_RATE_LIMIT,times=1", "--fault", "chat:done=[DONE][LIMIT_ENTITY]")
+    with (
+        emulate("--script", str(script), *faults) as process,
+        Client(DUCKDUCKGO_2025_04.at(listening(process)), policy=Policy(max_retries=0)) as client,
+    ):
+        chat = client.chat()
+        with chat.stream("Why?") as refused:
+            events = refused.events()
+            assert [type(next(events)) for _ in range(2)] == [TurnStarted, LandingPageFailed]
+            with pytest.raises(RateLimitError):
+                next(events)
+        with chat.stream("Why?") as reply:
+            assert LimitReached("entity") in list(reply.events())
+
+
+def test_https_with_the_ca_in_a_file(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    with emulate("--tls", "--ca-file", str(ca_file)) as process:
+        url = listening(process)
+        assert url.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=ca_file)
+        profile = DUCKDUCKGO_2025_04.at(url, minimum_interval=0.0)
+        with Client(profile, ssl_context=trusting) as client:
+            assert client.chat().ask("Why?").text
+
+
+def test_a_fault_that_is_none_is_a_usage_error_that_says_what_there_is() -> None:
+    with emulate("--fault", "chat:frobnicate") as process:
+        _, complained = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "'frobnicate' is no effect; the effects are refuse, " in complained
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "No such file"), ("[[fault]]", "`on`"), ("x", "not TOML")])
+def test_a_script_that_can_not_be_used_is_one_sentence(tmp_path: Path, content: str | None, says: str) -> None:
+    script = tmp_path / "script.toml"
+    if content is not None:
+        script.write_text(content)
+    with emulate("--script", str(script)) as process:
+        said, complained = process.communicate(timeout=20)
+    assert process.returncode == 74
+    assert said == ""
+    assert complained.startswith(f"ddg-chat emulate: {script}: ")
+    assert says in complained
+    assert complained.count("\n") == 1
+
+
+def test_every_fault_of_the_help_is_one() -> None:
+    with emulate("--help") as process:
+        said, _ = process.communicate(timeout=20)
+    examples = re.findall(r"^    (\w+:\S+)", said, re.MULTILINE)
+    assert len(examples) >= 8
+    for example in examples:
+        fault_from_text(example)

@@ -120,19 +120,21 @@ class Pieces(Iterator[Piece]):
         self._stopped = piece.then != "more"
         if piece.then in ("close", "reset"):
             self._note("broken")
-        elif piece.then == "more" and exchange.taken == self._length:
-            self._note("complete")
         return piece
 
-    def close(self) -> None:
-        """Say that the client is gone. If there was more, it has left early."""
-        self._give_up("left")
+    def close(self, *, delivered: bool = True) -> None:
+        """Say that the client is gone. If there was more, it has left early.
+
+        Args:
+            delivered: whether it got the piece that was given last.
+        """
+        self._give_up("complete" if delivered and self._exchange.taken == self._length else "left")
 
     def break_off(self) -> None:
         """Say that the connection is ended, by the script, before the body."""
         self._give_up("broken")
 
-    def _give_up(self, ended: Literal["broken", "left"]) -> None:
+    def _give_up(self, ended: Literal["complete", "broken", "left"]) -> None:
         self._note(ended)
         self._stopped = True
         self._pieces = iter(())  # lets go of whatever makes them

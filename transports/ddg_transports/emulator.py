@@ -301,12 +301,12 @@ class _Connection:
                         self._raw.close()
                         return False
         except (anyio.BrokenResourceError, anyio.EndOfStream):
-            response.pieces.close()
+            response.pieces.close(delivered=False)
             raise
         except anyio.get_cancelled_exc_class():
             # Nobody was told yet that the client is gone, perhaps; the log is to say it all the same.
             if self._has_ended():
-                response.pieces.close()
+                response.pieces.close(delivered=False)
             raise
         return True
 
