@@ -229,10 +229,18 @@ def test_a_chat_that_nobody_has_any_more_is_closed_with_the_next_turn(emulator: 
 
 
 def test_a_hook_that_raises_ends_the_turn_and_leaks_nothing(emulator: Emulator) -> None:
-    def watch(action: Seen) -> None:
-        if isinstance(action, Answer) and action.method == "receive_data":
+    bugs = False
+
+    def watch(_: Seen) -> None:
+        if bugs:
             raise ZeroDivisionError("a bug of the hook")
 
     client = Client(DUCKDUCKGO_2025_04.at(emulator.url), on_action=watch)
-    with client, pytest.raises(ZeroDivisionError):
-        client.chat().ask("Why?")
+    chats = [client.chat(), client.chat()]
+    for chat in chats:
+        chat.ask("Why?")
+    bugs = True
+    with pytest.raises(ZeroDivisionError):
+        chats[0].ask("And?")
+    with pytest.raises(ZeroDivisionError):
+        client.close()  # and what is open then is a ResourceWarning

@@ -42,8 +42,8 @@ class RequestLine:
         assert request is not None
         try:
             if isinstance(action, SendRequest):
-                self._exchange = it = self._transport.open(action, timeout=left)
-                return partial(session.receive_head, action, it.status, it.headers, now=time.monotonic())
+                self._exchange = opened = self._transport.open(action, timeout=left)
+                return partial(session.receive_head, action, opened.status, opened.headers, now=time.monotonic())
             assert self._exchange is not None
             data = self._exchange.read(timeout=left)
         except TransportError as error:
@@ -83,8 +83,8 @@ class AsyncRequestLine:
         assert request is not None
         try:
             if isinstance(action, SendRequest):
-                self._exchange = it = await self._transport.open(action)
-                return partial(session.receive_head, action, it.status, it.headers, now=anyio.current_time())
+                self._exchange = opened = await self._transport.open(action)
+                return partial(session.receive_head, action, opened.status, opened.headers, now=anyio.current_time())
             assert self._exchange is not None
             data = await self._exchange.read()
         except TransportError as error:

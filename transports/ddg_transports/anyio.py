@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import Self
 
@@ -90,9 +90,10 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"]):
 
     async def aclose(self) -> None:
         """Close every chat. A reply that another task is reading is cancelled; the task is not."""
-        for chat in list(self._chats):
-            await chat.aclose()
-        await self._sweep()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._sweep)
+            for chat in list(self._chats):
+                stack.push_async_callback(chat.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,8 +102,9 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"]):
         await self.aclose()
 
     async def _sweep(self) -> None:
-        while self._dropped:
-            await self._dropped.popleft().aclose()
+        with anyio.CancelScope(shield=True):
+            while self._dropped:
+                await self._dropped.popleft().aclose()
 
     def _new_chat(self, session: Session, watcher: Watcher | None) -> AsyncChat:
         if self._transport is not None:
@@ -196,11 +198,13 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"]):
 
     async def _in_time(self, action: Intents) -> Tell:
         deadline = self._line.session.deadline
+        scope = self._waiting = anyio.CancelScope(deadline=math.inf if deadline is None else deadline)
         try:
-            with anyio.CancelScope(deadline=math.inf if deadline is None else deadline) as self._waiting:
+            with scope:
                 return await self._carry_out(action)
         finally:
-            self._waiting = None
+            if self._waiting is scope:
+                self._waiting = None
         return None  # the deadline has come; what that means is the session's business
 
     async def _carry_out(self, action: Intents) -> Tell:

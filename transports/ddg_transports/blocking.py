@@ -18,6 +18,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Self
 
@@ -83,11 +84,11 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
 
     def close(self) -> None:
         """Close every chat. None of them may be reading a reply in another thread."""
-        with self._lock:
-            chats = list(self._chats)
-        for chat in chats:
-            chat.close()
-        self._sweep()
+        with ExitStack() as stack:
+            stack.callback(self._sweep)
+            with self._lock:
+                for chat in list(self._chats):
+                    stack.callback(chat.close)
 
     def __enter__(self) -> Self:
         return self
