@@ -34,7 +34,7 @@ _Count = Annotated[int, Meta(ge=0)]
 _Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 _Text = Annotated[str, Meta(pattern=r"\A[^\ud800-\udc7f\udd00-\udfff]*\Z")]
 
-_BLOCK = 16 * 1024
+_BLOCK = 64 * 1024
 _WINDOW = {"gzip": 31, "deflate": 15}
 
 

@@ -1,0 +1,88 @@
+"""docs/faults.md is true: its examples run, its scripts are scripts, and each fault of its table does what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+import ddg_protocol
+from ddg_protocol import DUCKDUCKGO_2025_04, DuckChatError, Event, Policy
+from ddg_protocol.service import Service
+from ddg_protocol.service import faults as effects
+from ddg_protocol.service.script import fault_from_text, script_from_toml
+from ddg_transports.blocking import Client
+from ddg_transports.emulator import Emulator
+
+PAGE = (Path(__file__).parent.parent / "docs" / "faults.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+ROWS = re.findall(r"^\| [^|]+ \| `(\w+:[^`]*)` \| `(\w+)`(?: \(`(\w+)`\))?", PAGE, re.MULTILINE)
+QUICK = Policy(max_retries=0, read_timeout=0.5, total_timeout=1.0, max_page_bytes=1024 * 1024, max_event_bytes=65536)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda code: re.findall(r"def (test_\w+)", code)[0])
+def test_an_example_of_the_page_runs(example: str) -> None:
+    namespace: dict[str, object] = {"__name__": "example"}
+    exec(compile(example, "faults.md", "exec"), namespace)
+    (test,) = [value for name, value in namespace.items() if name.startswith("test_")]
+    assert callable(test)
+    test()
+
+
+def test_the_toml_of_the_page_says_what_the_lines_beside_it_say() -> None:
+    (toml,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    lines = re.search(r"The first of the\s+two above is `([^`]+)`, the second `([^`]+)`", PAGE)
+    assert lines is not None
+    first, second = map(fault_from_text, lines.groups())
+    first = msgspec.structs.replace(first, effects=[msgspec.structs.replace(first.effects[0], retry_after=2)])
+    assert script_from_toml(toml) == (first, second)
+
+
+def test_every_fault_of_a_command_is_one() -> None:
+    lines = re.findall(r"--fault ([a-z]\S+)", PAGE)
+    assert len(lines) >= 2
+    for line in lines:
+        fault_from_text(line)
+
+
+def test_the_table_of_effects_is_whole() -> None:
+    described = dict(re.findall(r"^\| `([A-Z]\w+)` \| (.*?) \|", PAGE, re.MULTILINE))
+    assert list(described) == [effect.__name__ for effect in get_args(effects.Effect)]
+    for name, attributes in described.items():
+        fields = msgspec.structs.fields(getattr(effects, name))
+        assert re.findall(r"`(\w+)", attributes) == [field.name for field in fields]
+        for said, field in zip(re.findall(r"`\w+(?:=(.*?))?`", attributes), fields, strict=True):
+            default = "" if field.required or field.name == "of" else repr(field.default).replace("'", '"')
+            assert said == default.replace(r"\x00", r"\0")
+
+
+def test_the_table_of_faults_was_found() -> None:
+    assert len(ROWS) == PAGE.count("\n| ") - PAGE.count("\n| `") - 2  # less the two heads
+
+
+@pytest.mark.parametrize(("line", "outcome", "cause"), ROWS, ids=[row[0][:60] for row in ROWS])
+def test_a_fault_does_what_the_page_says(line: str, outcome: str, cause: str) -> None:
+    seen: list[Event] = []
+    error: DuckChatError | None = None
+    with (
+        Emulator(Service(script=[fault_from_text(line)])) as emulator,
+        Client(DUCKDUCKGO_2025_04.at(emulator.url), policy=QUICK) as client,
+        client.chat().stream("Why is the sky blue?") as reply,
+    ):
+        try:
+            seen.extend(reply.events())
+        except DuckChatError as raised:
+            error = raised
+    assert any(exchange.faults for exchange in emulator.service.log)
+    expected = getattr(ddg_protocol, outcome)
+    if issubclass(expected, DuckChatError):
+        assert type(error) is expected
+        return
+    assert error is None
+    found = [event for event in seen if type(event) is expected]
+    assert found
+    if cause:
+        assert type(getattr(found[0], "cause", None)) is getattr(ddg_protocol, cause)
