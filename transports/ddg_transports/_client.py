@@ -6,7 +6,7 @@ import random
 import ssl
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -200,4 +200,21 @@ class BaseReply:
                 self.finished = event
             case None:
                 self._over = True
+        return event
+
+
+class Events(AsyncIterator[Event]):
+    """No async generator: one that is left half-way is finished whenever it is collected, and in a task of its own.
+
+    Args:
+        next_event: gives the next, and None at the end.
+    """
+
+    def __init__(self, next_event: Callable[[], Awaitable[Event | None]]) -> None:
+        self._next_event = next_event
+
+    async def __anext__(self) -> Event:
+        event = await self._next_event()
+        if event is None:
+            raise StopAsyncIteration
         return event

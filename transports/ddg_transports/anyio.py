@@ -24,6 +24,7 @@ from functools import partial
 from typing import Self
 
 import anyio
+from anyio.abc import AsyncResource
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -42,7 +43,7 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import BaseChat, BaseClient, BaseReply, Intents, Messages, Tell
+from ._client import BaseChat, BaseClient, BaseReply, Events, Intents, Messages, Tell
 from ._exchanges import AsyncRequestLine
 from ._streams import AsyncConnector, AsyncWireLine, connected, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
@@ -51,7 +52,7 @@ from .transport import AsyncTransport
 __all__ = ["Answer", "AsyncChat", "AsyncClient", "AsyncConnector", "AsyncReply", "Seen", "connected", "tcp", "unix"]
 
 
-class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"]):
+class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], AsyncResource):
     """What its chats share: settings, pacing, the front-end version. Each chat may have a task of its own.
 
     A client belongs to one event loop; its clock is the loop's.
@@ -95,12 +96,6 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"]):
             for chat in list(self._chats):
                 stack.push_async_callback(chat.aclose)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
     async def _sweep(self) -> None:
         with anyio.CancelScope(shield=True):
             while self._dropped:
@@ -113,7 +108,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"]):
         return AsyncChat(self, AsyncWireLine(wire, self._connect, self._tls))
 
 
-class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"]):
+class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
     """A conversation, one turn at a time. Made by `AsyncClient.chat`."""
 
     _client: AsyncClient
@@ -164,12 +159,6 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"]):
                 await self._rest()
             finally:
                 await self._line.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def _interrupt(self) -> bool:
         """Let go of the task that waits for this chat's turn, if one does: for it, the turn is over."""
@@ -225,7 +214,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"]):
                 return await line.carry_out(action)
 
 
-class AsyncReply(BaseReply):
+class AsyncReply(BaseReply, AsyncResource):
     """A reply as it comes: enter it, iterate over its pieces of text or its `events`, leave it. Made by `stream`.
 
     Attributes:
@@ -240,9 +229,6 @@ class AsyncReply(BaseReply):
         await self._chat._client._sweep()
         self._enter()
         return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __aiter__(self) -> Self:
         return self
@@ -264,7 +250,7 @@ class AsyncReply(BaseReply):
         """
         if not self._entered:
             raise LocalProtocolError('a reply is read where it is entered: async with chat.stream("...") as reply')
-        return _Events(self._next_event)
+        return Events(self._next_event)
 
     async def aclose(self) -> None:
         """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any task."""
@@ -278,16 +264,3 @@ class AsyncReply(BaseReply):
 
     async def _next_event(self) -> Event | None:
         return self._take(None if self._over else await self._chat._next())
-
-
-class _Events(AsyncIterator[Event]):
-    """No generator: one that is dropped half-way would be finished by whoever collects it, in a task of its own."""
-
-    def __init__(self, next_event: Callable[[], Awaitable[Event | None]]) -> None:
-        self._next_event = next_event
-
-    async def __anext__(self) -> Event:
-        event = await self._next_event()
-        if event is None:
-            raise StopAsyncIteration
-        return event
