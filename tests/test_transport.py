@@ -6,12 +6,15 @@ import gc
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
 from native import AsyncTransport, BlockingTransport
 from relay import relay
+from trio.testing import MockClock
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -24,7 +27,7 @@ from ddg_protocol import (
     SendRequest,
     TransportError,
 )
-from ddg_protocol.service import Service
+from ddg_protocol.service import Service, ServiceRequest, ServiceResponse
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Answer, Client, Seen, connected, unix
 from ddg_transports.emulator import Emulator
@@ -180,6 +183,50 @@ def test_what_an_exception_means_is_told_by_its_class_and_else_by_the_caller() -
     error = transport_error(ConnectionResetError(104, "reset\x1b by peer"), "reading", FailureKind.CUT)
     assert (str(error), error.failure.kind) == ("reading: reset\\x1b by peer", FailureKind.CUT)
     assert str(transport_error(ValueError(), "reading")) == "reading: ValueError"
+
+
+# Time
+
+
+class InMemory:
+    """The service itself as a transport: no network, and no time but the event loop's."""
+
+    def __init__(self) -> None:
+        self.service = Service()
+        self.starts: list[float] = []
+
+    async def open(self, request: SendRequest) -> InMemoryExchange:
+        self.starts.append(anyio.current_time())
+        parts = urlsplit(request.url)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        asked = ServiceRequest(request.method, target, request.headers, request.body)
+        return InMemoryExchange(self.service.handle(asked, now=1_745_000_000.0))
+
+
+class InMemoryExchange:
+    def __init__(self, response: ServiceResponse) -> None:
+        self.status, self.headers, self._pieces = response.status, response.headers, response.pieces
+
+    async def read(self) -> bytes:
+        return b"".join(piece.data for piece in self._pieces)
+
+    async def aclose(self) -> None:
+        self._pieces.close()
+
+
+def test_chats_of_many_tasks_are_paced_together_and_fetch_the_front_end_version_once() -> None:
+    transport = InMemory()
+
+    async def converse() -> None:
+        async with AsyncClient(transport=transport) as client, anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(client.chat().ask, "Why?")
+
+    anyio.run(converse, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
+    gaps = [later - earlier for earlier, later in pairwise(transport.starts)]
+    assert gaps == pytest.approx([1.5] * 30)
+    endpoints = [exchange.endpoint for exchange in transport.service.log]
+    assert [endpoints.count(endpoint) for endpoint in ("front_end", "landing", "status", "chat")] == [1, 10, 10, 10]
 
 
 # The blocking client's own connections
