@@ -1,0 +1,51 @@
+"""Every example runs, and each transport among them keeps the contract, but for what it says itself it can't."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddg_transports.testing.contract import check
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+#: urllib3 gives fields of one name together, wherever they stood in the head.
+FIELDS_TOGETHER = {"head-as-given"}
+#: httpx leaves the socket of a TLS handshake that is cancelled to the garbage collector, which warns.
+leaves_a_socket = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_it_runs(path: Path) -> None:
+    library = path.stem.removeprefix("over_")
+    if library != path.stem:
+        pytest.importorskip(library)
+    command = [sys.executable, "-W", "error", str(path), "How", "do", "you", "know?"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "How do you know?" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("library", "backend", "cannot"),
+    [
+        ("requests", "asyncio", FIELDS_TOGETHER),
+        ("urllib3", "asyncio", FIELDS_TOGETHER),
+        pytest.param("httpx", "asyncio", set(), marks=leaves_a_socket),
+        pytest.param("httpx", "trio", set(), marks=leaves_a_socket),
+        ("aiohttp", "asyncio", set()),
+        ("trio", "trio", set()),
+    ],
+)
+def test_a_transport_keeps_the_contract(
+    library: str, backend: str, cannot: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(library)
+    monkeypatch.syspath_prepend(EXAMPLES)
+    example = importlib.import_module(f"over_{library}")
+    report = check(getattr(example, f"Over{library.capitalize()}"), backend=backend)
+    assert {result.name.removesuffix(" (tls)") for result in report.broken} == cannot, str(report)
