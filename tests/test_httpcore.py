@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pytest
 import servers
 from sweep import Stepping, cancelled_at
 
-from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, TransportError
+from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, ServiceProfile, TransportError
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
 from ddg_transports.emulator import Emulator
@@ -33,6 +33,7 @@ LOOPS = ["asyncio", "trio"]
 WORLDS = ["blocking", *LOOPS]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 TIMEOUT = 10.0
+QUESTIONS = ("Why is the sky blue?", "And at dusk?")
 
 each_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
 each_loop = pytest.mark.parametrize("loop", LOOPS)
@@ -104,7 +105,8 @@ def test_a_plain_pool_loses_the_place_of_a_request_that_is_cancelled_as_it_gets_
             group.start_soon(second)
             await anyio.wait_all_tasks_blocked()
             await Stepping(first.__aexit__(None, None, None), scope, step)
-            return not await has_a_place(pool, url) if scope.cancel_called else None
+            lost = not await has_a_place(pool, url) if scope.cancel_called else None
+        return lost
 
     async def main(url: str) -> bool:
         for step in range(1, 100):
@@ -144,13 +146,16 @@ def test_a_request_that_is_cancelled_anywhere_costs_no_place_and_no_socket(libra
 
 @each_loop
 def test_a_request_that_a_deadline_ends_costs_nothing_either(loop: str) -> None:
+    async def in_time(something: Coroutine[Any, Any, bytes]) -> None:
+        if loop == "asyncio":  # whose own cancellations are not those of scopes
+            await asyncio.wait_for(something, 0.05)
+        with anyio.fail_after(0.05):
+            await something
+
     async def main(peer: Peer) -> None:
         async with AsyncHttpcoreTransport() as transport:
             with pytest.raises(TimeoutError):
-                if loop == "asyncio":  # whose own cancellations are not those of scopes
-                    await asyncio.wait_for(answer(transport, request(peer.url)), 0.05)
-                with anyio.fail_after(0.05):
-                    await answer(transport, request(peer.url))
+                await in_time(answer(transport, request(peer.url)))
             assert await answer(transport, request(peer.url)) == b"ok"
 
     with Peer([HANG], [OK]) as peer:
@@ -240,7 +245,7 @@ def converse(world: str, url: str, context: ssl.SSLContext | None = None, **sett
             Client(profile, transport=transport) as client,
         ):
             chat = client.chat()
-            return [chat.ask(question).text for question in ("Why is the sky blue?", "And at dusk?")]
+            return [chat.ask(question).text for question in QUESTIONS]
 
     async def main() -> list[str]:
         async with (
@@ -248,7 +253,7 @@ def converse(world: str, url: str, context: ssl.SSLContext | None = None, **sett
             AsyncClient(profile, transport=transport) as client,
         ):
             chat = client.chat()
-            return [(await chat.ask(question)).text for question in ("Why is the sky blue?", "And at dusk?")]
+            return [(await chat.ask(question)).text for question in QUESTIONS]
 
     return anyio.run(main, backend=world)
 
@@ -287,6 +292,25 @@ def test_a_conversation_through_a_proxy(world: str, kind: str, emulator: Emulato
 def test_a_conversation_with_a_server_that_buffers(world: str, emulator: Emulator, tmp_path: Path) -> None:
     with servers.nginx(tmp_path, emulator.url) as url:
         assert_answered(converse(world, url))
+
+
+@each_world
+def test_the_drivers_without_it_converse_with_a_server_that_buffers(
+    world: str, emulator: Emulator, tmp_path: Path
+) -> None:
+    async def main(profile: ServiceProfile) -> list[str]:
+        async with AsyncClient(profile, ssl_context=trusting()) as client:
+            chat = client.chat()
+            return [(await chat.ask(question)).text for question in QUESTIONS]
+
+    with servers.nginx(tmp_path, emulator.url, tls=True) as url:
+        profile = DUCKDUCKGO_2025_04.at(url, minimum_interval=0.0)
+        if world == "blocking":
+            with Client(profile, ssl_context=trusting()) as client:
+                chat = client.chat()
+                assert_answered([chat.ask(question).text for question in QUESTIONS])
+        else:
+            assert_answered(anyio.run(main, profile, backend=world))
 
 
 @pytest.mark.usefixtures("only")
