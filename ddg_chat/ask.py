@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -19,9 +20,10 @@ from ddg_protocol import (
     Retrying,
     ServiceNotice,
     ServiceProfile,
+    Session,
     Wait,
 )
-from ddg_transports.blocking import Client, Reply, Seen
+from ddg_transports.blocking import Chat, Client, Reply, Seen
 
 #: C0 (but tab and line feed), DEL and C1: what a terminal could take for a command.
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)}
@@ -32,6 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION", help="what to ask; - reads it from standard input")
     parser.add_argument("--model", help="by id or alias (see: ddg-chat models)")
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write a transcript, without tokens and cookies (see: ddg-chat replay)",
+    )
+    parser.add_argument("--blank-texts", action="store_true", help="leave question and reply out of the transcript too")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--emulator", action="store_true", help="ask an emulator of the service, started for this question"
@@ -53,11 +62,38 @@ def run(args: argparse.Namespace) -> int:
     show = _print_events if args.json else _print_text
     with (
         _service(args) as profile,
-        Client(profile, on_action=tell) as client,
+        _recorder(args) as record,
+        _RecordingClient(profile, record, on_action=tell) as client,
         client.chat(model=args.model).stream(question) as reply,
     ):
         show(reply)
     return 0
+
+
+class _RecordingClient(Client):
+    def __init__(
+        self,
+        profile: ServiceProfile,
+        record: Callable[[Session], Session],
+        *,
+        on_action: Callable[[Seen], object] | None,
+    ) -> None:
+        super().__init__(profile, on_action=on_action)
+        self._record = record
+
+    def _new_chat(self, session: Session, watcher: Callable[[Seen], object] | None) -> Chat:
+        return super()._new_chat(self._record(session), watcher)
+
+
+@contextmanager
+def _recorder(args: argparse.Namespace) -> Iterator[Callable[[Session], Session]]:
+    if args.record is None:
+        yield lambda session: session
+        return
+    from ddg_protocol.transcript import RecordedSession
+
+    with args.record.open("w", encoding="utf-8", newline="\n") as file:
+        yield lambda session: RecordedSession(session, file.write, redact_texts=args.blank_texts)
 
 
 @contextmanager

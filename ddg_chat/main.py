@@ -17,6 +17,7 @@ COMMANDS = {
     "ask": ("ddg_chat.ask", "ask a question and stream the reply"),
     "models": ("ddg_chat.models", "list the models and their other names"),
     "emulate": ("ddg_chat.emulate", "serve the service's side of the protocol on a loopback port"),
+    "replay": ("ddg_chat.replay", "do a recorded run again and say whether it is still the same"),
     "explain": ("ddg_chat.explain", "take a challenge apart"),
 }
 

@@ -240,6 +240,8 @@ class Run:
             self.session.receive_head(asked, response.status, response.headers, now=self.clock.now)
         else:
             pieces = iter((Piece(b"", then=response.unanswered),))
+            if response.unanswered in ("close", "reset"):
+                response.pieces.break_off()
         self._incoming = _Incoming(response, pieces, self.chunks, cut, self.clock.now)
 
     def _read(self) -> None:

@@ -1,0 +1,530 @@
+"""Hypothesis strategies for the protocol, public: what a service may say, however odd, and how a network delivers it.
+
+Each shrinks towards the plainest case of its kind: a short greeting, a payload that is a piece of text, a stream that
+is complete, a chunking that cuts nothing. Needs Hypothesis, and so is imported by its own name::
+
+    from ddg_protocol.testing import strategies
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from ..challenge import Challenge
+from ..conversation import Conversation, Message
+from ..cookies import Cookie
+from ..intents import Failure, FailureKind, Headers
+from ..profile import DUCKDUCKGO_2025_04
+from ..service import Fault, faults
+from ._run import Chunking, Cut, every, split_at, whole
+
+Draw = Callable[[SearchStrategy[Any]], Any]
+
+# Texts, questions, conversations
+
+_PLAIN = "Hi"
+_ODD_TEXTS = (
+    "\n",
+    " ",
+    "\u2028",
+    "\x85",
+    "\x00",
+    "\ufeff",
+    "data: x\n\n",
+    "[DONE]",
+    "☃",
+    "\U0001f986",
+    '"\\/',
+    "</div>",
+)
+
+
+def texts(*, min_size: int = 0) -> SearchStrategy[str]:
+    """Give texts that can be sent: words, line ends of every kind, what looks like protocol, far-off characters.
+
+    Args:
+        min_size: how many characters at least.
+    """
+    pieces = st.sampled_from((_PLAIN, " there", *_ODD_TEXTS)) | st.text(
+        st.characters(exclude_categories=["Cs"]), max_size=8
+    )
+    return st.lists(pieces, max_size=4).map("".join).filter(lambda text: len(text) >= min_size)
+
+
+def questions() -> SearchStrategy[str | list[dict[str, Any]]]:
+    """Give what `Session.ask` takes: a text, or messages that end in the user's, with contents of either form."""
+    contents = texts() | st.lists(texts().map(lambda text: {"type": "text", "text": text}), max_size=2)
+    before = st.builds(_message, st.sampled_from(["system", "user", "assistant"]), contents)
+    last = st.builds(_message, st.just("user"), contents)
+    return texts() | st.tuples(st.lists(before, max_size=3), last).map(lambda found: [*found[0], found[1]])
+
+
+def _message(role: str, content: object) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def tokens() -> SearchStrategy[str]:
+    """Give tokens as the service hands them out, and others that can be sent back as well."""
+    return st.integers(1, 10**9).map(lambda number: f"4-{number:039d}") | _visible()
+
+
+def _visible(*, min_size: int = 1) -> SearchStrategy[str]:
+    return st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=min_size, max_size=40)
+
+
+def cookies() -> SearchStrategy[Cookie]:
+    """Give cookies of the service's hosts."""
+    return st.builds(
+        Cookie,
+        name=st.sampled_from(["dcm", "dcs", "5", "ah", "x-1"]),
+        value=st.sampled_from(["", "1", "wt-wt", "a=b", "two words"]),
+        domain=st.sampled_from(["duckduckgo.com", "start.duckduckgo.com", "duck.ai"]),
+        path=st.sampled_from(["/", "/duckchat", "/duckchat/v1"]),
+        host_only=st.booleans(),
+        secure=st.booleans(),
+        expires=st.none() | st.floats(0, 1e10),
+    )
+
+
+@st.composite
+def conversations(draw: Draw) -> Conversation:
+    """Give conversations: new ones, and after any number of turns, with or without tokens, cookies, title and limit."""
+    turns = draw(st.lists(st.tuples(texts(min_size=1), texts(min_size=1)), max_size=3))
+    history = tuple(
+        message for asked, said in turns for message in (Message("user", asked), Message("assistant", said))
+    )
+    vqd = draw(st.just("") | tokens())
+    return Conversation(
+        model=draw(st.sampled_from([model.id for model in DUCKDUCKGO_2025_04.models])),
+        vqd=vqd,
+        vqd_hash_1=draw(st.just("") | challenges().map(lambda found: encoded(found[0]))) if vqd else "",
+        message_history=history,
+        cookies=tuple(draw(st.lists(cookies(), max_size=3, unique_by=lambda c: (c.domain, c.path, c.name)))),
+        fe_version=draw(st.sampled_from(["", "serp_20250401_100419_ET-19d438eb199b2bf7c300"])),
+        title=draw(st.none() | texts()),
+        limit_reached=draw(st.booleans()),
+        answers_wanted=draw(st.booleans()),
+    )
+
+
+# Payloads of the reply's stream (PROTOCOL.md section 6), one strategy for each row of its table
+
+
+def pieces() -> SearchStrategy[bytes]:
+    """Give payloads that carry text, or an empty piece; escaped or not, halves of surrogate pairs included."""
+    said = texts() | st.sampled_from(["", "\ud83e", "\udd86", "a\ud83e"])
+    extra: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+        {},
+        optional={
+            "role": st.sampled_from(["assistant", None]),
+            "created": st.sampled_from([1745000000, 1745000000000]),
+            "id": st.just("chatcmpl-1"),
+            "model": st.sampled_from(["gpt-4o-mini-2024-07-18", "", None, 7]),
+            "unknown": st.sampled_from([None, 1, [], {"a": "b"}]),
+        },
+    )
+    made = st.builds(lambda text, more: {"action": "success", "message": text, **more}, said, extra)
+    return st.builds(_as_json, made, st.booleans())
+
+
+def _as_json(value: object, compact: bool) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":") if compact else None)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
+
+
+def words() -> SearchStrategy[bytes]:
+    """Give sentinels other than the end: ``[PING]``, titles, limits, stop reasons, and two of them at once."""
+    value = st.sampled_from(["About the sky", "", "a]b", "[x][y", "ü"])
+    word = (
+        st.just("[PING]")
+        | value.map(lambda text: f"[CHAT_TITLE:{text}]")
+        | st.sampled_from(["CONVERSATION", "ENTITY", "ACCOUNT", "INPUT", "OUTPUT", "IMAGE_GENERATIONS", "NEW"]).map(
+            lambda name: f"[LIMIT_{name}]"
+        )
+        | value.map(lambda text: f"[STOP_REASON:{text}]")
+    )
+    return st.lists(word, min_size=1, max_size=2).map("".join).map(str.encode)
+
+
+def ends() -> SearchStrategy[bytes]:
+    """Give the payloads that complete a reply: ``[DONE]``, alone or with what is said with it."""
+    others = st.sampled_from(["", "[LIMIT_CONVERSATION]", "[LIMIT_ENTITY]", "[LIMIT_OUTPUT]", "[STOP_REASON:x]", " "])
+    return others.map(lambda other: f"[DONE]{other}".encode())
+
+
+def unknown_payloads() -> SearchStrategy[bytes]:
+    """Give JSON of later revisions: other roles, ``parts``, ``source``; with text or without."""
+    base = st.fixed_dictionaries(
+        {},
+        optional={"message": texts(), "action": st.just("success"), "model": st.just("gpt-5.4-nano")},
+    )
+    kinds: list[dict[str, Any]] = [
+        {"role": "source", "source": {"url": "https://example.com/", "title": "Example"}},
+        {"role": "tool-invocation", "toolName": "WebSearch", "state": "result"},
+        {"role": "ui-component", "name": "weather-card"},
+        {"role": "assistant", "parts": [{"type": "generated-image", "result": "AAAA"}]},
+        {"source": {}},
+    ]
+    return st.builds(lambda more, kind: _as_json({**more, **kind}, True), base, st.sampled_from(kinds))
+
+
+ERRORS: tuple[tuple[int, str], ...] = (
+    (418, "ERR_CHALLENGE"),
+    (418, "ERR_BN_LIMIT"),
+    (429, "ERR_CONVERSATION_LIMIT"),
+    (429, "ERR_INPUT_LIMIT"),
+    (429, "ERR_USER_LIMIT"),
+    (429, "ERR_RATE_LIMIT"),
+    (429, "ERR_SERVICE_UNAVAILABLE"),
+    (429, ""),
+    (400, "ERR_INVALID_VQD"),
+    (400, "ERR_EXPIRED_VQD"),
+    (404, "ERR_MODEL_UNAVAILABLE"),
+    (404, "ERR_MODEL_RESTRICTED"),
+    (401, ""),
+    (402, ""),
+    (403, ""),
+    (500, ""),
+    (502, ""),
+    (503, ""),
+    (504, ""),
+    (520, ""),
+    (526, ""),
+    (409, "ERR_NEW"),
+)
+"""Each row of the table in PROTOCOL.md section 7: status, and type where it has one."""
+
+
+def errors() -> SearchStrategy[bytes]:
+    """Give error bodies, which are error payloads as well: every row of section 7, with ``action`` or without."""
+
+    def made(error: tuple[int, str], bare: bool, more: dict[str, Any]) -> bytes:
+        status, kind = error
+        said = {**({"type": kind} if kind else {}), **more}
+        return _as_json(said if bare and kind else {"action": "error", "status": status, **said}, True)
+
+    resets = {"fixedCostWindowUsage": {"windows": [{"isBlocked": True, "resetAt": "2025-04-02T00:00:00Z"}]}}
+    return st.builds(made, st.sampled_from(ERRORS), st.booleans(), st.sampled_from([{}, resets, {"extra": None}]))
+
+
+def malformed_payloads() -> SearchStrategy[bytes]:
+    """Give what is neither JSON of a known shape nor a word: no JSON, cut JSON, other shapes, not UTF-8, too deep."""
+    return st.sampled_from(
+        (
+            *(b"not JSON", b"{", b'{"action":"success","message":"cut', b"[]", b"7", b"null", b'"text"', b"NaN"),
+            *(b"[done]", b"[UNKNOWN", b"[UNKNOWN]", b"[LIMIT_]", b"[DONE]x", b'{"action":"other"}', b"{}"),
+            *(b'{"action":"success","message":7}', b'{"message":"x"', b"\xff\xfe", b'{"message":"\xff"}', b"[" * 2000),
+        )
+    ) | st.binary(max_size=12).filter(lambda data: not set(data) & set(b"\r\n"))
+
+
+def payloads() -> SearchStrategy[bytes]:
+    """Give any payload but the ends: every row of PROTOCOL.md section 6, pieces first."""
+    return st.one_of(pieces(), words(), unknown_payloads(), malformed_payloads(), errors())
+
+
+# Event streams (section 9)
+
+
+def framed(payload: bytes, *, end: bytes = b"\n", lines: Sequence[bytes] = (), space: bytes = b" ") -> bytes:
+    """Make an event of a payload.
+
+    Args:
+        payload: without line ends.
+        end: what ends a line.
+        lines: other lines of the event, before its data.
+        space: what stands after the colon.
+    """
+    return b"".join(line + end for line in (*lines, b"data:" + space + payload, b""))
+
+
+def events() -> SearchStrategy[bytes]:
+    """Give single events of a payload each: the usual form first, then every line end, comments, other fields."""
+    lines = st.sampled_from([b": comment", b"event: other", b"id: 7", b"id: a\0b", b"retry: 10", b"unknown", b"data"])
+    usual = payloads().map(framed)
+    odd = st.builds(
+        lambda payload, end, before, space: framed(payload, end=end, lines=before, space=space),
+        payloads(),
+        st.sampled_from([b"\r\n", b"\r", b"\n"]),
+        st.lists(lines, max_size=2),
+        st.sampled_from([b"", b" ", b"  "]),
+    )
+    return usual | odd
+
+
+@st.composite
+def event_streams(draw: Draw, *, complete: bool = False) -> bytes:
+    """Give the bodies of replies: any events, with or without an end or something behind it, or cut short anywhere.
+
+    With ``complete``, give good ones alone: pieces of text, one at least, then the end.
+    """
+    if complete:
+        first = framed(_as_json({"action": "success", "message": draw(texts(min_size=1))}, True))
+        return b"".join([first, *draw(st.lists((pieces() | words()).map(framed), max_size=3)), framed(b"[DONE]")])
+    body: bytes = b"".join(draw(st.lists(events(), max_size=5)))
+    body += draw(ends().map(framed) | st.just(b""))
+    body = draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + body + draw(st.just(b"") | events())
+    return body[: len(body) - draw(st.just(0) | st.integers(0, len(body)))]
+
+
+# Chunkings
+
+
+def chunkings() -> SearchStrategy[Chunking]:
+    """Give ways to cut bytes: not at all, into pieces of one size, byte by byte, or at any few places."""
+    places = st.lists(st.integers(0, 300), max_size=6, unique=True).map(sorted)
+    return st.just(whole) | st.integers(1, 40).map(every) | places.map(lambda found: split_at(*found))
+
+
+# Challenges (section 5)
+
+BRANDS = (
+    "navigator.userAgent + (navigator.userAgentData ? navigator.userAgentData.brands.map(brand => "
+    """`"${brand.brand}";v="${brand.version}"`).join(', ') : '')"""
+)
+
+
+def encoded(script: str) -> str:
+    """Give a script as the ``x-vqd-hash-1`` header has it."""
+    return base64.b64encode(script.encode()).decode()
+
+
+def snippets() -> SearchStrategy[str]:
+    """Give HTML as challenges assign it: tags left open, closed wrongly or cut, entities, comments, text."""
+    tags = ["div", "p", "br", "li", "ul", "b", "i", "a", "h1", "hr", "span", "dl", "dt"]
+    part = (
+        st.sampled_from(tags).map(lambda tag: f"<{tag}>")
+        | st.sampled_from(tags).map(lambda tag: f"</{tag}>")
+        | st.sampled_from(
+            ["</div", "<br/>", "text", "&amp;", "&lt", "<!-- c -->", "1 < 2", "'\\", "ü", "\U0001f986", "\n"]
+        )
+    )
+    return st.lists(part, max_size=6).map("".join)
+
+
+@st.composite
+def challenges(draw: Draw) -> tuple[str, Challenge]:
+    """Give scripts of the form that is read, each with what it means: layout, quotes, escapes and names vary."""
+    count = draw(st.just(2) | st.integers(0, 4))
+    hashes = tuple(base64.b64encode(draw(st.binary(min_size=32, max_size=32))).decode() for _ in range(count))
+    html, offset = draw(snippets()), draw(st.integers(0, 9999) | st.sampled_from([2**31, 2**53 - 1]))
+    name = draw(st.sampled_from(["e", "$", "_x1", "element"]))
+    keyword = draw(st.sampled_from(["const", "let", "var"]))
+    gap = draw(st.sampled_from(["", " ", "\n\t", "/* } */", "// )\n"]))
+    total = draw(st.sampled_from(["{offset} + {name}.innerHTML.length", "{name}.innerHTML.length + {offset}"]))
+    close = draw(st.sampled_from(["})()", "}())"]))
+    element = (
+        f"(function(){{{gap}{keyword} {name} = document.createElement('div');{gap}{name}.innerHTML = "
+        f"{_literal(html, draw(st.sampled_from(['plain', 'hex', 'unicode'])))};"
+        f"return String({total.format(offset=_number(offset, draw(st.booleans())), name=name)});{close}"
+    )
+    members = [
+        f"server_hashes: [{', '.join(f'{chr(34)}{each}{chr(34)}' for each in hashes)}]",
+        f"client_hashes: [{BRANDS},{gap}{element}]",
+        "signals: {}",
+    ]
+    body = f",{gap}".join(draw(st.permutations(members)) if draw(st.booleans()) else members)
+    return f"(function () {{{gap}return {{{gap}{body}{gap}}};{gap}{close}", Challenge(hashes, html, offset)
+
+
+def _number(number: int, hexadecimal: bool) -> str:
+    return hex(number) if hexadecimal else str(number)
+
+
+def _literal(text: str, style: str) -> str:
+    """Write a single-quoted literal, in one of the ways in which a script can."""
+    data = text.encode("utf-16-be")
+    written = []
+    for index in range(0, len(data), 2):
+        unit = int.from_bytes(data[index : index + 2], "big")
+        plain = 32 <= unit < 127 and unit not in (39, 92)
+        if plain and style == "plain":
+            written.append(chr(unit))
+        elif style == "hex" and unit < 256:
+            written.append(f"\\x{unit:02x}")
+        else:
+            written.append(f"\\u{unit:04x}")
+    return f"'{''.join(written)}'"
+
+
+@st.composite
+def mutated_challenges(draw: Draw) -> str:
+    """Give scripts that were readable before something was taken out, put in, exchanged or cut off."""
+    script, _ = draw(challenges())
+    at = draw(st.integers(0, len(script)))
+    length = draw(st.integers(0, 12))
+    foreign = st.sampled_from(["", ";", "}", ")", "'", "`", "return\n", "eval(1)", "0x", "\u2028", "_0x1f", "String"])
+    return f"{script[:at]}{draw(foreign)}{script[at + length :]}"
+
+
+# Responses
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A response, whole.
+
+    Attributes:
+        status: the HTTP status.
+        headers: in order.
+        body: as it is on the wire, coded where the headers say so.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def headers() -> SearchStrategy[Headers]:
+    """Give fields that a response may have beside what it needs: cookies, tokens, lengths, times, good and bad."""
+    field = st.sampled_from(
+        [
+            ("date", "Tue, 01 Apr 2025 12:00:00 GMT"),
+            ("set-cookie", "seen=1; path=/"),
+            ("Set-Cookie", "lang=en; Path=/; Max-Age=60; Secure; HttpOnly"),
+            ("set-cookie", "evil=1; domain=evil.example"),
+            ("set-cookie", "broken"),
+            ("retry-after", "3"),
+            ("retry-after", "Tue, 01 Apr 2025 12:00:07 GMT"),
+            ("retry-after", "86400"),
+            ("retry-after", "soon"),
+            ("content-length", "5"),
+            ("content-length", "99999"),
+            ("content-length", "-1"),
+            ("content-encoding", "br"),
+            ("content-type", "text/html"),
+            ("x-vqd-4", "4-bad\r\nevil: 1"),
+            ("x-vqd-4", "4-" + "0" * 70_000),
+            ("x-vqd-hash-1", "!"),
+            ("location", "/elsewhere"),
+            ("x-noise", "\xe9" * 300),
+        ]
+    )
+    token = tokens().map(lambda token: ("x-vqd-4", token))
+    challenge = challenges().map(lambda found: ("x-vqd-hash-1", encoded(found[0])))
+    return st.lists(st.one_of(token, challenge, field), max_size=4).map(tuple)
+
+
+@st.composite
+def responses(draw: Draw) -> Response:
+    """Give responses to any request: replies, refusals, redirects, pages, nothing; plain or compressed."""
+    more: Headers = draw(headers())
+    kind = draw(st.sampled_from(["reply", "refusal", "redirect", "page", "empty"]))
+    status, fields, body = 200, more, b""
+    if kind == "reply":
+        fields, body = (("content-type", "text/event-stream"), *more), draw(event_streams())
+    elif kind == "refusal":
+        status, body = (
+            draw(st.sampled_from(ERRORS))[0],
+            draw(errors() | st.just(b"<html>Just a moment...") | st.just(b"")),
+        )
+    elif kind == "redirect":
+        status, fields = draw(st.sampled_from([301, 302, 303, 307, 308])), (("location", draw(locations())), *more)
+    elif kind == "page":
+        body = draw(pages())
+    else:
+        status = draw(st.sampled_from([200, 204, 304, 599]))
+    coding = draw(st.sampled_from(["", "", "gzip", "deflate"]))
+    if coding:
+        body = gzip.compress(body, mtime=0) if coding == "gzip" else zlib.compress(body)
+        fields = (*fields, ("content-encoding", coding))
+    return Response(status, fields, body)
+
+
+def locations() -> SearchStrategy[str]:
+    """Give ``location`` values: to allowed hosts and others, down to plain http, relative, broken."""
+    return st.sampled_from(
+        [
+            *(
+                "/elsewhere",
+                "https://duckduckgo.com/",
+                "https://start.duckduckgo.com/x?y",
+                "https://duck.ai/chat",
+                "?q",
+            ),
+            *("https://evil.example/", "https://duckduckgo.com.evil.example/", "http://duckduckgo.com/", "//duck.ai"),
+            *("https://user@duckduckgo.com/", "https://duckduckgo.com:0/", "https://[", "", "java script:", "\\\\evil"),
+        ]
+    )
+
+
+def pages() -> SearchStrategy[bytes]:
+    """Give front-end pages: with both markers, with one, with an empty or an endless version, with none."""
+    first = st.sampled_from(["serp_20250401_100419_ET", "", "a b", "x" * 600])
+    second = st.sampled_from(["19d438eb199b2bf7c300", "0" * 40, "é"])
+    whole_page = st.builds(
+        lambda a, b: f'<script>__DDG_BE_VERSION__="{a}";x;__DDG_FE_CHAT_HASH__="{b}";</script>'.encode(), first, second
+    )
+    return whole_page | st.sampled_from([b"", b"<html>", b'__DDG_BE_VERSION__="serp', b'__DDG_FE_CHAT_HASH__="1"'])
+
+
+# What goes wrong
+
+
+def failures() -> SearchStrategy[Failure]:
+    """Give what a driver may report of an exchange: every kind."""
+    return st.builds(Failure, st.sampled_from(FailureKind), st.sampled_from(["it broke", "", "\udce9\n\x1b[31m"]))
+
+
+def cuts(*, responses: int = 6, length: int = 2000) -> SearchStrategy[Cut]:
+    """Give places where the network breaks in a `Run`.
+
+    Args:
+        responses: how many responses there are to break in.
+        length: how many bytes they have at most.
+    """
+    return st.builds(Cut, st.integers(0, responses - 1), st.integers(0, length), st.booleans())
+
+
+def effects() -> SearchStrategy[faults.Effect]:
+    """Give what a script can make of a response: every effect of `service.faults`, bounded in what it costs."""
+    of = st.sampled_from(["body", "wire"])
+    small, status = st.integers(0, 400), st.sampled_from(ERRORS)
+    made: Iterable[SearchStrategy[faults.Effect]] = (
+        st.builds(
+            lambda e, later, pair: faults.Refuse(e[0], e[1], later, pair),
+            status,
+            st.sampled_from(["", 2, "x"]),
+            st.booleans(),
+        ),
+        st.builds(faults.Redirect, locations(), st.sampled_from([301, 302, 303, 307, 308])),
+        st.builds(
+            faults.Header, st.sampled_from(["x-vqd-4", "content-type", "x-new"]), st.none() | st.just("a\r\nb: c")
+        ),
+        st.builds(faults.Body, st.sampled_from(["", "<html>", "data: [DONE]\n\n"])),
+        st.builds(
+            faults.Event, st.sampled_from(["[PING]", "{oh", '{"action":"error","status":429}']), st.integers(0, 5)
+        ),
+        st.builds(faults.Done, st.sampled_from(["", "[DONE][LIMIT_CONVERSATION]", "[DONE][LIMIT_OUTPUT]"])),
+        st.builds(faults.Insert, st.sampled_from(["\n", "garbage", "\udcff"]), small, of),
+        st.builds(faults.Coding, st.sampled_from(["gzip", "deflate"])),
+        st.builds(faults.Split, st.lists(st.integers(1, 50), min_size=1, max_size=3).map(tuple), of),
+        st.builds(faults.Drip, st.sampled_from([0.0, 0.5, 31.0]), of),
+        st.builds(faults.Cut, small, st.sampled_from(["close", "reset", "hang"]), of),
+        st.builds(faults.Cut, small, st.just("end")),
+        st.builds(faults.Endless, st.sampled_from(["\0", ": comment\n"])),
+    )
+    return st.one_of(*made)
+
+
+def scripts() -> SearchStrategy[list[faults.Fault]]:
+    """Give scripts of faults for a `service.Service`: none, or a few at any endpoint, for a while or for good."""
+    fault = st.builds(
+        Fault,
+        st.sampled_from(["chat", "status", "landing", "front_end"]),
+        st.lists(effects(), min_size=1, max_size=2).map(tuple),
+        st.integers(1, 3),
+        st.just(1) | st.none(),
+    )
+    return st.lists(fault, max_size=3)

@@ -1,0 +1,255 @@
+"""The format: what each line is, and how a transcript is read (docs/transcripts.md)."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from .._snapshot import Snapshot
+from ..errors import ConversationFormatError, DuckChatError, printable
+from ..intents import FailureKind, Headers, Signal
+from ..policy import Policy
+from ..profile import ServiceProfile
+
+FORMAT_VERSION = 1
+
+Outcome = dict[str, Any]
+"""An action or an exception as JSON has it: its ``type``, and its attributes."""
+
+
+class _Line(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Ask(_Line, frozen=True, tag="ask"):
+    """`Session.ask`."""
+
+    now: float
+    messages: str | tuple[dict[str, str], ...]
+    model: str | None = None
+
+
+class Cancel(_Line, frozen=True, tag="cancel"):
+    """`Session.cancel`."""
+
+
+class Close(_Line, frozen=True, tag="close"):
+    """`Session.close`."""
+
+
+class NewId(_Line, frozen=True, tag="new_id"):
+    """`Session.new_id`: whoever composes the session took one for an intent of its own."""
+
+
+class Shared(_Line, frozen=True, tag="shared"):
+    """What the sessions of the client share was changed by another of them, or before the first pull.
+
+    Attributes:
+        fe_version: the front-end version; empty where it isn't known.
+        last_start: the last start that was reserved; None before the first.
+        last_begin: when a request last began; None before the first.
+    """
+
+    fe_version: str
+    last_start: float | None = None
+    last_begin: float | None = None
+
+
+class NextAction(_Line, frozen=True, tag="next_action"):
+    """`Session.next_action`, and what came of it.
+
+    Attributes:
+        now: the time.
+        gives: the action; None where an exception was raised.
+        raises: the exception.
+        jitter: the numbers that were drawn for backoffs.
+    """
+
+    now: float
+    gives: Outcome | None = None
+    raises: Outcome | None = None
+    jitter: tuple[float, ...] = ()
+
+
+class ReceiveHead(_Line, frozen=True, tag="receive_head"):
+    """`Session.receive_head`."""
+
+    now: float
+    id: int
+    status: int
+    headers: Headers
+
+
+class ReceiveData(_Line, frozen=True, tag="receive_data"):
+    """`Session.receive_data`: a chunk as it was read, as text where it is UTF-8 by itself."""
+
+    id: int
+    text: str = ""
+    base64: bytes = b""
+
+
+class ReceiveEof(_Line, frozen=True, tag="receive_eof"):
+    """`Session.receive_eof`."""
+
+    id: int
+
+
+class TransportFailed(_Line, frozen=True, tag="transport_failed"):
+    """`Session.transport_failed`."""
+
+    id: int
+    kind: FailureKind
+    text: str
+
+
+class WaitElapsed(_Line, frozen=True, tag="wait_elapsed"):
+    """`Session.wait_elapsed`."""
+
+    id: int
+
+
+class ChallengeSolved(_Line, frozen=True, tag="challenge_solved"):
+    """`Session.challenge_solved`."""
+
+    id: int
+    answer: str
+
+
+class ChallengeFailed(_Line, frozen=True, tag="challenge_failed"):
+    """`Session.challenge_failed`."""
+
+    id: int
+    text: str
+
+
+class Lost(_Line, frozen=True, tag="lost"):
+    """Nothing more could be written: with stand-ins, the session did not do the same.
+
+    Attributes:
+        why: what each of them did.
+    """
+
+    why: str
+
+
+Line = (
+    Ask
+    | Cancel
+    | Close
+    | NewId
+    | Shared
+    | NextAction
+    | ReceiveHead
+    | ReceiveData
+    | ReceiveEof
+    | TransportFailed
+    | WaitElapsed
+    | ChallengeSolved
+    | ChallengeFailed
+    | Lost
+)
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first line.
+
+    Attributes:
+        transcript: the version of the format.
+        texts: whether questions and replies are blanked.
+        profile: what was known of the service.
+        policy: what was allowed.
+        session: the snapshot that the run began with, by a clock that showed 0.
+    """
+
+    transcript: int = FORMAT_VERSION
+    texts: Literal["kept", "blanked"]
+    profile: ServiceProfile
+    policy: Policy
+    session: dict[str, Any]
+
+
+class Version(msgspec.Struct):
+    transcript: int
+
+
+read_line = msgspec.json.Decoder(Line).decode
+write_line = msgspec.json.Encoder().encode
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """A transcript that was read.
+
+    Attributes:
+        head: what the run began with: the profile, the policy, and the session's snapshot.
+        lines: what happened, each line with its number.
+    """
+
+    head: Head
+    lines: tuple[tuple[int, Line], ...]
+
+    @classmethod
+    def read(cls, data: str | bytes) -> Transcript:
+        """Read a transcript.
+
+        Args:
+            data: all of it.
+
+        Returns:
+            The transcript.
+
+        Raises:
+            ConversationFormatError: it is none, is of another version, or is damaged; the message has the line.
+        """
+        data = data.encode() if isinstance(data, str) else data
+        first, *rest = data.removesuffix(b"\n").split(b"\n")
+        number = 1
+        try:
+            version = msgspec.json.decode(first, type=Version).transcript
+            if version != FORMAT_VERSION:
+                raise ValueError(
+                    f"the transcript is of format version {version}, and this version of ddg-protocol reads "
+                    f"{FORMAT_VERSION}" + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
+                )
+            head = msgspec.json.decode(first, type=Head)
+            Snapshot.from_data(head.session, head.profile)
+            lines = []
+            for number, line in enumerate(rest, 2):
+                lines.append((number, _checked(read_line(line))))
+        except (msgspec.DecodeError, ValueError, RecursionError, ConversationFormatError) as error:
+            raise ConversationFormatError(f"line {number}: {printable(str(error), 300)}") from error
+        return cls(head, tuple(lines))
+
+
+def _checked(line: Line) -> Line:
+    """Refuse what was never written, and what no clock shows."""
+    times = [getattr(line, name, None) or 0.0 for name in ("now", "last_start", "last_begin")]
+    if not all(map(math.isfinite, times)):
+        raise ValueError("a time is not finite")
+    if isinstance(line, NextAction) and (line.gives is None) == (line.raises is None):
+        raise ValueError("a pull gives or raises")
+    return line
+
+
+def plain(value: Any) -> Any:
+    """Give an action or an exception as JSON has it."""
+    match value:
+        case enum.Enum():
+            return {"type": value.name} if isinstance(value, Signal) else value.value
+        case msgspec.Struct():
+            members = {name: plain(member) for name, member in msgspec.structs.asdict(value).items()}
+            return {"type": type(value).__name__, **members}
+        case DuckChatError():
+            members = {name: plain(member) for name, member in vars(value).items()}
+            return {"type": type(value).__name__, "message": str(value), **members}
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return {"base64": msgspec.to_builtins(value)}
+        case tuple() | list():
+            return [plain(member) for member in value]
+        case _:
+            return value

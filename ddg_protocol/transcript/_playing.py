@@ -1,0 +1,90 @@
+"""A line played to a session: what the recorder and the replay have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ..errors import DuckChatError
+from ..intents import Failure, SendRequest, SolveChallenge, Wait
+from ..policy import ClientState
+from ..session import Action, Session
+from ._lines import (
+    Ask,
+    Cancel,
+    ChallengeFailed,
+    ChallengeSolved,
+    Close,
+    Head,
+    Line,
+    NewId,
+    ReceiveData,
+    ReceiveEof,
+    ReceiveHead,
+    Shared,
+    TransportFailed,
+    WaitElapsed,
+)
+
+
+def restored(head: Head, jitter: Callable[[], float]) -> Session:
+    return Session.restore(
+        head.session, now=0.0, profile=head.profile, policy=head.policy, shared=ClientState(), jitter=jitter
+    )
+
+
+def apply(session: Session, line: Line) -> None:
+    match line:
+        case Ask():
+            session.ask(line.messages, model=line.model, now=line.now)
+        case Cancel():
+            session.cancel()
+        case Close():
+            session.close()
+        case NewId():
+            session.new_id()
+        case Shared():
+            _share(session._shared, line)
+        case ReceiveHead():
+            session.receive_head(_request(line.id), line.status, line.headers, now=line.now)
+        case ReceiveData():
+            session.receive_data(_request(line.id), line.base64 or line.text.encode())
+        case ReceiveEof():
+            session.receive_eof(_request(line.id))
+        case TransportFailed():
+            session.transport_failed(_request(line.id), Failure(line.kind, line.text))
+        case WaitElapsed():
+            session.wait_elapsed(Wait(id=line.id, until=0.0, reason=""))
+        case ChallengeSolved():
+            session.challenge_solved(_challenge(session, line.id), line.answer)
+        case ChallengeFailed():
+            session.challenge_failed(_challenge(session, line.id), line.text)
+
+
+def _request(id: int) -> SendRequest:
+    """Name a request by its id, which is all that counts in an answer."""
+    return SendRequest(id=id, method="", url="", headers=(), body=b"", timeout=0.0)
+
+
+def _challenge(session: Session, id: int) -> SolveChallenge:
+    return SolveChallenge(id=id, script="", identity=session.profile.identity)
+
+
+def pulled(session: Session, now: float) -> Action | DuckChatError:
+    try:
+        return session.next_action(now=now)
+    except DuckChatError as error:
+        return error
+
+
+def shared(session: Session) -> Shared:
+    state = session._shared
+    begun = state.pacer.earliest(0.0)
+    return Shared(state.fe_version, state.pacer.last_start, begun if math.isfinite(begun) else None)
+
+
+def _share(state: ClientState, line: Shared) -> None:
+    state.fe_version = line.fe_version
+    if line.last_begin is not None:
+        state.pacer.begin(line.last_begin)
+    state.pacer.last_start = line.last_start

@@ -1,0 +1,257 @@
+"""A session whose every call is written down."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from .._state import State
+from ..content import PIECE, ContentDecoder
+from ..conversation import Conversation, Message
+from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
+from ..intents import Failure, Headers, SendRequest, SolveChallenge, Wait
+from ..session import Action, Session
+from ._lines import (
+    Ask,
+    Cancel,
+    ChallengeFailed,
+    ChallengeSolved,
+    Close,
+    Head,
+    Line,
+    Lost,
+    NewId,
+    NextAction,
+    ReceiveData,
+    ReceiveEof,
+    ReceiveHead,
+    TransportFailed,
+    WaitElapsed,
+    plain,
+    write_line,
+)
+from ._playing import apply, pulled, restored, shared
+from ._redaction import ReplyTexts, Secrets, blank
+
+#: 16 MiB: what a chunk decodes to beyond them is more than any session takes.
+_MOST_PIECES = 16 * 1024 * 1024 // PIECE
+
+
+class RecordedSession(Session):
+    """A session whose every call is written down, and that is driven in its place; any driver can do that.
+
+    What is written is what a second session did that was told the same from the beginning, but with stand-ins for
+    tokens, cookies and challenges: nothing secret is ever written, and the transcript fits together. Should the two
+    part, the last line says so (`Lost`), and the run goes on unrecorded.
+
+    A `wire.WireSession` over it is recorded as the session below it: bodies as they came, without the heads' bytes.
+
+    Args:
+        session: the one to record, at rest. From now on it is driven through this object alone.
+        write: is given each line, with its end.
+        redact_texts: whether questions, replies and titles are blanked too.
+
+    Raises:
+        LocalProtocolError: a turn is under way.
+    """
+
+    def __init__(self, session: Session, write: Callable[[str], object], *, redact_texts: bool = False) -> None:
+        if session.state is not State.READY:
+            raise LocalProtocolError(f"a recording begins with a session at rest, not one where {session.state.value}")
+        self.profile = session.profile
+        self.policy = session.policy
+        self._session = session
+        self._write: Callable[[str], object] | None = write
+        self._texts = redact_texts
+        self._secrets = Secrets(session.profile)
+        self._drawn: deque[float] = deque()
+        self._body: _Body | None = None
+        draw, session._jitter = session._jitter, self._draw
+        self._real_jitter = draw
+        head = Head(
+            texts="blanked" if redact_texts else "kept",
+            profile=session.profile,
+            policy=session.policy,
+            # By a clock that shows 0, times in it are as they are.
+            session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
+        )
+        write(write_line(head).decode() + "\n")
+        self._double = restored(head, self._drawn.popleft)
+
+    def __repr__(self) -> str:
+        return f"<Recorded {self._session!r}>"
+
+    @property
+    def state(self) -> State:
+        """See `Session.state`."""
+        return self._session.state
+
+    @property
+    def conversation(self) -> Conversation:
+        """See `Session.conversation`."""
+        return self._session.conversation
+
+    @property
+    def deadline(self) -> float | None:
+        """See `Session.deadline`."""
+        return self._session.deadline
+
+    def snapshot(self, *, now: float) -> dict[str, Any]:
+        """See `Session.snapshot`; of the session itself, with its tokens and cookies."""
+        return self._session.snapshot(now=now)
+
+    def ask(
+        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
+    ) -> None:
+        """See `Session.ask`."""
+        self._session.ask(messages, model=model, now=now)
+        self._tell(Ask(now, _question(messages, blank if self._texts else str), model))
+
+    def cancel(self) -> None:
+        """See `Session.cancel`."""
+        self._session.cancel()
+        self._tell(Cancel())
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._session.close()
+        self._tell(Close())
+
+    def new_id(self) -> int:
+        """See `Session.new_id`."""
+        self._tell(NewId())
+        return self._session.new_id()
+
+    def next_action(self, *, now: float) -> Action:
+        """See `Session.next_action`."""
+        before, had = shared(self._session), shared(self._double)
+        if before != had:
+            self._tell(before)
+        self._drawn.clear()
+        try:
+            action = self._session.next_action(now=now)
+        except DuckChatError as error:
+            self._note(now, error)
+            raise
+        self._note(now, action)
+        return action
+
+    def receive_head(
+        self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
+    ) -> None:
+        """See `Session.receive_head`."""
+        headers = tuple(headers)
+        self._session.receive_head(request, status, headers, now=now)
+        if self._texts and request.method == "POST" and status >= 200:
+            self._body = _Body(status, headers)
+            headers = self._body.headers
+        self._tell(ReceiveHead(now, request.id, status, self._secrets.headers(headers)))
+
+    def receive_data(self, request: SendRequest, data: bytes) -> None:
+        """See `Session.receive_data`."""
+        self._session.receive_data(request, data)
+        if self._body is not None:
+            data = self._body.blanked(data)
+        try:
+            self._tell(ReceiveData(request.id, text=data.decode()))
+        except UnicodeDecodeError:
+            self._tell(ReceiveData(request.id, base64=data))
+
+    def receive_eof(self, request: SendRequest) -> None:
+        """See `Session.receive_eof`."""
+        self._session.receive_eof(request)
+        self._tell(ReceiveEof(request.id))
+
+    def transport_failed(self, intent: SendRequest, failure: Failure) -> None:
+        """See `Session.transport_failed`."""
+        self._session.transport_failed(intent, failure)
+        self._tell(TransportFailed(intent.id, failure.kind, _encodable(failure.text)))
+
+    def wait_elapsed(self, wait: Wait) -> None:
+        """See `Session.wait_elapsed`."""
+        self._session.wait_elapsed(wait)
+        self._tell(WaitElapsed(wait.id))
+
+    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
+        """See `Session.challenge_solved`."""
+        self._session.challenge_solved(solve, answer)
+        self._tell(ChallengeSolved(solve.id, self._secrets.value(answer)))
+
+    def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
+        """See `Session.challenge_failed`."""
+        self._session.challenge_failed(solve, text)
+        self._tell(ChallengeFailed(solve.id, _encodable(text)))
+
+    def _draw(self) -> float:
+        self._drawn.append(self._real_jitter())
+        return self._drawn[-1]
+
+    def _tell(self, line: Line) -> None:
+        if self._write is not None:
+            apply(self._double, line)
+            self._put(line)
+
+    def _note(self, now: float, came: Action | DuckChatError) -> None:
+        if self._write is None:
+            return
+        jitter = tuple(self._drawn)
+        double = pulled(self._double, now)
+        if type(double) is not type(came):
+            self._put(Lost(f"{type(came).__name__} came, and with stand-ins {type(double).__name__}"))
+            self._write = None
+            return
+        if isinstance(came, SendRequest):
+            self._body = None
+        gives, raises = (None, plain(double)) if isinstance(double, DuckChatError) else (plain(double), None)
+        self._put(NextAction(now, gives, raises, jitter))
+
+    def _put(self, line: Line) -> None:
+        assert self._write is not None
+        self._write(write_line(line).decode() + "\n")
+
+
+class _Body:
+    """The body of a chat response whose texts are blanked; undoes its coding, in which nothing could be blanked."""
+
+    def __init__(self, status: int, headers: Headers) -> None:
+        names = {name.lower(): value for name, value in headers}
+        is_reply = status == 200 and names.get("content-type", "").lower().startswith("text/event-stream")
+        self._texts = ReplyTexts() if is_reply else None
+        self._decoder = ContentDecoder()
+        self.headers = headers
+        try:
+            self._decoder = ContentDecoder(names.get("content-encoding", ""))
+        except ContentDecodingError:
+            return  # such a body means nothing to the session
+        if self._decoder.coded:
+            gone = {"content-encoding", "content-length"}
+            self.headers = tuple((name, value) for name, value in headers if name.lower() not in gone)
+
+    def blanked(self, data: bytes) -> bytes:
+        try:
+            data = b"".join(islice(self._decoder.decode(data), _MOST_PIECES))
+        except ContentDecodingError:
+            return b""  # the session says what is wrong with it, and the recording is lost
+        return data if self._texts is None else self._texts.feed(data)
+
+
+def _question(
+    messages: str | Sequence[Message | Mapping[str, Any]], keep: Callable[[str], str]
+) -> str | tuple[dict[str, str], ...]:
+    """Give a question that a session has taken, as JSON has it."""
+    if isinstance(messages, str):
+        return keep(messages)
+    pairs = ((m.role, m.content) if isinstance(m, Message) else (m["role"], m["content"]) for m in messages)
+    return tuple(
+        {
+            "role": role,
+            "content": keep(content if isinstance(content, str) else "".join(part["text"] for part in content)),
+        }
+        for role, content in pairs
+    )
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,223 @@
+"""Another client answered from a transcript."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..errors import TransportError, printable
+from ..intents import Failure, FailureKind, Headers, SendRequest
+from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
+from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
+
+
+class Recorded(msgspec.Struct):
+    """An exchange of a transcript.
+
+    Attributes:
+        line: the number of the line that has its request.
+        method: of the request.
+        target: its path and query.
+        status: of the response; 0 where none came.
+        headers: of the response.
+        head_after: seconds from the request to the head.
+        chunks: what was read of the body, each with the seconds that it was waited for.
+        failure: how it broke, where it did.
+        whole: whether the end of the body came.
+    """
+
+    line: int
+    method: str
+    target: str
+    status: int = 0
+    headers: Headers = ()
+    head_after: float = 0.0
+    chunks: list[tuple[float, bytes]] = []
+    failure: Failure | None = None
+    whole: bool = False
+
+
+def exchanges(transcript: Transcript) -> list[Recorded]:
+    """Find the exchanges of a transcript.
+
+    Args:
+        transcript: what happened.
+
+    Returns:
+        The exchanges, in order. When a chunk came is known by the pull that follows it.
+    """
+    found: dict[int, Recorded] = {}
+    latest: dict[int, float] = {}
+    for (number, line), pulled in zip(transcript.lines, _pulls_after(transcript), strict=True):
+        match line:
+            case NextAction(gives={"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url)}):
+                parts = urlsplit(url)
+                target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+                found[id], latest[id] = Recorded(number, method, target), line.now
+            case ReceiveHead(id=id) if id in found and line.status >= 200:
+                exchange = found[id]
+                exchange.status, exchange.headers = line.status, line.headers
+                exchange.head_after, latest[id] = max(0.0, line.now - latest[id]), line.now
+            case ReceiveData(id=id) if id in found:
+                found[id].chunks.append((max(0.0, pulled - latest[id]), line.base64 or line.text.encode()))
+                latest[id] = max(latest[id], pulled)
+            case ReceiveEof(id=id) if id in found:
+                found[id].whole = True
+            case TransportFailed(id=id) if id in found:
+                found[id].failure = Failure(line.kind, line.text)
+    return list(found.values())
+
+
+def _pulls_after(transcript: Transcript) -> list[float]:
+    """Give for each line the time of the next pull; of the last one where none follows."""
+    times = [line.now for _, line in transcript.lines if isinstance(line, NextAction)]
+    upcoming = times[-1] if times else 0.0
+    found = []
+    for _, line in reversed(transcript.lines):
+        upcoming = line.now if isinstance(line, NextAction) else upcoming
+        found.append(upcoming)
+    return found[::-1]
+
+
+class _Tape:
+    """The exchanges of a transcript, to be had one after the other by who asks the same."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._left = deque(exchanges(transcript))
+
+    def next(self, method: str, target: str) -> Recorded | str:
+        """Give the next exchange; or why there is none for this request."""
+        if not self._left:
+            return "the transcript has no more requests"
+        found = self._left[0]
+        if (found.method, found.target) != (method, target):
+            there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
+            return f"the transcript has {there} here (line {found.line}), not {here}"
+        return self._left.popleft()
+
+
+class TranscriptService:
+    """Answers requests as a transcript has it, in its order and its time; wherever a `service.Service` is taken.
+
+    A request that the transcript doesn't have next is refused (404), and the error body's ``reason`` says what it has.
+
+    Args:
+        transcript: what happened.
+        real_time: whether what was waited for is waited for again.
+    """
+
+    def __init__(self, transcript: Transcript, *, real_time: bool = False) -> None:
+        self.profile = transcript.head.profile
+        self._tape = _Tape(transcript)
+        self._real_time = real_time
+        self.log: list[Exchange] = []
+
+    def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
+        """Answer a request; see `service.Service.handle`."""
+        found = self._tape.next(request.method, request.target)
+        exchange = Exchange(request, None, 404)
+        self.log.append(exchange)
+        if isinstance(found, str):
+            exchange.error, exchange.reason = "ERR_NOT_FOUND", found
+            body = msgspec.json.encode({"action": "error", "status": 404, "type": exchange.error, "reason": found})
+            fields = (("content-type", "application/json"), ("content-length", str(len(body))))
+            return ServiceResponse(404, fields, Pieces([Piece(body)], exchange, len(body)))
+        exchange.status = found.status
+        # The framing of the next connection is the business of who has it.
+        headers = tuple((name, value) for name, value in found.headers if name.lower() != "transfer-encoding")
+        unanswered: Then = "more" if found.status else ("hang" if found.failure is None else "reset")
+        return ServiceResponse(found.status, headers, Pieces(self._pieces(found), exchange), unanswered)
+
+    def _pieces(self, found: Recorded) -> Iterator[Piece]:
+        delay = found.head_after
+        for waited, data in found.chunks:
+            yield Piece(data, waited + delay if self._real_time else 0.0)
+            delay = 0.0
+        if not found.whole:  # it broke, or nobody read on
+            yield Piece(b"", then="hang" if found.failure is None else "reset")
+
+
+class TranscriptTransport:
+    """Answers a session's requests as a transcript has it: a transport for blocking drivers, without a network.
+
+    A request that the transcript doesn't have next is a `TransportError` that says what it has.
+
+    Args:
+        transcript: what happened.
+        sleep: passes the time, in seconds, for a replay in real time; None replays at once.
+    """
+
+    def __init__(self, transcript: Transcript, *, sleep: Callable[[float], object] | None = None) -> None:
+        self._tape = _Tape(transcript)
+        self._sleep = sleep
+
+    def open(self, request: SendRequest, *, timeout: float) -> RecordedExchange:
+        """Give the response whose request is next.
+
+        Args:
+            request: what to send.
+            timeout: not needed: what was too late then is a failure of the transcript.
+
+        Raises:
+            TransportError: the transcript has another request here, or the exchange broke before its head came.
+        """
+        parts = urlsplit(request.url)
+        found = self._tape.next(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        if isinstance(found, str):
+            # Trying again would change nothing.
+            raise TransportError(found, failure=Failure(FailureKind.INTERRUPTED, found))
+        _pass(self._sleep, found.head_after)
+        if not found.status:
+            raise _failed(found)
+        return RecordedExchange(found, self._sleep)
+
+
+class RecordedExchange:
+    """A response of a `TranscriptTransport`.
+
+    Attributes:
+        status: the HTTP status.
+        headers: in order.
+    """
+
+    def __init__(self, found: Recorded, sleep: Callable[[float], object] | None) -> None:
+        self.status = found.status
+        self.headers = found.headers
+        self._found = found
+        self._left = deque(found.chunks)
+        self._sleep = sleep
+
+    def read(self, *, timeout: float) -> bytes:
+        """Give the next chunk as it was read; none at the end of the body.
+
+        Args:
+            timeout: not needed.
+
+        Raises:
+            TransportError: the exchange broke here, or nobody read on.
+        """
+        while self._left:
+            waited, data = self._left.popleft()
+            _pass(self._sleep, waited)
+            if data:
+                return data
+        if not self._found.whole:
+            raise _failed(self._found)
+        return b""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _pass(sleep: Callable[[float], object] | None, seconds: float) -> None:
+    if sleep is not None and seconds:
+        sleep(seconds)
+
+
+def _failed(found: Recorded) -> TransportError:
+    text = "nobody read on when this was recorded"
+    failure = found.failure or Failure(FailureKind.CUT, text)
+    return TransportError(failure.text, failure=failure)

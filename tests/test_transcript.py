@@ -1,0 +1,484 @@
+"""Transcripts: what is recorded, that it replays, that nothing secret is in it, and another client served from it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transcripts import make
+
+from ddg_chat.main import main
+from ddg_protocol import (
+    ClientState,
+    ConversationFormatError,
+    DuckChatError,
+    IncompleteStream,
+    LocalProtocolError,
+    Retrying,
+    SendRequest,
+    Session,
+    TextDelta,
+    TransportError,
+    UnsupportedChallenge,
+)
+from ddg_protocol.chat import ReplyReader
+from ddg_protocol.service import Fault, Service
+from ddg_protocol.service import faults as f
+from ddg_protocol.testing import Chunking, Clock, Dialogue, Run, every, request, strategies
+from ddg_protocol.transcript import (
+    Lost,
+    RecordedSession,
+    Transcript,
+    TranscriptService,
+    TranscriptTransport,
+    exchanges,
+    first_difference,
+    replay,
+)
+from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
+from ddg_protocol.wire import WireSession
+from ddg_transports.blocking import Client
+
+FOLDER = Path(__file__).parent / "transcripts"
+TOKENS = re.compile(r"4-[0-9]{20,}")
+NAMES = sorted(make.ALL)
+
+
+def text_of(name: str) -> str:
+    return (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8")
+
+
+def recorded(session: Session, run: Callable[[RecordedSession], object], **settings: Any) -> str:
+    lines: list[str] = []
+    run(RecordedSession(session, lines.append, **settings))
+    return "".join(lines)
+
+
+# What is in the repository
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_replay_of_each_transcript_is_exact(name: str) -> None:
+    transcript = Transcript.read(text_of(name))
+    steps = list(replay(transcript))
+    assert [step for step in steps if not step.same] == []
+    assert len(steps) > 20
+    assert first_difference(transcript) is None
+    assert not any(isinstance(line, Lost) for _, line in transcript.lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_making_a_transcript_again_makes_the_same(name: str) -> None:
+    # But for how the pages are compressed, which is zlib's business, and not the same in all its versions.
+    assert without_chunks(make.made(name)) == without_chunks(text_of(name))
+
+
+def without_chunks(text: str) -> list[str]:
+    return [line for line in text.splitlines() if '"do":"receive_data"' not in line and "NEED_DATA" not in line]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_transcript_has_no_token_no_cookie_and_no_answer(name: str) -> None:
+    text = make.made(name)
+    service = make.SERVICES[name]
+    issued = [service._tokens._pair(number + 1) for number in range(service._tokens._last)]
+    assert issued
+    assert not TOKENS.search(text)
+    for pair in issued:
+        assert pair.token not in text
+        assert pair.challenge.encoded not in text
+        assert not any(hash in text for hash in pair.challenge.server_hashes)
+        assert not any(hash in _decoded(text) for hash in pair.challenge.server_hashes)
+    sent = [exchange.request for exchange in service.log]
+    answers = {request.header("x-vqd-hash-1") for request in sent} - {None, ""}
+    assert not any(str(answer) in text for answer in answers)
+    assert "my own cookie" not in text
+    assert "v309-3" not in text
+    if name == "challenge":
+        assert answers
+        assert Transcript.read(text).head.texts == "blanked"
+        words = ("secret", "question", "said", "quoted", "1 + 1", "2 + 2")
+        assert not any(word in line for word in words for line in text.splitlines()[1:])
+
+
+def _decoded(text: str) -> str:
+    """All that is base64 in a text, decoded."""
+    found = re.findall(r"(?:[A-Za-z0-9+/]{4}){10,}", text)
+    return "".join(base64.b64decode(each).decode("latin-1") for each in found)
+
+
+# Recording
+
+
+def test_a_recorded_session_does_what_it_would_have_done() -> None:
+    plain = Run(Session(), Service(challenge=True), chunks=every(500))
+    other = Run(RecordedSession(Session(), lambda _: None), Service(challenge=True), chunks=every(500))
+    for question in ("Why?", "Why not?"):
+        assert plain.ask(question) == other.ask(question)
+        assert plain.events == other.events
+    assert plain.requests == other.requests
+    assert plain.session.conversation == other.session.conversation
+    assert plain.session.state is other.session.state
+    assert isinstance(other.session, RecordedSession)
+    assert other.session.snapshot(now=0)["conversation"]["vqd"] == plain.session.conversation.vqd
+    assert repr(other.session).startswith("<Recorded <Session READY")
+
+
+def test_a_recording_begins_at_rest() -> None:
+    session = Session()
+    session.ask("Hi", now=0)
+    with pytest.raises(LocalProtocolError, match="at rest"):
+        RecordedSession(session, lambda _: None)
+
+
+def test_what_is_not_legal_is_refused_as_ever_and_not_recorded() -> None:
+    lines: list[str] = []
+    session = RecordedSession(Session(), lines.append)
+    session.ask("Hi", now=0)
+    count = len(lines)
+    with pytest.raises(LocalProtocolError):
+        session.ask("Hi", now=0)
+    assert len(lines) == count
+
+
+def test_every_call_of_a_session_is_a_line() -> None:
+    def run(session: RecordedSession) -> None:
+        with Dialogue(session) as dialogue:
+            dialogue.ask("Hi")
+            dialogue.expects(object, request("GET", "duckai=1"))
+            dialogue.begins()
+            dialogue.receives(b"\xff")
+            dialogue.cancel()
+            dialogue.expects(object)
+        session.close()
+
+    calls = [json.loads(line).get("do") for line in recorded(Session(), run).splitlines()]
+    assert calls[:7] == [None, "ask", "next_action", "next_action", "receive_head", "receive_data", "cancel"]
+    assert calls[-1] == "close"
+
+
+def test_sessions_of_one_client_are_recorded_each_by_itself() -> None:
+    shared, service, clock = ClientState(), Service(), Clock(50.0)
+    texts: list[list[str]] = [[], []]
+    sessions = [RecordedSession(Session(shared=shared), lines.append) for lines in texts]
+    runs = [Run(session, service, clock=clock) for session in sessions]
+    for run in runs:
+        run.begin("Hi")
+    going = list(runs)
+    while going:
+        going = [run for run in going if run.next_event() is not None]
+    for lines in texts:
+        transcript = Transcript.read("".join(lines))
+        assert first_difference(transcript) is None
+    assert any('"do":"shared"' in line for line in texts[1])
+
+
+def test_the_second_recording_of_a_session_begins_with_what_it_has_become() -> None:
+    service = Service()
+    first = Run(Session(), service, clock=Clock(0.1))
+    first.ask("Hi")
+    assert isinstance(first.session, Session)
+    session = first.session
+    text = recorded(session, lambda s: Run(s, service, clock=first.clock).ask("And?"), redact_texts=True)
+    assert first_difference(Transcript.read(text)) is None
+    assert session.conversation.cookies[-1].value not in text
+    assert "emulator" not in text
+
+
+def test_a_challenge_that_is_not_read_is_recorded_without_its_hashes() -> None:
+    secret = base64.b64encode(b"s" * 32).decode()
+    script = f"(function(){{const _0x12='{secret}';return {{meta:{{v:'4'}}}}}})()"
+    for challenge in (base64.b64encode(script.encode()).decode(), "not*base64*at*all*but*a*secret", "_" * 50):
+
+        def run(session: RecordedSession, challenge: str = challenge) -> None:
+            with Dialogue(session) as dialogue:
+                dialogue.ask("Hi")
+                dialogue.expects(object, request("GET", "/status"))
+                dialogue.responds(headers=[("x-vqd-4", "4-1"), ("x-vqd-hash-1", challenge)])
+                dialogue.expects(UnsupportedChallenge)
+
+        shared = ClientState()
+        shared.fe_version = "known"
+        text = recorded(Session(cookies={}, shared=shared, answer_challenge="always"), run)
+        assert first_difference(Transcript.read(text)) is None
+        assert challenge not in text
+        assert secret not in text
+        assert secret not in _decoded(text)
+        assert ("meta.v 4" in text) == challenge.startswith("KGZ1")
+
+
+def test_a_compressed_reply_is_blanked_too() -> None:
+    service = Service(responder=lambda _: "hush hush", script=[Fault("chat", (f.Coding("gzip"),))])
+    text = recorded(Session(), lambda s: Run(s, service, chunks=every(9)).ask("Hi"), redact_texts=True)
+    assert first_difference(Transcript.read(text)) is None
+    assert '"gives":{"type":"TextDelta","text":"xxxx "}' in text
+    assert "hush" not in text
+
+
+def test_a_run_that_can_not_be_told_with_stand_ins_is_lost_and_goes_on() -> None:
+    broken = Fault("chat", (f.Coding("gzip"), f.Insert("\0\0\0\0", at=12)))
+    lines: list[str] = []
+    run = Run(RecordedSession(Session(), lines.append, redact_texts=True), Service(script=[broken]))
+    with pytest.raises(DuckChatError):
+        run.ask("Hi")
+    transcript = Transcript.read("".join(lines))
+    assert isinstance(transcript.lines[-1][1], Lost)
+    assert first_difference(transcript) is None
+
+
+# Redaction
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=60))
+def test_a_stand_in_is_as_long_and_the_same_for_the_same(value: str) -> None:
+    found = Secrets(Session().profile)
+    stand_in = found.value(value)
+    assert len(stand_in) == len(value)
+    assert found.value(value) == stand_in
+    visible = [index for index, char in enumerate(value) if "!" <= char <= "~"]
+    assert all(stand_in[i] == value[i] for i in range(len(value)) if i not in visible)
+    assert all("!" <= stand_in[i] <= "~" for i in visible)
+
+
+def test_different_tokens_have_different_stand_ins() -> None:
+    found = Secrets(Session().profile)
+    assert found.value("4-1111") == "r1xxxx"
+    assert found.value("4-2222") == "r2xxxx"
+    assert found.value("4-1111") == "r1xxxx"
+
+
+@pytest.mark.parametrize(
+    ("line", "blanked"),
+    [
+        (b'data: {"action":"success","message":"Hi there"}', b'data: {"action":"success","message":"xx xxxxx"}'),
+        (b'data: {"role":"assistant","message":""}', b'data: {"role":"assistant","message":""}'),
+        (b'data: {"message":null,"created":17}', b'data: {"message":null,"created":17}'),
+        (b'data:{"message":"a\\n\\"b\\" \xc3\xa4"}', b'data:{"message":"x\\n\\"x\\" xx"}'),
+        (b'data: {"message":"\\ud83d"}', b'data: {"message":"\\ud800"}'),
+        (b'data: {"message":"\\uDE00\\u00e9"}', b'data: {"message":"\\uDc00\\u0078"}'),
+        (
+            b'data: {"parts":[{"type":"text","text":"Hi"},["a"]]}',
+            b'data: {"parts":[{"type":"text","text":"xx"},["x"]]}',
+        ),
+        (b"data: [DONE][CHAT_TITLE:My [own] life]", b"data: [DONE][CHAT_TITLE:xx xxxx] xxxx]"),
+        (b"data: [PING]", b"data: [PING]"),
+        (b"data: a plain text", b"data: x xxxxx xxxx"),
+        (b"data: [1, true, false, nul, secret]", b"data: [1, true, false, nul, xxxxxx]"),
+        (b": a comment", b": a comment"),
+        (b"event: other", b"event: other"),
+    ],
+)
+def test_what_was_said_is_blanked_and_what_it_is_stays(line: bytes, blanked: bytes) -> None:
+    for end in (b"\n\n", b"\r\n\r\n", b"\r\r"):
+        whole = (line + end) * 2
+        texts = ReplyTexts()
+        got = b"".join(texts.feed(whole[i : i + 1]) for i in range(len(whole)))
+        assert got == ReplyTexts().feed(whole)
+        assert got == (blanked + end) * 2
+
+
+@given(strategies.event_streams(), strategies.chunkings())
+@settings(deadline=None)
+def test_a_blanked_stream_means_the_same(stream: bytes, chunking: Chunking) -> None:
+    texts = ReplyTexts()
+    blanked = b"".join(texts.feed(chunk) for chunk in chunking(stream))
+    assert len(blanked) == len(stream)
+    assert kinds_of(blanked) == kinds_of(stream)
+
+
+def kinds_of(body: bytes) -> list[type]:
+    reader = ReplyReader(strict=False, max_event_bytes=10**6, max_reply_bytes=10**6)
+    found: list[type] = []
+    try:
+        reader.feed(body)
+        while (event := reader.next_event()) is not None:
+            found.append(type(event))
+        reader.end()
+    except DuckChatError as error:
+        found.append(type(error))
+    return found
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "line 1"),
+        ("hello", "line 1"),
+        ("[]", "line 1"),
+        ('{"transcript":2}', "line 1: .* version 2, .* reads 1; update"),
+        ('{"transcript":0}', "line 1: .* version 0"),
+        ('{"transcript":1}', "line 1: .*texts"),
+    ],
+)
+def test_what_is_no_transcript_is_said_with_its_line(text: str, says: str) -> None:
+    with pytest.raises(ConversationFormatError, match=says):
+        Transcript.read(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{",
+        "{}",
+        '{"do":"dance"}',
+        '{"do":"cancel","more":1}',
+        '{"do":"receive_eof","id":"x"}',
+        '{"do":"next_action","now":1}',
+        '{"do":"next_action","now":1,"gives":{},"raises":{}}',
+        '{"do":"next_action","now":1e999,"gives":{}}',
+        '{"do":"receive_data","id":1,"base64":"?"}',
+        '{"do":"ask","now":1,"messages":[{"role":1}]}',
+        '{"do":"ask","now":1,"messages":"\\ud800"}',
+        "[" * 100_000,
+    ],
+)
+def test_a_line_that_can_not_be_read_is_named(line: str) -> None:
+    first, second, *_ = text_of("solver").splitlines()
+    with pytest.raises(ConversationFormatError, match=r"^line 3: "):
+        Transcript.read(f"{first}\n{second}\n{line}\n")
+
+
+def test_a_transcript_that_was_cut_short_is_an_error_or_shorter() -> None:
+    text = text_of("solver")
+    for cut in range(0, len(text), 37):
+        try:
+            shorter = Transcript.read(text[:cut])
+        except ConversationFormatError:
+            continue
+        assert text[cut] == "\n" or text[cut - 1] == "\n"
+        assert first_difference(shorter) is None
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_whatever_was_changed_in_a_transcript_it_is_read_or_refused_and_its_replay_ends(data: st.DataObject) -> None:
+    text = text_of("solver").encode()
+    at = data.draw(st.integers(0, len(text) - 1))
+    changed = text[:at] + data.draw(st.binary(max_size=3)) + text[at + data.draw(st.integers(0, 20)) :]
+    try:
+        transcript = Transcript.read(changed)
+    except ConversationFormatError:
+        return
+    first_difference(transcript)
+    exchanges(transcript)
+
+
+def test_the_first_difference_is_the_line_and_both_outcomes() -> None:
+    lines = text_of("two-turns").splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if '"TextDelta"' in line)
+    lines[number - 1] = lines[number - 1].replace("You ", "We ")
+    step = first_difference(Transcript.read("\n".join(lines)))
+    assert step is not None
+    assert (step.line, step.expected["text"], step.got["text"]) == (number, "We ", "You ")
+    lines[1] = '{"do":"receive_eof","id":7}'
+    step = first_difference(Transcript.read("\n".join(lines)))
+    assert step is not None
+    assert (step.line, step.got["type"]) == (2, "LocalProtocolError")
+
+
+# Serving
+
+
+@pytest.mark.parametrize("name", ["two-turns", "challenge"])
+def test_another_client_is_answered_from_a_transcript(name: str) -> None:
+    transcript = Transcript.read(text_of(name))
+    said = [step.got["text"] for step in replay(transcript) if step.got["type"] == "TurnFinished"]
+    assert len(said) == 2
+    for session in (Session(), WireSession(Session())):
+        run = Run(session, TranscriptService(transcript), chunks=every(1000))
+        for text in said:
+            finished = run.ask("Anything")
+            assert finished is not None
+            assert finished.text == text
+        with pytest.raises(DuckChatError):
+            run.ask("What isn't in it")
+
+
+def test_a_client_without_a_network_takes_a_transcript_as_its_transport() -> None:
+    transcript = Transcript.read(text_of("two-turns"))
+    slept: list[float] = []
+    with Client(
+        transcript.head.profile.at("http://127.0.0.1:1"), transport=TranscriptTransport(transcript, sleep=slept.append)
+    ) as client:
+        chat = client.chat()
+        assert chat.ask("Why is the sky blue?").text.startswith("You said: Why is the sky blue? ☃")
+        assert sum(slept) == pytest.approx(8 * 0.05)
+        assert chat.ask("And at night?").text.startswith("You said: And at night?")
+        with pytest.raises(TransportError, match="no more requests"):
+            chat.ask("And?")
+
+
+def test_what_broke_breaks_again_and_the_times_are_as_they_were() -> None:
+    transcript = Transcript.read(text_of("troubles"))
+    run = Run(Session(jitter=lambda: 0.5), TranscriptService(transcript, real_time=True))
+    run.ask("Well?")
+    assert sum(isinstance(event, Retrying) for event in run.events) == 2
+    with pytest.raises((TransportError, IncompleteStream)):
+        run.ask("And?")
+    assert TextDelta("You ") in run.events
+    found = exchanges(transcript)
+    broken = [each for each in found if each.failure is not None]
+    assert len(broken) == 1
+    assert not broken[0].whole
+    transport = TranscriptTransport(transcript)
+    for each in found:
+        if each is broken[0]:
+            break
+        exchange = transport.open(_request(each.method, each.target), timeout=1)
+        while exchange.read(timeout=1):
+            pass
+        exchange.close()
+    exchange = transport.open(_request("POST", broken[0].target), timeout=1)
+    for _ in broken[0].chunks:
+        assert exchange.read(timeout=1)
+    with pytest.raises(TransportError, match="reset"):
+        exchange.read(timeout=1)
+    with pytest.raises(TransportError, match=r"has GET /duckchat/v1/status here \(line \d+\), not GET /x"):
+        transport.open(_request("GET", "/x"), timeout=1)
+
+
+def _request(method: str, target: str) -> SendRequest:
+    return SendRequest(id=1, method=method, url=f"https://duckduckgo.com{target}", headers=(), body=b"", timeout=1.0)
+
+
+# On the command line
+
+
+def test_replay_says_the_same_or_where_it_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(FOLDER / "two-turns.jsonl"), "--show"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == "the same: 54 actions, 93 lines"
+    assert json.loads(out[0]) == {"type": "TurnStarted", "model": "gpt-4o-mini"}
+    changed = tmp_path / "changed.jsonl"
+    changed.write_text(text_of("two-turns").replace('"TextDelta","text":"You "', '"TextDelta","text":"We "'), "utf-8")
+    assert main(["replay", str(changed), "--real-time"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"line \d+: not the same any more", out[0])
+    assert '- "text": "We "' in out
+    assert '+ "text": "You "' in out
+    changed.write_text("nonsense", "utf-8")
+    assert main(["replay", str(changed)]) == 65
+    assert "line 1" in capsys.readouterr().err
+    assert main(["replay", str(tmp_path / "nothing")]) == 74
+
+
+def test_ask_records_and_the_recording_replays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "run.jsonl"
+    assert main(["ask", "--emulator", "--record", str(file), "--blank-texts", "Why is the sky blue?"]) == 0
+    assert "sky blue" in capsys.readouterr().out
+    text = file.read_text("utf-8")
+    assert "sky" not in text
+    assert not TOKENS.search(text)
+    assert main(["replay", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("the same: ")
