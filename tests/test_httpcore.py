@@ -93,6 +93,7 @@ def test_a_plain_pool_loses_the_place_of_a_request_that_is_cancelled_as_it_gets_
     """The same for one that waits for a place; httpcore2 has mended this one."""
 
     async def loses(url: str, step: int) -> bool | None:
+        lost: bool | None = None
         async with httpcore.AsyncConnectionPool(max_connections=1) as pool, anyio.create_task_group() as group:
             first = pool.stream("GET", url)
             await first.__aenter__()
@@ -105,7 +106,8 @@ def test_a_plain_pool_loses_the_place_of_a_request_that_is_cancelled_as_it_gets_
             group.start_soon(second)
             await anyio.wait_all_tasks_blocked()
             await Stepping(first.__aexit__(None, None, None), scope, step)
-            lost = not await has_a_place(pool, url) if scope.cancel_called else None
+            if scope.cancel_called:
+                lost = not await has_a_place(pool, url)
         return lost
 
     async def main(url: str) -> bool:

@@ -45,7 +45,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield running
 
 
-@pytest.fixture(scope="session", params=["tinyproxy", "dante", "microsocks"])
+@pytest.fixture(scope="session", params=["tinyproxy", "dante"])
 def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with getattr(servers, request.param)(tmp_path_factory.mktemp(request.param)) as url:
         yield url
