@@ -37,6 +37,7 @@ class Turn(msgspec.Struct, kw_only=True):
         retries: how often each kind of request was made again.
         backoff_until: a wait that comes before the next request.
         slot: the start that the pacer reserved for the next request.
+        elapsed: the time that has come by the driver's word, since the last request.
     """
 
     messages: tuple[Message, ...]
@@ -55,13 +56,18 @@ class Turn(msgspec.Struct, kw_only=True):
     retries: dict[Step, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Step, 0))
     backoff_until: float | None = None
     slot: float | None = None
+    elapsed: float | None = None
 
     def shifted(self, by: float) -> Turn:
         """Give the same turn by a clock that is ahead by so many seconds."""
         jar = self.jar.copy()
         jar.offset = None if jar.offset is None else jar.offset - by
         return msgspec.structs.replace(
-            self, jar=jar, backoff_until=_later(self.backoff_until, by), slot=_later(self.slot, by)
+            self,
+            jar=jar,
+            backoff_until=_later(self.backoff_until, by),
+            slot=_later(self.slot, by),
+            elapsed=_later(self.elapsed, by),
         )
 
     def renew(self, tokens: Tokens | None) -> None:

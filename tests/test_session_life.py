@@ -36,7 +36,6 @@ from ddg_protocol import (
     InputLimitError,
     LocalProtocolError,
     Policy,
-    Retrying,
     SendRequest,
     Session,
     SolveChallenge,
@@ -115,27 +114,39 @@ def test_a_request_that_began_late_keeps_those_away_that_were_reserved_before() 
     third.request_for("duckai=1")
 
 
-def test_a_wait_that_is_reported_over_too_early_is_followed_by_another() -> None:
+def test_a_wait_is_over_when_the_driver_says_so_and_the_next_request_is_counted_from_its_time() -> None:
     hand = Hand(Session(jitter=lambda: 0.0))
     hand.session.ask("Hi", now=0)
     answer_front_end(hand)
     wait = next_wait(hand)
-    hand.now = 1.25
+    hand.now = 1.25  # a timer that is early, or a clock that stands
     hand.session.wait_elapsed(wait)
-    again = next_wait(hand)
-    assert (again.until, again.reason) == (1.5, "pacing")
-    assert again.id != wait.id
+    hand.request_for("/aichat")
+    hand.answer()
+    assert next_wait(hand).until == 3.0
 
+
+def test_a_whole_turn_by_a_clock_that_stands() -> None:
     hand = Hand(Session(jitter=lambda: 0.0))
-    hand.to_chat()
-    hand.answer(503, [("x-vqd-4", "4-2")])
-    assert isinstance(hand.session.next_action(now=hand.now), Retrying)
-    wait = next_wait(hand)
-    assert (wait.until, wait.reason) == (hand.now + 4.0, "backoff")
-    hand.now += 3.5
-    hand.session.wait_elapsed(wait)
-    again = next_wait(hand)
-    assert (again.until, again.reason) == (wait.until, "backoff")
+    hand.session.ask("Hi", now=0)
+    untils = []
+    for response in (
+        (200, (), PAGE),
+        (200, (), b""),
+        (503, (), b""),
+        (200, [("x-vqd-4", "4-1")], b""),
+        (200, STREAM, b'data: {"action":"success","message":"Hello"}\n\ndata: [DONE]\n\n'),
+    ):
+        while not isinstance(action := hand.session.next_action(now=0), SendRequest):
+            if isinstance(action, Wait):
+                untils.append(action.until)
+                hand.session.wait_elapsed(action)
+        hand.request = action
+        hand.answer(*response)
+    assert hand.pull() is PAUSED
+    # Pacing, pacing, backoff and what pacing adds to it, pacing.
+    assert untils == [1.5, 3.0, 2.0, 5.25, 6.75]
+    assert hand.session.conversation.message_history[-1].content == "Hello"
 
 
 # Snapshots that were tampered with

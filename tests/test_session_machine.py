@@ -727,11 +727,11 @@ class SessionMachine(RuleBasedStateMachine):
             self.fail(chat, kind)
 
     @precondition(lambda self: self.any_chat(is_waiting))
-    @rule(data=st.data(), early=st.booleans())
-    def a_wait_is_over(self, data: st.DataObject, early: bool) -> None:
+    @rule(data=st.data())
+    def a_wait_is_over(self, data: st.DataObject) -> None:
         chat = self.chat(data, is_waiting)
         assert isinstance(chat.intent, Wait)
-        self.wait(chat, self.now if early else chat.intent.until)
+        self.wait(chat, chat.intent.until)
 
     @precondition(lambda self: self.any_chat(is_solving))
     @rule(data=st.data(), good=st.sampled_from([True, True, True, False]))
