@@ -218,8 +218,26 @@ def test_a_pool_of_another_library_is_refused_at_once() -> None:
 def test_with_neither_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for library in LIBRARIES:
         monkeypatch.setitem(sys.modules, library.__name__, None)
-    with pytest.raises(TypeError, match="install httpcore or httpcore2"):
+    with pytest.raises(ModuleNotFoundError, match="needs httpcore or httpcore2"):
         HttpcoreTransport()
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "settings"),
+    [("h2", "http2", {"http2": True}), ("socksio", "socks", {"proxy": "socks5://127.0.0.1"})],
+)
+def test_without_what_an_extra_brings_it_says_so_at_once(
+    module: str, extra: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    for transport in (HttpcoreTransport, AsyncHttpcoreTransport):
+        with pytest.raises(ModuleNotFoundError, match=rf"needs {module}: pip install 'ddg-protocol\[{extra}\]'"):
+            transport(**settings)
+
+
+def test_a_proxy_of_another_kind_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="not 'socks4'"):
+        HttpcoreTransport(proxy="socks4://127.0.0.1")
 
 
 def test_the_drivers_without_it_don_t_load_the_library() -> None:

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ddg_protocol import FailureKind, SendRequest, TransportError
+from ddg_protocol.errors import printable
 
 from .transport import transport_error
 
@@ -54,6 +56,8 @@ class Connections:
         network_backend: Any = None,
     ) -> None:
         self.library = library_of(pool)
+        if http2:
+            _require("h2", "http2")
         self._pool: Pool = pool or getattr(self.library, name)(
             ssl_context=ssl_context or ssl.create_default_context(),
             proxy=proxy and self._proxy(proxy),
@@ -111,6 +115,10 @@ class Connections:
 
     def _proxy(self, url: str) -> Any:
         parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "socks5"):
+            raise ValueError(f"a proxy is http://, https:// or socks5://, not {printable(parts.scheme)!r}")
+        if parts.scheme == "socks5":
+            _require("socksio", "socks")
         if parts.username is None:
             return self.library.Proxy(url)
         return self.library.Proxy(url, auth=(unquote(parts.username).encode(), unquote(parts.password or "").encode()))
@@ -185,7 +193,15 @@ def library_of(pool: Pool | None) -> Any:
         if pool is None or name in bases:
             with suppress(ModuleNotFoundError):
                 return importlib.import_module(name)
-    raise TypeError("the pool is neither httpcore's nor httpcore2's" if pool else "install httpcore or httpcore2")
+    if pool is None:
+        raise ModuleNotFoundError("this needs httpcore or httpcore2: pip install httpcore")
+    raise TypeError("the pool is neither httpcore's nor httpcore2's")
+
+
+def _require(module: str, extra: str) -> None:
+    # The library itself would find out only when it connects.
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(f"this needs {module}: pip install 'ddg-protocol[{extra}]'", name=module)
 
 
 def text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
