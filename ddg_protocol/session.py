@@ -49,6 +49,7 @@ from .errors import (
     TokenError,
     TransportError,
     UnsupportedChallenge,
+    printable,
 )
 from .events import (
     ChallengeReceived,
@@ -617,7 +618,9 @@ class Session:
         assert turn is not None
         if self._state is State.SOLVING:
             if not outcome.good:
-                self._fail(UnsupportedChallenge(f"the embedder's solver gave no answer: {outcome.text}"))
+                self._fail(
+                    UnsupportedChallenge(f"the embedder's solver gave no answer: {printable(outcome.text, 300)}")
+                )
             turn.answer = outcome.text
         elif isinstance(self._intent, Wait):
             turn.elapsed = self._intent.until
@@ -850,12 +853,13 @@ class Session:
     def _broken(self, exchange: Exchange, failure: Failure) -> DuckChatError:
         """Give the error that an exchange's failure is."""
         error: DuckChatError
+        text = printable(failure.text, 300)
         if failure.kind is FailureKind.TIMEOUT:
-            error = ChatTimeoutError(failure.text)
+            error = ChatTimeoutError(text)
         elif self._state is State.STREAMING and failure.kind is FailureKind.CUT:
-            error = IncompleteStream(f"the reply was cut off before it was complete ({failure.text}); ask again")
+            error = IncompleteStream(f"the reply was cut off before it was complete ({text}); ask again")
         else:
-            error = TransportError(failure.text, failure=failure)
+            error = TransportError(text, failure=failure)
         if failure.kind is FailureKind.INTERRUPTED:
             self._fail(error)  # who interrupts wants no more of it, whatever the response was to be
         if failure.kind is FailureKind.NOT_SENT and not exchange.redirects and self._turn is not None:
