@@ -301,8 +301,8 @@ def test_a_conversation(world: str, emulator: Emulator) -> None:
 
 @pytest.mark.usefixtures("only")
 @each_world
-@pytest.mark.parametrize("kind", ["tinyproxy", "dante", "microsocks"])
-def test_a_conversation_through_a_proxy(world: str, kind: str, emulator: Emulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["dante", "microsocks"])
+def test_a_conversation_through_a_socks_server(world: str, kind: str, emulator: Emulator, tmp_path: Path) -> None:
     with getattr(servers, kind)(tmp_path) as proxy:
         assert_answered(converse(world, emulator.url, proxy=proxy))
 
@@ -341,8 +341,11 @@ def test_a_conversation_over_http_2_with_a_server_that_buffers(world: str, emula
         assert "HTTP/2.0" in (tmp_path / "access.log").read_text()
 
 
+@pytest.mark.usefixtures("only")
 @each_world
-def test_a_conversation_over_tls_through_a_proxy(world: str, emulator: Emulator, tmp_path: Path) -> None:
+def test_a_conversation_through_an_http_proxy(world: str, emulator: Emulator, tmp_path: Path) -> None:
+    # Over TLS, as outside of this machine it always is: what is plain, this proxy forwards, and then closes the
+    # connection without having said so, which can cross with the next question.
     with servers.nginx(tmp_path, emulator.url, tls=True) as url, servers.tinyproxy(tmp_path) as proxy:
         assert_answered(converse(world, url, trusting(), http2=True, proxy=proxy))
         assert "HTTP/2.0" in (tmp_path / "access.log").read_text()
