@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import anyio
@@ -541,6 +542,9 @@ def test_when_there_is_no_file_left_to_accept_with_it_waits_for_one(monkeypatch:
 # TLS
 
 
+needs_trustme = pytest.mark.skipif(find_spec("trustme") is None, reason="needs trustme (the extra tls)")
+
+
 def secure(running: Emulator) -> ssl.SSLContext:
     return ssl.create_default_context(cadata=running.ca_pem)
 
@@ -549,6 +553,7 @@ def at(running: Emulator) -> Client:
     return Client(DUCKDUCKGO_2025_04.at(running.url, minimum_interval=0.0), ssl_context=secure(running))
 
 
+@needs_trustme
 def test_https_for_who_trusts_the_throw_away_ca() -> None:
     with Emulator(Service(challenge=True), tls=True) as running, at(running) as client:
         assert running.url.startswith("https://127.0.0.1:")
@@ -558,6 +563,7 @@ def test_https_for_who_trusts_the_throw_away_ca() -> None:
     assert all(line.complete for line in running.service.log)
 
 
+@needs_trustme
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_the_certificate_is_good_for_loopback_names_and_addresses(host: str) -> None:
     server, pem = throw_away_tls()
@@ -571,6 +577,7 @@ def test_the_certificate_is_good_for_loopback_names_and_addresses(host: str) -> 
     assert one.version() == "TLSv1.3"
 
 
+@needs_trustme
 def test_who_does_not_trust_it_is_gone_and_harms_nobody() -> None:
     with Emulator(tls=True) as running:
         with raw(running.url) as peer, pytest.raises(ssl.SSLCertVerificationError):
@@ -592,6 +599,7 @@ def read_over_tls(effect: Cut | Drip) -> bytes:
             return b"".join(iter(lambda: peer.recv(65536), b""))
 
 
+@needs_trustme
 def test_over_tls_a_close_is_said_and_a_reset_is_not() -> None:
     assert read_over_tls(Drip(0.01)).endswith(b"</html>\n")
     assert read_over_tls(Cut(5)).endswith(b"\r\n\r\n<!DOC")
@@ -599,6 +607,7 @@ def test_over_tls_a_close_is_said_and_a_reset_is_not() -> None:
         read_over_tls(Cut(5, "reset"))
 
 
+@needs_trustme
 def test_who_hangs_up_over_tls_is_noticed_too() -> None:
     with Emulator(landing(Cut(then="hang")), tls=True) as running:
         with secure(running).wrap_socket(raw(running.url), server_hostname="127.0.0.1") as peer:

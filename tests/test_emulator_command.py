@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -103,6 +104,7 @@ def test_faults_come_from_the_command_line_and_from_a_file(tmp_path: Path) -> No
             assert LimitReached("entity") in list(reply.events())
 
 
+@pytest.mark.skipif(find_spec("trustme") is None, reason="needs trustme (the extra tls)")
 def test_https_with_the_ca_in_a_file(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     with emulate("--tls", "--ca-file", str(ca_file)) as process:

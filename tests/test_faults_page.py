@@ -34,7 +34,7 @@ def test_an_example_of_the_page_runs(example: str) -> None:
 
 def test_the_toml_of_the_page_says_what_the_lines_beside_it_say() -> None:
     (toml,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    lines = re.search(r"The first of the\s+two above is `([^`]+)`, the second `([^`]+)`", PAGE)
+    lines = re.search(r"The first of the two above is `([^`]+)`, the second `([^`]+)`", " ".join(PAGE.split()))
     assert lines is not None
     first, second = map(fault_from_text, lines.groups())
     first = msgspec.structs.replace(first, effects=[msgspec.structs.replace(first.effects[0], retry_after=2)])

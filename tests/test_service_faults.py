@@ -421,6 +421,7 @@ class TestWhatIsSaidLater:
     [
         (lambda: Refuse(99), "status: .*200"),
         (lambda: Refuse(429, retry_after=1.5), "retry-after: "),  # type: ignore[arg-type]
+        (lambda: Refuse(429, "\udcff"), "type: "),
         (lambda: Redirect(status=300), "status: .*300"),  # type: ignore[arg-type]
         (lambda: Coding("br"), "name: .*br"),  # type: ignore[arg-type]
         (lambda: Cut(-1), "at: "),

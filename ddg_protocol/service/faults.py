@@ -71,7 +71,7 @@ class Refuse(_Effect, frozen=True):
     """
 
     status: Annotated[int, Meta(ge=200, le=599)]
-    type: str = ""
+    type: Annotated[str, Meta(pattern=r"\A[^\ud800-\udfff]*\Z")] = ""
     retry_after: int | _Text = ""
     tokens: bool = False
 
@@ -315,7 +315,7 @@ class Fault(_Checked, frozen=True):
     Attributes:
         on: the endpoint.
         effects: what becomes of the response, each after the one before.
-        first: the request to that endpoint that it begins with, counted from 1.
+        first: the request to that endpoint that it begins with, counted from 1, over all clients.
         times: how many requests it is for; None for all that come.
     """
 
