@@ -372,7 +372,7 @@ WAYS = {way.check: way for way in Broken.__subclasses__()}
 def test_a_transport_that_is_broken_in_one_way_is_found_by_that_check_alone(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddg_transports.testing.contract._SHORT", 0.05)
+    monkeypatch.setattr("ddg_transports.testing.contract._SHORT", 0.2)
     report = check(partial(factory_of, WAYS[name]), tls=CHECKS[name].over == "tls")
     for transport in LEFT:
         transport.close()

@@ -42,7 +42,7 @@ Factory = Callable[[ssl.SSLContext], AbstractContextManager[Transport] | Abstrac
 T = TypeVar("T")
 
 _PATIENCE = 10.0  # seconds that a check may take
-_SHORT = 0.3  # seconds; a timeout that is meant to run out
+_SHORT = 0.5  # seconds; a timeout that is meant to run out
 _SLACK = 2.0  # seconds that something may be late on a busy machine
 _MIB = 1024 * 1024
 
