@@ -1,7 +1,7 @@
 """Hypothesis strategies for the protocol, public: what a service may say, however odd, and how a network delivers it.
 
-Each shrinks towards the plainest case of its kind: a short greeting, a payload that is a piece of text, a stream that
-is complete, a chunking that cuts nothing. Needs Hypothesis, and so is imported by its own name::
+Each shrinks towards the plainest case of its kind: a short greeting, a payload that is a piece of text, a stream
+without events, a chunking that cuts nothing. Needs Hypothesis, and so is imported by its own name::
 
     from ddg_protocol.testing import strategies
 """
@@ -119,6 +119,9 @@ def conversations(draw: Draw) -> Conversation:
 # Payloads of the reply's stream (PROTOCOL.md section 6), one strategy for each row of its table
 
 
+PLAIN_PIECE = b'{"action":"success","message":"Hi"}'
+
+
 def pieces() -> SearchStrategy[bytes]:
     """Give payloads that carry text, or an empty piece; escaped or not, halves of surrogate pairs included."""
     said = texts() | st.sampled_from(["", "\ud83e", "\udd86", "a\ud83e"])
@@ -133,7 +136,7 @@ def pieces() -> SearchStrategy[bytes]:
         },
     )
     made = st.builds(lambda text, more: {"action": "success", "message": text, **more}, said, extra)
-    return st.builds(_as_json, made, st.booleans())
+    return st.just(PLAIN_PIECE) | st.builds(_as_json, made, st.booleans())
 
 
 def _as_json(value: object, compact: bool) -> bytes:
@@ -232,7 +235,7 @@ def malformed_payloads() -> SearchStrategy[bytes]:
 
 def payloads() -> SearchStrategy[bytes]:
     """Give any payload but the ends: every row of PROTOCOL.md section 6, pieces first."""
-    return st.one_of(pieces(), words(), unknown_payloads(), malformed_payloads(), errors())
+    return st.one_of(st.just(PLAIN_PIECE), pieces(), words(), unknown_payloads(), malformed_payloads(), errors())
 
 
 # Event streams (section 9)
@@ -274,7 +277,7 @@ def event_streams(draw: Draw, *, complete: bool = False) -> bytes:
         first = framed(_as_json({"action": "success", "message": draw(texts(min_size=1))}, True))
         return b"".join([first, *draw(st.lists((pieces() | words()).map(framed), max_size=3)), framed(b"[DONE]")])
     body: bytes = b"".join(draw(st.lists(events(), max_size=5)))
-    body += draw(ends().map(framed) | st.just(b""))
+    body += draw(st.just(b"") | ends().map(framed))
     body = draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + body + draw(st.just(b"") | events())
     return body[: len(body) - draw(st.just(0) | st.integers(0, len(body)))]
 
@@ -487,17 +490,16 @@ def cuts(*, responses: int = 6, length: int = 2000) -> SearchStrategy[Cut]:
     return st.builds(Cut, st.integers(0, responses - 1), st.integers(0, length), st.booleans())
 
 
+def _refusal(error: tuple[int, str], retry_after: int | str, tokens: bool) -> faults.Refuse:
+    return faults.Refuse(*error, retry_after=retry_after, tokens=tokens)
+
+
 def effects() -> SearchStrategy[faults.Effect]:
     """Give what a script can make of a response: every effect of `service.faults`, bounded in what it costs."""
     of = st.sampled_from(["body", "wire"])
     small, status = st.integers(0, 400), st.sampled_from(ERRORS)
     made: Iterable[SearchStrategy[faults.Effect]] = (
-        st.builds(
-            lambda e, later, pair: faults.Refuse(e[0], e[1], later, pair),
-            status,
-            st.sampled_from(["", 2, "x"]),
-            st.booleans(),
-        ),
+        st.builds(_refusal, status, st.sampled_from(["", 2, "x"]), st.booleans()),
         st.builds(faults.Redirect, locations(), st.sampled_from([301, 302, 303, 307, 308])),
         st.builds(
             faults.Header, st.sampled_from(["x-vqd-4", "content-type", "x-new"]), st.none() | st.just("a\r\nb: c")
