@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transcripts import make
 
@@ -21,6 +21,7 @@ from ddg_protocol import (
     DuckChatError,
     IncompleteStream,
     LocalProtocolError,
+    Policy,
     Retrying,
     SendRequest,
     Session,
@@ -231,6 +232,25 @@ def test_a_run_that_can_not_be_told_with_stand_ins_is_lost_and_goes_on() -> None
     transcript = Transcript.read("".join(lines))
     assert isinstance(transcript.lines[-1][1], Lost)
     assert first_difference(transcript) is None
+
+
+@given(strategies.scripts(), strategies.chunkings(), st.booleans(), st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_whatever_went_wrong_its_recording_replays(
+    script: list[Fault], chunking: Chunking, redact_texts: bool, wire: bool
+) -> None:
+    lines: list[str] = []
+    policy = Policy(max_page_bytes=4096, max_error_bytes=1024, max_drain_bytes=1024, max_reply_bytes=4096)
+    session = RecordedSession(Session(policy=policy), lines.append, redact_texts=redact_texts)
+    run = Run(WireSession(session) if wire else session, Service(script=script), chunks=chunking)
+    for question in ("Why?", "And?"):
+        try:
+            run.ask(question)
+        except DuckChatError:
+            continue
+    text = "".join(lines)
+    assert first_difference(Transcript.read(text)) is None
+    assert not TOKENS.search(text)
 
 
 # Redaction
