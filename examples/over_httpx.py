@@ -1,8 +1,6 @@
 """A transport over httpx: `python examples/over_httpx.py "Why is the sky blue?"` asks the emulator.
 
 It uses httpx's transport, for a `Client` keeps cookies and reads the environment. On asyncio and on trio.
-One thing httpx (httpcore) can't do: a connection that is cancelled during its TLS handshake is left to the garbage
-collector, which warns of it. `ddg_transports.httpcore` closes it.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 import ssl
 import sys
 from contextlib import suppress
+from typing import Any
 
 import anyio
 import httpx
@@ -27,17 +26,28 @@ class OverHttpx:
 
     async def open(self, request: SendRequest) -> HttpxExchange:
         limits = httpx.Timeout(None, connect=request.timeout).as_dict()
+        streams: list[Any] = []
+
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            if event.endswith(".connect_tcp.complete"):
+                streams.append(info["return_value"])
+
         sent = httpx.Request(
             request.method,
             request.url,
             headers=request.headers,
             content=request.body if request.method == "POST" else None,
-            extensions={"timeout": limits},
+            extensions={"timeout": limits, "trace": trace},
         )
         try:
             return HttpxExchange(await self._transport.handle_async_request(sent))
-        except httpx.TransportError as error:
-            raise failed(error) from error
+        except BaseException as error:
+            for stream in streams:  # which httpx forgets, where a TLS handshake is cancelled
+                with anyio.move_on_after(1, shield=True):
+                    await stream.aclose()
+            if isinstance(error, httpx.TransportError):
+                raise failed(error) from error
+            raise
 
     async def __aenter__(self) -> OverHttpx:
         return self
