@@ -238,6 +238,7 @@ class ReplyReader:
     A payload is interpreted when its event is asked for, and nothing that can be seen from outside moves before.
 
     Attributes:
+        idle: whether `next_event` would give None for sure, the reply not being done.
         done: whether the reply is complete; what follows is ignored.
         finish_reason: why it ended, once it is done.
         title: the conversation's title, if one came.
@@ -263,6 +264,7 @@ class ReplyReader:
         "_text_given",
         "done",
         "finish_reason",
+        "idle",
         "limit_reached",
         "served_model",
         "title",
@@ -293,6 +295,7 @@ class ReplyReader:
         self._plain = False  # whether a plain piece may be next: none of the two, and the model is known
         self._output_limit = False
         self._ended = False
+        self.idle = True
         self.done = False
         self.finish_reason: FinishReason = "length"
         self.title: str | None = None
@@ -320,6 +323,7 @@ class ReplyReader:
         if self._fed is not None:
             self._cut(self._fed)
         self._fed = data
+        self.idle = False
 
     def next_event(self) -> Event | None:
         """Interpret as many payloads as make one event.
@@ -343,9 +347,11 @@ class ReplyReader:
                     self._cut(data)
                     continue
                 raw = payload
+                self.idle = True
             elif self._decoder.too_large and not self.done:
                 raise self._decoder.error()
             else:
+                self.idle = True
                 return None
             if self._plain:
                 try:
@@ -363,6 +369,7 @@ class ReplyReader:
                     continue
             event = self._interpret(raw)
             self._plain = not (self._half or self._text_given or self._ended or self.served_model is None)
+            self.idle = False  # a payload may have been put back
             if event is not None:
                 return event
 
@@ -379,7 +386,7 @@ class ReplyReader:
         if unfinished is not None and not unfinished.lstrip().startswith(b"["):
             raise IncompleteStream("the reply ended in the middle of an event")
         if self._half:
-            self._ended, self._plain = True, False
+            self._ended, self._plain, self.idle = True, False, False
             self._payloads.append(b"")
         else:
             self._finish("stop" if self._last_empty_at == len(self._pieces) else "length")
@@ -432,6 +439,7 @@ class ReplyReader:
                 f"the reply in the snapshot can't be read: {printable(str(error))}"
             ) from error
         reader._payloads.extend(saved.payloads)
+        reader.idle = False
         if saved.text:
             reader._pieces.append(saved.text)
             reader._room -= len(saved.text)

@@ -241,27 +241,25 @@ class Session:
         assert exchange is not None
         assert reader is not None
         chunks = exchange.chunks
-        try:
-            if chunks and not exchange.decoder.coded:
-                data = chunks.popleft()
-                exchange.received += len(data)
-                reader.feed(data)
-            event = reader.next_event()
-            while event is None and not reader.done and (chunks or exchange.pieces is not None or exchange.end):
-                piece = exchange.next_piece()
-                if piece is None:
-                    break
-                if piece:
-                    reader.feed(piece)
-                else:
-                    reader.end()
+        if chunks or not reader.idle or exchange.end is not None or exchange.pieces is not None:
+            try:
+                if chunks and not exchange.decoder.coded:
+                    data = chunks.popleft()
+                    exchange.received += len(data)
+                    reader.feed(data)
                 event = reader.next_event()
-        except DuckChatError as error:
-            return self._step_failed(exchange, error, now)
-        if event is not None:
-            return event
-        if reader.done:
-            return self._finish(exchange, reader, now)
+                while event is None and not reader.done and (piece := exchange.next_piece()) is not None:
+                    if piece:
+                        reader.feed(piece)
+                    else:
+                        reader.end()
+                    event = reader.next_event()
+            except DuckChatError as error:
+                return self._step_failed(exchange, error, now)
+            if event is not None:
+                return event
+            if reader.done:
+                return self._finish(exchange, reader, now)
         failure = self._failure(exchange, now)
         return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
 
