@@ -325,8 +325,11 @@ class ReplyReader:
         self._fed = data
         self.idle = False
 
-    def next_event(self) -> Event | None:
+    def next_event(self, data: bytes | None = None) -> Event | None:
         """Interpret as many payloads as make one event.
+
+        Args:
+            data: bytes to be fed first; it saves a call where a chunk is an event.
 
         Returns:
             The event, or None: more bytes are needed, or the reply is done.
@@ -337,15 +340,21 @@ class ReplyReader:
             EmptyResponseError: the service says that the reply is complete, and there is no text.
             StreamTooLarge: an event or the reply is longer than its bound.
         """
+        if data is None or not self.idle or self.done:
+            if data is not None:
+                self.feed(data)
+            data = self._fed
         while True:
             if self._payloads:
                 raw = self._payloads.popleft()
-            elif (data := self._fed) is not None:
-                self._fed = None
+            elif data is not None:
                 payload = self._decoder.whole_block(data)
                 if payload is None:
+                    self.idle = False
                     self._cut(data)
+                    data = None
                     continue
+                self._fed = data = None
                 raw = payload
                 self.idle = True
             elif self._decoder.too_large and not self.done:

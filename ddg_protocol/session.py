@@ -243,11 +243,11 @@ class Session:
         chunks = exchange.chunks
         if chunks or not reader.idle or exchange.end is not None or exchange.pieces is not None:
             try:
+                data = None
                 if chunks and not exchange.decoder.coded:
                     data = chunks.popleft()
                     exchange.received += len(data)
-                    reader.feed(data)
-                event = reader.next_event()
+                event = reader.next_event(data)
                 while event is None and not reader.done and (piece := exchange.next_piece()) is not None:
                     if piece:
                         reader.feed(piece)

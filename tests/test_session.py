@@ -262,6 +262,24 @@ def test_the_first_piece_comes_out_before_any_more_bytes_exist() -> None:
     assert hand.session.next_action(now=0) is NEED_DATA
 
 
+@pytest.mark.parametrize(
+    "chunk", [HELLO * 3, b": hi\n\n" + HELLO * 3, HELLO * 3 + b"data: {", HELLO * 3 + b"data: [PING]\n\n"]
+)
+def test_all_pieces_of_a_chunk_come_out_before_any_more_bytes_are_asked_for(chunk: bytes) -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=0)
+    assert hand.pull() is NEED_DATA
+    for _ in range(3):
+        hand.events.clear()
+        hand.session.receive_data(request, chunk if chunk[-1:] == b"\n" else chunk + b"\n\n")
+        assert hand.pull() is NEED_DATA
+        assert [event for event in hand.events if isinstance(event, TextDelta)] == [
+            TextDelta("Hel"),
+            TextDelta("lo"),
+        ] * 3
+
+
 def test_the_session_moves_when_an_action_is_pulled_not_when_bytes_arrive() -> None:
     hand = Hand()
     hand.to_chat()
