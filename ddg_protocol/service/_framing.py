@@ -62,7 +62,5 @@ def _bytes_of(response: ServiceResponse, *, method: str, chunked: bool, keep: bo
         data = piece.data if has_body else b""
         if chunked and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        yield Piece(data, piece.delay, piece.then)
-        if piece.then != "more":
-            return
+        yield Piece(data, piece.delay, piece.then)  # after one that isn't "more", `framed` asks for none
     yield Piece(b"0\r\n\r\n" if chunked else b"", then="more" if keep else "close")
