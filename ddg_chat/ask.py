@@ -23,7 +23,7 @@ from ddg_protocol import (
     Session,
     Wait,
 )
-from ddg_transports.blocking import Chat, Client, Reply, Seen
+from ddg_transports.blocking import Client, Reply, Seen
 
 #: C0 (but tab and line feed), DEL and C1: what a terminal could take for a command.
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (9, 10)}
@@ -63,32 +63,17 @@ def run(args: argparse.Namespace) -> int:
     with (
         _service(args) as profile,
         _recorder(args) as record,
-        _RecordingClient(profile, record, on_action=tell) as client,
-        client.chat(model=args.model).stream(question) as reply,
+        Client(profile, on_action=tell) as client,
+        client.chat(model=args.model, wrap=record).stream(question) as reply,
     ):
         show(reply)
     return 0
 
 
-class _RecordingClient(Client):
-    def __init__(
-        self,
-        profile: ServiceProfile,
-        record: Callable[[Session], Session],
-        *,
-        on_action: Callable[[Seen], object] | None,
-    ) -> None:
-        super().__init__(profile, on_action=on_action)
-        self._record = record
-
-    def _new_chat(self, session: Session, watcher: Callable[[Seen], object] | None) -> Chat:
-        return super()._new_chat(self._record(session), watcher)
-
-
 @contextmanager
-def _recorder(args: argparse.Namespace) -> Iterator[Callable[[Session], Session]]:
+def _recorder(args: argparse.Namespace) -> Iterator[Callable[[Session], Session] | None]:
     if args.record is None:
-        yield lambda session: session
+        yield None
         return
     from ddg_protocol.transcript import RecordedSession
 

@@ -11,7 +11,7 @@ What goes wrong when is a script of `faults`, in code or, by `script`, as text. 
 those who have a byte stream; `ddg_transports.emulator` puts it on a loopback port.
 """
 
-from ._exchange import Endpoint, Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
+from ._exchange import Endpoint, Exchange, Handler, Piece, Pieces, ServiceRequest, ServiceResponse, Then
 from ._framing import framed
 from ._reply import Message, Question, Responder, default_responder
 from ._service import Service
@@ -21,6 +21,7 @@ __all__ = [
     "Endpoint",
     "Exchange",
     "Fault",
+    "Handler",
     "Message",
     "Piece",
     "Pieces",

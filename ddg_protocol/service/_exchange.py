@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -165,6 +165,13 @@ class ServiceResponse(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"ServiceResponse(status={self.status}, headers={redacted(self.headers)!r})"
+
+
+class Handler(Protocol):
+    """Whatever answers requests as `Service` does; a `ddg_protocol.transcript.TranscriptService` is one."""
+
+    def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
+        """Answer a request; see `Service.handle`."""
 
 
 class Refusal(Exception):

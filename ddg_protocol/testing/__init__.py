@@ -7,7 +7,7 @@ own name, since it needs Hypothesis.
 
 from ._clock import Clock
 from ._dialogue import Dialogue, DialogueError, Matcher, WireDialogue, connect, raises, request, send, wait
-from ._run import Chunking, Cut, Peer, Run, byte_by_byte, every, split_at, whole
+from ._run import Chunking, Cut, Run, byte_by_byte, every, split_at, whole
 
 __all__ = [
     "Chunking",
@@ -16,7 +16,6 @@ __all__ = [
     "Dialogue",
     "DialogueError",
     "Matcher",
-    "Peer",
     "Run",
     "WireDialogue",
     "byte_by_byte",

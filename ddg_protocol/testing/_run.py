@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +12,7 @@ from ..conversation import Message
 from ..errors import DuckChatError, LocalProtocolError, TransportError
 from ..events import Event, TurnFinished
 from ..intents import Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
-from ..service import Piece, ServiceRequest, ServiceResponse, Then, framed
+from ..service import Handler, Piece, ServiceRequest, ServiceResponse, Then, framed
 from ..session import Session
 from ..wire import Close, Connect, Send, WireSession
 from ._clock import Clock
@@ -66,13 +66,6 @@ class Cut(msgspec.Struct, frozen=True):
     reset: bool = False
 
 
-class Peer(Protocol):
-    """Whatever answers requests as `Service` does."""
-
-    def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
-        """Answer a request; `TransportError` is a failure to get through at all."""
-
-
 class Run:
     """A session driven against a service, and what happened on the way.
 
@@ -97,7 +90,7 @@ class Run:
     def __init__(
         self,
         session: Session | WireSession,
-        service: Peer,
+        service: Handler,
         *,
         clock: Clock | None = None,
         chunks: Chunking = whole,

@@ -84,6 +84,7 @@ class BaseClient(Generic[ChatT, LineT]):
         model: str | None = None,
         conversation: Conversation | None = None,
         cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
+        wrap: Callable[[Session], Session] | None = None,
     ) -> ChatT:
         """Begin a conversation, or go on with one. Nothing is sent yet.
 
@@ -91,6 +92,8 @@ class BaseClient(Generic[ChatT, LineT]):
             model: by id or alias; None keeps the conversation's, or takes the profile's default.
             conversation: one to go on with.
             cookies: a jar of one's own, in place of the landing page's.
+            wrap: is given the session and gives the one to drive in its place, such as a
+                `ddg_protocol.transcript.RecordedSession` around it.
 
         Returns:
             The chat. It may keep a connection until it is closed or dropped, or the client is closed.
@@ -111,7 +114,7 @@ class BaseClient(Generic[ChatT, LineT]):
             answer_challenge=self._answer_challenge,
             solver=self._solved_by,
         )
-        chat = self._new_chat(session, watcher)
+        chat = self._new_chat(session if wrap is None else wrap(session), watcher)
         chat._seen = seen
         # What is garbage is closed where somebody asks or closes next, not where it happens to be collected.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False

@@ -19,6 +19,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Self, cast, overload
 
 import anyio
 import anyio.lowlevel
@@ -28,7 +29,16 @@ from anyio.from_thread import start_blocking_portal
 from anyio.streams.tls import TLSStream
 
 from ddg_protocol.errors import printable
-from ddg_protocol.service import Service, ServiceRequest, ServiceResponse, framed
+from ddg_protocol.service import Handler, Service, ServiceRequest, ServiceResponse, framed
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # `typing` has its defaults (PEP 696) since 3.13 only
+
+    HandlerT = TypeVar("HandlerT", bound=Handler, covariant=True, default=Service)
+else:
+    from typing import TypeVar
+
+    HandlerT = TypeVar("HandlerT")
 
 MAX_HEAD_BYTES = 64 * 1024
 """The longest head of a request that is read."""
@@ -64,7 +74,7 @@ def throw_away_tls() -> tuple[ssl.SSLContext, str]:
 
 
 async def serve(
-    service: Service,
+    service: Handler,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -102,14 +112,15 @@ async def serve(
                 connections.start_soon(_converse, service, tls, await _accept(listener))
 
 
-class Emulator:
+class Emulator(Generic[HandlerT]):
     """`serve` in a thread of its own, from ``with`` to the end of the block.
 
     Leaving the block closes every connection, and raises what the service's responder raised, if it did. From then on
     the service's log says of every exchange how it ended.
 
     Args:
-        service: what answers; a plain one if none is given.
+        service: what answers, a `ddg_protocol.transcript.TranscriptService` perhaps; a plain `Service` if none is
+            given.
         port: where to listen on 127.0.0.1; 0 takes a free one.
         tls: whether it is https, with a certificate made by `throw_away_tls`.
 
@@ -122,8 +133,14 @@ class Emulator:
         ImportError: see `throw_away_tls`.
     """
 
-    def __init__(self, service: Service | None = None, *, port: int = 0, tls: bool = False) -> None:
-        self.service = Service() if service is None else service
+    @overload
+    def __init__(self: Emulator[Service], *, port: int = 0, tls: bool = False) -> None: ...
+
+    @overload
+    def __init__(self, service: HandlerT, *, port: int = 0, tls: bool = False) -> None: ...
+
+    def __init__(self, service: Handler | None = None, *, port: int = 0, tls: bool = False) -> None:
+        self.service = cast(HandlerT, Service() if service is None else service)
         self.url = ""
         self.ca_pem = ""
         self._port = port
@@ -133,7 +150,7 @@ class Emulator:
         self._scope: anyio.CancelScope
         self._running = ExitStack()
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal())
             serving, self.url = portal.start_task(self._serve)
@@ -174,7 +191,7 @@ async def _accept(listener: socket.socket) -> socket.socket:
             return accepted
 
 
-async def _converse(service: Service, tls: ssl.SSLContext | None, accepted: socket.socket) -> None:
+async def _converse(service: Handler, tls: ssl.SSLContext | None, accepted: socket.socket) -> None:
     """Answer one connection's requests, until either side has had enough."""
     # Those who go away, as clients may, or don't trust the certificate.
     with accepted, suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
