@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from transcripts import make
 
 from ddg_chat.main import main
 from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
     ClientState,
     ConversationFormatError,
     DuckChatError,
@@ -24,6 +26,7 @@ from ddg_protocol import (
     Policy,
     Retrying,
     SendRequest,
+    ServiceProfile,
     Session,
     TextDelta,
     TransportError,
@@ -34,6 +37,7 @@ from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
 from ddg_protocol.testing import Chunking, Clock, Dialogue, Run, every, request, strategies
 from ddg_protocol.transcript import (
+    AsyncTranscriptTransport,
     Lost,
     RecordedSession,
     Transcript,
@@ -45,7 +49,9 @@ from ddg_protocol.transcript import (
 )
 from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
 from ddg_protocol.wire import WireSession
+from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
+from ddg_transports.emulator import Emulator
 
 FOLDER = Path(__file__).parent / "transcripts"
 TOKENS = re.compile(r"4-[0-9]{20,}")
@@ -439,6 +445,51 @@ def test_a_client_without_a_network_takes_a_transcript_as_its_transport() -> Non
         assert chat.ask("And at night?").text.startswith("You said: And at night?")
         with pytest.raises(TransportError, match="no more requests"):
             chat.ask("And?")
+
+
+def test_a_chat_of_either_driver_is_recorded_and_an_emulator_serves_what_it_was() -> None:
+    lines: list[str] = []
+
+    def wrap(session: Session) -> Session:
+        return RecordedSession(session, lines.append)
+
+    async def record_another(profile: ServiceProfile) -> str:
+        async with AsyncClient(profile) as client:
+            return (await client.chat(wrap=wrap).ask("Why?")).text
+
+    with Emulator(Service(responder=lambda question: "Because ☃.")) as emulator:
+        profile = DUCKDUCKGO_2025_04.at(emulator.url)
+        with Client(profile) as client:
+            assert client.chat(wrap=wrap).ask("Why?").text == "Because ☃."
+        recorded = Transcript.read("".join(lines))
+        assert first_difference(recorded) is None
+        lines.clear()
+        assert anyio.run(record_another, profile) == "Because ☃."
+    assert first_difference(Transcript.read("".join(lines))) is None
+    with Emulator(TranscriptService(recorded)) as again, Client(DUCKDUCKGO_2025_04.at(again.url)) as client:
+        assert client.chat().ask("Anything").text == "Because ☃."
+        assert [exchange.status for exchange in again.service.log] == [200] * 4
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_async_client_without_a_network_takes_a_transcript_as_its_transport(backend: str) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def main() -> None:
+        profile = transcript.head.profile.at("http://127.0.0.1:1")
+        async with AsyncClient(profile, transport=AsyncTranscriptTransport(transcript, sleep=sleep)) as client:
+            chat = client.chat()
+            assert (await chat.ask("Why?")).text.startswith("You said: Why is the sky blue? ☃")
+            assert sum(slept) == pytest.approx(8 * 0.05)
+            assert (await chat.ask("And at night?")).text.startswith("You said: And at night?")
+            with pytest.raises(TransportError, match="no more requests"):
+                await chat.ask("And?")
+
+    transcript = Transcript.read(text_of("two-turns"))
+    anyio.run(main, backend=backend)
 
 
 def test_what_broke_breaks_again_and_the_times_are_as_they_were() -> None:

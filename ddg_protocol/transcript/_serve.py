@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from urllib.parse import urlsplit
 
 import msgspec
@@ -98,6 +98,19 @@ class _Tape:
             return f"the transcript has {there} here (line {found.line}), not {here}"
         return self._left.popleft()
 
+    def asked(self, request: SendRequest) -> Recorded:
+        """Give the next exchange.
+
+        Raises:
+            TransportError: there is none for this request.
+        """
+        parts = urlsplit(request.url)
+        found = self.next(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        if isinstance(found, str):
+            # Trying again would change nothing.
+            raise TransportError(found, failure=Failure(FailureKind.INTERRUPTED, found))
+        return found
+
 
 class TranscriptService:
     """Answers requests as a transcript has it, in its order and its time; wherever a `service.Service` is taken.
@@ -164,18 +177,64 @@ class TranscriptTransport:
         Raises:
             TransportError: the transcript has another request here, or the exchange broke before its head came.
         """
-        parts = urlsplit(request.url)
-        found = self._tape.next(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
-        if isinstance(found, str):
-            # Trying again would change nothing.
-            raise TransportError(found, failure=Failure(FailureKind.INTERRUPTED, found))
-        _pass(self._sleep, found.head_after)
-        if not found.status:
-            raise _failed(found)
+        found = self._tape.asked(request)
+        if self._sleep is not None and found.head_after:
+            self._sleep(found.head_after)
         return RecordedExchange(found, self._sleep)
 
 
-class RecordedExchange:
+class AsyncTranscriptTransport:
+    """A `TranscriptTransport` for drivers on asyncio and trio.
+
+    Args:
+        transcript: what happened.
+        sleep: passes the time, in seconds, for a replay in real time, as `anyio.sleep` does; None replays at once.
+    """
+
+    def __init__(self, transcript: Transcript, *, sleep: Callable[[float], Awaitable[object]] | None = None) -> None:
+        self._tape = _Tape(transcript)
+        self._sleep = sleep
+
+    async def open(self, request: SendRequest) -> AsyncRecordedExchange:
+        """Give the response whose request is next.
+
+        Args:
+            request: what to send.
+
+        Raises:
+            TransportError: the transcript has another request here, or the exchange broke before its head came.
+        """
+        found = self._tape.asked(request)
+        if self._sleep is not None and found.head_after:
+            await self._sleep(found.head_after)
+        return AsyncRecordedExchange(found, self._sleep)
+
+
+class _Reading:
+    """A response as it is read."""
+
+    def __init__(self, found: Recorded) -> None:
+        if not found.status:
+            raise _failed(found)
+        self.status = found.status
+        self.headers = found.headers
+        self._found = found
+        self._left = deque(found.chunks)
+
+    def _next(self) -> tuple[float, bytes]:
+        """Give the next chunk as it was read, none at the end of the body; and the seconds before it."""
+        seconds = 0.0
+        while self._left:
+            waited, data = self._left.popleft()
+            seconds += waited
+            if data:
+                return seconds, data
+        if not self._found.whole:
+            raise _failed(self._found)
+        return seconds, b""
+
+
+class RecordedExchange(_Reading):
     """A response of a `TranscriptTransport`.
 
     Attributes:
@@ -184,10 +243,7 @@ class RecordedExchange:
     """
 
     def __init__(self, found: Recorded, sleep: Callable[[float], object] | None) -> None:
-        self.status = found.status
-        self.headers = found.headers
-        self._found = found
-        self._left = deque(found.chunks)
+        super().__init__(found)
         self._sleep = sleep
 
     def read(self, *, timeout: float) -> bytes:
@@ -199,22 +255,40 @@ class RecordedExchange:
         Raises:
             TransportError: the exchange broke here, or nobody read on.
         """
-        while self._left:
-            waited, data = self._left.popleft()
-            _pass(self._sleep, waited)
-            if data:
-                return data
-        if not self._found.whole:
-            raise _failed(self._found)
-        return b""
+        seconds, data = self._next()
+        if self._sleep is not None and seconds:
+            self._sleep(seconds)
+        return data
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-def _pass(sleep: Callable[[float], object] | None, seconds: float) -> None:
-    if sleep is not None and seconds:
-        sleep(seconds)
+class AsyncRecordedExchange(_Reading):
+    """A response of an `AsyncTranscriptTransport`.
+
+    Attributes:
+        status: the HTTP status.
+        headers: in order.
+    """
+
+    def __init__(self, found: Recorded, sleep: Callable[[float], Awaitable[object]] | None) -> None:
+        super().__init__(found)
+        self._sleep = sleep
+
+    async def read(self) -> bytes:
+        """Give the next chunk as it was read; none at the end of the body.
+
+        Raises:
+            TransportError: the exchange broke here, or nobody read on.
+        """
+        seconds, data = self._next()
+        if self._sleep is not None and seconds:
+            await self._sleep(seconds)
+        return data
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
 
 
 def _failed(found: Recorded) -> TransportError:
