@@ -4,6 +4,7 @@
 about the service that can change is a `ServiceProfile`. Nothing here does I/O; the drivers are in `ddg_transports`.
 """
 
+from ._state import State
 from .challenge import (
     Challenge,
     build_x_vqd_hash_1,
@@ -125,6 +126,7 @@ __all__ = [
     "Session",
     "Signal",
     "SolveChallenge",
+    "State",
     "StopReason",
     "StreamTooLarge",
     "TextDelta",

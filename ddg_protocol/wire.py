@@ -21,6 +21,8 @@ from .events import Event
 from .intents import NEED_DATA, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
 from .session import Session
 
+__all__ = ["Close", "Connect", "Send", "WireAction", "WireIntent", "WireSession"]
+
 
 class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Open a connection, then call `WireSession.connected`. What is read from it names this intent.

@@ -27,6 +27,25 @@ from msgspec.structs import force_setattr, replace
 from ._exchange import Endpoint, Piece, Then
 from ._reply import DONE, event
 
+__all__ = [
+    "Body",
+    "Coding",
+    "Cut",
+    "Done",
+    "Drip",
+    "Effect",
+    "Endless",
+    "Event",
+    "Fault",
+    "Header",
+    "Insert",
+    "Of",
+    "Redirect",
+    "Refuse",
+    "Split",
+    "StreamEffect",
+]
+
 Of = Literal["body", "wire"]
 """Which bytes: those of the body as the service makes it, or those of the whole response, head and framing included."""
 

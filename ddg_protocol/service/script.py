@@ -31,6 +31,8 @@ from ..errors import printable
 from ._exchange import Endpoint
 from .faults import Effect, Fault
 
+__all__ = ["fault_from_text", "script_from_toml"]
+
 _FORM = "a fault is ENDPOINT:EFFECT[,...], such as chat:429,times=1"
 _EFFECTS: dict[str, type[msgspec.Struct]] = {effect.__struct_config__.tag: effect for effect in get_args(Effect)}
 _WHEN = ("first", "times")

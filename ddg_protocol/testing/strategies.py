@@ -28,6 +28,36 @@ from ..profile import DUCKDUCKGO_2025_04
 from ..service import Fault, faults
 from ._run import Chunking, Cut, every, split_at, whole
 
+__all__ = [
+    "Response",
+    "challenges",
+    "chunkings",
+    "conversations",
+    "cookies",
+    "cuts",
+    "effects",
+    "ends",
+    "errors",
+    "event_streams",
+    "events",
+    "failures",
+    "headers",
+    "locations",
+    "malformed_payloads",
+    "mutated_challenges",
+    "pages",
+    "payloads",
+    "pieces",
+    "questions",
+    "responses",
+    "scripts",
+    "snippets",
+    "texts",
+    "tokens",
+    "unknown_payloads",
+    "words",
+]
+
 Draw = Callable[[SearchStrategy[Any]], Any]
 
 # Texts, questions, conversations

@@ -26,6 +26,8 @@ from ddg_protocol import SendRequest
 
 from ._httpcore import Clock, Connections, Pool, Sockets, is_made, is_sending, library_of, meant, text, was_not_sent
 
+__all__ = ["AsyncHttpcoreTransport", "HttpcoreTransport"]
+
 _CLOSING = 1.0  # seconds
 
 

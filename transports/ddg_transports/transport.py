@@ -43,6 +43,8 @@ from typing import Protocol
 from ddg_protocol import Failure, FailureKind, SendRequest, TransportError
 from ddg_protocol.errors import printable
 
+__all__ = ["AsyncExchange", "AsyncTransport", "Exchange", "Transport", "transport_error"]
+
 
 class Exchange(Protocol):
     """A response whose head has come, and whose body is to be read."""

@@ -36,6 +36,8 @@ from ddg_protocol import FailureKind, SendRequest, TransportError
 from ..transport import AsyncExchange, AsyncTransport, Exchange, Transport
 from .peer import CERTIFICATES, CLOSE, CUT, DEAF, HANG, RESET, Peer, Said
 
+__all__ = ["CHECKS", "Check", "Factory", "Report", "Result", "check"]
+
 Factory = Callable[[ssl.SSLContext], AbstractContextManager[Transport] | AbstractAsyncContextManager[AsyncTransport]]
 """Makes a transport that uses the given context for https."""
 
