@@ -1,4 +1,4 @@
-"""`Session`: a conversation's turns as states, intents and events. It decides; a driver does (DESIGN in docs/).
+"""`Session`: a conversation's turns as states, intents and events. It decides; a driver does.
 
 The whole driver, at this altitude::
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 import msgspec
 
@@ -443,7 +443,7 @@ class Session:
         policy: Policy | None = None,
         shared: ClientState | None = None,
         jitter: Callable[[], float] = no_jitter,
-    ) -> Session:
+    ) -> Self:
         """Go on where another session was, here or in another process.
 
         A chat exchange goes on by its request's id; without its connection, report `transport_failed` for it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from ddg_protocol import (
     TransportError,
     UnsupportedChallenge,
 )
+from ddg_protocol._state import TABLE, State
 from ddg_protocol.chat import ReplyReader
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
@@ -79,6 +81,28 @@ def test_the_replay_of_each_transcript_is_exact(name: str) -> None:
     assert len(steps) > 20
     assert first_difference(transcript) is None
     assert not any(isinstance(line, Lost) for _, line in transcript.lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_replay_tells_each_state_that_the_session_went_through(name: str) -> None:
+    transcript = Transcript.read(text_of(name))
+    path = [State.READY, *(state for step in replay(transcript, every_call=True) for state in step.states)]
+    assert all(after in TABLE[before].values() for before, after in itertools.pairwise(path))
+    assert {State.PLANNING, State.WAITING, State.REQUESTING, State.READING} <= set(path)
+    assert path[-1] is (State.CLOSED if name == "solver" else State.READY)
+    pulls = [step for step in replay(transcript) for _ in step.states]
+    assert len(pulls) == len(path) - 1
+
+
+def test_a_step_for_every_call_has_the_states_of_the_command_by_itself() -> None:
+    transcript = Transcript.read(text_of("two-turns"))
+    steps = {step.line: step for step in replay(transcript, every_call=True)}
+    assert list(steps) == [number for number, _ in transcript.lines]
+    asked, started, sent = (steps[number] for number in (2, 3, 4))
+    assert (asked.states, asked.expected, asked.got) == ((State.PLANNING,), {}, {})
+    assert (started.got["type"], started.states) == ("TurnStarted", ())
+    assert (sent.got["type"], sent.states) == ("SendRequest", (State.REQUESTING,))
+    assert next(replay(transcript)).states == (State.PLANNING,)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -388,6 +412,31 @@ def test_a_transcript_that_was_cut_short_is_an_error_or_shorter() -> None:
         assert first_difference(shorter) is None
 
 
+def test_what_is_whole_of_a_damaged_transcript_is_salvaged_and_the_damage_named() -> None:
+    text = text_of("solver")
+    whole = Transcript.read(text)
+    assert Transcript.salvage(text) == (whole, None)
+    lines = text.splitlines()
+    found, damage = Transcript.salvage("\n".join([*lines[:9], lines[9][:40], *lines[10:]]))
+    assert found.lines == whole.lines[:8]
+    assert str(damage).startswith("line 10: ")
+    with pytest.raises(ConversationFormatError, match=r"^line 1: "):
+        Transcript.salvage(text[:100])
+
+
+def test_a_line_without_a_time_has_that_of_the_next_pull() -> None:
+    first, *_ = text_of("solver").splitlines()
+    calls = [
+        '{"do":"receive_eof","id":1}',
+        '{"do":"receive_head","now":1.5,"id":1,"status":200,"headers":[]}',
+        '{"do":"next_action","now":2.0,"gives":{"type":"NEED_DATA"}}',
+        '{"do":"ask","now":3.0,"messages":"Well?"}',
+        '{"do":"cancel"}',
+    ]
+    assert Transcript.read("\n".join([first, *calls])).times() == [2.0, 1.5, 2.0, 3.0, 3.0]
+    assert Transcript.read("\n".join([first, calls[0]])).times() == [0.0]
+
+
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_whatever_was_changed_in_a_transcript_it_is_read_or_refused_and_its_replay_ends(data: st.DataObject) -> None:
@@ -400,6 +449,7 @@ def test_whatever_was_changed_in_a_transcript_it_is_read_or_refused_and_its_repl
         return
     first_difference(transcript)
     exchanges(transcript)
+    assert len(transcript.times()) == len(transcript.lines)
 
 
 def test_the_first_difference_is_the_line_and_both_outcomes() -> None:

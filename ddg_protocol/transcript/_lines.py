@@ -203,24 +203,75 @@ class Transcript(msgspec.Struct, frozen=True):
         Raises:
             ConversationFormatError: it is none, is of another version, or is damaged; the message has the line.
         """
+        transcript, damage = cls.salvage(data)
+        if damage is not None:
+            raise damage
+        return transcript
+
+    @classmethod
+    def salvage(cls, data: str | bytes) -> tuple[Transcript, ConversationFormatError | None]:
+        """Read a transcript as far as it can be read: one that was cut short has a story to tell too.
+
+        Args:
+            data: all of it.
+
+        Returns:
+            The transcript up to the first line that can't be read, and what is wrong with that line; None where all
+            of it could be read.
+
+        Raises:
+            ConversationFormatError: its first line can't be read.
+        """
         data = data.encode() if isinstance(data, str) else data
         first, *rest = data.removesuffix(b"\n").split(b"\n")
-        number = 1
         try:
-            version = msgspec.json.decode(first, type=Version).transcript
-            if version != FORMAT_VERSION:
-                raise ValueError(
-                    f"the transcript is of format version {version}, and this version of ddg-protocol reads "
-                    f"{FORMAT_VERSION}" + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
-                )
-            head = msgspec.json.decode(first, type=Head)
-            Snapshot.from_data(head.session, head.profile)
-            lines = []
-            for number, line in enumerate(rest, 2):
+            head = _read_head(first)
+        except _UNREADABLE as error:
+            raise _damage(1, error) from error
+        lines: list[tuple[int, Line]] = []
+        for number, line in enumerate(rest, 2):
+            try:
                 lines.append((number, _checked(read_line(line))))
-        except (msgspec.DecodeError, ValueError, RecursionError, ConversationFormatError) as error:
-            raise ConversationFormatError(f"line {number}: {printable(str(error), 300)}") from error
-        return cls(head, tuple(lines))
+            except _UNREADABLE as error:
+                damage = _damage(number, error)
+                damage.__cause__ = error
+                return cls(head, tuple(lines)), damage
+        return cls(head, tuple(lines)), None
+
+    def times(self) -> list[float]:
+        """Tell when each line happened, by the caller's clock.
+
+        Returns:
+            For each line its own time. One that has none has that of the next pull, since the session is not told the
+            time with each chunk; where none follows, the last time there is.
+        """
+        own = [getattr(line, "now", None) for _, line in self.lines]
+        upcoming = next((now for now in reversed(own) if now is not None), 0.0)
+        found = []
+        for (_, line), now in zip(reversed(self.lines), reversed(own), strict=True):
+            if isinstance(line, NextAction):
+                upcoming = line.now
+            found.append(upcoming if now is None else now)
+        return found[::-1]
+
+
+_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError, ConversationFormatError)
+
+
+def _damage(number: int, error: Exception) -> ConversationFormatError:
+    return ConversationFormatError(f"line {number}: {printable(str(error), 300)}")
+
+
+def _read_head(line: bytes) -> Head:
+    version = msgspec.json.decode(line, type=Version).transcript
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"the transcript is of format version {version}, and this version of ddg-protocol reads "
+            f"{FORMAT_VERSION}" + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
+        )
+    head = msgspec.json.decode(line, type=Head)
+    Snapshot.from_data(head.session, head.profile)
+    return head
 
 
 def _checked(line: Line) -> Line:

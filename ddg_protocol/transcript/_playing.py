@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 from ..errors import DuckChatError
 from ..intents import Failure, SendRequest, SolveChallenge, Wait
@@ -26,9 +27,11 @@ from ._lines import (
     WaitElapsed,
 )
 
+_Session = TypeVar("_Session", bound=Session)
 
-def restored(head: Head, jitter: Callable[[], float]) -> Session:
-    return Session.restore(
+
+def restored(head: Head, jitter: Callable[[], float], kind: type[_Session]) -> _Session:
+    return kind.restore(
         head.session, now=0.0, profile=head.profile, policy=head.policy, shared=ClientState(), jitter=jitter
     )
 

@@ -78,7 +78,7 @@ class RecordedSession(Session):
             session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
         )
         write(write_line(head).decode() + "\n")
-        self._double = restored(head, self._drawn.popleft)
+        self._double = restored(head, self._drawn.popleft, Session)
 
     def __repr__(self) -> str:
         return f"<Recorded {self._session!r}>"

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
+from .._state import State, Trigger
 from ..errors import DuckChatError
+from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ..session import Session
 from ._lines import Line, NextAction, Outcome, Transcript, plain
 from ._playing import apply, pulled, restored
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A pull of the recorded session, and the same pull of today's.
+    """A pull of the recorded session, and the same pull of today's; or another of its calls.
 
     Attributes:
         line: its number in the transcript.
         delay: seconds that passed before it.
-        expected: what came then.
+        expected: what came then; nothing where it isn't a pull.
         got: what comes now.
+        states: those that today's session went through since the step before, in order; none where it stayed.
     """
 
     line: int
     delay: float
     expected: Outcome
     got: Outcome
+    states: tuple[State, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -34,11 +39,12 @@ class Step(msgspec.Struct, frozen=True):
         return self.expected == self.got
 
 
-def replay(transcript: Transcript) -> Iterator[Step]:
+def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step]:
     """Do it all again with today's core.
 
     Args:
         transcript: what happened.
+        every_call: whether the calls between the pulls are steps too.
 
     Yields:
         Each pull, as it is reached: whoever wants it in real time lets `Step.delay` pass first. The first that is not
@@ -46,19 +52,24 @@ def replay(transcript: Transcript) -> Iterator[Step]:
     """
     drawn: deque[float] = deque()
     # A core that draws another number of times differs by that: it must not fail.
-    session = restored(transcript.head, lambda: drawn.popleft() if drawn else 0.0)
+    session = restored(transcript.head, lambda: drawn.popleft() if drawn else 0.0, _Traced)
     before: float | None = None
+    states: list[State] = []
     for number, line in transcript.lines:
+        delay, expected = 0.0, Outcome()
         if isinstance(line, NextAction):
             drawn.extend(line.jitter)
             got = plain(pulled(session, line.now))
             drawn.clear()
+            expected = line.gives or line.raises or {}
             delay = 0.0 if before is None else line.now - before
             before = line.now
-            step = Step(number, delay, line.gives or line.raises or {}, got)
         else:
-            step = _retold(session, number, line)
-        if isinstance(line, NextAction) or not step.same:
+            got = _retold(session, line)
+        states += session.passed()
+        if every_call or isinstance(line, NextAction) or got != expected:
+            step = Step(number, delay, expected, got, tuple(states))
+            states.clear()
             yield step
             if not step.same:
                 return
@@ -69,11 +80,31 @@ def first_difference(transcript: Transcript) -> Step | None:
     return next((step for step in replay(transcript) if not step.same), None)
 
 
-def _retold(session: Session, number: int, line: Line) -> Step:
-    """Tell a session what the recorded one was told; it was legal then."""
-    refused: Outcome = {}
+class _Traced(Session):
+    """A session that remembers the states that it went through."""
+
+    def __init__(self, profile: ServiceProfile = DUCKDUCKGO_2025_04, **settings: Any) -> None:
+        super().__init__(profile, **settings)
+        self._passed = [self._state]
+
+    def _move(self, trigger: Trigger) -> None:
+        super()._move(trigger)
+        self._passed.append(self._state)
+
+    def passed(self) -> tuple[State, ...]:
+        """Give the states that the last call led through."""
+        if self._passed[-1] is not self._state:
+            self._passed.append(self._state)  # it was a command
+        _, *passed = self._passed
+        self._passed = [self._state]
+        return tuple(passed)
+
+
+def _retold(session: Session, line: Line) -> Outcome:
+    """Tell a session what the recorded one was told; it was legal then, and nothing came of it."""
     try:
         apply(session, line)
     except DuckChatError as error:
-        refused = plain(error)
-    return Step(number, 0.0, {}, refused)
+        refused: Outcome = plain(error)
+        return refused
+    return {}

@@ -51,35 +51,24 @@ def exchanges(transcript: Transcript) -> list[Recorded]:
     """
     found: dict[int, Recorded] = {}
     latest: dict[int, float] = {}
-    for (number, line), pulled in zip(transcript.lines, _pulls_after(transcript), strict=True):
+    for (number, line), now in zip(transcript.lines, transcript.times(), strict=True):
         match line:
             case NextAction(gives={"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url)}):
                 parts = urlsplit(url)
                 target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-                found[id], latest[id] = Recorded(number, method, target), line.now
+                found[id], latest[id] = Recorded(number, method, target), now
             case ReceiveHead(id=id) if id in found and line.status >= 200:
                 exchange = found[id]
                 exchange.status, exchange.headers = line.status, line.headers
-                exchange.head_after, latest[id] = max(0.0, line.now - latest[id]), line.now
+                exchange.head_after, latest[id] = max(0.0, now - latest[id]), now
             case ReceiveData(id=id) if id in found:
-                found[id].chunks.append((max(0.0, pulled - latest[id]), line.base64 or line.text.encode()))
-                latest[id] = max(latest[id], pulled)
+                found[id].chunks.append((max(0.0, now - latest[id]), line.base64 or line.text.encode()))
+                latest[id] = max(latest[id], now)
             case ReceiveEof(id=id) if id in found:
                 found[id].whole = True
             case TransportFailed(id=id) if id in found:
                 found[id].failure = Failure(line.kind, line.text)
     return list(found.values())
-
-
-def _pulls_after(transcript: Transcript) -> list[float]:
-    """Give for each line the time of the next pull; of the last one where none follows."""
-    times = [line.now for _, line in transcript.lines if isinstance(line, NextAction)]
-    upcoming = times[-1] if times else 0.0
-    found = []
-    for _, line in reversed(transcript.lines):
-        upcoming = line.now if isinstance(line, NextAction) else upcoming
-        found.append(upcoming)
-    return found[::-1]
 
 
 class _Tape:
