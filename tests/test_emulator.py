@@ -159,6 +159,18 @@ def test_leaving_the_block_closes_idle_connections_and_frees_the_port() -> None:
         assert again.url == running.url
 
 
+def test_it_may_be_closed_before_the_end_of_the_block_and_more_than_once() -> None:
+    with Emulator(Service(script=[Fault("landing", [Cut(3, "hang")])])) as running:
+        with closing(connect(running.url)) as connection:
+            connection.request("GET", "/aichat", headers=headers_for(running.url))
+            assert connection.getresponse().read1() != b""
+        running.close()
+        assert [line.ended for line in running.service.log] == ["left"]
+        running.close()
+        with pytest.raises(ConnectionRefusedError):
+            raw(running.url)
+
+
 def test_a_port_that_is_taken_is_an_os_error() -> None:
     with Emulator() as running, pytest.raises(OSError, match="in use"), Emulator(port=urlsplit(running.url).port or 0):
         pass

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
-from ddg_protocol.service import Piece, Question, Service, ServiceRequest, ServiceResponse
+from ddg_protocol.service import Fault, Piece, Question, Service, ServiceRequest, ServiceResponse
 from ddg_protocol.service import _service as machine
 from ddg_protocol.service._challenge import Challenge, literal
 from ddg_protocol.service._challenge_pool import POOL
+from ddg_protocol.service.faults import Coding, Cut
 
 Headers = dict[str, str]
 
@@ -572,6 +573,32 @@ class TestSeedAndLog:
         next(given_up)
         given_up.close()
         assert [line.complete for line in service.log if line.endpoint == "chat"] == [True, False]
+
+    def test_a_line_of_the_log_says_what_was_asked_and_what_became_of_it(self) -> None:
+        service = Service(script=[Fault("landing", [Coding("gzip"), Cut(3, "reset")])])
+        body_of(chat(service, headers=CHAT | {"x-vqd-hash-1": "bm8="}))
+        body_of(send(service, "GET", "/aichat", PAGE))
+        given_up = chat(service).pieces
+        next(given_up)
+        given_up.close()
+        send(service, "GET\n", "/\x1b[2J" + 1000 * "x", PAGE)
+        lines = [str(line) for line in service.log if line.endpoint != "status"]
+        assert re.sub(r"\d+ bytes", "N bytes", "\n".join(lines[:3])) == (
+            "POST /duckchat/v1/chat: 418 ERR_CHALLENGE (x-vqd-hash-1 is not the answer to the challenge that came with "
+            "x-vqd-4); complete, N bytes\n"
+            "GET /aichat: 200; broken off, N bytes; by the script: coding, cut\n"
+            "POST /duckchat/v1/chat: 200; the client left before the end, N bytes"
+        )
+        assert lines[3].startswith("GET\\n /\\x1b[2Jxxx")
+        assert len(lines[3]) < 400
+
+    def test_who_answers_and_whether_it_asks_for_the_challenge_can_change(self) -> None:
+        service = Service()
+        assert chat(service).status == 200
+        service.challenge = True
+        assert chat(service).status == 418
+        service.challenge, service.responder = False, lambda question: "Another."
+        assert b"Another." in body_of(chat(service))
 
     def test_the_log_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "LOG_LENGTH", 2)

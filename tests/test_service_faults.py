@@ -130,6 +130,26 @@ class TestWhen:
         assert self.statuses(service, 3) == [503, 500, 503]
         assert [line.faults for line in service.log] == [(script[0],), (script[0], script[1]), (script[0],)]
 
+    def test_more_may_go_wrong_from_now_on(self) -> None:
+        service = service_with("landing", Refuse(503), first=4)
+        assert self.statuses(service, 2) == [200, 200]
+        service.add_fault(Fault("landing", [Refuse(500)], first=2, times=1))
+        service.add_fault(Fault("landing", [Refuse(502)], times=1))
+        assert self.statuses(service, 4) == [502, 500, 503, 503]
+
+    def test_it_says_which_faults_no_request_has_met(self) -> None:
+        met, late, elsewhere = (
+            Fault("landing", [Refuse(503)]),
+            Fault("landing", [Refuse(503)], first=2),
+            Fault("chat", [Refuse(429)]),
+        )
+        service = Service(script=[met, late, elsewhere])
+        assert service.unmet_faults == (met, late, elsewhere)
+        get(service)
+        assert service.unmet_faults == (late, elsewhere)
+        service.add_fault(met)
+        assert service.unmet_faults == (late, elsewhere, met)
+
     def test_the_log_tells_what_the_script_did_from_what_the_client_did_wrong(self) -> None:
         service = service_with("landing", Refuse(429, "ERR_RATE_LIMIT"))
         get(service)

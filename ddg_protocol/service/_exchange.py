@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from ..errors import printable
 from ..intents import Headers, redacted
 
 if TYPE_CHECKING:
@@ -92,6 +93,18 @@ class Exchange(msgspec.Struct):
     def complete(self) -> bool:
         """Whether the response was taken to its end."""
         return self.ended == "complete"
+
+    def __str__(self) -> str:
+        """One line of a log: no header and no body is in it, so nothing secret."""
+        said = f"{self.status} {self.error}".rstrip() + (f" ({self.reason})" if self.reason else "")
+        effects = ", ".join(type(effect).__name__.lower() for fault in self.faults for effect in fault.effects)
+        return (
+            f"{printable(self.request.method, 20)} {printable(self.request.target)}: {said}; "
+            f"{_ENDED[self.ended]}, {self.taken} bytes" + (f"; by the script: {effects}" if effects else "")
+        )
+
+
+_ENDED = {"": "under way", "complete": "complete", "broken": "broken off", "left": "the client left before the end"}
 
 
 class Pieces(Iterator[Piece]):

@@ -32,6 +32,14 @@ class _Message(msgspec.Struct):
     content: str
 
 
+class _Planned(msgspec.Struct):
+    """A fault of the script; how many requests its endpoint had before it, and whether it met one since."""
+
+    fault: Fault
+    since: int
+    met: bool = False
+
+
 class _ChatBody(msgspec.Struct):
     """The members that count; a profile's ``extra_body`` may bring others."""
 
@@ -62,6 +70,11 @@ class Service:
         delay: seconds between two pieces of a reply.
         script: what goes wrong when. Where several faults are for the same request, their effects follow each other.
         seed: what tokens, challenges and ids are drawn from; the same seed and requests give the same responses.
+
+    Attributes:
+        profile: as given.
+        responder: as given; another one answers from the next question on.
+        challenge: as given, and from the next question on as set.
     """
 
     def __init__(
@@ -75,10 +88,10 @@ class Service:
         seed: str = "",
     ) -> None:
         self.profile = profile
-        self._challenge = challenge
-        self._responder = responder
+        self.challenge = challenge
+        self.responder = responder
         self._delay = delay
-        self._script = tuple(script)
+        self._script = [_Planned(fault, 0) for fault in script]
         self._counts: Counter[Endpoint | None] = Counter()
         self._seed = seed
         self._version = ("serp_20250401_100419_ET", draw(seed, "front end").hex()[:20])
@@ -102,6 +115,19 @@ class Service:
     def log(self) -> Sequence[Exchange]:
         """What clients did and what became of it, oldest first; the last `LOG_LENGTH` exchanges."""
         return tuple(self._log)
+
+    @property
+    def unmet_faults(self) -> Sequence[Fault]:
+        """The faults that were for none of the requests so far."""
+        return tuple(planned.fault for planned in self._script if not planned.met)
+
+    def add_fault(self, fault: Fault) -> None:
+        """Have more go wrong from now on.
+
+        Args:
+            fault: comes after those there are; its requests are counted from the next one.
+        """
+        self._script.append(_Planned(fault, self._counts[fault.on]))
 
     def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
         """Answer a request.
@@ -138,7 +164,10 @@ class Service:
     def _faults(self, endpoint: Endpoint | None) -> tuple[Fault, ...]:
         """Find what goes wrong with the newest request to an endpoint."""
         number = self._counts[endpoint]
-        return tuple(fault for fault in self._script if fault.applies(endpoint, number))
+        met = [planned for planned in self._script if planned.fault.applies(endpoint, number - planned.since)]
+        for planned in met:
+            planned.met = True
+        return tuple(planned.fault for planned in met)
 
     # The endpoints
 
@@ -224,7 +253,7 @@ class Service:
         answer = request.header("x-vqd-hash-1")
         if answer is None:
             raise _bad("x-vqd-hash-1 is missing; without an answer it is sent empty")
-        if not answer and not self._challenge:
+        if not answer and not self.challenge:
             return
         user_agent, brands = request.header("user-agent") or "", request.header("sec-ch-ua") or ""
         if not pair.challenge.is_answered(answer, user_agent=user_agent, brands=brands):
@@ -244,7 +273,7 @@ class Service:
             number: which reply of this service it is.
             spoiled: whether what reaches the client is known to the script alone. Then any reply may be its history.
         """
-        answer = self._responder(question)
+        answer = self.responder(question)
         if spoiled:
             self._remember(question.messages)
         return self._events(question, answer, created, "chatcmpl-" + draw(self._seed, "reply", number).hex()[:29])

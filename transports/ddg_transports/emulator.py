@@ -31,6 +31,10 @@ from anyio.streams.tls import TLSStream
 from ddg_protocol.errors import printable
 from ddg_protocol.service import Handler, Service, ServiceRequest, ServiceResponse, framed
 
+from ._socket_stream import READ_SIZE, SocketStream
+
+__all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "Emulator", "serve", "throw_away_tls"]
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # `typing` has its defaults (PEP 696) since 3.13 only
 
@@ -46,7 +50,6 @@ MAX_BODY_BYTES = 1024 * 1024
 """The longest body of a request that is read."""
 
 _LINGER = 1.0  # seconds
-_READ_SIZE = 64 * 1024
 _BACKLOG = 1024
 #: The system's ``struct linger``: on, and for no time at all.
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -163,6 +166,10 @@ class Emulator(Generic[HandlerT]):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Do what leaving the block does, before its end; any number of times."""
         self._running.close()
 
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
@@ -197,7 +204,7 @@ async def _converse(service: Handler, tls: ssl.SSLContext | None, accepted: sock
     with accepted, suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream: ByteStream = _Socket(accepted)
+        stream: ByteStream = SocketStream(accepted)
         if tls is not None:
             stream = await TLSStream.wrap(stream, server_side=True, ssl_context=tls)
         connection = _Connection(stream, accepted)
@@ -211,45 +218,6 @@ async def _converse(service: Handler, tls: ssl.SSLContext | None, accepted: sock
             # Without it the end is a broken one to the client (RFC 8446, section 6.1). Its own is not waited for long.
             with anyio.move_on_after(_LINGER):
                 await stream.unwrap()
-
-
-class _Socket(ByteStream):
-    """A socket as a stream. What isn't sent yet, or isn't read yet, stays with the system, which has bounds for it."""
-
-    def __init__(self, raw: socket.socket) -> None:
-        self._raw = raw
-
-    async def receive(self, max_bytes: int = _READ_SIZE) -> bytes:
-        await anyio.lowlevel.checkpoint()
-        while True:
-            try:
-                data = self._raw.recv(max_bytes)
-            except BlockingIOError:
-                await anyio.wait_readable(self._raw)
-            except OSError as error:
-                raise anyio.BrokenResourceError from error
-            else:
-                if not data:
-                    raise anyio.EndOfStream
-                return data
-
-    async def send(self, item: bytes) -> None:
-        await anyio.lowlevel.checkpoint()
-        rest = memoryview(item)
-        while rest:
-            try:
-                rest = rest[self._raw.send(rest) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self._raw)
-            except OSError as error:
-                raise anyio.BrokenResourceError from error
-
-    async def send_eof(self) -> None:
-        with suppress(OSError):
-            self._raw.shutdown(socket.SHUT_WR)
-
-    async def aclose(self) -> None:
-        self._raw.close()
 
 
 class _Connection:
@@ -350,7 +318,7 @@ class _Connection:
     def _has_ended(self) -> bool:
         """Look whether the client has ended the connection; for one that won't be read any more."""
         try:
-            return any(not self._raw.recv(_READ_SIZE) for _ in range(16))
+            return any(not self._raw.recv(READ_SIZE) for _ in range(16))
         except BlockingIOError:
             return False
         except OSError:
