@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from ..blocking import Client
     from ..emulator import Emulator
 
-_MARKER = """\
-duck(*faults, allow_unmet_faults=False, **settings): what `duck_service` is. Faults are `ddg_protocol.service.Fault` or \
-lines such as "chat:503,times=1"; settings are those of `ddg_protocol.service.Service`. Several marks add up, the \
-nearest wins. A fault that no request met fails a test that passed, unless that is allowed.\
-"""
+_MARKER = (
+    "duck(*faults, allow_unmet_faults=False, **settings): what `duck_service` is. Faults are lines such as "
+    '"chat:503,times=1" or `ddg_protocol.service.Fault`, settings those of `ddg_protocol.service.Service`. Of several '
+    "marks the faults add up, and the nearest's settings count."
+)
 _ALLOW = "allow_unmet_faults"
 _SHOWN = 100
 """How many exchanges a report shows, the last ones."""
