@@ -113,6 +113,23 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """The pair for the next turn."""
         return Tokens(self.vqd, self.vqd_hash_1)
 
+    @property
+    def last_question(self) -> str | None:
+        """What the user said last; None before the first turn."""
+        return next((message.content for message in reversed(self.message_history) if message.role == "user"), None)
+
+    def rewound(self) -> Conversation:
+        """Give the conversation as it was before its last turn, so that `last_question` can be asked once more.
+
+        Returns:
+            The conversation without that question and what followed it; not full any more, if it was. Model, title,
+            tokens and cookies stay: they are the newest. Before the first turn it is the same.
+        """
+        asked = [index for index, message in enumerate(self.message_history) if message.role == "user"]
+        if not asked:
+            return self
+        return msgspec.structs.replace(self, message_history=self.message_history[: asked[-1]], limit_reached=False)
+
     def to_json(self) -> str:
         """Write it as JSON text. The text holds tokens and cookies: keep it as you would keep a password."""
         return msgspec.json.encode(_Stored(format_version=FORMAT_VERSION, conversation=self)).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ _ALWAYS_SENT = frozenset(
         *("host", "connection", "content-length", "transfer-encoding"),
     }
 )
+_PAIRS = frozenset({"cookies", "page_headers", "status_headers", "chat_headers"})
 _SENT = {
     "page_headers": _ALWAYS_SENT,
     "status_headers": _ALWAYS_SENT | {"origin", "referer"},
@@ -34,7 +36,7 @@ _SENT = {
 }
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which browser the client says it is: sent with every request, and what the challenge answer is about.
 
     Attributes:
@@ -51,7 +53,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     accept_language: str = "en-US,en;q=0.9"
 
 
-class Model(msgspec.Struct, frozen=True):
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model of the service.
 
     Attributes:
@@ -63,7 +65,7 @@ class Model(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...] = ()
 
 
-class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a session has to know of the service. Checked when made: a bad one is a `ValueError` that says why.
 
     Attributes:
@@ -219,6 +221,33 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True):
             ValueError: the address is not of that form, or a change is not valid.
         """
         return msgspec.structs.replace(self, **{"origin": base_url.rstrip("/"), "allowed_hosts": (), **changes})
+
+    def updated(self, data: Mapping[str, object]) -> ServiceProfile:
+        """Make the same profile with what data says in place of its own, as from TOML or JSON.
+
+        Args:
+            data: values by the names of the attributes, of plain kinds: an identity or a model is a mapping, and
+                pairs, of headers or cookies, are a mapping or a list of lists of two. With another ``origin``, allowed
+                hosts follow from it where none are named, as with `at`.
+
+        Returns:
+            The new profile.
+
+        Raises:
+            ValueError: the data is not of that form; the message names the key.
+        """
+        changes = {
+            name: list(value.items()) if name in _PAIRS and isinstance(value, Mapping) else value
+            for name, value in data.items()
+        }
+        own = msgspec.structs.asdict(self)
+        if changes.get("origin", self.origin) != self.origin:
+            own["allowed_hosts"] = ()
+        try:
+            return msgspec.convert({**own, **changes}, ServiceProfile)
+        except msgspec.ValidationError as error:
+            said = str(error).removesuffix(" - at `$`").replace("`$.", "`")
+            raise ValueError(printable(said, 300)) from None
 
     def validate_model(self, name: str | None = None) -> str:
         """Resolve a model's name to its id on the wire (PROTOCOL.md section 1).

@@ -302,3 +302,21 @@ def test_a_conversation_is_a_value_that_does_not_change() -> None:
         WHOLE.message_history[0].content = "Another"  # type: ignore[misc]
     with pytest.raises(AttributeError):
         WHOLE.tokens.vqd = "4-1"  # type: ignore[misc]
+
+
+# The last turn, once more
+
+
+def test_a_conversation_without_its_last_turn_is_not_full_and_keeps_the_rest() -> None:
+    rewound = WHOLE.rewound()
+    assert WHOLE.last_question == "Why is the sky blue? ☃\n"
+    assert rewound == msgspec.structs.replace(WHOLE, message_history=(), limit_reached=False)
+    assert rewound.last_question is None
+    assert rewound.rewound() == rewound
+
+
+def test_only_the_last_turn_is_taken_back() -> None:
+    history = tuple(Message("user" if number % 2 == 0 else "assistant", str(number)) for number in range(4))
+    conversation = Conversation(message_history=history)
+    assert conversation.last_question == "2"
+    assert conversation.rewound().message_history == history[:2]

@@ -375,6 +375,60 @@ def test_a_profile_can_be_read_from_json_and_is_checked_then_too() -> None:
         msgspec.json.decode(b'{"origin":"http://example.org/x"}', type=ServiceProfile)
 
 
+# From data
+
+
+def test_data_changes_what_it_names_and_nothing_else() -> None:
+    profile = DUCKDUCKGO_2025_04.updated(
+        {
+            "identity": {"user_agent": "my-program/1.0", "sec_ch_ua": ""},
+            "chat_headers": {"accept": "text/event-stream", "x-fe-signals": "e30="},
+            "page_headers": [["accept", "*/*"]],
+            "models": [{"id": "gpt-5", "aliases": ["five"]}],
+            "minimum_interval": 3,
+        }
+    )
+    assert profile == changed(
+        identity=Identity(user_agent="my-program/1.0", sec_ch_ua=""),
+        chat_headers=(("accept", "text/event-stream"), ("x-fe-signals", "e30=")),
+        page_headers=(("accept", "*/*"),),
+        models=(Model("gpt-5", ("five",)),),
+        minimum_interval=3.0,
+    )
+
+
+def test_allowed_hosts_follow_from_another_origin_where_none_are_named() -> None:
+    assert DUCKDUCKGO_2025_04.updated({}).allowed_hosts == DUCKDUCKGO_2025_04.allowed_hosts
+    assert DUCKDUCKGO_2025_04.updated({"origin": "https://example.org"}).allowed_hosts == ()
+    named = DUCKDUCKGO_2025_04.updated({"origin": "https://example.org", "allowed_hosts": ["a.example"]})
+    assert named.allowed_hosts == ("a.example",)
+
+
+def test_a_profile_as_data_is_the_profile() -> None:
+    data = msgspec.to_builtins(DUCKDUCKGO_2025_04)
+    assert changed(label="another", origin="https://duck.ai").updated(data) == DUCKDUCKGO_2025_04
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"orign": "https://duck.ai"}, "unknown field `orign`"),
+        ({"origin": "http://example.org"}, "plain http is for loopback addresses only"),
+        ({"models": [{"id": 3}]}, "got `int` - at `models[0].id`"),
+        ({"models": [{"id": "a", "alias": []}]}, "unknown field `alias` - at `models[0]`"),
+        ({"identity": {"agent": "a"}}, "unknown field `agent` - at `identity`"),
+        ({"chat_headers": {"accept": 1}}, "got `int` - at `chat_headers[0][1]`"),
+        ({"chat_headers": {"Accept": "a"}}, "chat_headers: 'Accept' is not a header name in lower case"),
+        ({"answer_style": "loud"}, "'loud' - at `answer_style`"),
+        ({"or\x1b[31m": 1}, "unknown field `or\\x1b[31m`"),
+    ],
+)
+def test_data_that_is_no_profile_is_refused_by_the_name_of_its_key(data: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        DUCKDUCKGO_2025_04.updated(data)
+    assert str(caught.value).isprintable()
+
+
 # Hosts
 
 

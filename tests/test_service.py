@@ -438,6 +438,11 @@ class TestHistory:
         assert bad(chat(service, self.asked("1", "a", "?")), "^the history is not one")
         assert chat(service, self.asked("2", "a", "?")).status == 200
 
+    def test_a_conversation_from_elsewhere_goes_on_where_that_is_asked_for(self) -> None:
+        service = Service(any_history=True)
+        assert chat(service, self.asked("1", "said by an earlier run", "2")).status == 200
+        assert bad(chat(service, self.asked("1", "a")), "^the messages must end with one of user")
+
 
 class TestChallenge:
     def test_chat_is_refused_until_the_answer_is_right(self) -> None:

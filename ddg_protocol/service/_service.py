@@ -69,6 +69,7 @@ class Service:
             ``x-vqd-hash-1`` may be empty; a wrong answer is refused all the same.
         delay: seconds between two pieces of a reply.
         script: what goes wrong when. Where several faults are for the same request, their effects follow each other.
+        any_history: whether conversations go on that this service didn't answer, such as those of an earlier run.
         seed: what tokens, challenges and ids are drawn from; the same seed and requests give the same responses.
 
     Attributes:
@@ -85,11 +86,13 @@ class Service:
         challenge: bool = False,
         delay: float = 0.0,
         script: Iterable[Fault] = (),
+        any_history: bool = False,
         seed: str = "",
     ) -> None:
         self.profile = profile
         self.challenge = challenge
         self.responder = responder
+        self._any_history = any_history
         self._delay = delay
         self._script = [_Planned(fault, 0) for fault in script]
         self._counts: Counter[Endpoint | None] = Counter()
@@ -113,7 +116,7 @@ class Service:
 
     @property
     def log(self) -> Sequence[Exchange]:
-        """What clients did and what became of it, oldest first; the last `LOG_LENGTH` exchanges."""
+        """What clients did and what became of it, oldest first; the last 1000 exchanges."""
         return tuple(self._log)
 
     @property
@@ -245,7 +248,7 @@ class Service:
             raise _bad("the messages must end with one of user")
         if asked.model not in (model.id for model in self.profile.models):
             raise Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model of that id")
-        if len(messages) > 1 and not self._is_known(messages[:-1]):
+        if len(messages) > 1 and not (self._any_history or self._is_known(messages[:-1])):
             raise _bad("the history is not one that this service answered")
         return Question(messages[-1].content, asked.model, tuple(messages))
 
