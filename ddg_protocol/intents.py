@@ -48,7 +48,7 @@ def field(headers: Headers, name: str) -> str:
 
 
 class Signal(enum.Enum):
-    """What `next_action` gives when there is neither an intent nor an event."""
+    """What `Session.next_action` gives when there is neither an intent nor an event."""
 
     NEED_DATA = "read some of the current response and tell me"
     PAUSED = "nothing to do until a command"

@@ -71,7 +71,9 @@ class Close(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 WireIntent = Connect | Send | Close | Wait | SolveChallenge
+"""What is asked of a driver that has a byte stream."""
 WireAction = WireIntent | Event | Signal
+"""Whatever `WireSession.next_action` gives."""
 
 #: What the session gives, beside a SendRequest, when it wants nothing more of the exchange before.
 _MOVES_ON = frozenset({Wait, SolveChallenge, Signal})

@@ -8,7 +8,7 @@ Effects are few and compose: each takes the response as the one before left it, 
         Fault("chat", [Coding("gzip"), Cut(100, "reset")], first=2, times=1),
     ])
 
-`script` reads the same from text. All that is lazy or endless here is made as it is taken.
+`ddg_protocol.service.script` reads the same from text. All that is lazy or endless here is made as it is taken.
 
 Texts are sent as UTF-8, header fields too; a lone surrogate stands for a byte that isn't UTF-8 (PEP 383).
 """

@@ -1,6 +1,7 @@
 """A script of faults as text: a TOML document, or a line for each fault.
 
-Both have the names of `faults`: an effect's own in lower case, an attribute's with ``-`` for ``_``. In TOML::
+Both have the names of `ddg_protocol.service.faults`: an effect's own in lower case, an attribute's with ``-`` for
+``_``. In TOML::
 
     [[fault]]
     on = "chat"

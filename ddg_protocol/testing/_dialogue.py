@@ -29,7 +29,7 @@ class DialogueError(AssertionError):
 
 
 class Matcher:
-    """Something to expect where the whole of an action is too much to write down. `describe` is what a diff shows.
+    """Something to expect where the whole of an action is too much to write down. ``describe`` is what a diff shows.
 
     Args:
         text: what is expected, a line or several.

@@ -74,7 +74,7 @@ class Run:
 
     Args:
         session: a `Session`, which is given heads and bodies, or a `WireSession`, which is given HTTP/1.1.
-        service: what answers; a `Service`, or anything with its `handle`.
+        service: what answers; a `Service`, or anything with its ``handle``.
         clock: the time; one of its own, in spring 2025, if none is given.
         chunks: how what the service sends at once is cut into what the session reads at once.
         cut: where the network breaks, if it does.

@@ -1,5 +1,7 @@
 """`AsyncClient`: the driver for asyncio and trio, native on both by way of anyio.
 
+::
+
     async with AsyncClient() as client:
         chat = client.chat()
         print((await chat.ask("Why is the sky blue?")).text)
@@ -215,7 +217,9 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
 
 
 class AsyncReply(BaseReply, AsyncResource):
-    """A reply as it comes: enter it, iterate over its pieces of text or its `events`, leave it. Made by `stream`.
+    """A reply as it comes: enter it, iterate over its pieces of text or its `events`, leave it.
+
+    Made by `AsyncChat.stream`.
 
     Attributes:
         finished: the end of the turn, once it has come; None before, and where the turn was cancelled.

@@ -1,5 +1,7 @@
 """`Client`: the blocking driver.
 
+::
+
     with Client() as client:
         chat = client.chat()
         print(chat.ask("Why is the sky blue?").text)

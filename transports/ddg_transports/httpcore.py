@@ -1,5 +1,7 @@
 """Transports over `httpcore`, or its fork `httpcore2`: proxies, HTTP/2, unix sockets; blocking and async.
 
+::
+
     with HttpcoreTransport(proxy="socks5://user:secret@127.0.0.1:1080", http2=True) as transport:
         with Client(transport=transport) as client:
             print(client.chat().ask("Why is the sky blue?").text)
@@ -36,7 +38,7 @@ class HttpcoreTransport:
 
     Args:
         pool: makes the connections, in place of what the settings say. It stays the caller's. Its reads wait for as
-            long as `open` was told, since they can't be told each, and its SOCKS negotiation waits without a bound.
+            long as ``open`` was told, since they can't be told each, and its SOCKS negotiation waits without a bound.
         proxy: ``http://``, ``https://`` or ``socks5://``, with the credentials in it if it needs any.
         http2: whether to offer HTTP/2 to servers that speak TLS.
         ssl_context: for https; None makes the standard one, which trusts what the system trusts.

@@ -1,4 +1,6 @@
-"""What a transport is: an object with one method, `open`, that sends a request and gives the exchange it began.
+"""What a transport is: an object with one method, ``open``, that sends a request and gives the exchange it began.
+
+::
 
     client = Client(transport=MyTransport())
 
@@ -8,29 +10,29 @@ with awaits, and without the timeouts, for there the driver cancels what takes t
 module:factory`` checks all of it.
 
 **A request is sent as it is**: ``method``, ``url``, ``headers`` in their order with empty values kept, ``body``;
-beside them ``host`` and the framing, and nothing else. Each `open` is one request: redirects aren't followed, nothing
+beside them ``host`` and the framing, and nothing else. Each ``open`` is one request: redirects aren't followed, nothing
 is retried, no cookie is kept (the session does all that), except that a request which met a connection that the peer
 had closed while it was idle goes out again on a new one.
 
 **A response is given as it is**: whatever its status, with its fields as pairs of latin-1 text, repeated where they
-repeat, and the bytes of its body without the framing but not content-decoded. `read` gives bytes as soon as there are
+repeat, and the bytes of its body without the framing but not content-decoded. ``read`` gives bytes as soon as there are
 any, and none at the complete end. An end that the framing shows to be premature is a failure, never an end.
 
 **What goes wrong** is raised as a `ddg_protocol.TransportError`, made by `transport_error` in one place for each
 library; its `FailureKind` decides what the session does about it. Any other exception is taken for a bug: the driver
 closes the exchange, cancels the turn and lets it pass.
 
-**Time.** In blocking code `open` and `read` are told for how many seconds they may wait (a library that can't be told
-with each read keeps to what `open` was told), and making the connection may take ``request.timeout`` of it. What runs
-out of time is a failure of kind TIMEOUT. In async code the driver cancels; only ``request.timeout`` is the
+**Time.** In blocking code ``open`` and ``read`` are told for how many seconds they may wait (a library that can't be
+told with each read keeps to what ``open`` was told), and making the connection may take ``request.timeout`` of it. What
+runs out of time is a failure of kind TIMEOUT. In async code the driver cancels; only ``request.timeout`` is the
 transport's to keep.
 
 **Closing** an exchange gives up what wasn't read: at once, without an exception, any number of times. A body read to
-its end leaves the connection free for the next request; one that wasn't must not. `open` that fails or is cancelled
-has cleaned up behind itself; after a `read` that failed or was cancelled the exchange is still closed by the driver,
+its end leaves the connection free for the next request; one that wasn't must not. ``open`` that fails or is cancelled
+has cleaned up behind itself; after a ``read`` that failed or was cancelled the exchange is still closed by the driver,
 and only that.
 
-**Several at once.** `open` is called by every chat of a client, from their threads or tasks; an exchange belongs to
+**Several at once.** ``open`` is called by every chat of a client, from their threads or tasks; an exchange belongs to
 one. Whoever made a transport closes it, after the client.
 """
 

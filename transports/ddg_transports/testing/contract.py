@@ -36,7 +36,7 @@ from ddg_protocol import FailureKind, SendRequest, TransportError
 from ..transport import AsyncExchange, AsyncTransport, Exchange, Transport
 from .peer import CERTIFICATES, CLOSE, CUT, DEAF, HANG, RESET, Peer, Said
 
-__all__ = ["CHECKS", "Check", "Factory", "Report", "Result", "check"]
+__all__ = ["Factory", "Report", "Result", "check"]
 
 Factory = Callable[[ssl.SSLContext], AbstractContextManager[Transport] | AbstractAsyncContextManager[AsyncTransport]]
 """Makes a transport that uses the given context for https."""
@@ -107,7 +107,7 @@ def check(
 
     Args:
         factory: makes the transport.
-        names: which checks (see `CHECKS`); None for all that apply.
+        names: which checks (``--help`` of the command lists them); None for all that apply.
         tls: over TLS, or plain; None for both.
         backend: the event loop for an async transport, ``"asyncio"`` or ``"trio"``.
 
