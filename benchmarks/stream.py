@@ -71,8 +71,15 @@ def floor(decode: Callable[[bytes], object]) -> Reader:
 
 
 def payloads_msgspec(chunks: Sequence[bytes]) -> int:
-    feed, count = EventStreamDecoder().feed_data, 0
+    """The way of the chat: a chunk that is one event by itself, any other as it comes."""
+    decoder = EventStreamDecoder()
+    whole_block, feed, count = decoder.whole_block, decoder.feed_data, 0
     for chunk in chunks:
+        payload = whole_block(chunk)
+        if payload is not None:
+            decode_piece(payload)
+            count += 1
+            continue
         for data in feed(chunk):
             decode_piece(data)
             count += 1
@@ -91,9 +98,10 @@ def events_json(chunks: Sequence[bytes]) -> int:
 def reply_reader(chunks: Sequence[bytes]) -> int:
     reader, count = ReplyReader(strict=False, max_event_bytes=1 << 20, max_reply_bytes=1 << 24), 0
     for chunk in chunks:
-        reader.feed(chunk)
-        while reader.next_event() is not None:
+        event = reader.next_event(chunk)
+        while event is not None:
             count += 1
+            event = reader.next_event()
     return count
 
 

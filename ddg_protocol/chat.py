@@ -157,20 +157,22 @@ def _read_part(where: str, part: Any) -> str:
 # The reply
 
 
-class Piece(msgspec.Struct, gc=False):
+class Piece(msgspec.Struct, gc=False, kw_only=True):
     """A plain piece of the reply, and nothing but that: what isn't one fails to be decoded as one.
 
+    The members are in the order in which the service sends them: msgspec looks for the next one first.
+
     Attributes:
-        action: there, and nothing else.
-        message: the text.
         role: the assistant's, or absent.
+        message: the text.
+        action: there, and nothing else.
         parts: absent; a payload that has some is more than its text.
         source: likewise.
     """
 
-    action: Literal["success"]
-    message: str
     role: Literal["assistant"] | None = None
+    message: str
+    action: Literal["success"]
     parts: None = None
     source: None = None
 
@@ -292,7 +294,7 @@ class ReplyReader:
         self._last_empty_at = -1  # how many pieces there were when an empty one came
         self._half = ""  # a high surrogate that waits for its low one
         self._text_given = False  # of the payload that is next, which has more to it
-        self._plain = False  # whether a plain piece may be next: none of the two, and the model is known
+        self._plain = False  # whether a plain piece may be next: none of these and not the end, and the model is known
         self._output_limit = False
         self._ended = False
         self.idle = True
@@ -340,23 +342,28 @@ class ReplyReader:
             EmptyResponseError: the service says that the reply is complete, and there is no text.
             StreamTooLarge: an event or the reply is longer than its bound.
         """
-        if data is None or not self.idle or self.done:
-            if data is not None:
+        if data is not None:
+            # Most chunks of a reply are one plain piece: they go this way alone, through no more than they need.
+            if self.idle and self._plain and (payload := self._decoder.whole_block(data)) is not None:
+                try:
+                    text = decode_piece(payload).message
+                except _NOT_DECODED:
+                    text = ""
+                if text:  # as `_give` has it: a call here would cost a tenth of the whole way
+                    self._room -= len(text)
+                    if self._room < 0:
+                        self._measure(text)
+                    self._pieces.append(text)
+                    return TextDelta(text)
+                self._payloads.append(payload)
+                self.idle = False
+            else:
                 self.feed(data)
-            data = self._fed
+        if self._fed is not None:
+            self._cut(self._fed)
         while True:
             if self._payloads:
                 raw = self._payloads.popleft()
-            elif data is not None:
-                payload = self._decoder.whole_block(data)
-                if payload is None:
-                    self.idle = False
-                    self._cut(data)
-                    data = None
-                    continue
-                self._fed = data = None
-                raw = payload
-                self.idle = True
             elif self._decoder.too_large and not self.done:
                 raise self._decoder.error()
             else:
@@ -368,16 +375,13 @@ class ReplyReader:
                 except _NOT_DECODED:
                     pass
                 else:
-                    if text:  # as `_give` has it: a call here would cost a tenth of the whole way
-                        self._room -= len(text)
-                        if self._room < 0:
-                            self._measure(text)
-                        self._pieces.append(text)
-                        return TextDelta(text)
+                    if text:
+                        return self._give(text)
                     self._last_empty_at = len(self._pieces)
                     continue
             event = self._interpret(raw)
-            self._plain = not (self._half or self._text_given or self._ended or self.served_model is None)
+            held = self._half or self._text_given or self._ended or self.done
+            self._plain = not (held or self.served_model is None)
             self.idle = False  # a payload may have been put back
             if event is not None:
                 return event
@@ -582,6 +586,7 @@ class ReplyReader:
         self.finish_reason = "length" if self._output_limit else reason
         self._payloads.clear()
         self._fed = None
+        self._plain = False
 
 
 def _split_words(raw: bytes) -> list[bytes]:

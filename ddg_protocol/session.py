@@ -260,6 +260,12 @@ class Session:
                 return event
             if reader.done:
                 return self._finish(exchange, reader, now)
+        if exchange.end is None:  # what `_failure` finds nearly always, without the call
+            if exchange.timed != exchange.received:
+                exchange.timed = exchange.received
+                exchange.read_by = now + self.policy.read_timeout
+            if now < exchange.read_by and now < exchange.total_by:
+                return NEED_DATA
         failure = self._failure(exchange, now)
         return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
 
