@@ -36,7 +36,7 @@ _ALLOW = "allow_unmet_faults"
 _SHOWN = 100
 """How many exchanges a report shows, the last ones."""
 
-_service = pytest.StashKey[object]()
+_service = pytest.StashKey[object]()  # of a test
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,14 +53,16 @@ def duck_service(request: pytest.FixtureRequest) -> Service:
     faults, settings = _marked(request.node)
     settings.pop(_ALLOW, None)
     script = [fault_from_text(fault) if isinstance(fault, str) else fault for fault in faults]
-    return Service(script=script, **settings)
+    service = request.node.stash[_service] = Service(script=script, **settings)
+    return service
 
 
 @pytest.fixture
-def duck_server(duck_service: Service) -> Iterator[Emulator]:
+def duck_server(request: pytest.FixtureRequest, duck_service: Service) -> Iterator[Emulator]:
     """`duck_service` on a free loopback port, its address the `url`; what the responder raises is raised in the end."""
     from ..emulator import Emulator
 
+    request.node.stash[_service] = duck_service  # it may be one of the user's own
     with Emulator(duck_service) as emulator:
         yield emulator
 
@@ -104,17 +106,6 @@ def duck_async_client(duck_profile: ServiceProfile, duck_policy: Policy) -> Iter
             return SocketStream(connection)
 
         yield AsyncClient(duck_profile, policy=duck_policy, connect=connect)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-) -> Generator[None, object, object]:
-    """Keep each test's service for its report, one of the user's own too."""
-    value = yield
-    if fixturedef.argname == "duck_service":
-        request.node.stash[_service] = value
-    return value
 
 
 @pytest.hookimpl(wrapper=True)
