@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from documents import ROOT, examples, passes
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+pytest_plugins = ["pytester"]
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = examples("README.md")
 
 
-def test_the_readme_has_its_examples() -> None:
+def test_the_readme_has_its_examples_and_one_of_them_is_of_tests() -> None:
     assert len(EXAMPLES) >= 3
+    assert len([example for example in EXAMPLES if "def test_" in example]) == 1
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda code: code.splitlines()[0])
-def test_an_example_of_the_readme_runs(example: str, capsys: pytest.CaptureFixture[str]) -> None:
-    namespace: dict[str, object] = {"__name__": "example"}
-    exec(compile(example, "README.md", "exec"), namespace)
-    tests = [value for name, value in namespace.items() if name.startswith("test_")]
-    for test in tests:
-        assert callable(test)
-        test()
-    assert tests or "sky blue" in capsys.readouterr().out
+def test_an_example_of_the_readme_runs(
+    example: str, pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert passes(example, pytester) or "sky blue" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("mark", ["setup", "test"])
