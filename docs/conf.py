@@ -133,6 +133,17 @@ def _documented(domain: PythonDomain, text: str) -> tuple[str, str, str] | None:
     return entry.docname, entry.node_id, matches[0]
 
 
+def label_sections(app: Sphinx, doctree: nodes.document) -> None:
+    """Let `link_sections` find the numbered sections of the protocol's page."""
+    if app.env.docname != "PROTOCOL":
+        return
+    for section in doctree.findall(nodes.section):
+        title = section.next_node(nodes.title)
+        number = re.match(r"(\d+)\. ", title.astext()) if title is not None else None
+        if number is not None and title is not None:
+            app.env.domains.standard_domain.anonlabels[f"protocol-{number[1]}"] = ("PROTOCOL", section["ids"][0])
+
+
 def link_sections(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Make links of what docstrings say of the protocol's sections."""
     text = "\n".join(lines)
@@ -171,6 +182,7 @@ def setup(app: Sphinx) -> None:
     """Register all of this."""
     app.add_role_to_domain("py", "obj", AnywhereRole(), override=True)
     app.add_post_transform(CodeWords)
+    app.connect("doctree-read", label_sections)
     app.connect("autodoc-process-docstring", link_sections)
     app.connect("autodoc-process-signature", hide_construction)
     app.connect("missing-reference", find_where_it_is_public)
