@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from outside import run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,3 +32,12 @@ def vectors(pytestconfig: pytest.Config) -> Path:
         pytest.skip("needs --vectors DIR")
     assert folder.is_dir(), f"--vectors {folder} is not a folder"
     return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel that users install, built once."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, Path(__file__).parent.parent, cwd=folder)
+    (built,) = folder.glob("ddg_protocol-*.whl")
+    return built

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import venv
 import zipfile
 from pathlib import Path
 
-import pytest
+from outside import run
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = ("ddg_protocol", "ddg_transports", "ddg_chat")
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, ROOT, cwd=folder)
-    (built,) = folder.glob("ddg_protocol-*.whl")
-    return built
 
 
 def test_the_wheel_holds_the_three_packages_typed_and_nothing_else(wheel: Path) -> None:

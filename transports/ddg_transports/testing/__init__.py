@@ -1,1 +1,1 @@
-"""What helps to test drivers and transports: a scripted peer, and the contract that every transport is held to."""
+"""What helps to test drivers, transports and programs: a scripted peer, the contract of transports, the pytest plugin."""
