@@ -151,6 +151,7 @@ Line = (
     | ChallengeFailed
     | Lost
 )
+"""Any line of a transcript but the first."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,72 @@
+"""``ddg-chat inspect``: a recorded run as a sequence diagram, or as a page to look into."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from ddg_protocol.transcript import Transcript
+
+from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
+from ._timeline import read_timeline
+
+EX_DATAERR = 65
+"""A part of the transcript can't be read (``sysexits.h``)."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.description = (
+        "Show what happened in a recorded run: who said what to whom, when, and in which states. The exit code is 0 if "
+        "all of it is there and today's core goes the same way, 65 if a part of the file can't be read, and else 1; "
+        "what there is is shown."
+    )
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="what ddg-chat ask --record wrote; - reads it from stdin"
+    )
+    parser.add_argument("--html", type=Path, metavar="PAGE", help="write a page to look into, in one file, instead")
+    parser.add_argument("--full", action="store_true", help="each chunk, each state, and all of every text")
+    parser.add_argument("--no-color", action="store_true", help="no colours; the environment's NO_COLOR does the same")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the diagram, or write the page; say what is missing."""
+    data = sys.stdin.buffer.read() if str(args.file) == "-" else args.file.read_bytes()
+    transcript, damage = Transcript.salvage(data)
+    timeline = read_timeline(transcript, damage)
+    if args.html is None:
+        for line in draw(timeline, _style(args, sys.stdout)):
+            print(line)
+    else:
+        from ._page import page
+
+        name = "standard input" if str(args.file) == "-" else args.file.name
+        args.html.write_text(page(timeline, name, full=args.full), encoding="utf-8")
+    sys.stdout.flush()  # what comes now is about what was shown
+    for flaw in timeline.flaws:
+        print(f"ddg-chat: {flaw}", file=sys.stderr)
+    if damage is not None:
+        return EX_DATAERR
+    return 1 if timeline.flaws else 0
+
+
+def _style(args: argparse.Namespace, out: TextIO) -> Style:
+    terminal = out.isatty()
+    plain = args.no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not terminal
+    width = shutil.get_terminal_size((100, 24)).columns
+    return Style(width=width, glyphs=_glyphs(out), colour=not plain, full=args.full)
+
+
+def _glyphs(out: TextIO) -> Glyphs:
+    """Choose what the output's encoding can say."""
+    try:
+        "".join(msgspec.structs.astuple(UNICODE)).encode(out.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return ASCII
+    return UNICODE

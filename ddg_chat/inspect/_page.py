@@ -1,0 +1,320 @@
+"""The timeline as one page that needs nothing else: no network, and no script to be read.
+
+Everything that came from anywhere goes through `_said`: it is text in the page and nothing else, whatever it holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from itertools import pairwise, zip_longest
+from string import Template
+
+from ._texts import cut, one_line, visible
+from ._timeline import Detail, Entry, Kind, Timeline
+
+_CUT = 4_000
+"""Characters of a text that is shown when it is asked for."""
+_CUT_LINE = 300
+"""Characters of an entry's line."""
+
+_THINNEST = 0.25
+"""Percent; what takes no time can be seen too."""
+
+_LETTER, _MARGIN = 0.6, 0.4
+"""Percent; what a letter takes of the usual width, and the space around a label."""
+
+_KINDS: dict[Kind, str] = {
+    "calls": "Calls",
+    "requests": "Requests",
+    "chunks": "Chunks",
+    "events": "Events",
+    "waits": "Waits",
+    "challenges": "Challenges",
+    "states": "States",
+    "errors": "Errors",
+}
+
+
+def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
+    """Make the page.
+
+    Args:
+        timeline: what happened.
+        name: what the transcript is called.
+        full: whether all of every text is in it.
+
+    Returns:
+        HTML. Its policy allows its own style and script by their hashes, and nothing else: no request is ever made.
+    """
+    style, script = _part("page.css"), _part("page.js")
+    parties = ["caller", "session", "service"]
+    if any("solver" in (entry.source, entry.target) for entry in timeline.entries):
+        parties.append("solver")
+    solver = " has-solver" if "solver" in parties else ""
+    rows = _Rows(timeline, None if full else _CUT)
+    chart = _Chart(timeline)
+    return Template(_part("page.html")).substitute(
+        name=_said(one_line(name)),
+        style=style,
+        style_hash=_hash(style),
+        script=script,
+        script_hash=_hash(script),
+        facts="\n".join(f"<div><dt>{label}</dt><dd>{_said(value)}</dd></div>" for label, value in _facts(timeline)),
+        flaws="\n".join(f'<p class="flaw" role="note">{_said(one_line(flaw))}</p>' for flaw in timeline.flaws),
+        scaled=chart.scaled(),
+        compressed=chart.compressed(),
+        kinds="\n".join(_boxes(timeline)),
+        parties="".join(f'<span class="{party}">{party}</span>' for party in parties),
+        solver=solver,
+        turns="\n".join(rows.turns(solver)),
+        notes=" ".join(_notes(timeline)),
+    )
+
+
+def _part(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _said(text: str) -> str:
+    """Put a text into HTML, as text and as an attribute's value alike."""
+    return html.escape(visible(text))
+
+
+def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    turns = sum(entry.kind == "calls" and entry.title == "ask" for entry in timeline.entries)
+    errors = sum(entry.kind == "errors" for entry in timeline.entries)
+    yield "Service", one_line(timeline.origin)
+    yield "Turns", f"{turns:,}"
+    yield "Requests", f"{timeline.requests:,}"
+    yield "Received", f"{timeline.received:,} bytes"
+    yield "Took", f"{timeline.seconds:.3f} s"
+    yield "Waiting", f"{timeline.waited:.3f} s"
+    if errors:
+        yield "Errors", f"{errors:,}"
+    yield "Ends", "not known" if timeline.state is None else timeline.state.name
+
+
+def _notes(timeline: Timeline) -> Iterator[str]:
+    yield "Tokens, cookies and hashes are stand-ins: the recording never had them."
+    if timeline.blanked:
+        yield "Questions and replies were blanked in it too."
+    yield "Where a text is cut, (+N) says how many characters are left out."
+
+
+def _boxes(timeline: Timeline) -> Iterator[str]:
+    """Give a box for each kind: every one, since what chooses by them names them all."""
+    counts = Counter(entry.kind for entry in timeline.entries)
+    for kind, name in _KINDS.items():
+        hidden = "" if counts[kind] else " hidden"
+        box = f'<input type="checkbox" id="show-{kind}" checked>'
+        yield f"<label{hidden}>{box}{name} <b>{counts[kind]:,}</b></label>"
+
+
+class _Rows:
+    """The list: what happened, line by line."""
+
+    def __init__(self, timeline: Timeline, limit: int | None) -> None:
+        self._timeline = timeline
+        self._limit = limit
+        self._longest = max(((entry.until or 0.0) - entry.at for entry in timeline.entries), default=0.0)
+        self._at = ""
+        self._index = 0
+
+    def turns(self, solver: str) -> Iterator[str]:
+        number = 0
+        for entries in self._timeline.turns:
+            question = next((entry for entry in entries if entry.kind == "calls" and entry.title == "ask"), None)
+            number += question is not None
+            title = "Before the first question" if question is None else f"Turn {number}"
+            said = "" if question is None else f"<span>{_said(cut(one_line(question.text), _CUT_LINE))}</span>"
+            yield f'<section class="turn{solver}" aria-label="{title}">\n<h2><small>{title}</small>{said}</h2>\n<ol>'
+            yield from map(self._entry, entries)
+            yield "</ol>\n</section>"
+
+    def _entry(self, entry: Entry) -> str:
+        at = f"{entry.at:.3f}"
+        same, self._at = " same" if at == self._at else "", at
+        bad = " bad" if entry.bad else ""
+        anchor = f"e{self._index}"
+        self._index += 1
+        way = "" if entry.source == entry.target else f"{entry.source} to {entry.target}"
+        lanes = f'<span class="lanes {entry.source}-{entry.target}" aria-hidden="true"><i></i></span>'
+        what = f'<span class="what"><span class="way">{way}</span>{self._what(entry)}</span>'
+        summary = f'<summary><span class="at{same}">{at}</span>{lanes}{what}</summary>'
+        body = "".join(map(self._detail, entry.details)) + f'<p class="where">Line {entry.line} of the transcript</p>'
+        return (
+            f'<li class="entry {entry.kind}{bad}" id="{anchor}" data-kind="{entry.kind}"><details>{summary}'
+            f'<div class="details">{body}</div></details></li>'
+        )
+
+    def _what(self, entry: Entry) -> str:
+        title, text = one_line(entry.title), cut(one_line(entry.text), _CUT_LINE)
+        if entry.kind == "chunks" and entry.title == "chunk":
+            title = f"{entry.size:,} byte{'' if entry.size == 1 else 's'}"
+        if entry.title in ("ask", "TextDelta"):
+            text = f"“{text}”"
+        if entry.kind == "states":
+            text = ""  # what they mean is in the details
+        length = ""
+        if entry.until is not None and self._longest:
+            part = 100 * (entry.until - entry.at) / self._longest
+            length = (
+                '<svg class="length" aria-hidden="true"><rect width="100%" height="100%" rx="2"/>'
+                f'<rect width="{part:.2f}%" height="100%" rx="2"/></svg>'
+            )
+        more = f' <span class="more">{length}{_said(text)}</span>' if text else ""
+        return f"<b>{_said(title)}</b>{more}"
+
+    def _detail(self, detail: Detail) -> str:
+        parts = [f"<h3>{_said(one_line(detail.label))}</h3>"]
+        if detail.fields:
+            fields = (f"<dt>{self._text(name)}</dt><dd>{self._text(value)}</dd>" for name, value in detail.fields)
+            parts.append(f"<dl>{''.join(fields)}</dl>")
+        if detail.text:
+            parts.append(f"<pre>{self._text(detail.text)}</pre>")
+        return "".join(parts)
+
+    def _text(self, text: str) -> str:
+        return _said(text if self._limit is None else cut(text, self._limit))
+
+
+class _Chart:
+    """The overview: a lane for each party, and one for waits, along the time.
+
+    All its lengths are percentages, so that it is as wide as there is room and its letters are never stretched.
+    """
+
+    _LANES = ("caller", "session", "service", "waits")
+    _TOP, _LANE, _BAR = 24, 30, 18
+    _HEIGHT = 156
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._entries = timeline.entries
+        self._seconds = timeline.seconds
+        self._places: list[float] = []
+        self._end = 100.0
+
+    def scaled(self) -> str:
+        """Draw it with time to scale."""
+        total = self._seconds or 1.0
+        self._places = [100 * entry.at / total for entry in self._entries]
+        step = _nice(total / 8)
+        ticks = [(100 * number * step / total, f"{number * step:g} s") for number in range(int(total / step) + 1)]
+        return self._draw("scaled", ticks, "Overview, time to scale")
+
+    def compressed(self) -> str:
+        """Draw it with a step for all that happened, and long times no longer than they need be to be seen as such."""
+        places, ticks = [0.0], [(0.0, "0 s")]
+        for before, entry in pairwise(self._entries):
+            passed = entry.at - before.at
+            places.append(places[-1] + 1 + 4 * math.log1p(10 * passed))
+            if passed and places[-1] - ticks[-1][0] > 0:
+                ticks.append((places[-1], f"{entry.at:.4g} s"))
+        total = places[-1] + 1
+        self._places = [100 * place / total for place in places]
+        kept: list[tuple[float, str]] = []
+        for place, label in ticks:
+            if not kept or 100 * place / total - kept[-1][0] > 7:
+                kept.append((100 * place / total, label))
+        return self._draw("compressed", kept, "Overview, a step for all that happened")
+
+    def _draw(self, name: str, ticks: Sequence[tuple[float, str]], label: str) -> str:
+        width = "100%" if len(self._entries) < 400 or name == "scaled" else str(3 * len(self._entries))
+        parts = [f'<svg class="{name}" width="{width}" height="{self._HEIGHT}" role="group" aria-label="{label}">']
+        parts.append('<g class="axis" aria-hidden="true">')
+        for place, text in ticks:
+            anchor = ' text-anchor="end"' if place > 97 else ""
+            parts.append(f'<line x1="{place:.3f}%" x2="{place:.3f}%" y1="18" y2="{self._HEIGHT}"/>')
+            parts.append(f'<text x="{place:.3f}%" y="13"{anchor}>{text}</text>')
+        parts.append("</g>")
+        parts += self._states()
+        parts += self._exchanges()
+        parts += self._waits()
+        parts += self._marks()
+        return "".join([*parts, "</svg>"])
+
+    def _states(self) -> Iterator[str]:
+        moves = [index for index, entry in enumerate(self._entries) if entry.kind == "states"]
+        for index, after in zip_longest(moves, moves[1:]):
+            state = self._entries[index].title.rpartition(" ")[2]
+            yield self._bar(index, self._place(after), "session", f"s {state}", (state,), state)
+
+    def _exchanges(self) -> Iterator[str]:
+        """Give a bar for each request, from when it was sent to the last that was heard of it."""
+        sent: int | None = None
+        last = 0
+        for index, entry in enumerate((*self._entries, None)):
+            is_request = entry is not None and entry.kind == "requests" and entry.source == "session"
+            if sent is not None and (entry is None or is_request):
+                yield self._exchange(sent, last)
+                sent = None
+            if is_request:
+                sent = last = index
+            elif entry is not None and entry.source == "service":
+                last = index
+
+    def _exchange(self, sent: int, last: int) -> str:
+        request = self._entries[sent]
+        answers = self._entries[sent + 1 : last + 1]
+        status = next((each.title for each in answers if each.kind == "requests"), "no answer")
+        bad = any(each.bad and each.source == "service" for each in answers)
+        text = cut(one_line(f"{request.title} {request.text.partition('?')[0]}"), 60)
+        classes = "x bad" if bad else "x"
+        return self._bar(sent, self._place(last), "service", classes, (f"{status} {text}", status), f"{text}: {status}")
+
+    def _waits(self) -> Iterator[str]:
+        for index, entry in enumerate(self._entries):
+            if entry.kind == "waits" and entry.until is not None:
+                later = range(index + 1, len(self._entries))
+                after = next((each for each in later if self._entries[each].at >= entry.until), None)
+                label = f"{entry.until - entry.at:.3g} s"
+                yield self._bar(index, self._place(after), "waits", "w", (label,), f"wait {entry.text}")
+
+    def _marks(self) -> Iterator[str]:
+        y = self._y("caller") + self._BAR / 2
+        for index, entry in enumerate(self._entries):
+            if "caller" in (entry.source, entry.target) or (entry.kind == "errors" and entry.target == entry.source):
+                bad = " bad" if entry.bad else ""
+                text = _said(cut(one_line(f"{entry.title} {entry.text}"), 80))
+                radius = 3 if entry.title == "TextDelta" else 5
+                yield (
+                    f'<a class="e {entry.kind}{bad}" href="#e{index}" aria-label="{text}"><title>{text}</title>'
+                    f'<circle cx="{self._places[index]:.3f}%" cy="{y}" r="{radius}"/></a>'
+                )
+
+    def _bar(self, index: int, end: float, lane: str, classes: str, labels: tuple[str, ...], title: str) -> str:
+        """Draw a bar, with the first of its labels that it has room for."""
+        begin = self._places[index]
+        width, y = max(_THINNEST, end - begin), self._y(lane)
+        thin = " thin" if width == _THINNEST else ""
+        said = _said(title)
+        bar = f'<rect x="{begin:.3f}%" y="{y}" width="{width:.3f}%" height="{self._BAR}"/>'
+        label = next((label for label in labels if _LETTER * len(label) + _MARGIN < width), "")
+        if label:
+            bar += (
+                f'<svg x="{begin:.3f}%" y="{y}" width="{width:.3f}%" height="{self._BAR}" aria-hidden="true">'
+                f'<text x="4" y="13">{_said(label)}</text></svg>'
+            )
+        return f'<a class="{classes}{thin}" href="#e{index}" aria-label="{said}"><title>{said}</title>{bar}</a>'
+
+    def _place(self, index: int | None) -> float:
+        return 100.0 if index is None else self._places[index]
+
+    def _y(self, lane: str) -> int:
+        return self._TOP + self._LANE * self._LANES.index(lane) + (self._LANE - self._BAR) // 2
+
+
+def _nice(step: float) -> float:
+    """Give the next step that people count in."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step * 0.999)

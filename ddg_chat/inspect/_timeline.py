@@ -1,0 +1,522 @@
+"""What happened in a run, entry by entry: read from a transcript, with the states of a replay."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import http
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from ddg_protocol import ContentDecodingError, ConversationFormatError, EventStreamDecoder, State, StreamTooLarge
+from ddg_protocol import transcript as recorded
+from ddg_protocol.content import ContentDecoder
+from ddg_protocol.intents import SECRET_HEADERS, Headers, field
+from ddg_protocol.transcript import Outcome, Step, Transcript, replay
+
+Party = Literal["caller", "session", "service", "solver"]
+Kind = Literal["calls", "requests", "chunks", "events", "waits", "challenges", "states", "errors"]
+
+_LONGEST = 1e9
+"""Seconds; no run takes longer, and a transcript can say that it did."""
+_MOST_DECODED = 16 * 1024 * 1024
+"""Bytes of one body that are decompressed; no session reads more."""
+_STAND_IN = re.compile(r"(r[1-9][0-9]*)?x*")
+_SHORT = 80
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """A part of what there is to know of an entry: fields, or a text.
+
+    Attributes:
+        label: what it is.
+        fields: names and values.
+        text: of any length, as it came.
+    """
+
+    label: str
+    fields: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened.
+
+    Attributes:
+        line: its number in the transcript.
+        at: seconds since the run began.
+        kind: what it is, to choose by.
+        source: who did it.
+        target: to whom; the same where it concerns nobody else.
+        title: a word or two.
+        text: more of it, of any length; can have anything in it that came from the service.
+        size: the bytes of a chunk.
+        until: when it was over, where it took time.
+        bad: whether something went wrong here, though it may have been put right.
+        details: all there is to know.
+    """
+
+    line: int
+    at: float
+    kind: Kind
+    source: Party
+    target: Party
+    title: str
+    text: str = ""
+    size: int = 0
+    until: float | None = None
+    bad: bool = False
+    details: tuple[Detail, ...] = ()
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """A run.
+
+    Attributes:
+        origin: of the service.
+        blanked: whether questions and replies were left out.
+        entries: what happened, in order.
+        state: where the session was at the end, by the replay; None where that didn't get there.
+        flaws: why this isn't the whole run, or not as today's core would do it; a sentence each.
+        requests: how many were sent.
+        received: bytes of bodies, as they came.
+        waited: seconds that the session waited.
+    """
+
+    origin: str
+    blanked: bool
+    entries: tuple[Entry, ...]
+    state: State | None
+    flaws: tuple[str, ...]
+    requests: int
+    received: int
+    waited: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max((entry.until or entry.at for entry in self.entries), default=0.0)
+
+    @property
+    def turns(self) -> list[tuple[Entry, ...]]:
+        """The entries of each turn, from its question to the next; what comes before the first is a part of it."""
+        found: list[list[Entry]] = [[]]
+        for entry in self.entries:
+            if entry.title == "ask" and entry.kind == "calls" and any(each.title == "ask" for each in found[-1]):
+                found.append([])
+            found[-1].append(entry)
+        return [tuple(entries) for entries in found if entries]
+
+
+def read_timeline(transcript: Transcript, damage: ConversationFormatError | None = None) -> Timeline:
+    """Tell what happened.
+
+    Args:
+        transcript: as far as it could be read.
+        damage: why it couldn't be read further.
+
+    Returns:
+        All of it as it was recorded. States are there as far as today's core goes the same way.
+    """
+    return _Reader(transcript).read(damage)
+
+
+class _Reader:
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._entries: list[Entry] = []
+        self._bodies: dict[int, _Body] = {}
+        self._waiting: tuple[int, object] | None = None  # the entry that is a wait under way, and the wait's id
+        self._line = 0
+        self._now = 0.0  # by the caller's clock
+        self._at = 0.0  # since the run began
+        self._requests = self._received = 0
+        self._waited = 0.0
+
+    def read(self, damage: ConversationFormatError | None) -> Timeline:
+        transcript = self._transcript
+        steps = {step.line: step for step in replay(transcript, every_call=True)}
+        state: State | None = State[transcript.head.session["state"]]
+        flaws = []
+        began: float | None = None
+        for (number, line), now in zip(transcript.lines, transcript.times(), strict=True):
+            began = now if began is None else began
+            # It never goes back; and no transcript is believed to be endless.
+            self._line, self._now, self._at = number, now, min(max(self._at, now - began), _LONGEST)
+            self._tell(line)
+            step = steps.get(number)
+            if step is None:
+                state = None
+            elif not step.same:
+                state = None
+                flaws.append(self._differs(step))
+            elif step.states:
+                assert state is not None
+                self._moved(state, step.states)
+                state = step.states[-1]
+        self._wait_ends()
+        flaws += self._ending(state, damage)
+        return Timeline(
+            origin=transcript.head.profile.origin,
+            blanked=transcript.head.texts == "blanked",
+            entries=tuple(self._entries),
+            state=state,
+            flaws=tuple(flaws),
+            requests=self._requests,
+            received=self._received,
+            waited=self._waited,
+        )
+
+    def _add(self, kind: Kind, source: Party, target: Party, title: str, text: str = "", **more: Any) -> None:
+        entry = Entry(
+            line=self._line, at=self._at, kind=kind, source=source, target=target, title=title, text=text, **more
+        )
+        self._entries.append(entry)
+
+    # What became of the recording
+
+    def _moved(self, before: State, states: tuple[State, ...]) -> None:
+        path = " → ".join(state.name for state in (before, *states))
+        fields = tuple((state.name, state.value) for state in states)
+        self._add("states", "session", "session", path, states[-1].value, details=(Detail("States", fields),))
+
+    def _differs(self, step: Step) -> str:
+        then, now = _kind_of(step.expected) or "nothing", _kind_of(step.got) or "nothing"
+        details = (Detail("Then", text=_pretty(step.expected)), Detail("Now", text=_pretty(step.got)))
+        text = f"{now}, where it was {then}" if then != now else f"another {now} than it was"
+        self._add("errors", "session", "session", "today's core differs", text, bad=True, details=details)
+        return f"line {step.line}: today's core no longer does the same; what follows is as recorded, without states"
+
+    def _ending(self, state: State | None, damage: ConversationFormatError | None) -> list[str]:
+        lines = self._transcript.lines
+        if damage is not None:
+            number, _, text = str(damage).partition(": ")
+            self._add("errors", "session", "session", "the transcript is damaged", f"{number}: {text}", bad=True)
+            return [f"{number} can't be read, and what follows is not shown: {text}"]
+        if lines and isinstance(lines[-1][1], recorded.Lost):
+            return [f"line {lines[-1][0]}: the recording was lost before its run ended"]
+        if state is not None and state not in (State.READY, State.DRAINING, State.CLOSED):
+            text = f"the session is {state.name}"
+            self._add("errors", "session", "session", "the recording ends within a turn", text, bad=True)
+            return [f"the transcript ends within a turn: {text} ({state.value})"]
+        return []
+
+    # The calls
+
+    def _tell(self, line: recorded.Line) -> None:
+        match line:
+            case recorded.Ask():
+                self._ask(line)
+            case recorded.Cancel():
+                self._wait_ends()
+                self._add("calls", "caller", "session", "cancel")
+            case recorded.Close():
+                self._wait_ends()
+                self._add("calls", "caller", "session", "close")
+            case recorded.Shared():
+                known = line.fe_version or "not known"
+                text = f"another session of the client went on; front-end version {known}"
+                self._add("calls", "session", "session", "shared", text)
+            case recorded.NextAction(gives=None):
+                self._raised(line.raises or {})
+            case recorded.NextAction():
+                self._gave(line.gives or {})
+            case recorded.ReceiveHead():
+                self._head(line)
+            case recorded.ReceiveData():
+                self._chunk(line.id, line.base64 or line.text.encode("utf-8", "replace"))
+            case recorded.ReceiveEof():
+                body = self._bodies.get(line.id) or _Body()
+                text = f"{body.chunks:,} {'chunk' if body.chunks == 1 else 'chunks'}, {body.size:,} bytes"
+                self._add("chunks", "service", "session", "end", text)
+            case recorded.TransportFailed():
+                self._add("errors", "service", "session", "failed", f"{line.text} ({line.kind.value})", bad=True)
+            case recorded.WaitElapsed():
+                self._wait_ends()
+            case recorded.ChallengeSolved():
+                text = _redacted(line.answer)
+                self._add("challenges", "solver", "session", "answer", text)
+            case recorded.ChallengeFailed():
+                self._add("challenges", "solver", "session", "no answer", line.text, bad=True)
+            case recorded.Lost():
+                self._add("errors", "session", "session", "the recording is lost here", line.why, bad=True)
+            case recorded.NewId():
+                pass  # a number that was taken
+
+    def _ask(self, line: recorded.Ask) -> None:
+        messages = line.messages
+        if isinstance(messages, str):
+            messages = ({"role": "user", "content": messages},)
+        details = [Detail(message.get("role", ""), text=message.get("content", "")) for message in messages]
+        if line.model is not None:
+            details.append(Detail("Call", (("model", line.model),)))
+        text = "\n".join(detail.text for detail in details if detail.text)
+        self._add("calls", "caller", "session", "ask", text, details=tuple(details))
+
+    def _gave(self, action: Outcome) -> None:
+        match action:
+            case {"type": "NEED_DATA" | "PAUSED"}:
+                pass  # what it waited for, or that it rests, is seen from what comes next
+            case {"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url)}:
+                self._send(action, id, method, url)
+            case {"type": "Wait", "id": id, "until": int() | float() as until, "reason": str(reason)}:
+                if self._waiting is None or self._waiting[1] != id:  # it may simply be asked for again
+                    self._wait_ends()
+                    self._waiting = len(self._entries), id
+                    seconds = _bounded(_bounded(until) - _bounded(self._now))
+                    self._add("waits", "session", "session", "wait", f"{seconds:.3f} s, {reason}")
+            case {"type": "SolveChallenge", "script": str(script)}:
+                details = (Detail("Script", text=script),)
+                self._add("challenges", "session", "solver", "challenge", _count(script, "character"), details=details)
+            case _:
+                kind = _kind_of(action)
+                text = _event_text(action)
+                self._add("events", "session", "caller", kind, text, bad=kind in _BAD, details=_attributes(action))
+
+    def _raised(self, error: Outcome) -> None:
+        self._wait_ends()
+        kind = _kind_of(error) or "ServiceError"
+        text = _str(error.get("message"))
+        self._add("errors", "session", "caller", kind, text, bad=True, details=_attributes(error))
+
+    def _send(self, action: Outcome, id: int, method: str, url: str) -> None:
+        self._requests += 1
+        self._bodies[id] = _Body()
+        body = _raw(action.get("body"))
+        headers = _headers(action.get("headers"))
+        details = [
+            Detail("Request", (("method", method), ("url", url), ("id", str(id)))),
+            Detail("Headers", _shown_headers(headers)),
+            *_decoded_headers(headers),
+        ]
+        if body:
+            details.append(Detail(f"Body, {len(body):,} bytes", text=_pretty_body(body)))
+        text = _target(url, self._transcript.head.profile.origin) + (f", {len(body):,} bytes" if body else "")
+        self._add("requests", "session", "service", method, text, details=tuple(details))
+
+    def _head(self, line: recorded.ReceiveHead) -> None:
+        body = _Body(line.headers)
+        if line.status >= 200:
+            self._bodies[line.id] = body
+        names = tuple((name.lower(), value) for name, value in line.headers)
+        phrase = http.HTTPStatus(line.status).phrase if line.status in _STATUSES else ""
+        about = (phrase, field(names, "content-type"), field(names, "content-encoding"))
+        text = ", ".join(each for each in about if each)
+        if 300 <= line.status < 400 and (location := field(names, "location")):
+            text += f", to {location}"
+        details = (Detail("Headers", _shown_headers(line.headers)), *_decoded_headers(line.headers))
+        bad = line.status >= 400
+        self._add("requests", "service", "session", str(line.status), text, bad=bad, details=details)
+
+    def _chunk(self, id: int, data: bytes) -> None:
+        self._received += len(data)
+        body = self._bodies.setdefault(id, _Body())
+        text, events, trouble = body.take(data)
+        details = []
+        if events:
+            details.append(Detail("Events in it", tuple(events)))
+        if text:
+            details.append(Detail("Body, decompressed" if body.coded else "Body", text=text))
+        if trouble:
+            details.append(Detail("Not decoded", text=trouble))
+        self._add("chunks", "service", "session", "chunk", text, size=len(data), details=tuple(details))
+
+    def _wait_ends(self) -> None:
+        if self._waiting is not None:
+            index, _ = self._waiting
+            entry = self._entries[index]
+            self._entries[index] = msgspec.structs.replace(entry, until=self._at)
+            self._waited += self._at - entry.at
+            self._waiting = None
+
+
+class _Body:
+    """A body as it comes, for people."""
+
+    def __init__(self, headers: Headers = ()) -> None:
+        names = tuple((name.lower(), value) for name, value in headers)
+        self.size = 0
+        self.chunks = 0
+        self._left = _MOST_DECODED
+        self._text = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stream = None
+        if field(names, "content-type").lower().startswith("text/event-stream"):
+            self._stream = EventStreamDecoder()
+        self._decoder: ContentDecoder | None = None
+        self._trouble = ""
+        try:
+            self._decoder = ContentDecoder(field(names, "content-encoding"))
+        except ContentDecodingError as error:
+            self._trouble = str(error)
+
+    @property
+    def coded(self) -> bool:
+        return self._decoder is not None and self._decoder.coded
+
+    def take(self, data: bytes) -> tuple[str, list[tuple[str, str]], str]:
+        """Give what a chunk adds: text, events of the stream, and what kept the rest from being decoded."""
+        self.size += len(data)
+        self.chunks += 1
+        pieces: list[bytes] = []
+        try:
+            for piece in self._decoder.decode(data) if self._decoder is not None else ():
+                self._left -= len(piece)
+                if self._left < 0:
+                    raise ContentDecodingError(f"the body is longer than {_MOST_DECODED:,} bytes")
+                pieces.append(piece)
+        except ContentDecodingError as error:
+            self._decoder, self._trouble = None, str(error)
+        plain = b"".join(pieces)
+        events: list[tuple[str, str]] = []
+        try:
+            events = [] if self._stream is None else [(each.event, each.data) for each in self._stream.feed(plain)]
+        except StreamTooLarge as error:
+            self._stream, self._trouble = None, str(error)
+        return self._text.decode(plain), events, self._trouble
+
+
+_STATUSES = frozenset(http.HTTPStatus)
+_BAD = frozenset({"Retrying", "FrontEndVersionUnknown", "LandingPageFailed", "MalformedPayload", "TurnCancelled"})
+
+
+def _event_text(event: Outcome) -> str:
+    """Say in a line what an event has to say."""
+    match event:
+        case {"type": "TurnFinished", "text": str(text), "reason": reason}:
+            served = event.get("served_model")
+            return f"{_str(reason)}, {_count(text, 'character')}" + (f", by {_str(served)}" if served else "")
+        case {"type": "Retrying", "attempt": attempt, "delay": int() | float() as delay, "cause": {"message": why}}:
+            return f"attempt {_str(attempt)}, after {_bounded(delay):.3f} s: {_str(why)}"
+        case {"cause": {"message": why}}:
+            return _str(why)
+        case {"raw": raw}:
+            return _raw(raw).decode("utf-8", "replace")
+        case _:
+            return ", ".join(_str(value) for name, value in event.items() if name != "type")
+
+
+def _kind_of(outcome: Outcome) -> str:
+    kind = outcome.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), _LONGEST)
+
+
+def _attributes(outcome: Outcome, *, nested: bool = False) -> tuple[Detail, ...]:
+    """Give the attributes of an event or an exception: short ones as fields, long ones by themselves."""
+    fields: list[tuple[str, str]] = []
+    texts: list[Detail] = []
+    for name, value in outcome.items():
+        if name == "type" or value in (None, "", [], ()):
+            continue
+        if isinstance(value, dict) and "type" in value and not nested:  # the exception that was the cause
+            texts.extend(Detail(name, each.fields, each.text) for each in _attributes(value, nested=True))
+            continue
+        is_raw = isinstance(value, dict) and "base64" in value
+        text = _raw(value).decode("utf-8", "replace") if is_raw else _str(value)
+        if len(text) > _SHORT or "\n" in text:
+            texts.append(Detail(name, text=text))
+        else:
+            fields.append((name, text))
+    return (*((Detail("Attributes", tuple(fields)),) if fields else ()), *texts)
+
+
+def _raw(value: object) -> bytes:
+    """Give bytes that a transcript has as text, or as ``{"base64": ...}``."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace")
+        case {"base64": str(text)}:
+            try:
+                return base64.b64decode(text)
+            except ValueError:
+                return text.encode("utf-8", "replace")
+    return b""
+
+
+def _str(value: object) -> str:
+    return value if isinstance(value, str) else _pretty(value)
+
+
+def _pretty(value: object) -> str:
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+
+
+def _pretty_body(body: bytes) -> str:
+    try:
+        return _pretty(json.loads(body))
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
+
+
+def _count(text: str, unit: str) -> str:
+    return f"{len(text):,} {unit}{'' if len(text) == 1 else 's'}"
+
+
+def _target(url: str, origin: str) -> str:
+    """Give what of a URL is to be read: the path and query of the service's own, all of another."""
+    return url.removeprefix(origin) if url.startswith(origin + "/") else url
+
+
+# What is secret
+
+
+def _headers(value: object) -> Headers:
+    if not isinstance(value, list):
+        return ()
+    return tuple((_str(pair[0]), _str(pair[1])) for pair in value if isinstance(pair, list) and len(pair) == 2)
+
+
+def _shown_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
+    return tuple((name, _shown(name.lower(), value)) for name, value in headers)
+
+
+def _shown(name: str, value: str) -> str:
+    if name not in SECRET_HEADERS:
+        return value
+    if not value:
+        return "(empty)"
+    if name == "cookie":
+        return "; ".join(map(_shown_cookie, value.split("; ")))
+    if name == "set-cookie":
+        pair, semicolon, rest = value.partition(";")
+        return _shown_cookie(pair) + semicolon + rest
+    return f"{_count(value, 'character')}, decoded below" if _script_of(value) else _redacted(value)
+
+
+def _shown_cookie(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    is_short = len(value) == 1 and value != "x"  # the profile's own, which is no secret
+    return name + equals + (value if is_short or not value else _redacted(value))
+
+
+def _redacted(value: str) -> str:
+    """Name a stand-in; whatever isn't one isn't shown either."""
+    stand_in = _STAND_IN.fullmatch(value)
+    name = stand_in[1] if stand_in else None
+    return f"⟨redacted{' ' + name if name else ''}, {_count(value, 'character')}⟩"
+
+
+def _decoded_headers(headers: Headers) -> Iterator[Detail]:
+    """Give a challenge and its answer as they are meant: their hashes are stand-ins, or those of stand-ins."""
+    for name, value in headers:
+        if name.lower() == "x-vqd-hash-1" and (script := _script_of(value)):
+            yield Detail("x-vqd-hash-1, decoded", text=script)
+
+
+def _script_of(value: str) -> str:
+    try:
+        text = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return text if text.isprintable() or "\n" in text else ""

@@ -1,0 +1,152 @@
+"""A real headless Chromium, spoken to over a pipe in the DevTools protocol: nothing but the standard library."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the page is not tried in a browser")
+
+TIMEOUT = 60.0  # for what never comes, on the slowest of machines
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe"),
+)
+
+
+class Browser:
+    """Chromium in a process of its own, with one page.
+
+    Attributes:
+        events: what the page's domains reported since it was opened, as (method, parameters).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        assert CHROMIUM
+        there, self._to = os.pipe()
+        self._from, back = os.pipe()
+        # Chromium reads from 3 and writes to 4; copies out of the way, so that neither is where the other has to go.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (there, back)]
+        quiet = os.open(os.devnull, os.O_RDWR)
+        self.process = os.posix_spawn(
+            CHROMIUM,
+            [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"],
+            os.environ,
+            file_actions=[
+                *((os.POSIX_SPAWN_DUP2, quiet, number) for number in (1, 2)),
+                *((os.POSIX_SPAWN_DUP2, end, number) for end, number in zip(ends, (3, 4), strict=True)),
+            ],
+            setpgroup=0,
+        )
+        for end in (there, back, quiet, *ends):
+            os.close(end)
+        self._read = b""
+        self._last = 0
+        self._session = ""
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
+            self.call(f"{domain}.enable")
+
+    def close(self) -> None:
+        try:
+            self._session = ""
+            self.call("Browser.close")
+        except (OSError, AssertionError):
+            os.killpg(self.process, signal.SIGKILL)
+        finally:
+            os.close(self._to)
+            os.close(self._from)
+            os.waitpid(self.process, 0)
+
+    def call(self, method: str, /, **parameters: Any) -> dict[str, Any]:
+        """Give a command, and wait for its result."""
+        self._last += 1
+        message = {"id": self._last, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == self._last:
+                assert "result" in answer, f"{method}: {answer}"
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def open(self, url: str) -> None:
+        """Go to a page, and wait until it is loaded."""
+        self.events.clear()
+        self.call("Page.navigate", url=url)
+        while not self.named("Page.loadEventFired"):
+            self._next()
+
+    def named(self, method: str) -> list[dict[str, Any]]:
+        """Give the parameters of each event of a name."""
+        return [parameters for name, parameters in self.events if name == method]
+
+    def run(self, expression: str) -> Any:
+        """Evaluate JavaScript in the page; a promise is waited for."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element, as a mouse does."""
+        found = self.run(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            "e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getBoundingClientRect();"
+            "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        where = {"x": found[0], "y": found[1], "button": "left", "clickCount": 1}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, **where)
+
+    def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        for character in text:
+            self.call("Input.dispatchKeyEvent", type="keyDown", text=character, key=character)
+            self.call("Input.dispatchKeyEvent", type="keyUp", key=character)
+
+    def press(self, key: str, code: int) -> None:
+        """Press a key that types nothing, or Enter."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+    def size(self, width: int, height: int) -> None:
+        """Give the page a size, in CSS pixels."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def scheme(self, name: str) -> None:
+        """Prefer ``light`` or ``dark``."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    def screenshot(self, file: Path) -> None:
+        """Write what is to be seen as a PNG."""
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+    def _next(self) -> dict[str, Any]:
+        until = time.monotonic() + TIMEOUT
+        while b"\0" not in self._read:
+            ready, _, _ = select.select([self._from], [], [], max(0.0, until - time.monotonic()))
+            assert ready, "Chromium says nothing"
+            data = os.read(self._from, 1 << 20)
+            assert data, "Chromium has gone"
+            self._read += data
+        line, _, self._read = self._read.partition(b"\0")
+        message: dict[str, Any] = json.loads(line)
+        if "method" in message:
+            self.events.append((message["method"], message["params"]))
+        return message
