@@ -10,32 +10,45 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 #: Each command's module and help. A module has ``configure(parser)`` and ``run(args) -> int``.
 COMMANDS = {
     "ask": ("ddg_chat.ask", "ask a question and stream the reply"),
+    "chat": ("ddg_chat.chat", "hold a conversation, with commands; it is kept"),
+    "conversations": ("ddg_chat.conversations", "list, export or remove the conversations that are kept"),
     "models": ("ddg_chat.models", "list the models and their other names"),
     "emulate": ("ddg_chat.emulate", "serve the service's side of the protocol on a loopback port"),
     "replay": ("ddg_chat.replay", "do a recorded run again and say whether it is still the same"),
     "explain": ("ddg_chat.explain", "take a challenge apart"),
+    "completion": ("ddg_chat.completion", "write a script that makes a shell complete the command line"),
 }
 
 EXIT_CODES = """\
 exit codes:
   0    done
   1    the service refused for a reason of its own
-  2    the command line can't be understood, or names a model there isn't
+  2    the command line can't be understood, names a model there isn't, or asks for what
+       isn't installed
   65   the question can't be taken: empty, too long, not text, or the conversation is
        full; explain: the challenge isn't of a form that is read
   69   the service can't be reached or isn't available
-  74   a file can't be used
+  74   a file can't be used, or a conversation isn't there
   75   too much for now: a rate or allowance, or a time that ran out; try again later
   76   the service broke the protocol
   77   the service denies access, or its challenge can't be answered
   130  interrupted
   141  whoever read the output has gone
 """
+
+EPILOG = f"""\
+examples:
+  ddg-chat ask Why is the sky blue?       the reply streams to the terminal
+  ddg-chat chat                           a conversation, kept; /help in it says more
+  ddg-chat ask --emulator "Why?"          without the network: an emulator answers
+  ddg-chat COMMAND --help                 what a command takes
+
+{EXIT_CODES}"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,51 +73,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        code = _code_of(error)
-        print(f"ddg-chat: {error}", file=sys.stderr)
+        from ._errors import exit_code, sentence
+
+        code = exit_code(error)
+        print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
     return code
 
 
-def _run(arguments: list[str]) -> int:
+def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
+    """Make the parser of the whole command line.
+
+    Args:
+        configured: the commands that declare their arguments, and whose modules are imported for it.
+
+    Returns:
+        The parser; of the other commands it knows the name and the summary.
+    """
     parser = argparse.ArgumentParser(
         prog="ddg-chat",
         description="DuckDuckGo AI Chat as of spring 2025: the protocol's command line.",
-        epilog=EXIT_CODES,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    chosen = None
+    configured = set(configured)
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        if arguments[:1] == [name]:
-            chosen = importlib.import_module(module)
-            chosen.configure(command)
+        if name in configured:
+            importlib.import_module(module).configure(command)
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    command = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    parser = make_parser([command] if command else [])
     args = parser.parse_args(arguments)
-    if chosen is None:
+    if command is None:
         parser.error("the command comes first")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks must not end the reply
-    code: int = chosen.run(args)
+    code: int = importlib.import_module(COMMANDS[command][0]).run(args)
     return code
-
-
-def _code_of(error: Exception) -> int:
-    """Find the exit code for an exception; one that isn't foreseen goes on as it is."""
-    from ddg_protocol import errors
-
-    for kinds, code in (
-        ((errors.ModelNotSupportedError,), 2),
-        ((errors.InputLimitError, errors.ConversationLimitError, errors.ConversationFormatError), 65),
-        ((errors.LocalProtocolError, UnicodeError), 65),
-        ((errors.RateLimitError, errors.UserLimitError, errors.TokenError, errors.ChatTimeoutError), 75),
-        ((errors.AccessDeniedError, errors.BlockedError), 77),
-        ((errors.ChallengeError, errors.UnsupportedChallenge), 77),
-        ((errors.ServiceUnavailableError, errors.ModelUnavailableError), 69),
-        ((errors.TransportError, errors.HandshakeError), 69),
-        ((errors.RemoteProtocolError,), 76),
-        ((errors.DuckChatError,), 1),
-        ((OSError,), 74),
-    ):
-        if isinstance(error, kinds):
-            return code
-    raise error

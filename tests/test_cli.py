@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ddg_chat.main import COMMANDS, EXIT_CODES, _code_of, main
+from ddg_chat._errors import exit_code
+from ddg_chat.main import COMMANDS, EXIT_CODES, main
 from ddg_protocol import errors
 from ddg_protocol.events import UnknownPayload
 from ddg_protocol.intents import Failure, FailureKind
@@ -176,12 +177,13 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(
 ) -> None:
     monkeypatch.setattr("ddg_transports.blocking.time.sleep", lambda _: None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
     with Emulator() as gone:
         url = gone.url
     assert main(["ask", "Why?", "--base-url", url]) == 69
     *notes, _ = capsys.readouterr().err.splitlines()
-    assert [note for note in notes if re.fullmatch(r"ddg-chat: .*Connection refused; asking once more", note)]
-    assert [note for note in notes if re.fullmatch(r"ddg-chat: waiting \d+\.\d s \(backoff\)", note)]
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: .*Connection refused; trying again", note)]
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: waiting to try again: \d+ s", note)]
 
 
 @pytest.mark.parametrize(
@@ -236,12 +238,12 @@ def every_error() -> list[type[errors.DuckChatError]]:
 def test_every_error_of_the_library_has_a_code_that_help_names(kind: type[errors.DuckChatError]) -> None:
     failure = Failure(FailureKind.CUT, "cut")
     error = kind("no", failure=failure) if kind is errors.TransportError else kind("no")
-    assert re.search(rf"^  {_code_of(error)} ", EXIT_CODES, re.MULTILINE)
+    assert re.search(rf"^  {exit_code(error)} ", EXIT_CODES, re.MULTILINE)
 
 
 def test_an_error_that_nobody_foresaw_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
-        _code_of(ZeroDivisionError())
+        exit_code(ZeroDivisionError())
 
 
 def test_standard_input_that_is_no_text_is_code_65(

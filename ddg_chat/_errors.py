@@ -1,0 +1,85 @@
+"""What went wrong, as one sentence that says what to do, and as an exit code."""
+
+from __future__ import annotations
+
+from ddg_protocol import errors
+
+from ._text import one_line
+
+
+class CommandError(Exception):
+    """A command can't do what it was asked to, by its arguments or by a file.
+
+    Args:
+        message: what is wrong, and what would be right.
+        code: the exit code: 2 for the command line, 74 for a file.
+    """
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+#: Exceptions with their exit code, and what to do about them where the error itself doesn't say. The first that fits
+#: counts; `main.EXIT_CODES` says what the codes mean.
+_TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
+    ((errors.ModelNotSupportedError,), 2, ""),
+    ((errors.InputLimitError, errors.ConversationLimitError, errors.ConversationFormatError), 65, ""),
+    ((errors.LocalProtocolError,), 65, ""),
+    ((UnicodeError,), 65, "what is read must be text in UTF-8"),
+    ((errors.RateLimitError, errors.UserLimitError), 75, ""),
+    ((errors.TokenError,), 75, ""),
+    ((errors.ChatTimeoutError,), 75, "try again, or allow more with --timeout"),
+    ((errors.AccessDeniedError, errors.BlockedError), 77, ""),
+    ((errors.ChallengeError,), 77, "try again later"),
+    ((errors.UnsupportedChallenge,), 77, "only challenges of spring 2025 are answered (see ddg-chat explain)"),
+    ((errors.ServiceUnavailableError, errors.ModelUnavailableError), 69, ""),
+    ((errors.TransportError,), 69, "check the address, the network and the proxy"),
+    ((errors.HandshakeError,), 69, "try again later"),
+    ((errors.IncompleteStream, errors.EmptyResponseError), 76, "ask again"),
+    ((errors.RemoteProtocolError,), 76, "--record FILE keeps what it said"),
+    ((errors.ServiceError,), 1, "--record FILE keeps what it said"),
+    ((errors.DuckChatError,), 1, ""),
+    ((OSError,), 74, ""),
+)
+
+
+def exit_code(error: Exception) -> int:
+    """Give the exit code for an exception.
+
+    Args:
+        error: what a command raised.
+
+    Returns:
+        The code, as `main.EXIT_CODES` has it.
+
+    Raises:
+        Exception: the same, if it is none that a command is known to raise.
+    """
+    return error.code if isinstance(error, CommandError) else _row(error)[0]
+
+
+def sentence(error: Exception) -> str:
+    """Say what went wrong and what to do about it.
+
+    Args:
+        error: as for `exit_code`.
+
+    Returns:
+        One line, fit for a terminal.
+
+    Raises:
+        Exception: as `exit_code` does.
+    """
+    advice = "" if isinstance(error, CommandError) else _row(error)[1]
+    said = str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        said = f"{error.filename}: {error.strerror}"
+    return one_line(said if advice in said else f"{said}; {advice}")
+
+
+def _row(error: Exception) -> tuple[int, str]:
+    for kinds, code, advice in _TABLE:
+        if isinstance(error, kinds):
+            return code, advice
+    raise error

@@ -1,0 +1,50 @@
+"""A conversation as Markdown, for people to read."""
+
+from __future__ import annotations
+
+import re
+
+from ddg_protocol import Conversation
+
+from ._text import harmless, one_line
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+
+
+def as_markdown(conversation: Conversation) -> str:
+    """Write a conversation as Markdown: its title, then each question as a quotation and its reply as it came.
+
+    Args:
+        conversation: what was said.
+
+    Returns:
+        The text, fit for a terminal, with a line feed at its end.
+    """
+    parts = [f"# {heading(conversation)}", f"*{one_line(conversation.model)}*"]
+    for message in conversation.message_history:
+        text = harmless(message.content).strip("\n")
+        parts.append(_quoted(text) if message.role == "user" else _closed(text))
+    return "\n\n".join(parts) + "\n"
+
+
+def heading(conversation: Conversation) -> str:
+    """Give what a conversation is about, in a line: its title, or what it began with."""
+    first = conversation.message_history[0].content if conversation.message_history else "Nothing yet"
+    return one_line(conversation.title or first, 70)
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def _closed(text: str) -> str:
+    """End a block of code that the reply didn't, so that it takes in nothing of what follows (CommonMark, 4.5)."""
+    fence = ""
+    for line in text.split("\n"):
+        if found := _FENCE.fullmatch(line):
+            mark, rest = found.groups()
+            if not fence:
+                fence = "" if mark[0] == "`" and "`" in rest else mark
+            elif mark.startswith(fence) and not rest.strip():
+                fence = ""
+    return f"{text}\n{fence}" if fence else text

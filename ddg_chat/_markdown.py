@@ -1,0 +1,244 @@
+"""Markdown on a terminal, as it comes.
+
+What is whole is written once and for ever, so that it scrolls away as any output does; only what is still growing, a
+paragraph perhaps, is drawn again, and of that no more than fits the screen. So nothing is lost of a long reply, and
+what was read doesn't move.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from types import TracebackType
+from typing import ClassVar, NamedTuple, Self
+
+from markdown_it import MarkdownIt
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
+from rich.markdown import CodeBlock, Markdown, MarkdownElement
+from rich.segment import Segment, Segments
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ._text import harmless
+
+#: The longest unit that is laid out or coloured, in characters: some of what can be written in one takes the square
+#: of its length.
+_LONGEST = 8 * 1024
+#: The most lines of code that are coloured together.
+_MOST_LINES = 200
+#: How much longer than drawing took is waited before drawing again.
+_REST = 4.0
+
+#: What can't be shown would be left out: HTML, images, definitions of links. They are shown as they are written.
+_INVISIBLE = ["html_block", "html_inline", "image", "reference"]
+_PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"]).disable(_INVISIBLE)
+_BLOCKS = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table").disable(_INVISIBLE)
+_BLOCKS.core.ruler.enableOnly(["normalize", "block"])
+
+_Line = list[Segment]
+
+
+class _Code(CodeBlock):
+    """A block of code as it is written, with nothing around it that copying would take along."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if code := str(self.text).removesuffix("\n"):
+            lexer = self.lexer_name if len(code) <= _LONGEST else "text"
+            yield Syntax(code, lexer, theme="ansi_dark", background_color="default", word_wrap=True)
+
+
+class _Markdown(Markdown):
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "fence": _Code,
+        "code_block": _Code,
+    }
+
+    def __init__(self, source: str) -> None:
+        super().__init__("", hyperlinks=False)  # which are control sequences, with addresses of the service's
+        self.parsed = _PARSER.parse(source)
+
+
+class _Unit(NamedTuple):
+    """What is laid out by itself: a block, an item of a list, a stretch of code.
+
+    Attributes:
+        text: its Markdown.
+        is_code: whether its lines, once whole, stay as they are.
+        is_plain: whether it is shown as it is written.
+        goes_on: whether it belongs to the one before it, and no empty line comes between them.
+    """
+
+    text: str
+    is_code: bool = False
+    is_plain: bool = False
+    goes_on: bool = False
+
+
+def _units(source: str) -> list[_Unit]:
+    """Take Markdown apart. All but the last unit are the same whatever follows, if the source ends in a line's end."""
+    lines = source.splitlines(keepends=True)
+    starts: list[tuple[int, str, bool]] = []  # line, the fence that opens it if it is code, whether it goes on
+    first_item = False
+    for token in _BLOCKS.parse(source):
+        if token.map is None or token.nesting < 0 or token.level > 1:
+            continue
+        start, end = token.map
+        match token.type, token.level:
+            case (("bullet_list_open" | "ordered_list_open"), 0):
+                first_item = True
+            case "list_item_open", 1:
+                starts.append((start, "", not first_item))
+                first_item = False
+            case "fence", 0:
+                fence = lines[start].rstrip("\n") + "\n"
+                starts += [(at, fence, at > start) for at in _stretches(lines, start, end)]
+            case _, 0:
+                starts.append((start, "", False))
+    found = []
+    for (start, fence, goes_on), (end, *_) in pairwise([*starts, (len(lines), "", False)]):
+        opening = fence if goes_on else ""
+        found.append(_Unit(opening + "".join(lines[start:end]), is_code=bool(fence), goes_on=goes_on))
+    return found
+
+
+def _stretches(lines: list[str], start: int, end: int) -> Iterator[int]:
+    """Give where stretches of code begin that are short enough to be coloured."""
+    size, begun = 0, start
+    yield start
+    for at in range(start + 1, end):
+        size += len(lines[at])
+        if at - begun > _MOST_LINES or (size > _LONGEST and at > begun + 1):
+            yield at
+            size, begun = len(lines[at]), at
+
+
+def _short(unit: _Unit) -> Iterator[_Unit]:
+    """Cut what is too long to be laid out; what is cut off is shown as it is written."""
+    while len(unit.text) > _LONGEST and not unit.is_code:
+        cut = max(unit.text.rfind(white, 0, _LONGEST) for white in " \n") + 1 or _LONGEST
+        yield unit._replace(text=unit.text[:cut], is_plain=True)
+        unit = _Unit(unit.text[cut:], goes_on=True)
+    yield unit
+
+
+class MarkdownStream:
+    """Writes Markdown to a terminal while it comes: ``with MarkdownStream(console) as stream: stream.feed(text)``.
+
+    Nothing of the text is taken for a command by the terminal, whatever is in it. At the end of the block all of it is
+    written.
+
+    Args:
+        console: on a terminal that can move its cursor.
+        clock: gives the time, in seconds.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._fed: list[str] = []  # since it was drawn
+        self._pending = ""  # from the beginning of the unit that is growing, as far as it was drawn
+        self._goes_on = False  # that unit
+        self._written = 0  # lines of it
+        self._begun = False  # whether anything was written at all
+        self._width = console.width
+        self._drawn_by = 0.0
+        # It draws when it is told to: no thread of its own, no streams taken over.
+        self._live = Live(
+            console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._draw(whole=True)
+        finally:
+            self._live.stop()
+
+    def feed(self, text: str) -> None:
+        """Write more.
+
+        Args:
+            text: a piece of Markdown, cut anywhere.
+        """
+        self._fed.append(harmless(text))
+        if self._clock() >= self._drawn_by:
+            begun = self._clock()
+            self._draw()
+            ended = self._clock()
+            self._drawn_by = ended + _REST * (ended - begun)
+
+    def _draw(self, *, whole: bool = False) -> None:
+        """Write what is whole, and draw what is growing.
+
+        Args:
+            whole: whether nothing more comes.
+        """
+        if not self._written:
+            self._width = self._console.width  # may change from unit to unit, but not within one
+        pending = self._pending + "".join(self._fed)
+        self._fed.clear()
+        end = len(pending) if whole else pending.rfind("\n") + 1
+        source, growing = pending[:end], pending[end:]
+        units = _units(source) or [_Unit("")]
+        units[0] = units[0]._replace(goes_on=units[0].goes_on or self._goes_on)
+        if not whole:
+            units[-1] = units[-1]._replace(text=units[-1].text + growing)
+        units = [part for unit in units for part in _short(unit)]
+        last = _Unit("") if whole else units.pop()
+        settled = [line for unit in units for line in self._finish(unit)]
+        if last.is_code:
+            lines = self._lines(last._replace(text=last.text.removesuffix(growing)))
+            new = lines[self._written : -1]  # the colours of the last one may change
+            self._written += len(new)
+            settled += new
+        self._pending, self._goes_on = last.text, last.goes_on
+        self._show(settled, self._lines(last)[self._written :])
+
+    def _show(self, settled: list[_Line], tail: list[_Line]) -> None:
+        room = max(1, self._console.height - 1)
+        self._live.update(Segments(_joined(tail[-room:])))
+        if settled:
+            self._console.print(Segments([*_joined(settled), Segment.line()]), end="")  # and the tail below it
+        else:
+            self._live.refresh()
+
+    def _finish(self, unit: _Unit) -> list[_Line]:
+        """Give the lines of a unit that are not written yet, and go on to the next."""
+        lines = self._lines(unit)[self._written :]
+        self._begun = self._begun or bool(lines)
+        self._written = 0
+        return lines
+
+    def _lines(self, unit: _Unit) -> list[_Line]:
+        """Lay a unit out, with the empty line before it, if it has one."""
+        renderable: RenderableType = Text(unit.text) if unit.is_plain else _Markdown(unit.text)
+        options = self._console.options.update(width=self._width, height=None)
+        lines = [_trimmed(line) for line in self._console.render_lines(renderable, options, pad=False)]
+        if not unit.is_code:
+            filled = [number for number, line in enumerate(lines) if line]
+            lines = lines[filled[0] : filled[-1] + 1] if filled else []
+        return [[], *lines] if lines and self._begun and not unit.goes_on else lines
+
+
+def _trimmed(line: _Line) -> _Line:
+    """Make a line harmless once more, for Markdown can name any character, and take the blanks from its end."""
+    line = [Segment(harmless(text), style) for text, style, control in line if not control]
+    while line and not line[-1].text.rstrip():
+        line.pop()
+    return [*line[:-1], Segment(line[-1].text.rstrip(), line[-1].style)] if line else []
+
+
+def _joined(lines: list[_Line]) -> list[Segment]:
+    """Put lines into one, with line feeds between them."""
+    joined: list[Segment] = []
+    for number, line in enumerate(lines):
+        joined += [Segment.line(), *line] if number else line
+    return joined

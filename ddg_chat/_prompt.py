@@ -1,0 +1,85 @@
+"""Where a person writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth, create_output
+from prompt_toolkit.shortcuts import CompleteStyle
+
+MARK = "> "
+
+
+def line_editor(
+    history: Path, completions: Callable[[str], Iterator[str]], *, no_color: bool = False
+) -> Callable[[], str]:
+    """Make a line editor.
+
+    Enter sends what is written, unless it ends in a backslash; then, as with Alt+Enter or Ctrl-J, there is a new line.
+    Lines that are pasted together stay together.
+
+    Args:
+        history: the file of what was written before; made for nobody else to read.
+        completions: gives the words that the last one of a line could become.
+        no_color: whether nothing is coloured.
+
+    Returns:
+        Reads what is written next; raises KeyboardInterrupt for Ctrl-C and EOFError for Ctrl-D.
+    """
+    history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(history, os.O_CREAT | os.O_WRONLY, 0o600))
+    session: PromptSession[str] = PromptSession(
+        MARK,
+        multiline=True,
+        prompt_continuation=_continuation,
+        history=FileHistory(history),
+        key_bindings=_keys(),
+        completer=_Completer(completions),
+        complete_while_typing=False,
+        complete_style=CompleteStyle.READLINE_LIKE,
+        color_depth=ColorDepth.DEPTH_1_BIT if no_color else None,
+        output=create_output(always_prefer_tty=True),  # the replies alone go into a pipe
+    )
+    return session.prompt
+
+
+def _continuation(width: int, number: int, wrapped: int) -> StyleAndTextTuples:
+    return [("", ". ".rjust(width))]
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.is_cursor_at_the_end and buffer.text.endswith("\\"):
+            buffer.delete_before_cursor()
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    @keys.add("c-j")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys
+
+
+class _Completer(Completer):
+    def __init__(self, completions: Callable[[str], Iterator[str]]) -> None:
+        self._completions = completions
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        line = document.text_before_cursor
+        for word in self._completions(line):
+            yield Completion(word, start_position=-len(line.rpartition(" ")[2]))

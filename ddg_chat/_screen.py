@@ -1,0 +1,51 @@
+"""How a reply gets to standard output: as Markdown on a terminal that can show it, else as it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from ._text import harmless
+
+Writer = Callable[[Iterable[str]], None]
+"""Writes a reply, piece by piece as it comes."""
+
+
+def write_plain(pieces: Iterable[str]) -> None:
+    """Write a reply as it is, but harmless, and end its last line; what came of one that breaks stays."""
+    ended = True
+    try:
+        for text in pieces:
+            ended = text.endswith("\n")
+            print(harmless(text), end="", flush=True)
+    finally:
+        if not ended:
+            print(flush=True)
+
+
+def writer(*, no_color: bool) -> Writer:
+    """Give what fits standard output.
+
+    Args:
+        no_color: whether nothing is coloured.
+    """
+    if not sys.stdout.isatty() or is_dumb():
+        return write_plain
+    from rich.console import Console
+
+    from ._markdown import MarkdownStream
+
+    console = Console(no_color=no_color or None, highlight=False)
+
+    def write(pieces: Iterable[str]) -> None:
+        with MarkdownStream(console) as stream:
+            for text in pieces:
+                stream.feed(text)
+
+    return write
+
+
+def is_dumb() -> bool:
+    """Tell whether the terminal says that it can't move its cursor."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")

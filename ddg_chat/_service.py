@@ -1,0 +1,280 @@
+"""What `ask` and `chat` have in common: the options that say which service, how to reach it, and what to keep of it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Policy, ServiceProfile, Session
+from ddg_transports.blocking import Chat, Client, Reply
+
+from ._errors import CommandError
+from ._screen import is_dumb
+from ._waiting import Waiting
+
+if TYPE_CHECKING:
+    from ddg_protocol.service import Fault
+    from ddg_transports.transport import Transport
+
+EPILOG = """\
+environment:
+  NO_COLOR                 no colours, as --no-color
+  SSL_CERT_FILE            certificates to trust in place of the system's
+"""
+
+
+def configure(parser: argparse.ArgumentParser, *, retries: int) -> None:
+    """Declare the common options.
+
+    Args:
+        parser: of the command.
+        retries: how often a request is made again, if the command line doesn't say.
+    """
+    parser.add_argument("--model", metavar="NAME", help="an id or another name of a model (see: ddg-chat models)")
+
+    service = parser.add_argument_group("which service")
+    where = service.add_mutually_exclusive_group()
+    where.add_argument("--emulator", action="store_true", help="an emulator of the service, started for this command")
+    where.add_argument(
+        "--base-url",
+        type=_base_url,
+        metavar="URL",
+        help="where the service is: https://HOST[:PORT], or http for a loopback address",
+    )
+    service.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="what is different about the service, in TOML: the attributes of ddg_protocol.ServiceProfile",
+    )
+    service.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="with --emulator: what goes wrong, such as chat:429 (see: ddg-chat emulate --help); any number of times",
+    )
+
+    way = parser.add_argument_group("how it is asked")
+    way.add_argument(
+        "--proxy",
+        type=_proxy,
+        metavar="URL",
+        help="a proxy to go through: http://, https:// or socks5://[USER:PASSWORD@]HOST:PORT",
+    )
+    way.add_argument(
+        "--transport",
+        choices=("sockets", "httpcore", "http2"),
+        help="what carries the requests: sockets of its own (if not said), httpcore (with --proxy), that with HTTP/2",
+    )
+    way.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long a request may take, with the whole of its reply (default: 60, and 30 without a sign of life)",
+    )
+    way.add_argument(
+        "--retries",
+        type=_count,
+        default=retries,
+        metavar="N",
+        help=f"how often a request that failed is made again, each time after a longer wait (default: {retries})",
+    )
+    way.add_argument(
+        "--strict", action="store_true", help="take anything in a reply that is not of the protocol for an error"
+    )
+
+    output = parser.add_argument_group("what is said and kept")
+    output.add_argument("--quiet", action="store_true", help="don't say what is waited for")
+    output.add_argument("--no-color", action="store_true", help="no colours")
+    output.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write a transcript, without tokens and cookies (see: ddg-chat replay)",
+    )
+    output.add_argument(
+        "--blank-texts", action="store_true", help="with --record: leave questions and replies out of the transcript"
+    )
+
+
+class Asking:
+    """A client as the command line wants it, for the length of a block; see `opened`.
+
+    Args:
+        client: the client.
+        waiting: a block in which the person is told what is waited for.
+        transcripts: take down what its conversations do; None where nothing is kept.
+    """
+
+    def __init__(
+        self, client: Client, waiting: AbstractContextManager[object], transcripts: Transcripts | None
+    ) -> None:
+        self.client = client
+        self._waiting = waiting
+        self._transcripts = transcripts
+
+    def chat(self, *, model: str | None = None, conversation: Conversation | None = None) -> Chat:
+        """Begin a conversation, or go on with one."""
+        return self.client.chat(model=model, conversation=conversation, wrap=self._transcripts)
+
+    @contextmanager
+    def stream(self, chat: Chat, question: str, *, model: str | None = None) -> Iterator[Reply]:
+        """Ask; within the block the reply comes, and the person is told what is waited for."""
+        with self._waiting, chat.stream(question, model=model) as reply:
+            yield reply
+
+
+class Transcripts:
+    """Takes conversations down, each in a file of its own: FILE, then FILE-2 and so on before its suffix.
+
+    Args:
+        first: the first file.
+        redact_texts: whether they are without texts.
+        stack: closes the files.
+    """
+
+    def __init__(self, first: Path, *, redact_texts: bool, stack: ExitStack) -> None:
+        self._first = first
+        self._redact_texts = redact_texts
+        self._stack = stack
+        self._count = 0
+
+    def __call__(self, session: Session) -> Session:
+        """Give a session that is taken down, to be driven in the place of this one."""
+        from ddg_protocol.transcript import RecordedSession
+
+        self._count += 1
+        number = f"-{self._count}" if self._count > 1 else ""
+        path = self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
+        # A line at a time: what was done is there to be read, whatever becomes of this process.
+        file = self._stack.enter_context(path.open("w", encoding="utf-8", newline="\n", buffering=1))
+        return RecordedSession(session, file.write, redact_texts=self._redact_texts)
+
+
+@contextmanager
+def opened(args: argparse.Namespace) -> Iterator[Asking]:
+    """Make a client as the command line says, and what it needs.
+
+    Args:
+        args: with the options that `configure` declares.
+
+    Yields:
+        The client, in a block that ends with it.
+
+    Raises:
+        CommandError: the options don't go together, or a file or a library isn't there.
+    """
+    if args.blank_texts and args.record is None:
+        raise CommandError("--blank-texts is about a transcript; name its file with --record FILE")
+    if args.fault and not args.emulator:
+        raise CommandError("--fault is for the emulator; add --emulator")
+    if args.proxy and args.transport == "sockets":
+        raise CommandError("--transport sockets knows no proxies; leave it out, or take httpcore")
+    with ExitStack() as stack:
+        profile = _profile(args)
+        if args.emulator:
+            profile = profile.at(stack.enter_context(_emulator(profile, args.fault)))
+        waiting = _waiting(args, profile)
+        transcripts = None
+        if args.record is not None:
+            transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=stack)
+        client = Client(profile, policy=_policy(args), transport=_transport(args, stack), on_action=waiting)
+        yield Asking(stack.enter_context(client), waiting or nullcontext(), transcripts)
+
+
+def _profile(args: argparse.Namespace) -> ServiceProfile:
+    profile = DUCKDUCKGO_2025_04
+    if args.profile is not None:
+        try:
+            profile = profile.updated(tomllib.loads(Path(args.profile).read_text(encoding="utf-8")))
+        except ValueError as error:  # a TOMLDecodeError and a UnicodeError are ones too
+            raise CommandError(f"{args.profile}: {error}", 74) from None
+    return profile if args.base_url is None else profile.at(args.base_url)
+
+
+@contextmanager
+def _emulator(profile: ServiceProfile, faults: list[Fault]) -> Iterator[str]:
+    from ddg_protocol.service import Service
+    from ddg_transports.emulator import Emulator
+
+    # Conversations outlive the emulator of one command, and go on with that of another.
+    with Emulator(Service(profile, script=faults, any_history=True)) as emulator:
+        yield emulator.url
+
+
+def _policy(args: argparse.Namespace) -> Policy:
+    policy = Policy()
+    times: dict[str, Any] = {}
+    if args.timeout is not None:
+        # One time for all: who asks for more wants to wait for a model that thinks, who asks for less to know soon.
+        times = {"total_timeout": args.timeout, "read_timeout": args.timeout}
+        times |= {name: min(getattr(policy, name), args.timeout) for name in ("connect_timeout", "write_timeout")}
+    return Policy(strict=args.strict, max_retries=args.retries, **times)
+
+
+def _transport(args: argparse.Namespace, stack: ExitStack) -> Transport | None:
+    if args.proxy is None and args.transport in (None, "sockets"):
+        return None
+    try:
+        from ddg_transports.httpcore import HttpcoreTransport
+
+        return stack.enter_context(HttpcoreTransport(proxy=args.proxy, http2=args.transport == "http2"))
+    except ModuleNotFoundError as error:  # its message says what to install
+        raise CommandError(str(error)) from None
+
+
+def _waiting(args: argparse.Namespace, profile: ServiceProfile) -> Waiting | None:
+    if args.quiet or not sys.stderr.isatty():
+        return None
+    return Waiting(sys.stderr, profile, moving=not is_dumb())
+
+
+def _base_url(text: str) -> str:
+    try:
+        return DUCKDUCKGO_2025_04.at(text).origin
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _proxy(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https", "socks5") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise argparse.ArgumentTypeError("a proxy is http://, https:// or socks5:// and then [USER:PASSWORD@]HOST:PORT")
+    return text
+
+
+def _fault(text: str) -> Fault:
+    from ddg_protocol.service.script import fault_from_text
+
+    try:
+        return fault_from_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"seconds are a number, more than 0, not {text[:20]!r}")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 5):
+        raise argparse.ArgumentTypeError(f"a number of times is 0, 1, 2 and so on, not {text[:20]!r}")
+    return int(text)

@@ -1,0 +1,138 @@
+"""``ddg-chat chat``: a conversation, with commands, that is kept."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+
+from . import _service
+from ._errors import CommandError, sentence
+from ._text import harmless
+
+EPILOG = """\
+keys:
+  Enter                    send; after a backslash at the end, a new line
+  Alt+Enter, Ctrl-J        a new line
+  Tab                      complete a command, a model, a name
+  Up, Down, Ctrl-R         what was written before
+  Ctrl-C                   stop the reply; the conversation is as it was before it
+  Ctrl-D                   leave
+
+Each conversation is kept, turn by turn, in the data directory of the platform, without
+tokens and cookies: ddg-chat conversations lists them. In the chat, /help says what there
+is. Without a terminal, each line of standard input is a question, and the first that is
+refused ends the chat.
+
+examples:
+  ddg-chat chat --emulator
+  ddg-chat chat --resume
+  ddg-chat chat --proxy socks5://127.0.0.1:9050 --model o3-mini
+  printf '%s\\n' "Name a colour." "Why that one?" | ddg-chat chat --emulator
+
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG + _service.EPILOG
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="go on with a conversation that is kept; the last one, if no name is given",
+    )
+    _service.configure(parser, retries=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Talk until the person leaves."""
+    require_extra("chat")
+    from ._screen import writer
+    from ._store import Store, data_folder
+    from ._talk import Talk
+
+    folder = data_folder()
+    with _service.opened(args) as asking:
+        store = Store(folder / "conversations")
+        talk = Talk(asking, store, write=writer(no_color=args.no_color), say=_say, model=args.model)
+        interactive = sys.stdin.isatty()
+        if interactive and not args.quiet:
+            _say(f"{talk.model} at {asking.client.profile.origin}; /help says what there is, Ctrl-D leaves")
+        if args.resume is not None:
+            talk.resume(args.resume)
+        if interactive:
+            from ._prompt import line_editor
+
+            _converse(talk.take, line_editor(folder / "questions", talk.completions, no_color=args.no_color))
+        else:
+            _read_on(talk.take, plain_lines(sys.stdin))
+    return 0
+
+
+def require_extra(command: str) -> None:
+    """Raise a `CommandError` that says what to install, where that is needed."""
+    missing = [name for name in ("platformdirs", "prompt_toolkit", "rich") if find_spec(name) is None]
+    if missing:
+        raise CommandError(f"ddg-chat {command} needs {', '.join(missing)}: pip install 'ddg-protocol[cli]'")
+
+
+def plain_lines(lines: Iterable[str]) -> Callable[[], str]:
+    """Read questions from what is no terminal: one to a line, or to several where all but the last end in a backslash.
+
+    Args:
+        lines: with their ends.
+
+    Returns:
+        Reads the next; raises EOFError at the end.
+    """
+    rest = iter(lines)
+
+    def read() -> str:
+        read_so_far: list[str] = []
+        for line in rest:
+            line = line.rstrip("\r\n")
+            read_so_far.append(line.removesuffix("\\"))
+            if not line.endswith("\\"):
+                break
+        if not read_so_far:
+            raise EOFError
+        return "\n".join(read_so_far)
+
+    return read
+
+
+def _converse(take: Callable[[str], bool], read: Callable[[], str]) -> None:
+    """Take what is written at a terminal, until the person leaves; what goes wrong is said, and goes no further."""
+    goes_on = True
+    while goes_on:
+        try:
+            line = read()
+        except KeyboardInterrupt:
+            continue  # the line is given up
+        except EOFError:
+            return
+        try:
+            goes_on = take(line)
+        except KeyboardInterrupt:
+            _say("stopped; the conversation is as it was before, and /retry asks again")
+        except Exception as error:
+            print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
+
+
+def _read_on(take: Callable[[str], bool], read: Callable[[], str]) -> None:
+    """Take what comes from a pipe or a file, until its end."""
+    goes_on = True
+    while goes_on:
+        try:
+            line = read()
+        except EOFError:
+            return
+        goes_on = take(line)
+
+
+def _say(text: str) -> None:
+    print(harmless(text).rstrip("\n"), flush=True)

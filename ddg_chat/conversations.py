@@ -1,0 +1,49 @@
+"""``ddg-chat conversations``: those that are kept."""
+
+from __future__ import annotations
+
+import argparse
+
+from ._export import as_markdown
+from ._store import Store, data_folder
+from ._talk import listed
+from .chat import require_extra
+
+EPILOG = """\
+examples:
+  ddg-chat conversations
+  ddg-chat conversations export 2025-04-01-why-is-the-sky-blue > sky.md
+  ddg-chat conversations rm 2025-04-01-why-is-the-sky-blue
+
+They are files under the platform's data directory, readable by you alone, without tokens
+and cookies; ddg_protocol.Conversation.from_json reads them. ddg-chat chat --resume NAME
+goes on with one.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", help="what to do with them (list, if not said)")
+    actions.add_parser("list", help="name, last turn, number of turns, what it is about; the last one first")
+    export = actions.add_parser("export", help="write one to standard output, as Markdown")
+    export.add_argument("name", metavar="NAME", help="what it is called")
+    remove = actions.add_parser("rm", help="remove some for good")
+    remove.add_argument("name", metavar="NAME", nargs="+", help="what they are called")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List, export or remove."""
+    require_extra("conversations")
+    store = Store(data_folder() / "conversations")
+    match args.action:
+        case "export":
+            print(as_markdown(store.load(args.name)), end="")
+        case "rm":
+            for name in args.name:
+                store.remove(name)
+        case _:
+            for line in listed(store):
+                print(line)
+    return 0
