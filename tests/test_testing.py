@@ -15,17 +15,20 @@ from ddg_protocol import (
     Failure,
     FailureKind,
     IncompleteStream,
+    LocalProtocolError,
     Policy,
     RateLimitError,
     Retrying,
     SendRequest,
     Session,
     SolveChallenge,
+    State,
     TextDelta,
     TransportError,
     TurnCancelled,
     TurnFinished,
     TurnStarted,
+    UnsupportedChallenge,
 )
 from ddg_protocol.service import Fault, Service, ServiceRequest, ServiceResponse
 from ddg_protocol.service import faults as f
@@ -59,6 +62,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def test_a_clock_stands_still_until_it_is_moved() -> None:
+    assert repr(Clock(2.5)) == "Clock(2.5)"
     clock = Clock(5.0)
     clock.advance(1.5)
     assert clock() == clock.now == 6.5
@@ -371,6 +375,24 @@ def test_a_solver_of_the_embedder_is_asked() -> None:
     with pytest.raises(DuckChatError):
         run.ask("Hi")
     assert "innerHTML" in scripts[0]
+
+
+def test_a_solver_that_can_not_is_told_as_a_driver_tells_it() -> None:
+    def give_up(challenge: SolveChallenge) -> str:
+        raise UnsupportedChallenge("too hard")
+
+    for session in on_both_floors(solver="embedder", answer_challenge="always"):
+        run = Run(session, echoing(), solver=give_up)
+        with pytest.raises(UnsupportedChallenge, match="too hard"):
+            run.ask("Hi")
+        assert session.conversation.message_history == ()
+
+
+def test_what_a_solver_may_not_say_is_its_own_mistake_and_ends_no_turn() -> None:
+    run = Run(Session(solver="embedder", answer_challenge="always"), echoing(), solver=lambda _: "two\r\nlines")
+    with pytest.raises(LocalProtocolError):
+        run.ask("Hi")
+    assert run.session.state is State.SOLVING
 
 
 def test_a_request_on_the_wire_is_read_whole_or_not_at_all() -> None:

@@ -20,6 +20,7 @@ from ddg_chat.main import main
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
     ClientState,
+    ContentDecodingError,
     ConversationFormatError,
     DuckChatError,
     IncompleteStream,
@@ -29,6 +30,7 @@ from ddg_protocol import (
     SendRequest,
     ServiceProfile,
     Session,
+    SolveChallenge,
     TextDelta,
     TransportError,
     UnsupportedChallenge,
@@ -264,6 +266,54 @@ def test_a_run_that_can_not_be_told_with_stand_ins_is_lost_and_goes_on() -> None
     assert first_difference(transcript) is None
 
 
+def test_a_run_that_was_lost_is_recorded_no_further() -> None:
+    broken = Fault("chat", (f.Coding("gzip"), f.Insert("\0\0\0\0", at=12)), times=1)
+    lines: list[str] = []
+    run = Run(RecordedSession(Session(), lines.append, redact_texts=True), Service(script=[broken]))
+    with pytest.raises(DuckChatError):
+        run.ask("Hi")
+    written = len(lines)
+    assert run.ask("And again?") is not None
+    assert len(lines) == written
+
+
+def test_a_body_of_a_coding_nobody_reads_is_recorded_as_what_it_is() -> None:
+    coded = Fault("chat", (f.Header("content-encoding", "br"),))
+    lines: list[str] = []
+    run = Run(RecordedSession(Session(), lines.append, redact_texts=True), Service(script=[coded]))
+    with pytest.raises(ContentDecodingError):
+        run.ask("Hi")
+    transcript = Transcript.read("".join(lines))
+    assert not any(isinstance(line, Lost) for _, line in transcript.lines)
+    assert first_difference(transcript) is None
+
+
+def test_a_solver_that_gave_up_is_recorded_and_gives_up_again() -> None:
+    def give_up(challenge: SolveChallenge) -> str:
+        raise UnsupportedChallenge("too hard")
+
+    lines: list[str] = []
+    session = RecordedSession(Session(solver="embedder", answer_challenge="always"), lines.append)
+    with pytest.raises(UnsupportedChallenge):
+        Run(session, Service(), solver=give_up).ask("Hi")
+    assert '"do":"challenge_failed"' in "".join(lines)
+    assert first_difference(Transcript.read("".join(lines))) is None
+
+
+def test_what_is_not_text_is_recorded_as_bytes() -> None:
+    garbage = Service(script=[Fault("chat", (f.Insert("data: ?\n\n"),))])
+    text = recorded(Session(), lambda s: Run(s, garbage, chunks=lambda data: [data.replace(b" ?", b" \xff")]).ask("Hi"))
+    assert '"type":"MalformedPayload","raw":{"base64":"/w=="}' in text
+    assert first_difference(Transcript.read(text)) is None
+
+
+def test_a_cookie_without_a_name_is_blanked_whole() -> None:
+    odd = Fault("landing", (f.Header("set-cookie", "just-a-secret"),))
+    text = recorded(Session(), lambda s: Run(s, Service(script=[odd])).ask("Hi"))
+    assert "just-a-secret" not in text
+    assert first_difference(Transcript.read(text)) is None
+
+
 @given(strategies.scripts(), strategies.chunkings(), st.booleans(), st.booleans())
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_went_wrong_its_recording_replays(
@@ -321,6 +371,7 @@ def test_different_tokens_have_different_stand_ins() -> None:
         ),
         (b"data: [DONE][CHAT_TITLE:My [own] life]", b"data: [DONE][CHAT_TITLE:xx xxxx] xxxx]"),
         (b"data: [PING]", b"data: [PING]"),
+        (b"data: [DONE, then]", b"data: [DONEx xxxx]"),
         (b"data: a plain text", b"data: x xxxxx xxxx"),
         (b"data: [1, true, false, nul, secret]", b"data: [1, true, false, nul, xxxxxx]"),
         (b": a comment", b": a comment"),
@@ -573,6 +624,53 @@ def test_what_broke_breaks_again_and_the_times_are_as_they_were() -> None:
 
 def _request(method: str, target: str) -> SendRequest:
     return SendRequest(id=1, method=method, url=f"https://duckduckgo.com{target}", headers=(), body=b"", timeout=1.0)
+
+
+def test_the_head_is_waited_for_as_long_as_it_was() -> None:
+    def run(session: Session) -> None:
+        Run(WireSession(session), Service(script=[Fault("landing", (f.Drip(0.5, "wire"),))])).ask("Hi")
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    slept: list[float] = []
+    transcript = Transcript.read(recorded(Session(), run))
+    late = exchanges(transcript)[1]
+    first = _request("GET", exchanges(transcript)[0].target)
+    request = _request(late.method, late.target)
+    assert late.head_after == 0.5
+    transport = TranscriptTransport(transcript, sleep=slept.append)
+    transport.open(first, timeout=1)
+    transport.open(request, timeout=1)
+    assert slept == [0.5]
+
+    async def main() -> None:
+        transport = AsyncTranscriptTransport(transcript, sleep=sleep)
+        await (await transport.open(first)).aclose()
+        await transport.open(request)
+
+    anyio.run(main)
+    assert slept == [0.5, 0.5]
+
+
+def test_what_broke_before_its_head_came_does_so_again() -> None:
+    def run(session: Session) -> None:
+        Run(WireSession(session), Service(script=[Fault("front_end", (f.Cut(3, "reset", "wire"),))])).ask("Hi")
+
+    transcript = Transcript.read(recorded(Session(), run))
+    broken = exchanges(transcript)[0]
+    assert broken.failure is not None
+    with pytest.raises(TransportError, match=re.escape(broken.failure.text)):
+        TranscriptTransport(transcript).open(_request(broken.method, broken.target), timeout=1)
+
+
+def test_a_step_that_differs_is_the_last() -> None:
+    lines = text_of("two-turns").splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if '"TextDelta"' in line)
+    lines[at] = lines[at].replace('"TextDelta"', '"Heartbeat"')
+    steps = list(replay(Transcript.read("".join(lines))))
+    assert [step.same for step in steps[-2:]] == [True, False]
+    assert steps[-1].line == at + 1
 
 
 # On the command line

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..conversation import Message
-from ..errors import DuckChatError, LocalProtocolError, TransportError
+from ..errors import DuckChatError, LocalProtocolError, TransportError, UnsupportedChallenge
 from ..events import Event, TurnFinished
 from ..intents import Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
 from ..service import Handler, Piece, ServiceRequest, ServiceResponse, Then, framed
@@ -195,7 +195,12 @@ class Run:
                     self.session.wait_elapsed(action)
                 case SolveChallenge():
                     assert self.solver is not None, "the session hands its challenges out, and the run has no solver"
-                    self.session.challenge_solved(action, self.solver(action))
+                    try:
+                        answer = self.solver(action)
+                    except UnsupportedChallenge as error:
+                        self.session.challenge_failed(action, str(error))
+                    else:
+                        self.session.challenge_solved(action, answer)
                 case _:
                     self.events.append(action)
                     return action
@@ -207,8 +212,12 @@ class Run:
         assert isinstance(self.session, WireSession)
         return self.session
 
+    @property
+    def _connection(self) -> Connect:
+        assert self._connect is not None, "the session has no connection"
+        return self._connect
+
     def _send(self, send: Send) -> None:
-        assert self._connect is not None
         if self._ended:
             self._wire.transport_failed(send, Failure(FailureKind.NOT_SENT, "the peer has closed the connection"))
             return
@@ -247,30 +256,30 @@ class Run:
             self.responses[-1] += got
             if self._request is not None and isinstance(self.session, Session):
                 self.session.receive_data(self._request, got)
-            elif self._connect is not None:
-                self._wire.receive_bytes(self._connect, got)
+            else:
+                self._wire.receive_bytes(self._connection, got)
         elif got == "reset":
             self._fail(Failure(FailureKind.CUT, "the connection was reset"))
         elif got == "close" and self._request is not None:
             self._fail(Failure(FailureKind.CUT, "the connection was closed before the response was whole"))
-        elif got in ("close", "end"):
+        elif got != "hang":
             self._end()
 
     def _end(self) -> None:
         self._leave()
         if self._request is not None and isinstance(self.session, Session):
             self.session.receive_eof(self._request)
-        elif self._connect is not None:
+        else:
             self._ended = True
-            self._wire.receive_eof(self._connect)
+            self._wire.receive_eof(self._connection)
 
     def _fail(self, failure: Failure) -> None:
         self._leave()
         if self._request is not None and isinstance(self.session, Session):
             self.session.transport_failed(self._request, failure)
-        elif self._connect is not None:
+        else:
             self._ended = True
-            self._wire.transport_failed(self._connect, failure)
+            self._wire.transport_failed(self._connection, failure)
 
     def _leave(self) -> None:
         """Want no more of the response: the service sees its client go, if there was more."""
@@ -291,21 +300,18 @@ class _Incoming:
         self._at_cut: Literal["reset", "end"] = "reset" if cut is not None and cut.reset else "end"
         self._then: Then | Literal["end"] = "more"
         self._chunks = self._chunks_of(pieces, chunks)
-        self._next: bytes | None = None
         self.due = now
 
     def next(self, by: float) -> bytes | Then | Literal["end"]:
         """Give what comes until then: bytes, how it ends, or "hang" where nothing comes."""
         if self._left == 0:
             return self._at_cut
-        if self._next is None:
-            self._next = next(self._chunks, None)
-        if self.due > by or (self._next is None and self._then == "hang"):
+        data = next(self._chunks, None)
+        if self.due > by or (data is None and self._then == "hang"):
             self.due = max(self.due, by)
-            return "hang"
-        if self._next is None:
+            return "hang"  # to the deadline: what came after it finds nobody
+        if data is None:
             return self._then
-        data, self._next = self._next, None
         if self._left is not None:
             data = data[: self._left]
             self._left -= len(data)
@@ -314,7 +320,7 @@ class _Incoming:
     @property
     def over(self) -> bool:
         """Whether the connection has ended with what was given."""
-        return self._left == 0 or (self._next is None and self._then in ("close", "reset"))
+        return self._left == 0 or self._then in ("close", "reset")
 
     def close(self) -> None:
         """Tell the service that its client is gone, if it isn't done."""
