@@ -1,4 +1,4 @@
-"""The examples of the documents: how they are found, and what it means that one runs."""
+"""The documents: where they are, how their examples are found, and what it means that one runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,37 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = ("asyncio", "trio", "pytest_cov", "hypothesispytest")
+DOCUMENTS = tuple(
+    path.relative_to(ROOT).as_posix()
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
+    if "_build" not in path.parts
+)
+
+_BLOCK = re.compile(r"^(?P<continues><!-- continues -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```", re.M | re.S)
+
+
+def read(name: str) -> str:
+    """Give a document's text."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """Give the blocks of one language; one that is marked so goes on where the first of those before it began."""
+    found: list[str] = []
+    beginning = ""
+    for block in _BLOCK.finditer(read(name)):
+        if block["language"] == language:
+            if block["continues"]:
+                found.append(beginning + block["code"])
+            else:
+                beginning = block["code"]
+                found.append(beginning)
+    return found
 
 
 def examples(name: str) -> list[str]:
-    """Give the Python code of a document, block by block."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    """Give the Python code of a document, example by example."""
+    return blocks(name, "python")
 
 
 def passes(example: str, pytester: pytest.Pytester) -> bool:
@@ -29,3 +54,17 @@ def passes(example: str, pytester: pytest.Pytester) -> bool:
     assert set(outcomes) == {"passed"}
     assert outcomes["passed"] >= len(tests)
     return True
+
+
+def table(name: str, heading: str) -> list[dict[str, str]]:
+    """Give the rows of the first table under a heading, by the words of its head."""
+    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", read(name), re.MULTILINE | re.DOTALL)
+    assert section is not None, f"{name} has no section {heading}"
+    lines = re.findall(r"^\| (.*) \|$", section[1].partition("|\n\n")[0] + "|", re.MULTILINE)
+    head, _, *rows = [re.split(r" \| |\|(?=\|)", line) for line in lines]
+    return [dict(zip((word.strip() for word in head), (cell.strip() for cell in row), strict=True)) for row in rows]
+
+
+def code_words(text: str) -> list[str]:
+    """Give what stands between backticks."""
+    return re.findall(r"`([^`]+)`", text)

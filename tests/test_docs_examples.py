@@ -1,0 +1,80 @@
+"""Every example of the README and of the documents runs: Python as it stands, commands with what they print."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from documents import DOCUMENTS, ROOT, blocks, examples, passes, read
+
+pytest_plugins = ["pytester"]
+
+PYTHON = [
+    pytest.param(code, id=f"{name}-{number}") for name in DOCUMENTS for number, code in enumerate(examples(name), 1)
+]
+SESSIONS = [
+    pytest.param(session, id=f"{name}-{number}")
+    for name in DOCUMENTS
+    for number, session in enumerate(blocks(name, "console"), 1)
+]
+
+
+def test_there_are_examples() -> None:
+    assert len(PYTHON) > 25
+    assert SESSIONS
+
+
+def test_every_block_says_what_it_is_and_none_is_passed_over() -> None:
+    for name in DOCUMENTS:
+        opened = re.findall(r"^ *```(\S*)$", read(name), re.MULTILINE)[::2]
+        assert not {"py", "Python", "python3", "pycon"} & set(opened), f"{name} has Python that isn't run"
+
+
+@pytest.mark.parametrize("example", PYTHON)
+def test_an_example_runs(example: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    passes(example, pytester)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[[str], str]:
+    """Runs a command line in a folder of its own, where ``ddg-chat`` is this one."""
+    command = tmp_path / "bin" / "ddg-chat"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ddg_chat "$@"\n')
+    command.chmod(0o755)
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "transports")])
+    environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": paths}
+
+    def run(line: str) -> str:
+        done = subprocess.run(
+            line,
+            shell=True,
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
+@pytest.mark.parametrize("session", SESSIONS)
+def test_a_command_prints_what_the_document_shows(session: str, shell: Callable[[str], str]) -> None:
+    _, *turns = re.split(r"^\$ ", session, flags=re.MULTILINE)
+    assert turns
+    for turn in turns:
+        line, _, shown = turn.partition("\n")
+        expected = re.escape(shown).replace(re.escape("..."), ".*")
+        assert re.fullmatch(expected, shell(line), re.DOTALL), line
