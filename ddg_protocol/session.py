@@ -626,7 +626,8 @@ class Session:
                     UnsupportedChallenge(f"the embedder's solver gave no answer: {printable(outcome.text, 300)}")
                 )
             turn.answer = outcome.text
-        elif isinstance(self._intent, Wait):
+        else:
+            assert isinstance(self._intent, Wait)
             turn.elapsed = self._intent.until
         self._intent = self._outcome = None
         self._move(Trigger.NEXT)
@@ -857,7 +858,7 @@ class Session:
     def _broken(self, exchange: Exchange, failure: Failure) -> DuckChatError:
         """Give the error that an exchange's failure is."""
         error: DuckChatError
-        text = printable(failure.text, 300)
+        text = printable(failure.text, 300) or f"the {exchange.step.value} request failed ({failure.kind.value})"
         if failure.kind is FailureKind.TIMEOUT:
             error = ChatTimeoutError(text)
         elif self._state is State.STREAMING and failure.kind is FailureKind.CUT:
