@@ -213,6 +213,17 @@ def test_sessions_of_one_client_are_recorded_each_by_itself() -> None:
     assert any('"do":"shared"' in line for line in texts[1])
 
 
+def test_what_the_client_s_other_sessions_found_out_before_any_request_is_told() -> None:
+    shared, service = ClientState(), Service()
+    lines: list[str] = []
+    session = RecordedSession(Session(shared=shared), lines.append)
+    shared.fe_version = "serp_1_ET-0123456789abcdef0123"
+    with pytest.raises(DuckChatError):  # the service knows of no such version
+        Run(session, service).ask("Hi")
+    assert '"do":"shared","fe_version":"serp_1_ET-0123456789abcdef0123"' in "".join(lines)
+    assert first_difference(Transcript.read("".join(lines))) is None
+
+
 def test_the_second_recording_of_a_session_begins_with_what_it_has_become() -> None:
     service = Service()
     first = Run(Session(), service, clock=Clock(0.1))

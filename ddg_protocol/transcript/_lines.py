@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from typing import Any, Literal
 
 import msgspec
@@ -84,7 +83,13 @@ class ReceiveHead(_Line, frozen=True, tag="receive_head"):
 
 
 class ReceiveData(_Line, frozen=True, tag="receive_data"):
-    """`Session.receive_data`: a chunk as it was read, as text where it is UTF-8 by itself."""
+    """`Session.receive_data`: a chunk as it was read, as text where it is UTF-8 by itself.
+
+    Attributes:
+        id: of the request that it answers.
+        text: the bytes, where they are UTF-8.
+        base64: the bytes, where they are not.
+    """
 
     id: int
     text: str = ""
@@ -276,10 +281,7 @@ def _read_head(line: bytes) -> Head:
 
 
 def _checked(line: Line) -> Line:
-    """Refuse what was never written, and what no clock shows."""
-    times = [getattr(line, name, None) or 0.0 for name in ("now", "last_start", "last_begin")]
-    if not all(map(math.isfinite, times)):
-        raise ValueError("a time is not finite")
+    """Refuse what was never written."""
     if isinstance(line, NextAction) and (line.gives is None) == (line.raises is None):
         raise ValueError("a pull gives or raises")
     return line
