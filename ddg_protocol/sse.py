@@ -74,6 +74,9 @@ class EventStreamDecoder:
 
     Time is linear in the length of the stream, and memory is bounded.
 
+    Args:
+        max_event_bytes: the longest line, without its end, and the most data of one event, each line with an LF.
+
     Attributes:
         last_event_id: what a reconnection sends as ``Last-Event-ID``; empty for none.
         reconnection_time: as the stream set it, in milliseconds, or None.
@@ -102,11 +105,6 @@ class EventStreamDecoder:
     )
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        """Begin a stream.
-
-        Args:
-            max_event_bytes: the longest line, without its end, and the most data of one event, each line with an LF.
-        """
         self.last_event_id = ""
         self.reconnection_time: int | None = None
         self._max = max_event_bytes

@@ -48,7 +48,14 @@ It runs where `Service.handle` and the body's pieces are asked for, so one that 
 
 
 def default_responder(question: Question) -> str:
-    """Say who answers, what was asked of whom, and how long it was."""
+    """Say who answers, what was asked of whom, and how long it was.
+
+    Args:
+        question: what was asked.
+    
+    Returns:
+        The reply's text.
+    """
     turn = sum(message.role == "user" for message in question.messages)
     words = len(question.text.split())
     shown = question.text if len(question.text) <= 500 else question.text[:499] + "…"

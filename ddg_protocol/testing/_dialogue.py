@@ -80,7 +80,13 @@ def request(
 
 
 def connect(host: str, port: int = 443, *, tls: bool = True) -> Matcher:
-    """Expect a `Connect`."""
+    """Expect a `Connect`.
+
+    Args:
+        host: a host name or an address.
+        port: TCP port.
+        tls: whether it is to speak TLS.
+    """
     return Matcher(
         f"Connect to {host}:{port}{' with TLS' if tls else ''}",
         lambda action: isinstance(action, Connect) and (action.host, action.port, action.tls) == (host, port, tls),
@@ -192,17 +198,29 @@ class _Dialogue(Generic[SessionT]):
         self.session.close()
 
     def passes(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass.
+
+        Args:
+            seconds: how much.
+        """
         self._say(f"{seconds:g} s pass")
         self.clock.advance(seconds)
 
     def solves(self, answer: str) -> None:
-        """Answer the `SolveChallenge` that was expected last."""
+        """Answer the `SolveChallenge` that was expected last.
+
+        Args:
+            answer: the value of the ``x-vqd-hash-1`` header.
+        """
         self._say("the answer to the challenge")
         self.session.challenge_solved(self._last(SolveChallenge), answer)
 
     def gives_up(self, text: str) -> None:
-        """Say that there is no answer to the `SolveChallenge` that was expected last."""
+        """Say that there is no answer to the `SolveChallenge` that was expected last.
+
+        Args:
+            text: why, for a person.
+        """
         self._say(f"no answer to the challenge: {text}")
         self.session.challenge_failed(self._last(SolveChallenge), text)
 
@@ -294,13 +312,22 @@ class Dialogue(_Dialogue[Session]):
         self.finishes()
 
     def begins(self, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> None:
-        """Answer the last request with the head of a response."""
+        """Answer the last request with the head of a response.
+
+        Args:
+            status: the HTTP status.
+            headers: the fields, in order.
+        """
         headers = tuple(headers)
         self._say(f"{status}" + "".join(f"\n  {name}: {value}" for name, value in headers))
         self.session.receive_head(self._last(SendRequest), status, headers, now=self.clock.now)
 
     def receives(self, data: bytes) -> None:
-        """Give bytes of the response's body."""
+        """Give bytes of the response's body.
+
+        Args:
+            data: not content-decoded; none at all say nothing.
+        """
         if data:
             self._say(f"{_short(data)}")
             self.session.receive_data(self._last(SendRequest), data)
@@ -311,7 +338,12 @@ class Dialogue(_Dialogue[Session]):
         self.session.receive_eof(self._last(SendRequest))
 
     def fails(self, kind: FailureKind, text: str = "it broke") -> None:
-        """Let the exchange fail."""
+        """Let the exchange fail.
+
+        Args:
+            kind: how.
+            text: the same for a person.
+        """
         self._say(f"failure: {kind.name}, {text}")
         self.session.transport_failed(self._last(SendRequest), Failure(kind, text))
 
@@ -347,7 +379,11 @@ class WireDialogue(_Dialogue[WireSession]):
         self.session.closed(self._last(Close))
 
     def receives(self, *chunks: bytes) -> None:
-        """Give what is read from the connection."""
+        """Give what is read from the connection.
+
+        Args:
+            *chunks: one read each.
+        """
         for data in chunks:
             self._say(_short(data))
             self.session.receive_bytes(self._current(), data)
@@ -358,7 +394,12 @@ class WireDialogue(_Dialogue[WireSession]):
         self.session.receive_eof(self._current())
 
     def fails(self, kind: FailureKind, text: str = "it broke") -> None:
-        """Let the last intent, or the connection that is read from, fail."""
+        """Let the last intent, or the connection that is read from, fail.
+
+        Args:
+            kind: how.
+            text: the same for a person.
+        """
         self._say(f"failure: {kind.name}, {text}")
         self.session.transport_failed(self._last(Connect, Send, Close), Failure(kind, text))
 

@@ -25,12 +25,20 @@ SPRING_2025 = 1_745_000_000.0
 
 
 def whole(data: bytes) -> Iterator[bytes]:
-    """Leave the bytes as they were sent."""
+    """Leave the bytes as they were sent.
+
+    Args:
+        data: what was sent at once.
+    """
     yield data
 
 
 def byte_by_byte(data: bytes) -> Iterator[bytes]:
-    """Give each byte by itself."""
+    """Give each byte by itself.
+
+    Args:
+        data: what was sent at once.
+    """
     return (data[index : index + 1] for index in range(len(data)))
 
 
@@ -155,7 +163,7 @@ class Run:
         return finished
 
     def begin(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
-        """Begin a turn, for one who takes its events one by one."""
+        """Begin a turn, for one who takes its events one by one; see `Session.ask`."""
         self.events = []
         self.session.ask(messages, model=model, now=self.clock.now)
 

@@ -302,7 +302,8 @@ def events() -> SearchStrategy[bytes]:
 def event_streams(draw: Draw, *, complete: bool = False) -> bytes:
     """Give the bodies of replies: any events, with or without an end or something behind it, or cut short anywhere.
 
-    With ``complete``, give good ones alone: pieces of text, one at least, then the end.
+    Args:
+        complete: give good ones alone: pieces of text, one at least, then the end.
     """
     if complete:
         first = framed(_as_json({"action": "success", "message": draw(texts(min_size=1))}, True))

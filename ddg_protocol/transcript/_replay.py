@@ -76,7 +76,14 @@ def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step
 
 
 def first_difference(transcript: Transcript) -> Step | None:
-    """Tell where today's core no longer does what was recorded; None where it does the same to the end."""
+    """Tell where today's core no longer does what was recorded.
+
+    Args:
+        transcript: what to do again.
+    
+    Returns:
+        The step that differs, or None where it is the same to the end.
+    """
     return next((step for step in replay(transcript) if not step.same), None)
 
 

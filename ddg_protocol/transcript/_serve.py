@@ -224,7 +224,7 @@ class _Reading:
 
 
 class RecordedExchange(_Reading):
-    """A response of a `TranscriptTransport`.
+    """A response of a `TranscriptTransport`. Made by `TranscriptTransport.open`.
 
     Attributes:
         status: the HTTP status.
@@ -254,7 +254,7 @@ class RecordedExchange(_Reading):
 
 
 class AsyncRecordedExchange(_Reading):
-    """A response of an `AsyncTranscriptTransport`.
+    """A response of an `AsyncTranscriptTransport`. Made by `AsyncTranscriptTransport.open`.
 
     Attributes:
         status: the HTTP status.
