@@ -52,7 +52,7 @@ def default_responder(question: Question) -> str:
 
     Args:
         question: what was asked.
-    
+
     Returns:
         The reply's text.
     """

@@ -299,7 +299,7 @@ def events() -> SearchStrategy[bytes]:
 
 
 @st.composite
-def event_streams(draw: Draw, *, complete: bool = False) -> bytes:
+def event_streams(draw: Draw, *, complete: bool = False) -> bytes:  # noqa: D417 - callers pass no draw
     """Give the bodies of replies: any events, with or without an end or something behind it, or cut short anywhere.
 
     Args:

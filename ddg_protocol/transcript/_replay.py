@@ -80,7 +80,7 @@ def first_difference(transcript: Transcript) -> Step | None:
 
     Args:
         transcript: what to do again.
-    
+
     Returns:
         The step that differs, or None where it is the same to the end.
     """
