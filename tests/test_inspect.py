@@ -87,6 +87,11 @@ def test_the_diagram_of_a_recorded_run_is_this(
     assert err == ""
 
 
+def test_the_diagram_of_the_document_is_this_one_too() -> None:
+    document = (TESTS.parent / "docs" / "inspect.md").read_text(encoding="utf-8")
+    assert f"```text\n{(TESTS / 'inspected' / 'two-turns.txt').read_text(encoding='utf-8')}```" in document
+
+
 @pytest.mark.parametrize("width", [20, 60, 79, 80, 99, 100, 140])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     for name in NAMES:

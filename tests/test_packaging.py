@@ -16,6 +16,7 @@ def test_the_wheel_holds_the_three_packages_typed_and_nothing_else(wheel: Path) 
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {f"ddg_chat/inspect/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert any(name.endswith("/LICENSE") for name in names)
 
 
