@@ -60,9 +60,10 @@ def table(name: str, heading: str) -> list[dict[str, str]]:
     """Give the rows of the first table under a heading, by the words of its head."""
     section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", read(name), re.MULTILINE | re.DOTALL)
     assert section is not None, f"{name} has no section {heading}"
-    lines = re.findall(r"^\| (.*) \|$", section[1].partition("|\n\n")[0] + "|", re.MULTILINE)
-    head, _, *rows = [re.split(r" \| |\|(?=\|)", line) for line in lines]
-    return [dict(zip((word.strip() for word in head), (cell.strip() for cell in row), strict=True)) for row in rows]
+    first = re.search(r"(?:^\|.*\|\n?)+", section[1], re.MULTILINE)
+    assert first is not None, f"{name} has no table in {heading}"
+    head, _, *rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in first[0].splitlines()]
+    return [dict(zip(head, row, strict=True)) for row in rows]
 
 
 def code_words(text: str) -> list[str]:

@@ -1,0 +1,193 @@
+"""The documents are true: their tables are the code's, their links lead somewhere, their pictures are current."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import public
+import pytest
+from documents import DOCUMENTS, ROOT, code_words, read, table
+
+import ddg_protocol
+from ddg_protocol import (
+    DuckChatError,
+    Event,
+    Identity,
+    Policy,
+    RemoteProtocolError,
+    ServiceError,
+    ServiceProfile,
+    errors,
+)
+from ddg_transports.anyio import AsyncClient
+from ddg_transports.blocking import Client
+
+# errors.md
+
+
+def subclasses(cls: type[DuckChatError]) -> set[str]:
+    return {name for name, obj in vars(errors).items() if inspect.isclass(obj) and obj.__bases__[0] is cls}
+
+
+def own_attributes(cls: type) -> list[str]:
+    section = (cls.__doc__ or "").partition("Attributes:\n")[2]
+    return re.findall(r"^        (\w+): ", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("parent", "heading"), [(cls, f"`{cls.__name__}`") for cls in (DuckChatError, ServiceError, RemoteProtocolError)]
+)
+def test_every_exception_has_its_row_below_its_parent(parent: type[DuckChatError], heading: str) -> None:
+    rows = table("docs/errors.md", heading)
+    assert [row["exception"].strip("`") for row in rows] == [
+        name for name in vars(errors) if name in subclasses(parent)
+    ]
+    for row in rows:
+        cls = getattr(ddg_protocol, row["exception"].strip("`"))
+        attributes = own_attributes(cls) + (["retryable"] if cls is ServiceError else [])
+        assert set(code_words(row["attributes"])) == set(attributes), cls
+        assert row["when"]
+        assert row["what to do"]
+        if parent is ServiceError:
+            assert row["retryable"] == ("yes" if cls.retryable else "no")
+
+
+def test_the_tree_of_exceptions_has_no_other_branches() -> None:
+    branches = {cls for cls in ddg_protocol.DuckChatError.__subclasses__() if cls.__subclasses__()}
+    assert branches == {ServiceError, RemoteProtocolError}
+
+
+def test_the_events_of_what_goes_wrong_are_events() -> None:
+    names = [name for row in table("docs/errors.md", "What is not an exception") for name in code_words(row["event"])]
+    assert names
+    assert set(names) <= {event.__name__ for event in Event.__args__}
+
+
+# settings.md
+
+
+@pytest.mark.parametrize("cls", [Policy, ServiceProfile, Identity])
+def test_every_field_of_the_settings_has_its_row_and_its_default(cls: type[msgspec.Struct]) -> None:
+    rows = table("docs/settings.md", f"`{cls.__name__}`")
+    assert [row["field"] for row in rows] == [f"`{name}`" for name in cls.__struct_fields__]
+    for row in rows:
+        assert row["meaning"]
+        for shown in code_words(row["default"]):
+            default = eval(shown, vars(ddg_protocol))
+            actual = getattr(cls(), row["field"].strip("`"))
+            assert (default, type(default)) == (actual, type(actual)), row["field"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "function"),
+    [
+        ("`Client`", Client),
+        ("`Client`", AsyncClient),
+        ("`Client.chat`", Client.chat),
+        ("`Client.chat`", AsyncClient.chat),
+    ],
+)
+def test_every_argument_has_its_row_and_its_default(heading: str, function: Any) -> None:
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    rows = table("docs/settings.md", heading)
+    assert [row["argument"] for row in rows] == [f"`{p.name}`" for p in parameters]
+    for row, parameter in zip(rows, parameters, strict=True):
+        shown = row["default"].strip("`")
+        if callable(parameter.default):
+            assert shown == parameter.default.__name__
+        else:
+            assert eval(shown, vars(ddg_protocol)) == parameter.default
+
+
+# coming-from-ddg.md
+
+#: What g4f 0.5.0.3 had: the class with what it inherits, its method, its conversation, what it raised.
+DDG = {
+    "Class attributes": """label url api_endpoint status_url working supports_stream supports_system_message
+        supports_message_history default_model models model_aliases image_models vision_models last_model
+        last_request_time max_retries base_delay _chat_xfe""",
+    "Methods": """create_async_generator create_completion create_async get_create_function get_async_create_function
+        get_parameters params get_model validate_model get_models sleep get_default_cookies fetch_fe_version
+        fetch_vqd_and_hash sha256_base64 parse_server_hashes parse_dom_fingerprint build_x_vqd_hash_1""",
+    "Parameters of `create_async_generator`": """model messages proxy timeout cookies conversation
+        return_conversation""",
+    "What it yielded": "str Conversation FinishReason",
+    "Its `Conversation`": "model vqd vqd_hash_1 message_history cookies fe_version get_dict reset",
+    "Exceptions": """ModelNotSupportedError RateLimitError ConversationLimitError ResponseStatusError MissingAuthError
+        CloudflareError DuckDuckGoSearchException TimeoutError RuntimeError""",
+}
+
+
+@pytest.mark.parametrize("heading", DDG)
+def test_everything_that_ddg_had_has_its_row(heading: str) -> None:
+    rows = table("docs/coming-from-ddg.md", heading)
+    names = [name for row in rows for name in code_words(row["`DDG`"])]
+    assert set(DDG[heading].split()) <= set(names)
+    assert len(names) == len(set(names))
+    assert all(row["here"] or row["`DDG`"] for row in rows)
+
+
+# Names
+
+
+def public_objects() -> dict[str, Any]:
+    objects = {name: obj for _, name, obj in public.names() if inspect.isclass(obj)}
+    return {name: obj for name, obj in objects.items() if name not in ("Exchange", "Event")}  # there are two of each
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_code_word_that_looks_like_a_name_of_the_library_is_one(name: str) -> None:
+    objects = public_objects()
+    for word in code_words(re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)):
+        found = re.fullmatch(r"([A-Z]\w+)\.(\w+)(?:\((?:(\w+)=.*)?\)?)?", word)
+        obj = objects.get(found[1]) if found else None
+        if found is None or obj is None:
+            continue
+        member = found[2]
+        described = re.search(rf"^ +{member}: ", "\n".join(base.__doc__ or "" for base in obj.__mro__), re.MULTILINE)
+        assert hasattr(obj, member) or described, f"{name}: {word}"
+        if found[3]:
+            assert found[3] in inspect.signature(getattr(obj, member)).parameters, f"{name}: {word}"
+
+
+# Links and pictures
+
+
+def slugs(name: str) -> set[str]:
+    """Give the anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_relative_link_leads_somewhere(name: str) -> None:
+    text = re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        assert file.exists(), f"{name}: {target}"
+        if anchor:
+            assert anchor in slugs(file.resolve().relative_to(ROOT).as_posix()), f"{name}: {target}"
+
+
+PICTURES: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "pictures.py"))["PICTURES"]
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_current(name: str) -> None:
+    drawn = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert PICTURES[name]() == drawn, "run docs/pictures.py"
+
+
+def test_every_picture_is_shown_with_words_for_those_who_cannot_see_it() -> None:
+    text = "".join(map(read, DOCUMENTS))
+    for picture in sorted(Path(ROOT / "docs").glob("*.svg")):
+        assert re.search(rf"!\[[^\]]{{20,}}\]\((?:docs/)?{picture.name}\)", text), picture.name
