@@ -20,6 +20,7 @@ COMMANDS = {
     "models": ("ddg_chat.models", "list the models and their other names"),
     "emulate": ("ddg_chat.emulate", "serve the service's side of the protocol on a loopback port"),
     "replay": ("ddg_chat.replay", "do a recorded run again and say whether it is still the same"),
+    "inspect": ("ddg_chat.inspect", "show what happened in a recorded run, as a diagram or as a page"),
     "explain": ("ddg_chat.explain", "take a challenge apart"),
     "completion": ("ddg_chat.completion", "write a script that makes a shell complete the command line"),
 }
