@@ -7,8 +7,8 @@ what was read doesn't move.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
@@ -21,6 +21,7 @@ from rich.segment import Segment, Segments
 from rich.syntax import Syntax
 from rich.text import Text
 
+from ._pace import Pace
 from ._text import harmless
 
 #: The longest unit that is laid out or coloured, in characters: some of what can be written in one takes the square
@@ -28,8 +29,6 @@ from ._text import harmless
 _LONGEST = 8 * 1024
 #: The most lines of code that are coloured together.
 _MOST_LINES = 200
-#: How much longer than drawing took is waited before drawing again.
-_REST = 4.0
 
 #: What can't be shown would be left out: HTML, images, definitions of links. They are shown as they are written.
 _INVISIBLE = ["html_block", "html_inline", "image", "reference"]
@@ -97,10 +96,11 @@ def _units(source: str) -> list[_Unit]:
                 starts += [(at, fence, at > start) for at in _stretches(lines, start, end)]
             case _, 0:
                 starts.append((start, "", False))
-    found = []
+    found: list[_Unit] = []
     for (start, fence, goes_on), (end, *_) in pairwise([*starts, (len(lines), "", False)]):
         opening = fence if goes_on else ""
-        found.append(_Unit(opening + "".join(lines[start:end]), is_code=bool(fence), goes_on=goes_on))
+        text = "".join(lines[start if found else 0 : end])  # the first has the empty lines before it
+        found.append(_Unit(opening + text, is_code=bool(fence), goes_on=goes_on))
     return found
 
 
@@ -124,27 +124,37 @@ def _short(unit: _Unit) -> Iterator[_Unit]:
     yield unit
 
 
-class MarkdownStream:
-    """Writes Markdown to a terminal while it comes: ``with MarkdownStream(console) as stream: stream.feed(text)``.
-
-    Nothing of the text is taken for a command by the terminal, whatever is in it. At the end of the block all of it is
-    written.
+def write_markdown(console: Console, pieces: Iterable[str]) -> None:
+    """Write Markdown to a terminal while it comes; what came of it stays, should it break.
 
     Args:
         console: on a terminal that can move its cursor.
-        clock: gives the time, in seconds.
+        pieces: of the text, cut anywhere.
+    """
+    # It is drawn in the meantime: a reply that stops in the middle is to be seen as far as it came.
+    with MarkdownStream(console) as stream, Pace(stream.draw) as pace:
+        for text in pieces:
+            stream.feed(text)
+            pace.due()
+
+
+class MarkdownStream:
+    """Markdown that grows on a terminal, within a ``with`` block; at the end of it all of it is written.
+
+    Nothing of the text is taken for a command by the terminal, whatever is in it.
+
+    Args:
+        console: on a terminal that can move its cursor.
     """
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._clock = clock
-        self._fed: list[str] = []  # since it was drawn
+        self._fed: deque[str] = deque()  # since it was drawn; added to while it is
         self._pending = ""  # from the beginning of the unit that is growing, as far as it was drawn
         self._goes_on = False  # that unit
         self._written = 0  # lines of it
         self._begun = False  # whether anything was written at all
         self._width = console.width
-        self._drawn_by = 0.0
         # It draws when it is told to: no thread of its own, no streams taken over.
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -158,24 +168,19 @@ class MarkdownStream:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            self._draw(whole=True)
+            self.draw(whole=True)
         finally:
             self._live.stop()
 
     def feed(self, text: str) -> None:
-        """Write more.
+        """Take in more, to be seen when it is drawn next.
 
         Args:
             text: a piece of Markdown, cut anywhere.
         """
         self._fed.append(harmless(text))
-        if self._clock() >= self._drawn_by:
-            begun = self._clock()
-            self._draw()
-            ended = self._clock()
-            self._drawn_by = ended + _REST * (ended - begun)
 
-    def _draw(self, *, whole: bool = False) -> None:
+    def draw(self, *, whole: bool = False) -> None:
         """Write what is whole, and draw what is growing.
 
         Args:
@@ -183,12 +188,16 @@ class MarkdownStream:
         """
         if not self._written:
             self._width = self._console.width  # may change from unit to unit, but not within one
-        pending = self._pending + "".join(self._fed)
-        self._fed.clear()
+        pending = self._pending + "".join(self._fed.popleft() for _ in range(len(self._fed)))
+        # What a line is, and whether it ends a unit, is sure when it is whole; or, if it is too long, taken to be.
         end = len(pending) if whole else pending.rfind("\n") + 1
-        source, growing = pending[:end], pending[end:]
-        units = _units(source) or [_Unit("")]
-        units[0] = units[0]._replace(goes_on=units[0].goes_on or self._goes_on)
+        units = _units(pending[:end]) or [_Unit("")]
+        if len(units[-1].text) + len(pending) - end > _LONGEST and not units[-1].is_code:
+            end = len(pending)
+            units = _units(pending)
+        growing = pending[end:]
+        if self._goes_on and not units[0].text.startswith("\n\n"):
+            units[0] = units[0]._replace(goes_on=True)
         if not whole:
             units[-1] = units[-1]._replace(text=units[-1].text + growing)
         units = [part for unit in units for part in _short(unit)]

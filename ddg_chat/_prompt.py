@@ -23,8 +23,8 @@ def line_editor(
 ) -> Callable[[], str]:
     """Make a line editor.
 
-    Enter sends what is written, unless it ends in a backslash; then, as with Alt+Enter or Ctrl-J, there is a new line.
-    Lines that are pasted together stay together.
+    Enter sends what is written, unless it ends in a backslash; then, as with Alt+Enter, there is a new line. Lines that
+    are pasted together stay together.
 
     Args:
         history: the file of what was written before; made for nobody else to read.
@@ -68,7 +68,6 @@ def _keys() -> KeyBindings:
             buffer.validate_and_handle()
 
     @keys.add("escape", "enter")
-    @keys.add("c-j")
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 

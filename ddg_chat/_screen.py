@@ -34,14 +34,15 @@ def writer(*, no_color: bool) -> Writer:
         return write_plain
     from rich.console import Console
 
-    from ._markdown import MarkdownStream
+    from ._markdown import write_markdown
 
     console = Console(no_color=no_color or None, highlight=False)
 
     def write(pieces: Iterable[str]) -> None:
-        with MarkdownStream(console) as stream:
-            for text in pieces:
-                stream.feed(text)
+        try:
+            write_markdown(console, pieces)
+        finally:
+            console.line()
 
     return write
 

@@ -14,7 +14,7 @@ from ._text import harmless
 EPILOG = """\
 keys:
   Enter                    send; after a backslash at the end, a new line
-  Alt+Enter, Ctrl-J        a new line
+  Alt+Enter                a new line
   Tab                      complete a command, a model, a name
   Up, Down, Ctrl-R         what was written before
   Ctrl-C                   stop the reply; the conversation is as it was before it

@@ -1,0 +1,124 @@
+"""A terminal for tests: a program on a real pseudo-terminal, and what a person would see of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import pyte
+
+#: Makes the terminal the program's own, so that Ctrl-C is a signal to it. In a process of its own: code that runs
+#: between fork and exec isn't safe where there are threads.
+_SHIM = """
+import fcntl, os, sys, termios
+terminal = os.open(sys.argv[1], os.O_RDWR)
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+for number in range(3):
+    os.dup2(terminal, number)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Terminal:
+    """A program on a terminal, from ``with`` to the end of the block.
+
+    Args:
+        *command: the program and its arguments.
+        env: its environment, beside what it inherits.
+        columns: of the terminal.
+        rows: of the terminal.
+        timeout: seconds that anything may take that is waited for.
+    """
+
+    def __init__(
+        self,
+        *command: str,
+        env: Mapping[str, str] | None = None,
+        columns: int = 80,
+        rows: int = 24,
+        timeout: float = 60.0,
+    ) -> None:
+        self._screen = pyte.HistoryScreen(columns, rows, history=10_000)
+        self._screen.write_process_input = self._answer  # type: ignore[method-assign]
+        self._stream = pyte.ByteStream(self._screen)
+        self._timeout = timeout
+        self._command = command
+        self._env = {**os.environ, "TERM": "xterm-256color", **(env or {})}
+        self.raw = b""
+        self.ended = False
+
+    def __enter__(self) -> Self:
+        self._master, slave = pty.openpty()
+        size = struct.pack("HHHH", self._screen.lines, self._screen.columns, 0, 0)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+        name = os.ttyname(slave)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SHIM, name, *self._command], env=self._env, start_new_session=True
+        )
+        self._slave = slave  # kept open until the program has it, or the terminal would have ended before
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+        if self._slave >= 0:
+            os.close(self._slave)
+
+    def write(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._master, keys.encode())
+
+    def wait_for(self, seen: str | Callable[[str], object]) -> str:
+        """Wait until a text is to be seen, or what is to be seen is said to do; gives all of it."""
+        is_seen = (lambda text: seen in text) if isinstance(seen, str) else seen
+        until = time.monotonic() + self._timeout
+        while not is_seen(self.text):
+            assert not self.ended, f"the program has ended:\n{self.text}"
+            assert self._read(until), f"not seen in time: {seen}\n{self.text}"
+        return self.text
+
+    def wait(self) -> int:
+        """Wait until the program has ended; gives its exit code."""
+        until = time.monotonic() + self._timeout
+        while not self.ended:
+            assert self._read(until), f"it doesn't end:\n{self.text}"
+        return self._process.wait(self._timeout)
+
+    @property
+    def text(self) -> str:
+        """All that is seen, and what has scrolled away, without blanks at the ends of lines."""
+        gone = ["".join(row[column].data for column in range(self._screen.columns)) for row in self._screen.history.top]
+        return "\n".join(line.rstrip() for line in (*gone, *self._screen.display)).rstrip()
+
+    def _read(self, until: float) -> bool:
+        """Read what there is, waiting for the first of it; False if nothing comes in time."""
+        left = until - time.monotonic()
+        if left <= 0 or not select.select([self._master], [], [], left)[0]:
+            return False
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # the last one who had the other side open has gone
+            data = b""
+        if self._slave >= 0 and data:
+            os.close(self._slave)
+            self._slave = -1
+        self.raw += data
+        self._stream.feed(data)
+        self.ended = not data
+        return True
+
+    def _answer(self, data: str) -> None:
+        os.write(self._master, data.encode())
