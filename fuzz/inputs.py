@@ -1,0 +1,300 @@
+"""Inputs of each target that get far, as Hypothesis strategies; made of the project's own public ones.
+
+`seeds` draws the corpus from them, and the engine that has no other feedback draws from them all along.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from ddg_protocol import DUCKDUCKGO_2025_04, Policy, Session
+from ddg_protocol.service import Fault, Service, faults
+from ddg_protocol.testing import Run, byte_by_byte, strategies
+from ddg_protocol.transcript import RecordedSession
+
+from .parsers import CUT
+from .sessions import TOKENS, SessionSteps, begun
+
+Inputs = SearchStrategy[bytes]
+Draw = Callable[[SearchStrategy[Any]], Any]
+
+TOKEN = b"x-vqd-4: 4-1"
+DATE = b"date: Tue, 01 Apr 2025 12:00:00 GMT"
+
+
+def utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+@st.composite
+def cut(draw: Draw, whole: Inputs) -> bytes:
+    """Give inputs with a few cuts in them."""
+    data: bytes = draw(whole).replace(CUT, b"\xfe")
+    for at in sorted(draw(st.lists(st.integers(0, 120), max_size=3)), reverse=True):
+        data = data[:at] + CUT + data[at:] if at <= len(data) else data
+    return data
+
+
+def lines(*kinds: SearchStrategy[bytes], least: int = 1) -> Inputs:
+    return st.lists(st.one_of(*kinds), min_size=least, max_size=4).map(b"\n".join)
+
+
+def of(*examples: bytes) -> Inputs:
+    return st.sampled_from(examples)
+
+
+# Parsers
+
+event_streams = cut(
+    strategies.event_streams()
+    | of(b"\xef\xbb\xbfdata\ndata:x\r\rid: 1\0\nid:2\nevent: e\nretry: 007\n\ndata", b"data: " + b"x" * 40 + b"\n\n")
+)
+replies = cut(strategies.event_streams() | strategies.event_streams(complete=True))
+pages = strategies.pages() | of(b'{"status":"0"}', b'{"status":"1"}', b'{"status":"2","x":[1]}')
+heads = lines(
+    strategies.headers().map(lambda fields: b"\n".join(_field(*field) for field in fields)),
+    strategies.tokens().map(lambda token: _field("x-vqd-4", token)),
+    of(b"x-vqd-4: 4-424938472984729384729384729384000000001", b"x-vqd-hash-1: eyJzZXJ2ZXJfaGFzaGVzIjpbXX0="),
+)
+
+
+def _field(name: str, value: str) -> bytes:
+    escaped = value.replace("\r", "\\r").replace("\n", "\\n")
+    return f"{name}: {escaped[:200]}".encode("latin-1")
+
+
+literals = of(
+    *(b"'<div><div></div'", rb"'\'\n\x3c\u003c\u{1F600}\ud83e\udd86'", rb'"\74\0\8"', b"`a${b}`", rb"`\0\r\n`"),
+    *("'a\\\u2028b\\\r\nc'".encode(), b"''", rb"'\u{110000}'", rb"'\xg'", b"'", "'\u2028'".encode()),
+)
+scripts = strategies.challenges().map(lambda found: utf8(found[0])) | strategies.mutated_challenges().map(utf8)
+snippets = strategies.snippets().map(utf8) | of(
+    *(b"<table><tr><td><select><option>a<table><b>", b"<b><i><p></b>x</i>", b"<svg><desc><p></svg><math><mi><b>"),
+    *(
+        b"<template><td></template><form><form>",
+        b"<textarea>\n</textarea><pre>\n</pre>",
+        b"<!doctype a><?x y?><![CDATA[",
+    ),
+    *(b"<a><a><button><button>", b"<ruby><rb><rt><rtc><rp>", b"&#x41;&notin;&lt &#0;", b"<script><!--</script>"),
+)
+challenges = (
+    strategies.challenges().map(lambda found: strategies.encoded(found[0]).encode())
+    | scripts.map(lambda script: b"Mozilla/5.0 Chrome/133.0.0.0" + CUT + b'"Chromium";v="133"' + CUT + script)
+    | of(b"!", b"PGh0bWw+", b"", b"Chrome/140" + CUT + CUT + b"var _0x1f = { meta: { v: '4' } }")
+)
+set_cookies = cut(
+    lines(
+        of(
+            *(b"set-cookie: a=b", b"set-cookie: a=; Max-Age=0", b"set-cookie: c=d; Domain=.duckduckgo.com; Path=/"),
+            *(b"set-cookie: e=f; domain=com; secure", b"set-cookie: g=h; Max-Age=99999999999999; HttpOnly", DATE),
+            *(b"set-cookie: i=j; Expires=Wed, 02 Apr 2025 00:00:00 GMT; path=/duckchat", b"set-cookie: =k", b"date: 1"),
+        ),
+        of(b"set-cookie: sub=1; domain=start.duckduckgo.com", b"set-cookie: __Secure-x=1; Secure; path=x"),
+    )
+)
+locations = strategies.locations().map(lambda text: text.encode("latin-1")) | of(
+    *(b"https://duckduckgo.com", b"https://DUCK.ai:8443/x?y#z", b"../x", b"///evil.example", b"https:x", b"http:"),
+    *(
+        b"https://duckduckgo.com:443:1/",
+        b"http://127.0.0.1:8001/",
+        b"http://[::1]/",
+        b"https://duck.ai\\@evil.example/",
+    ),
+    *(b"https://duckduckgo.com%2eevil.example/", b"/\\evil.example", b"//duck.ai/\xe9", b"?", b"#", b";x"),
+)
+dates = lines(
+    of(b"retry-after: 3", b"retry-after: 99999999999", b"retry-after: -1", b"retry-after: 1.5", b"retry-after: soon"),
+    of(b"retry-after: Tue, 01 Apr 2025 12:00:07 GMT", b"retry-after: Sunday, 06-Nov-94 08:49:37 GMT", DATE),
+    of(b"Sun Nov  6 08:49:37 1994", b"31 dec 9999 23:59:59", b"29 feb 2024 1:2:3", b"1 jan 1601 0:0:0"),
+)
+codings = st.builds(
+    lambda kind, body: kind + body, of(*(letter.encode() for letter in "gdriGDRIx")), strategies.event_streams()
+) | of(
+    b"g" + gzip.compress(b"data: x\n\n", mtime=0),
+    b"g" + gzip.compress(b"a", mtime=0) + gzip.compress(bytes(100_000), mtime=0),
+    b"d" + gzip.zlib.compress(bytes(200_000)),  # type: ignore[attr-defined]
+)
+refusals = st.builds(
+    lambda status, body: b"%d" % status + body,
+    st.sampled_from([200, *(status for status, _ in strategies.ERRORS)]),
+    strategies.errors()
+    | of(b"", b"<html>Just a moment...", b'\x1f\x8bgarbage {"action":"error","type":"ERR_CHALLENGE"}'),
+)
+conversations = strategies.conversations().map(lambda found: found.to_json().encode()) | of(
+    b'{"format_version":2}',
+    b'{"format_version":1,"conversation":{"cookies":[{"name":"a","value":"b","domain":"c.d"}]}}',
+)
+profiles = of(
+    *(b"{}", msgspec.json.encode(DUCKDUCKGO_2025_04), msgspec.json.encode(Policy()), b"https://duckduckgo.com:8443"),
+    *(b"http://127.0.0.1:8000/", b"http://[::1]", b"https://[::ffff:1.2.3.4]:1", b'{"max_retries":0,"strict":true}'),
+    *(
+        b'{"origin":"https://x.y","allowed_hosts":[".y"],"minimum_interval":0}',
+        b'{"models":[{"id":"a","aliases":["b"]}]}',
+    ),
+)
+messages = strategies.questions().map(lambda said: json.dumps(said).encode()) | of(
+    *(
+        b"gpt-4",
+        b"[]",
+        b'[{"role":"user"}]',
+        b'[{"role":"x","content":[{"type":"image"}]}]',
+        b'[{"role":"user","content":" "}]',
+    )
+)
+texts = strategies.texts().map(utf8) | of(b"\x1b[31m\x07", "\u202e\u200b\x85\u2028".encode())
+
+
+# Steps
+
+
+@st.composite
+def responses(draw: Draw, *, good: bool = True) -> list[bytes]:
+    """Give the steps of one response; a good one, or any."""
+    said = draw(strategies.responses())
+    head = b"%d %s" % (said.status, b"\n".join(_field(*field) for field in said.headers))
+    body = said.body.replace(CUT, b"\xfe")
+    if draw(st.booleans()):
+        return [b"R" + head + b"\n\n" + body]
+    at = draw(st.integers(0, len(body)))
+    end = draw(of(b"E", b"F1", b"F2late", b"S", b"C", b"T61"))
+    return [b"H" + head, b"D" + body[:at], *draw(st.sampled_from([[], [b"S"], [b"O1x"]])), b"D" + body[at:], end]
+
+
+@st.composite
+def replied(draw: Draw) -> list[bytes]:
+    """Give the steps of a reply that may be good."""
+    body: bytes = draw(strategies.event_streams(complete=draw(st.booleans())))
+    chunks = [b"D" + body, b"E"]
+    if draw(st.booleans()):
+        chunks = [b"Z" + body, b"E"]
+    coding = b"content-encoding: gzip\n" if chunks[0][:1] == b"Z" else b""
+    return [b"H200 content-type: text/event-stream\n" + coding + TOKEN, *chunks]
+
+
+GOOD = {
+    "page": b'R200 content-type: text/html\n\n__DDG_BE_VERSION__="s_1_ET";__DDG_FE_CHAT_HASH__="0a";',
+    "landing": b"R200 set-cookie: 5=1; Path=/\n" + DATE + b"\n\n<html>",
+    "status": b"R200 " + TOKEN + b'\nx-vqd-hash-1: eA==\n\n{"status":"0"}',
+}
+
+
+@st.composite
+def steps(draw: Draw) -> bytes:
+    """Give sessions: a few turns, each of responses that are good or any."""
+    options = draw(st.lists(of(*(bytes([letter]) for letter in b"thjlpbsean")), max_size=4, unique=True))
+    found: list[bytes] = []
+    for number in range(draw(st.integers(1, 2))):
+        found.append(b"?" + utf8(json.dumps(draw(strategies.questions())) if draw(st.booleans()) else "Why?"))
+        if b"t" not in options and number == 0:
+            for good in GOOD.values():
+                found += draw(st.just([good]) | st.just([good]) | responses())
+        found += draw(replied() | responses())
+        found += draw(st.sampled_from([[], [b"S"], [b"W", b"S"], [b"C"], [b"A" + b"eA=="], [b"T5"]]))
+    return CUT.join([b"".join(options), *found])
+
+
+@st.composite
+def wire_steps(draw: Draw) -> bytes:
+    """Give wire sessions: the peer says HTTP, whole or cut."""
+    options = draw(st.lists(of(*(bytes([letter]) for letter in b"thjlpbsean")), max_size=3, unique=True))
+    said = []
+    if b"t" not in options:
+        said = [_http(good[1:]) for good in GOOD.values()]
+    body = draw(strategies.event_streams(complete=draw(st.booleans()))).replace(CUT, b"\xfe")
+    said.append(_http(b"200 content-type: text/event-stream\n" + TOKEN + b"\n\n" + body))
+    at, where = draw(st.integers(0, len(said) - 1)), draw(st.integers(0, 200))
+    middle = draw(st.sampled_from([[], [b"E"], [b"F1"], [b"C"], [b"T31"], [b"F0"], [b"B HTTP/1.1 100 \r\n\r\n"]]))
+    found = [b"?" + draw(of(b"Why?", b"@o3-mini x", b'[{"role":"user","content":"a"}]'))]
+    for number, each in enumerate(said):
+        found += [b"B" + each] if number != at else [b"B" + each[:where], *middle, b"B" + each[where:]]
+    return CUT.join([b"".join(options), *found, *draw(st.sampled_from([[], [b"E"], [b"?And?", b"F0"], [b"X"]]))])
+
+
+def _http(response: bytes) -> bytes:
+    head, _, body = response.partition(b"\n\n")
+    fields = head.replace(b"\n", b"\r\n").replace(b" ", b" \r\n", 1)
+    return b"HTTP/1.1 %b\r\ncontent-length: %d\r\n\r\n%b" % (fields, len(body), body)
+
+
+@st.composite
+def snapshots(draw: Draw) -> bytes:
+    """Give stored sessions, at any step of one, and what comes after."""
+    options, *all_steps = draw(steps()).split(CUT)
+    at = draw(st.integers(0, len(all_steps)))
+    session = begun(options.replace(b"l", b""))
+    driven = SessionSteps(session, session.profile, 10_000)
+    for step in all_steps[:at]:
+        driven._answer_waiting(step[:1])
+        driven.left += 40
+        try:
+            driven.step(step[:1], step[1:])
+        except Exception:  # noqa: BLE001 - only what it comes to counts
+            break
+        driven.pull()
+    stored = driven.session.snapshot(now=driven.now)
+    return CUT.join([json.dumps(stored, separators=(",", ":")).encode(), *all_steps[at:]])
+
+
+@st.composite
+def transcripts(draw: Draw) -> bytes:
+    """Give recordings of short runs against a service with faults."""
+    written: list[str] = []
+    beginning = Session(conversation=draw(st.just(TOKENS) | st.just(None)), policy=Policy(max_retries=1))
+    session = RecordedSession(beginning, written.append, redact_texts=draw(st.booleans()))
+    script = [fault for fault in draw(strategies.scripts()) if "endless" not in repr(fault).lower()]
+    small = Fault("front_end", [faults.Body("<html>")])
+    run = Run(session, Service(responder=lambda question: "a b", script=[small, *script]))
+    if draw(st.integers(0, 5)) == 0:
+        run.chunks = byte_by_byte
+    try:
+        run.ask("Why?")
+    except Exception:  # noqa: BLE001 - what was written until then is a transcript as well
+        pass
+    return "".join(written).encode()
+
+
+FAULTS = (
+    *(
+        b"chat:429,times=1",
+        b"status:redirect=/x,status=302",
+        b"front_end:header=set-cookie,value=a%0D%0Ab",
+        b"chat:hang",
+    ),
+    *(b"chat:cut=10,then=reset,of=wire", b"landing:coding=gzip,split=1+2,drip=0.5", b"chat:done=[DONE][LIMIT_OUTPUT]"),
+    *(b"chat:endless,text=x", b"chat:event=[PING],after=1,first=2", b"chat:insert=%ff,at=3", b"status:body=<html>"),
+)
+fault_scripts = lines(of(*FAULTS)) | of(
+    b'[[fault]]\non = "chat"\ntimes = 1\neffects = [{ do = "refuse", status = 429, retry-after = 2 }]',
+    b'[[fault]]\non = "chat"\neffects = [{ do = "split", sizes = [1] }, { do = "cut", at = 9, then = "hang" }]',
+)
+
+_FIELDS = (
+    b"user-agent: x\naccept: text/event-stream\norigin: https://duckduckgo.com\nreferer: https://duckduckgo.com/\n"
+)
+_STATUS = b"GET /duckchat/v1/status\n" + _FIELDS + b"cache-control: no-cache\npragma: no-cache\n"
+_ASKED = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Why?"}]}'
+REQUESTS = (
+    *(
+        b"GET /aichat\nuser-agent: x\naccept: */*",
+        b"/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1\nuser-agent: x\naccept: text/html",
+    ),
+    *(
+        _STATUS + b"content-type: application/json\nx-vqd-accept: 1",
+        b"PUT /duckchat/v1/chat",
+        b"HEAD /aichat\nuser-agent: x ",
+    ),
+    b"POST /duckchat/v1/chat\n" + _FIELDS + b"content-type: application/json\nx-fe-version: \nx-vqd-4: {token}\n"
+    b"x-vqd-hash-1: \n\n" + _ASKED,
+)
+requests = st.builds(
+    lambda faults, asked: CUT.join([b"\n".join(faults), *asked]),
+    st.lists(of(*FAULTS, b"!"), max_size=1),
+    st.lists(of(*REQUESTS), min_size=1, max_size=3).map(lambda asked: [REQUESTS[2], *asked, REQUESTS[-1]]),
+)
