@@ -1,0 +1,100 @@
+"""The site builds without a warning, no link inside it is dead, and its reference is complete."""
+
+from __future__ import annotations
+
+import html.parser
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import public
+import pytest
+from documents import ROOT
+
+pytest.importorskip("sphinx")
+pytest.importorskip("furo")
+pytest.importorskip("myst_parser")
+
+from sphinx.util.inventory import InventoryFile
+
+SKIPPED = {"genindex.html", "search.html", "py-modindex.html"}  # Sphinx's own
+
+
+class Page(html.parser.HTMLParser):
+    """What a page has to be led to, and where it leads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id" and value:
+                self.anchors.add(value)
+            elif name in ("href", "src") and value:
+                self.links.append(value)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "-n", "--keep-going", "-q", "-d", f"{folder}/doctrees"]
+    done = subprocess.run(
+        [*command, ROOT / "docs", folder / "html"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[str, Page]:
+    return {
+        path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8"))
+        for path in sorted(site.rglob("*.html"))
+    }
+
+
+def test_there_is_a_page_of_each_document(pages: dict[str, Page]) -> None:
+    documents = {path.relative_to(ROOT / "docs").with_suffix(".html").as_posix() for path in _documents()}
+    assert len(documents) > 20
+    assert documents | SKIPPED == set(pages)
+
+
+def _documents() -> list[Path]:
+    found = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.rst")]
+    return [path for path in found if "_build" not in path.parts]
+
+
+def test_every_link_inside_the_site_leads_somewhere(site: Path, pages: dict[str, Page]) -> None:
+    dead = []
+    for name, page in pages.items():
+        for link in page.links:
+            url = urlsplit(urljoin(f"http://site/{name}", link))
+            if url.netloc != "site":
+                continue
+            target = unquote(url.path).removeprefix("/")
+            known = pages.get(target)
+            if not (site / target).is_file() or (known and url.fragment and url.fragment not in known.anchors):
+                dead.append(f"{name}: {link}")
+    assert sum(len(page.links) for page in pages.values()) > 1000
+    assert dead == []
+
+
+def test_every_public_name_is_in_the_reference(site: Path) -> None:
+    inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
+    documented = {name for kind in inventory.data if kind.startswith("py:") for name in inventory.data[kind]}
+    by_object = {id(obj) for module, name, obj in public.names() if f"{module}.{name}" in documented}
+    missing = [
+        f"{module}.{name}"
+        for module, name, obj in public.names()
+        if f"{module}.{name}" not in documented
+        # Re-exported: it is there under another name of the same object.
+        and not ((inspect.isclass(obj) or inspect.isroutine(obj)) and id(obj) in by_object)
+    ]
+    assert missing == []
+    assert "ddg_protocol.Session.next_action" in documented
+    assert "ddg_protocol.Policy.max_retries" in documented
