@@ -1,0 +1,124 @@
+"""Part 6: long histories: what a turn costs that has so many before it, and what it takes to put a session away.
+
+Each request holds the whole history (PROTOCOL.md section 6), so what must grow are the bytes; the floor makes the same
+bytes and sends them. The turns are real ones, over a socket; processor time.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from statistics import median
+from urllib.parse import urlsplit
+
+import msgspec
+
+from benchmarks import server
+from benchmarks.report import Limit, Part, Scale, Table
+from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Message, Policy, Session
+from ddg_transports.blocking import Client
+
+QUESTION = "What was said before is what a question like this one is about, and it is of an ordinary length. "
+ANSWER = "An answer is longer than its question, and tells at some length what nobody had asked in so many words. " * 8
+
+
+def history(turns: int) -> tuple[Message, ...]:
+    messages = []
+    for number in range(turns):
+        messages += [Message("user", f"{number}: {QUESTION}"), Message("assistant", f"{number}: {ANSWER}")]
+    return tuple(messages)
+
+
+def run(scale: Scale) -> Part:
+    rounds = max(3, 3 * scale.rounds)
+    cost: dict[str, list[float | None]] = {}
+    saved: dict[str, list[float | None]] = {}
+    sizes, ours, floors = [], [], []
+    with server.running() as url:
+        for turns in scale.turns:
+            messages = history(turns)
+            size = len(msgspec.json.encode(messages))
+            mine, least = measured(url, messages, rounds)
+            plain = seconds(lambda messages=messages: json.dumps(msgspec.to_builtins(messages)), rounds)  # type: ignore[misc]
+            cost[f"{turns} turns"] = [size / 1024, mine * 1e6, least * 1e6, plain * 1e6]
+            saved[f"{turns} turns"] = put_away(messages, rounds)
+            sizes.append(size)
+            ours.append(mine)
+            floors.append(least)
+    growth = (ours[-1] - ours[0]) / (sizes[-1] - sizes[0])
+    before = (ours[-2] - ours[0]) / (sizes[-2] - sizes[0])
+    few, many = scale.turns[-2:]
+    limits = [
+        Limit(f"CPU of a turn per byte of history, {scale.turns[0]} to {many} turns / to {few}", growth / before, 1.25),
+        Limit(
+            f"growth of a turn's CPU, {scale.turns[0]} to {many} turns: blocking / floor",
+            (ours[-1] - ours[0]) / (floors[-1] - floors[0]),
+            2.0,
+        ),
+    ]
+    tables = [
+        Table(
+            "CPU of one more turn with a reply of 5 events, by the turns before it",
+            ["history, KiB", "blocking, us", "floor: encode, send, read, us", "json.dumps alone, us"],
+            cost,
+        ),
+        Table(
+            "Putting a session away and taking it up again, between two turns",
+            ["conversation, KiB", "to_json, us", "from_json, us", "snapshot, KiB", "snapshot, us", "restore, us"],
+            saved,
+        ),
+    ]
+    return Part("histories", "Long histories", tables, limits)
+
+
+def measured(url: str, messages: tuple[Message, ...], rounds: int) -> tuple[float, float]:
+    """Seconds of a turn that goes on with a history, and of the floor."""
+    asked = server.question(5)
+    place = urlsplit(url)
+    mine, least = [], []
+    tokens = Conversation(model="gpt-4o-mini", vqd="4-1", message_history=messages, fe_version="a-b")
+    content = {"model": "gpt-4o-mini", "messages": (*messages, Message("user", asked))}
+    policy = Policy(max_prompt_chars=None)
+    with (
+        Client(DUCKDUCKGO_2025_04.at(url), policy=policy) as client,
+        client.chat(conversation=tokens, cookies={"dcm": "3"}) as chat,
+        socket.create_connection((place.hostname or "", place.port or 80)) as bare,
+    ):
+        chat.ask(asked)  # connects
+        for _ in range(rounds):
+            began = time.process_time()
+            chat.ask(asked)
+            mine.append(time.process_time() - began)
+            began = time.process_time()
+            body = msgspec.json.encode(content)
+            bare.sendall(b"POST /duckchat/v1/chat HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            while not bare.recv(65536).endswith(b"\r\n0\r\n\r\n"):
+                pass
+            least.append(time.process_time() - began)
+    return median(mine), median(least)
+
+
+def put_away(messages: tuple[Message, ...], rounds: int) -> list[float | None]:
+    conversation = Conversation(model="gpt-4o-mini", vqd="4-1", message_history=messages)
+    session = Session(conversation=conversation)
+    text = conversation.to_json()
+    snapshot = msgspec.json.encode(session.snapshot(now=0.0))
+    return [
+        len(text.encode()) / 1024,
+        seconds(conversation.to_json, rounds) * 1e6,
+        seconds(lambda: Conversation.from_json(text), rounds) * 1e6,
+        len(snapshot) / 1024,
+        seconds(lambda: msgspec.json.encode(session.snapshot(now=0.0)), rounds) * 1e6,
+        seconds(lambda: Session.restore(msgspec.json.decode(snapshot), now=0.0), rounds) * 1e6,
+    ]
+
+
+def seconds(call: Callable[[], object], rounds: int) -> float:
+    times = []
+    for _ in range(rounds):
+        began = time.process_time()
+        call()
+        times.append(time.process_time() - began)
+    return median(times)
