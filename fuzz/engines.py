@@ -66,8 +66,9 @@ def run_atheris(target: Target, test: Callable[[bytes], None], *, until: float, 
     grown.mkdir(parents=True, exist_ok=True)
     seconds = max(1, round(until - time.monotonic()))
     longest = max([LONGEST, *(2 * len(data) for data in target.seeds)])
-    # What hangs or takes too much memory is the judge's to find.
-    bounds = ["-timeout=0", "-rss_limit_mb=0", f"-max_total_time={seconds}", f"-max_len={longest}"]
+    # What hangs or takes too much memory is the judge's to find; atheris takes a timeout of 0 for one that is over.
+    bounds = ["-timeout=86400", "-rss_limit_mb=0", f"-max_total_time={seconds}", f"-max_len={longest}"]
+    bounds.append(f"-artifact_prefix={grown.parent}/")
     corpora = [str(folder) for folder in (grown, CORPUS / target.name) if folder.exists()]
     atheris.Setup(
         ["fuzz", *corpora, *bounds, f"-dict={words.name}", f"-seed={seed}", "-reload=0", "-print_funcs=0"], test

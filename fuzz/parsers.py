@@ -12,6 +12,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -146,7 +147,7 @@ def _payloads(chunks: Sequence[bytes], bound: int) -> tuple[list[bytes], str | b
 class _Exact(ReplyReader):
     """Without the way that plain pieces take."""
 
-    _plain = property(lambda self: False, lambda self, plain: None)  # type: ignore[assignment]
+    _plain = property(lambda self: False, lambda self, plain: None)
 
 
 def reply(data: bytes) -> None:
@@ -340,7 +341,7 @@ def challenge(data: bytes) -> None:
     headers = {"user-agent": first.decode("latin-1") if cut else "Chrome/133", "Sec-CH-UA": identity.decode("latin-1")}
     for style in ("python", "compact"):
         try:
-            answer = build_x_vqd_hash_1(header, headers, style=style)  # type: ignore[arg-type]
+            answer = build_x_vqd_hash_1(header, headers, style=style)
         except (UnsupportedChallenge, LocalProtocolError) as error:
             fits_a_message(error)
             continue
@@ -530,10 +531,8 @@ def profile(data: bytes) -> None:
     """Read a profile and a policy from JSON, as transcripts do, or a base address; a session can begin with them."""
     found: list[ServiceProfile] = []
     for read in (_read_profile, lambda data: PROFILE.at(data.decode("utf-8", "surrogateescape"))):
-        try:
+        with suppress(ValueError, RecursionError):  # of JSON's own: the message is msgspec's
             found.append(read(data))
-        except (ValueError, RecursionError):  # of JSON's own: the message is msgspec's
-            pass
     try:
         policy = _read_policy(data)
     except (ValueError, RecursionError):

@@ -34,6 +34,7 @@ from ddg_protocol import (
     SendRequest,
     ServiceProfile,
     Session,
+    Signal,
     SolveChallenge,
     TextDelta,
     TurnCancelled,
@@ -70,7 +71,7 @@ TIGHT = Policy(
 TOKENS = Conversation(model="gpt-4o-mini", vqd="4-1", fe_version="a-b")
 HISTORY = (Message("user", "a"), Message("assistant", "b"))
 
-_SessionT = TypeVar("_SessionT", Session, WireSession)
+_SessionT = TypeVar("_SessionT", bound=Session | WireSession)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
@@ -120,7 +121,7 @@ class Steps(Generic[_SessionT]):
         self.left = 400 + 40 * size  # actions; each step that asks costs a handful, each event some bytes
         self.wait: Wait | None = None
         self.solve: SolveChallenge | None = None
-        self.before = session.conversation
+        self.before: Conversation = session.conversation
 
     def run(self, steps: list[bytes]) -> None:
         """Do them all, and then come to rest."""
@@ -224,6 +225,7 @@ class Steps(Generic[_SessionT]):
                 if self.intent(action):
                     return
             else:
+                assert not isinstance(action, Signal)
                 self._saw(action)
 
     def waits_for_answer(self) -> bool:
@@ -443,7 +445,7 @@ def wire(data: bytes) -> None:
 
 
 def recording(data: bytes) -> None:
-    """Take turns that are recorded, with ``r`` without their texts; what was recorded is done again, and is the same."""
+    """Take turns that are recorded, with ``r`` without their texts; done again, they are the same."""
     options, *steps = data.split(CUT)
     lines: list[str] = []
     session = RecordedSession(begun(options), lines.append, redact_texts=b"r" in options)

@@ -16,8 +16,15 @@ TARGETS = (
     Target(name="event-stream", run=parsers.event_stream, inputs=inputs.event_streams, covers=_core("sse")),
     Target(name="reply", run=parsers.reply, inputs=inputs.replies, covers=_core("chat", "sse")),
     Target(name="pages", run=parsers.pages, inputs=inputs.pages, covers=_core("handshake")),
-    Target(name="tokens", run=parsers.tokens, inputs=inputs.heads, covers=_core("handshake", "service._tokens", "service._challenge")),
-    Target(name="challenge-script", run=parsers.challenge_script, inputs=inputs.scripts, covers=_core("challenge.script")),
+    Target(
+        name="tokens",
+        run=parsers.tokens,
+        inputs=inputs.heads,
+        covers=_core("handshake", "service._tokens", "service._challenge"),
+    ),
+    Target(
+        name="challenge-script", run=parsers.challenge_script, inputs=inputs.scripts, covers=_core("challenge.script")
+    ),
     Target(name="literals", run=parsers.literals, inputs=inputs.literals, covers=_core("challenge.literals")),
     Target(
         name="dom",
@@ -26,22 +33,48 @@ TARGETS = (
         covers=_core("challenge.dom", "challenge.html", "challenge.tree"),
         seconds=3.0,  # at most 1,024 characters are parsed, up to eight times: quadratic is bounded there
     ),
-    Target(name="challenge", run=parsers.challenge, inputs=inputs.challenges, covers=_core("challenge.answer"), seconds=3.0),
+    Target(
+        name="challenge", run=parsers.challenge, inputs=inputs.challenges, covers=_core("challenge.answer"), seconds=3.0
+    ),
     Target(name="cookies", run=parsers.cookies, inputs=inputs.set_cookies, covers=_core("cookies")),
     Target(name="redirects", run=parsers.redirects, inputs=inputs.locations, covers=_core("redirect")),
     Target(name="dates", run=parsers.dates, inputs=inputs.dates, covers=_core("cookies", "refusal")),
-    Target(name="coding", run=parsers.coding, inputs=inputs.codings, covers=_core("content"), memory=32 * _MIB, seconds=1.0),
+    Target(
+        name="coding", run=parsers.coding, inputs=inputs.codings, covers=_core("content"), memory=32 * _MIB, seconds=1.0
+    ),
     Target(name="refusals", run=parsers.refusals, inputs=inputs.refusals, covers=_core("refusal")),
     Target(name="conversation", run=parsers.conversation, inputs=inputs.conversations, covers=_core("conversation")),
     Target(name="profile", run=parsers.profile, inputs=inputs.profiles, covers=_core("profile", "policy")),
     Target(name="messages", run=parsers.messages, inputs=inputs.messages, covers=_core("chat", "profile")),
     Target(name="shown", run=parsers.shown, inputs=inputs.texts, covers=("ddg_protocol.errors", "ddg_chat._text")),
     Target(name="redaction", run=parsers.redaction, inputs=inputs.replies, covers=_core("transcript._redaction")),
-    Target(name="fault-scripts", run=sessions.fault_scripts, inputs=inputs.fault_scripts, covers=_core("service.script", "service.faults"), memory=32 * _MIB),
-    Target(name="service", run=sessions.service, inputs=inputs.requests, covers=_core("service._service", "service._framing"), memory=32 * _MIB),
+    Target(
+        name="fault-scripts",
+        run=sessions.fault_scripts,
+        inputs=inputs.fault_scripts,
+        covers=_core("service.script", "service.faults"),
+        memory=32 * _MIB,
+    ),
+    Target(
+        name="service",
+        run=sessions.service,
+        inputs=inputs.requests,
+        covers=_core("service._service", "service._framing"),
+        memory=32 * _MIB,
+    ),
     Target(name="snapshot", run=sessions.snapshot, inputs=inputs.snapshots(), covers=_core("_snapshot", "_turn")),
-    Target(name="transcript", run=sessions.transcript, inputs=inputs.transcripts(), covers=_core("transcript._lines", "transcript._playing", "transcript._replay", "transcript._serve")),
-    Target(name="recording", run=sessions.recording, inputs=inputs.steps(), covers=_core("transcript._record", "transcript._redaction")),
+    Target(
+        name="transcript",
+        run=sessions.transcript,
+        inputs=inputs.transcripts(),
+        covers=_core("transcript._lines", "transcript._playing", "transcript._replay", "transcript._serve"),
+    ),
+    Target(
+        name="recording",
+        run=sessions.recording,
+        inputs=inputs.steps(),
+        covers=_core("transcript._record", "transcript._redaction"),
+    ),
     Target(name="session", run=sessions.session, inputs=inputs.steps(), covers=_core("session", "_turn", "retry")),
     Target(name="wire", run=sessions.wire, inputs=inputs.wire_steps(), covers=_core("wire", "session")),
-)  # fmt: skip
+)
