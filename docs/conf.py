@@ -21,6 +21,7 @@ from sphinx.domains.python import PythonDomain
 from sphinx.environment import BuildEnvironment
 from sphinx.ext import napoleon
 from sphinx.ext.napoleon.docstring import GoogleDocstring
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.roles import XRefRole
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
@@ -150,6 +151,22 @@ def link_sections(app: Sphinx, what: str, name: str, obj: object, options: objec
     lines[:] = _SECTION.sub(r":ref:`PROTOCOL.md section \2 <protocol-\2>`", text).split("\n")
 
 
+def lend_comments(app: Sphinx) -> None:
+    """Let what a module re-exports have the comment there that stands where it is defined."""
+    pages = (ROOT / "docs" / "reference").glob("*.rst")
+    shown = [name for page in pages for name in re.findall(r"^\.\. automodule:: (\S+)", page.read_text(), re.MULTILINE)]
+    for public in map(importlib.import_module, shown):
+        comments = _comments(public.__name__)
+        for module in [module for name, module in sys.modules.items() if name.startswith("ddg_")]:
+            for (within, name), comment in _comments(module.__name__).items():
+                if not within and name in public.__all__ and vars(module)[name] is vars(public)[name]:
+                    comments.setdefault((within, name), comment)
+
+
+def _comments(module: str) -> dict[tuple[str, str], list[str]]:
+    return ModuleAnalyzer.for_module(module).find_attr_docs()
+
+
 def hide_construction(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None] | None:
@@ -182,6 +199,7 @@ def setup(app: Sphinx) -> None:
     """Register all of this."""
     app.add_role_to_domain("py", "obj", AnywhereRole(), override=True)
     app.add_post_transform(CodeWords)
+    app.connect("builder-inited", lend_comments)
     app.connect("doctree-read", label_sections)
     app.connect("autodoc-process-docstring", link_sections)
     app.connect("autodoc-process-signature", hide_construction)

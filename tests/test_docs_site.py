@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html.parser
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -92,8 +91,8 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
         f"{module}.{name}"
         for module, name, obj in public.names()
         if f"{module}.{name}" not in documented
-        # Re-exported: it is there under another name of the same object.
-        and not ((inspect.isclass(obj) or inspect.isroutine(obj)) and id(obj) in by_object)
+        # Re-exported: it is there under another name of the same object; numbers and texts may be the same by chance.
+        and (isinstance(obj, int | str) or id(obj) not in by_object)
     ]
     assert missing == []
     assert "ddg_protocol.Session.next_action" in documented

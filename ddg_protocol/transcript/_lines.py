@@ -14,6 +14,7 @@ from ..policy import Policy
 from ..profile import ServiceProfile
 
 FORMAT_VERSION = 1
+"""The version of the format that is written, and the only one that is read."""
 
 Outcome = dict[str, Any]
 """An action or an exception as JSON has it: its ``type``, and its attributes."""
