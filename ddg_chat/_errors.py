@@ -24,8 +24,8 @@ class CommandError(Exception):
 #: counts; `main.EXIT_CODES` says what the codes mean.
 _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.ModelNotSupportedError,), 2, ""),
-    ((errors.InputLimitError, errors.ConversationLimitError, errors.ConversationFormatError), 65, ""),
-    ((errors.LocalProtocolError,), 65, ""),
+    ((errors.InputLimitError, errors.ConversationLimitError, errors.LocalProtocolError), 65, ""),
+    ((errors.ConversationFormatError,), 65, "a transcript is what --record FILE wrote"),
     ((UnicodeError,), 65, "what is read must be text in UTF-8"),
     ((errors.RateLimitError, errors.UserLimitError), 75, ""),
     ((errors.TokenError,), 75, ""),
@@ -33,7 +33,8 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.AccessDeniedError, errors.BlockedError), 77, ""),
     ((errors.ChallengeError,), 77, "try again later"),
     ((errors.UnsupportedChallenge,), 77, "only challenges of spring 2025 are answered (see ddg-chat explain)"),
-    ((errors.ServiceUnavailableError, errors.ModelUnavailableError), 69, ""),
+    ((errors.ServiceUnavailableError,), 69, ""),
+    ((errors.ModelUnavailableError,), 69, "ddg-chat models lists them"),
     ((errors.TransportError,), 69, "check the address, the network and the proxy"),
     ((errors.HandshakeError,), 69, "try again later"),
     ((errors.IncompleteStream, errors.EmptyResponseError), 76, "ask again"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -49,6 +51,24 @@ def line_editor(
         output=create_output(always_prefer_tty=True),  # the replies alone go into a pipe
     )
     return session.prompt
+
+
+@contextmanager
+def echo_off() -> Iterator[None]:
+    """Keep what is typed in the meantime from being seen among what is drawn; the line editor reads and shows it."""
+    try:
+        import termios
+    except ImportError:  # on Windows a console shows what is typed when it is read
+        yield
+        return
+    terminal = sys.stdin.fileno()
+    before, quiet = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 def _continuation(width: int, number: int, wrapped: int) -> StyleAndTextTuples:

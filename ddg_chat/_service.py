@@ -6,14 +6,23 @@ import argparse
 import math
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Policy, ServiceProfile, Session
-from ddg_transports.blocking import Chat, Client, Reply
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    ChatTimeoutError,
+    Conversation,
+    Policy,
+    Retrying,
+    ServiceProfile,
+    Session,
+    TransportError,
+)
+from ddg_transports.blocking import Chat, Client, Reply, Seen
 
 from ._errors import CommandError
 from ._screen import is_dumb
@@ -23,6 +32,9 @@ if TYPE_CHECKING:
     from ddg_protocol.service import Fault
     from ddg_transports.transport import Transport
 
+_RETRIES_UNANSWERED = 1
+_A_DAY = 86_400  # seconds; clocks and sockets can't count without end
+
 EPILOG = """\
 environment:
   NO_COLOR                 no colours, as --no-color
@@ -30,13 +42,8 @@ environment:
 """
 
 
-def configure(parser: argparse.ArgumentParser, *, retries: int) -> None:
-    """Declare the common options.
-
-    Args:
-        parser: of the command.
-        retries: how often a request is made again, if the command line doesn't say.
-    """
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the common options."""
     parser.add_argument("--model", metavar="NAME", help="an id or another name of a model (see: ddg-chat models)")
 
     service = parser.add_argument_group("which service")
@@ -83,9 +90,9 @@ def configure(parser: argparse.ArgumentParser, *, retries: int) -> None:
     way.add_argument(
         "--retries",
         type=_count,
-        default=retries,
         metavar="N",
-        help=f"how often a request that failed is made again, each time after a longer wait (default: {retries})",
+        help="how often a request that failed is made again, each time after a longer wait (default: 3, or 1 if nobody "
+        "answers)",
     )
     way.add_argument(
         "--strict", action="store_true", help="take anything in a reply that is not of the protocol for an error"
@@ -185,8 +192,12 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
         waiting = _waiting(args, profile)
         transcripts = None
         if args.record is not None:
-            transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=stack)
-        client = Client(profile, policy=_policy(args), transport=_transport(args, stack), on_action=waiting)
+            # Closed after the client, whose conversations say their last word as it ends.
+            files = stack.enter_context(ExitStack())
+            transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=files)
+        client = Client(
+            profile, policy=_policy(args), transport=_transport(args, stack), on_action=_watcher(args, waiting)
+        )
         yield Asking(stack.enter_context(client), waiting or nullcontext(), transcripts)
 
 
@@ -195,6 +206,8 @@ def _profile(args: argparse.Namespace) -> ServiceProfile:
     if args.profile is not None:
         try:
             profile = profile.updated(tomllib.loads(Path(args.profile).read_text(encoding="utf-8")))
+        except RecursionError:
+            raise CommandError(f"{args.profile}: it is nested too deeply", 74) from None
         except ValueError as error:  # a TOMLDecodeError and a UnicodeError are ones too
             raise CommandError(f"{args.profile}: {error}", 74) from None
     return profile if args.base_url is None else profile.at(args.base_url)
@@ -212,12 +225,14 @@ def _emulator(profile: ServiceProfile, faults: list[Fault]) -> Iterator[str]:
 
 def _policy(args: argparse.Namespace) -> Policy:
     policy = Policy()
-    times: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if args.timeout is not None:
         # One time for all: who asks for more wants to wait for a model that thinks, who asks for less to know soon.
-        times = {"total_timeout": args.timeout, "read_timeout": args.timeout}
-        times |= {name: min(getattr(policy, name), args.timeout) for name in ("connect_timeout", "write_timeout")}
-    return Policy(strict=args.strict, max_retries=args.retries, **times)
+        given = {"total_timeout": args.timeout, "read_timeout": args.timeout}
+        given |= {name: min(getattr(policy, name), args.timeout) for name in ("connect_timeout", "write_timeout")}
+    if args.retries is not None:
+        given["max_retries"] = args.retries
+    return Policy(strict=args.strict, **given)
 
 
 def _transport(args: argparse.Namespace, stack: ExitStack) -> Transport | None:
@@ -235,6 +250,22 @@ def _waiting(args: argparse.Namespace, profile: ServiceProfile) -> Waiting | Non
     if args.quiet or not sys.stderr.isatty():
         return None
     return Waiting(sys.stderr, profile, moving=not is_dumb())
+
+
+def _watcher(args: argparse.Namespace, waiting: Waiting | None) -> Callable[[Seen], None]:
+    """Tell a person what is done; and give up on one that doesn't answer sooner than the service's retries would."""
+
+    def watch(action: Seen) -> None:
+        match action:
+            # A service that is busy may not be so soon; an address that is wrong stays so.
+            case Retrying(attempt=attempt, cause=TransportError() | ChatTimeoutError()) if (
+                args.retries is None and attempt > _RETRIES_UNANSWERED
+            ):
+                raise action.cause
+        if waiting is not None:
+            waiting(action)
+
+    return watch
 
 
 def _base_url(text: str) -> str:
@@ -269,8 +300,8 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"seconds are a number, more than 0, not {text[:20]!r}")
+    if not 0 < seconds <= _A_DAY:
+        raise argparse.ArgumentTypeError(f"seconds are a number, more than 0 and at most {_A_DAY}, not {text[:20]!r}")
     return seconds
 
 

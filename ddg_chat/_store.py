@@ -38,12 +38,12 @@ class Entry(NamedTuple):
     Attributes:
         name: what it is called.
         changed: when its last turn was done, in local time.
-        conversation: itself.
+        conversation: itself; None where its file can't be read.
     """
 
     name: str
     changed: datetime
-    conversation: Conversation
+    conversation: Conversation | None
 
 
 class Store:
@@ -98,11 +98,11 @@ class Store:
         try:
             return Conversation.from_json(path.read_bytes())
         except FileNotFoundError:
-            raise CommandError(
-                f"no conversation is called {name!r}; ddg-chat conversations lists those there are", 74
-            ) from None
+            raise _unknown(name) from None
         except ConversationFormatError as error:
-            raise CommandError(f"{path}: {error}", 74) from None
+            raise CommandError(
+                f"{path} can't be read: {error}; ddg-chat conversations rm {name} removes it", 74
+            ) from None
 
     def rename(self, name: str | None, new: str) -> None:
         """Give a conversation another name.
@@ -135,8 +135,10 @@ class Store:
         Raises:
             CommandError: there is none.
         """
-        self.load(name)
-        self._path(name).unlink()
+        try:
+            self._path(name).unlink()
+        except FileNotFoundError:
+            raise _unknown(name) from None
 
     def names(self) -> list[str]:
         """List the names, the conversation that was changed last first."""
@@ -149,10 +151,15 @@ class Store:
         return [name for _, name in sorted(found, reverse=True)]
 
     def entries(self) -> Iterator[Entry]:
-        """Read all that can be read, the conversation that was changed last first."""
+        """Read all there are, the conversation that was changed last first."""
         for name in self.names():
-            with suppress(CommandError, FileNotFoundError):
-                yield Entry(name, datetime.fromtimestamp(self._path(name).stat().st_mtime), self.load(name))
+            with suppress(FileNotFoundError):  # removed in the meantime
+                changed = datetime.fromtimestamp(self._path(name).stat().st_mtime)
+                try:
+                    conversation = Conversation.from_json(self._path(name).read_bytes())
+                except (ConversationFormatError, PermissionError, IsADirectoryError):
+                    conversation = None
+                yield Entry(name, changed, conversation)
 
     def new_name(self, question: str, today: date) -> str:
         """Find a name for a conversation that has none, from the day and its first question.
@@ -181,3 +188,7 @@ class Store:
                 f"{name[:40]!r} can't be the name of a conversation: letters, digits, and - . _ after the first"
             )
         return self.folder / f"{name}{_SUFFIX}"
+
+
+def _unknown(name: str) -> CommandError:
+    return CommandError(f"no conversation is called {name!r}; ddg-chat conversations lists those there are", 74)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -17,15 +18,17 @@ from ._text import one_line
 
 HELP = """\
   /model [NAME]    say which model is asked, or ask another from now on
-  /retry           ask the last question once more; the new reply takes the old one's place
+  /retry           ask the last question again; the new reply replaces the old
   /new             begin a new conversation
-  /save [NAME]     say what the conversation is called, or call it NAME; it is kept anyway, turn by turn
+  /save [NAME]     say what the conversation is called, or call it NAME; it is
+                   kept anyway, turn by turn
   /load [NAME]     list the conversations that are kept, or go on with one
-  /export [FILE]   write the conversation to a new file, as Markdown (NAME.md if not said)
+  /export [FILE]   write the conversation to a new file, as Markdown
   /help            this
   /quit            leave; so does Ctrl-D
 
-  A line that ends in \\ goes on with the next. A question that begins with / is asked with a blank before it.
+  A line that ends in \\ goes on with the next, and Ctrl-C stops a reply.
+  A question that begins with / is asked with a blank before it.
 """
 
 
@@ -127,8 +130,7 @@ class Talk:
             if not names:
                 raise CommandError("no conversation is kept yet", 74)
             name = names[0]
-        self._change_to(self._store.load(name), name)
-        self._say(f"{name}: {heading(self._conversation)} ({_turns(self._conversation)} turns so far, {self.model})")
+        self._go_on(name, self._store.load(name))
 
     def completions(self, line: str) -> Iterator[str]:
         """List what the last word of a line could become.
@@ -169,8 +171,6 @@ class Talk:
                 self._keep()
             elif again:
                 chat.close()
-        if reply.finished is not None and reply.finished.reason == "length":
-            self._say("(the reply was cut short by a limit of the service)")
 
     def _take_on(self, chat: Chat) -> None:
         """Go on with what a chat has come to."""
@@ -184,6 +184,10 @@ class Talk:
         if self._chat is not None:
             self._chat.close()
         self._conversation, self._chat, self._name, self._unanswered = conversation, None, name, None
+
+    def _go_on(self, name: str, conversation: Conversation) -> None:
+        self._change_to(conversation, name)
+        self._say(f"{name}: {heading(conversation)} ({_turns(conversation)} so far, with {self.model})")
 
     def _keep(self) -> None:
         if self._name is None:
@@ -219,17 +223,23 @@ class Talk:
 
     def _load(self, name: str) -> None:
         if name:
+            conversation = self._store.load(name)
             self._model = None
-            self.resume(name)
+            self._go_on(name, conversation)
         else:
             self._say("\n".join(listed(self._store)) or "no conversation is kept yet")
 
     def _export(self, file: str) -> None:
         if not self._conversation.message_history:
             raise CommandError("there is nothing to export yet")
-        path = Path(file or f"{self._name}.md").expanduser()
-        with path.open("x", encoding="utf-8", newline="\n") as written:
-            written.write(as_markdown(self._conversation))
+        path = Path(os.path.expanduser(file or f"{self._name}.md"))
+        try:
+            with path.open("x", encoding="utf-8", newline="\n") as written:
+                written.write(as_markdown(self._conversation))
+        except FileExistsError:
+            raise CommandError(f"{path} is there already; name another file: /export FILE", 74) from None
+        except ValueError:  # a NUL
+            raise CommandError(f"{one_line(file, 40)} can't be the name of a file", 74) from None
         self._say(f"written to {path}")
 
 
@@ -240,11 +250,15 @@ def listed(store: Store) -> Iterator[str]:
         store: keeps them.
 
     Yields:
-        Name, time of the last turn, number of turns and what it is about.
+        Name, time of the last turn, number of turns and what it is about; or that it can't be read.
     """
-    for name, changed, conversation in store.entries():
-        yield f"{name}  {changed:%Y-%m-%d %H:%M}  {_turns(conversation)}  {heading(conversation)}"
+    entries = list(store.entries())
+    width = max((len(entry.name) for entry in entries), default=0)
+    for name, changed, conversation in entries:
+        what = f"{_turns(conversation):>8}  {heading(conversation)}" if conversation else " damaged"
+        yield f"{name:<{width}}  {changed:%Y-%m-%d %H:%M} {what}"
 
 
-def _turns(conversation: Conversation) -> int:
-    return sum(message.role == "user" for message in conversation.message_history)
+def _turns(conversation: Conversation) -> str:
+    count = sum(message.role == "user" for message in conversation.message_history)
+    return f"{count} turn{'' if count == 1 else 's'}"

@@ -132,11 +132,13 @@ class Waiting:
                 if self._moving:
                     self._show(lambda now: f"{what}: {now - begun:.1f} s")
             case Retrying():
-                self._say(f"{action.cause}; trying again")
+                self._say(f"to be tried again: {action.cause}")
             case ServiceNotice():
                 self._say(action.text)
             case LimitReached():
-                self._at_the_end.append(f"the service says that the limit of this {action.limit} is reached")
+                self._at_the_end.append(f"the service says that the {action.limit} limit is reached")
+            case TurnFinished(reason="length"):
+                self._at_the_end.append("the reply was cut short by a limit of the service")
             case TextDelta() | TurnFinished() | TurnCancelled():
                 self.clear()
 

@@ -19,11 +19,11 @@ EPILOG = """\
 examples:
   ddg-chat ask Why is the sky blue?
   ddg-chat ask "Summarise this:" - < notes.txt
-  git diff | ddg-chat ask "A commit message for this change:" - | git commit -F -
-  ddg-chat ask --emulator --fault chat:429,retry-after=2,times=1 "What is a rate limit?"
+  git diff | ddg-chat ask "A message for this commit:" - | git commit -F -
+  ddg-chat ask --emulator --fault chat:429,retry-after=2,times=1 "Why?"
 
-The reply goes to standard output, as it comes; all else to standard error. What had
-come of a reply that broke stays. The exit codes are those of ddg-chat --help.
+The reply goes to standard output, as it comes; all else to standard error. What
+had come of a reply that broke stays. ddg-chat --help has the exit codes.
 
 """
 
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what to ask; its words may be several arguments, and a - is what comes from standard input",
     )
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON")
-    _service.configure(parser, retries=3)
+    _service.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,10 +6,15 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import _service
 from ._errors import CommandError, sentence
 from ._text import harmless
+
+if TYPE_CHECKING:
+    from ._talk import Talk
 
 EPILOG = """\
 keys:
@@ -20,10 +25,11 @@ keys:
   Ctrl-C                   stop the reply; the conversation is as it was before it
   Ctrl-D                   leave
 
-Each conversation is kept, turn by turn, in the data directory of the platform, without
-tokens and cookies: ddg-chat conversations lists them. In the chat, /help says what there
-is. Without a terminal, each line of standard input is a question, and the first that is
-refused ends the chat.
+Each conversation is kept, turn by turn, in the data directory of the platform,
+without tokens and cookies: ddg-chat conversations lists them. In the chat, /help
+says what there is. The replies go to standard output, all else to standard
+error. Without a terminal, each line of standard input is a question or a
+command, and the first that is refused ends the chat.
 
 examples:
   ddg-chat chat --emulator
@@ -45,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="go on with a conversation that is kept; the last one, if no name is given",
     )
-    _service.configure(parser, retries=1)
+    _service.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,11 +71,9 @@ def run(args: argparse.Namespace) -> int:
         if args.resume is not None:
             talk.resume(args.resume)
         if interactive:
-            from ._prompt import line_editor
-
-            _converse(talk.take, line_editor(folder / "questions", talk.completions, no_color=args.no_color))
+            _converse(talk, folder / "questions", no_color=args.no_color)
         else:
-            _read_on(talk.take, plain_lines(sys.stdin))
+            _read_on(talk, plain_lines(sys.stdin))
     return 0
 
 
@@ -105,25 +109,31 @@ def plain_lines(lines: Iterable[str]) -> Callable[[], str]:
     return read
 
 
-def _converse(take: Callable[[str], bool], read: Callable[[], str]) -> None:
+def _converse(talk: Talk, history: Path, *, no_color: bool) -> None:
     """Take what is written at a terminal, until the person leaves; what goes wrong is said, and goes no further."""
-    goes_on = True
-    while goes_on:
-        try:
-            line = read()
-        except KeyboardInterrupt:
-            continue  # the line is given up
-        except EOFError:
-            return
-        try:
-            goes_on = take(line)
-        except KeyboardInterrupt:
-            _say("stopped; the conversation is as it was before, and /retry asks again")
-        except Exception as error:
-            print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
+    from ._prompt import echo_off, line_editor
+
+    read = line_editor(history, talk.completions, no_color=no_color)
+    with echo_off():
+        goes_on = True
+        while goes_on:
+            try:
+                line = read()
+            except KeyboardInterrupt:
+                continue  # the line is given up
+            except EOFError:
+                return
+            try:
+                goes_on = talk.take(line)
+            except KeyboardInterrupt:
+                _say("stopped; the conversation is as it was before, and /retry asks again")
+            except BrokenPipeError:
+                raise  # nobody reads the replies any more
+            except Exception as error:
+                print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
 
 
-def _read_on(take: Callable[[str], bool], read: Callable[[], str]) -> None:
+def _read_on(talk: Talk, read: Callable[[], str]) -> None:
     """Take what comes from a pipe or a file, until its end."""
     goes_on = True
     while goes_on:
@@ -131,8 +141,8 @@ def _read_on(take: Callable[[str], bool], read: Callable[[], str]) -> None:
             line = read()
         except EOFError:
             return
-        goes_on = take(line)
+        goes_on = talk.take(line)
 
 
 def _say(text: str) -> None:
-    print(harmless(text).rstrip("\n"), flush=True)
+    print(harmless(text).rstrip("\n"), file=sys.stderr, flush=True)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             "expected": error.expected,
             "form": error.form,
         }
-    print(json.dumps(found, indent=2).replace("\x7f", "\\u007f") if args.json else "\n".join(_lines(found)))
+    print(json.dumps(found, indent=2) if args.json else "\n".join(_lines(found)))
     if refusal and not args.json:
         print(f"ddg-chat: {refusal}", file=sys.stderr)
     return EX_DATAERR if refusal else 0

@@ -29,13 +29,13 @@ EXIT_CODES = """\
 exit codes:
   0    done
   1    the service refused for a reason of its own
-  2    the command line can't be understood, names a model there isn't, or asks for what
-       isn't installed
-  65   the question can't be taken: empty, too long, not text, or the conversation is
-       full; explain: the challenge isn't of a form that is read
+  2    the command line can't be understood, names a model there isn't, or asks
+       for what isn't installed
+  65   the input can't be taken: a question that is empty, too long or no text,
+       a conversation that is full, a transcript or challenge that can't be read
   69   the service can't be reached or isn't available
   74   a file can't be used, or a conversation isn't there
-  75   too much for now: a rate or allowance, or a time that ran out; try again later
+  75   too much for now: a rate or allowance, or a time that ran out; try later
   76   the service broke the protocol
   77   the service denies access, or its challenge can't be answered
   130  interrupted
@@ -44,10 +44,10 @@ exit codes:
 
 EPILOG = f"""\
 examples:
-  ddg-chat ask Why is the sky blue?       the reply streams to the terminal
-  ddg-chat chat                           a conversation, kept; /help in it says more
-  ddg-chat ask --emulator "Why?"          without the network: an emulator answers
-  ddg-chat COMMAND --help                 what a command takes
+  ddg-chat ask Why is the sky blue?   the reply streams to the terminal
+  ddg-chat chat                       a conversation, kept; /help in it says more
+  ddg-chat ask --emulator "Why?"      without the network: an emulator answers
+  ddg-chat COMMAND --help             what a command takes
 
 {EXIT_CODES}"""
 
@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: help was asked for, or the arguments can't be understood.
     """
+    _open_what_is_closed()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -96,13 +97,20 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     configured = set(configured)
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name in configured:
             importlib.import_module(module).configure(command)
     return parser
+
+
+def _open_what_is_closed() -> None:
+    """Make standard streams that the process was started without empty ones; a socket must not get their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _run(arguments: list[str]) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ddg_protocol.transcript import Lost, Outcome, Step, Transcript, replay
 
+from ._text import harmless, one_line
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         pulls += 1
     print(f"the same: {pulls} actions, {len(transcript.lines) + 1} lines")
     if transcript.lines and isinstance(lost := transcript.lines[-1][1], Lost):
-        print(f"the recording ends before its run did: {lost.why}")
+        print(f"the recording ends before its run did: {one_line(lost.why)}")
     return 0
 
 
@@ -51,4 +53,4 @@ def _difference(step: Step) -> list[str]:
 
 
 def _written(outcome: Outcome) -> list[str]:
-    return json.dumps(outcome, indent=1, ensure_ascii=False).splitlines()
+    return harmless(json.dumps(outcome, indent=1, ensure_ascii=False)).split("\n")

@@ -182,7 +182,7 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(
         url = gone.url
     assert main(["ask", "Why?", "--base-url", url]) == 69
     *notes, _ = capsys.readouterr().err.splitlines()
-    assert [note for note in notes if re.fullmatch(r"ddg-chat: .*Connection refused; trying again", note)]
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: to be tried again: .*Connection refused", note)]
     assert [note for note in notes if re.fullmatch(r"ddg-chat: waiting to try again: \d+ s", note)]
 
 
