@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 
 from ._text import harmless
 
@@ -24,13 +25,14 @@ def write_plain(pieces: Iterable[str]) -> None:
             print(flush=True)
 
 
-def writer(*, no_color: bool) -> Writer:
+def writer(*, no_color: bool, set_off: bool = False) -> Writer:
     """Give what fits standard output.
 
     Args:
         no_color: whether nothing is coloured.
+        set_off: whether an empty line follows a reply on a terminal.
     """
-    if not sys.stdout.isatty() or is_dumb():
+    if not sys.stdout.isatty() or is_dumb() or find_spec("rich") is None:
         return write_plain
     from rich.console import Console
 
@@ -42,7 +44,8 @@ def writer(*, no_color: bool) -> Writer:
         try:
             write_markdown(console, pieces)
         finally:
-            console.line()
+            if set_off:
+                console.line()
 
     return write
 

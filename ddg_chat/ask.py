@@ -13,7 +13,7 @@ from ddg_transports.blocking import Reply
 
 from . import _service
 from ._errors import CommandError
-from ._screen import write_plain
+from ._screen import writer
 
 EPILOG = """\
 examples:
@@ -22,8 +22,9 @@ examples:
   git diff | ddg-chat ask "A message for this commit:" - | git commit -F -
   ddg-chat ask --emulator --fault chat:429,retry-after=2,times=1 "Why?"
 
-The reply goes to standard output, as it comes; all else to standard error. What
-had come of a reply that broke stays. ddg-chat --help has the exit codes.
+The reply goes to standard output, as it comes; all else to standard error. On a
+terminal its Markdown is drawn. What had come of a reply that broke stays.
+ddg-chat --help has the exit codes.
 
 """
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     question = _question(args.question)
     if not question.strip():
         raise LocalProtocolError("there is no question to ask: it is empty")
-    show = _print_events if args.json else write_plain
+    show = _print_events if args.json else writer(no_color=args.no_color)
     with _service.opened(args) as asking, asking.stream(asking.chat(model=args.model), question) as reply:
         show(reply)
     return 0

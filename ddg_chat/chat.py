@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     folder = data_folder()
     with _service.opened(args) as asking:
         store = Store(folder / "conversations")
-        talk = Talk(asking, store, write=writer(no_color=args.no_color), say=_say, model=args.model)
+        talk = Talk(asking, store, write=writer(no_color=args.no_color, set_off=True), say=_say, model=args.model)
         interactive = sys.stdin.isatty()
         if interactive and not args.quiet:
             _say(f"{talk.model} at {asking.client.profile.origin}; /help says what there is, Ctrl-D leaves")

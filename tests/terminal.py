@@ -79,7 +79,16 @@ class Terminal:
 
     def write(self, keys: str) -> None:
         """Press keys."""
-        os.write(self._master, keys.encode())
+        self.press(keys.encode())
+
+    def press(self, keys: bytes) -> None:
+        """Press keys that need not make a text."""
+        os.write(self._master, keys)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size, as a window's edge does; the program is told by a signal."""
+        self._screen.resize(rows, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def wait_for(self, seen: str | Callable[[str], object]) -> str:
         """Wait until a text is to be seen, or what is to be seen is said to do; gives all of it."""
@@ -100,7 +109,7 @@ class Terminal:
     @property
     def text(self) -> str:
         """All that is seen, and what has scrolled away, without blanks at the ends of lines."""
-        gone = ["".join(row[column].data for column in range(self._screen.columns)) for row in self._screen.history.top]
+        gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
         return "\n".join(line.rstrip() for line in (*gone, *self._screen.display)).rstrip()
 
     def _read(self, until: float) -> bool:
