@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 import re
 import runpy
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import public
 import pytest
-from documents import DOCUMENTS, ROOT, code_words, read, table
+from documents import DOCUMENTS, ROOT, blocks, code_words, read, table
 
 import ddg_protocol
+from ddg_chat.main import COMMANDS, EXIT_CODES
 from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
     DuckChatError,
     Event,
     Identity,
@@ -108,11 +111,11 @@ def test_every_argument_has_its_row_and_its_default(heading: str, function: Any)
 
 #: What g4f 0.5.0.3 had: the class with what it inherits, its method, its conversation, what it raised.
 DDG = {
-    "Class attributes": """label url api_endpoint status_url working supports_stream supports_system_message
-        supports_message_history default_model models model_aliases image_models vision_models last_model
-        last_request_time max_retries base_delay _chat_xfe""",
+    "Class attributes": """label url api_endpoint status_url working needs_auth supports_stream
+        supports_system_message supports_message_history default_model models model_aliases image_models vision_models
+        last_model last_request_time max_retries base_delay _chat_xfe""",
     "Methods": """create_async_generator create_completion create_async get_create_function get_async_create_function
-        get_parameters params get_model validate_model get_models sleep get_default_cookies fetch_fe_version
+        get_parameters params get_dict get_model validate_model get_models sleep get_default_cookies fetch_fe_version
         fetch_vqd_and_hash sha256_base64 parse_server_hashes parse_dom_fingerprint build_x_vqd_hash_1""",
     "Parameters of `create_async_generator`": """model messages proxy timeout cookies conversation
         return_conversation""",
@@ -130,6 +133,39 @@ def test_everything_that_ddg_had_has_its_row(heading: str) -> None:
     assert set(DDG[heading].split()) <= set(names)
     assert len(names) == len(set(names))
     assert all(row["here"] or row["`DDG`"] for row in rows)
+
+
+# command-line.md
+
+
+def test_every_command_has_its_row() -> None:
+    assert [row["command"].strip("`") for row in table("docs/command-line.md", "The command line")] == list(COMMANDS)
+
+
+def test_every_exit_code_has_its_row_and_means_what_the_help_says() -> None:
+    codes = re.findall(r"^  (\d+) +(.*(?:\n {7}.*)*)", EXIT_CODES, re.MULTILINE)
+    rows = [tuple(row.values()) for row in table("docs/command-line.md", "When it goes wrong")]
+    assert [code for code, _ in rows] == [code for code, _ in codes]
+    for (_, shown), (_, said) in zip(rows, codes, strict=True):
+        assert shown.startswith(" ".join(said.split()).partition(";")[0])
+
+
+def test_the_profile_of_the_page_is_one() -> None:
+    (toml,) = blocks("docs/command-line.md", "toml")
+    profile = DUCKDUCKGO_2025_04.updated(tomllib.loads(toml))
+    assert profile.validate_model("mini") == "gpt-4o-mini"
+    assert profile.identity.user_agent == "my-program/1.0"
+
+
+# CONTRIBUTING.md
+
+
+def test_a_place_that_is_named_is_there() -> None:
+    words = code_words(re.sub(r"^```.*?^```", "", read("CONTRIBUTING.md"), flags=re.MULTILINE | re.DOTALL))
+    places = [word for word in words if re.fullmatch(r"[\w*./]+(/|\.py|\.md)", word)]
+    assert len(places) > 15
+    for place in places:
+        assert list(ROOT.glob(place.rstrip("/"))) or list((ROOT / "ddg_protocol").glob(place.rstrip("/"))), place
 
 
 # Names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from documents import DOCUMENTS, ROOT, blocks, examples, passes, read
+
+from ddg_chat.main import COMMANDS, make_parser
 
 pytest_plugins = ["pytester"]
 
@@ -49,7 +52,8 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ddg_chat "$@"\n')
     command.chmod(0o755)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "transports")])
-    environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": paths}
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}  # where conversations are kept
+    environment = {**os.environ, **home, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": paths}
 
     def run(line: str) -> str:
         done = subprocess.run(
@@ -78,3 +82,13 @@ def test_a_command_prints_what_the_document_shows(session: str, shell: Callable[
         line, _, shown = turn.partition("\n")
         expected = re.escape(shown).replace(re.escape("..."), ".*")
         assert re.fullmatch(expected, shell(line), re.DOTALL), line
+
+
+def test_a_command_that_is_not_run_is_understood() -> None:
+    parser = make_parser(COMMANDS)
+    lines = [line for name in DOCUMENTS for block in blocks(name, "sh") for line in block.splitlines()]
+    found = [re.search(r"\bddg-chat (.*)", line) for line in lines]
+    commands = [shlex.split(match[1], comments=True) for match in found if match]
+    assert commands
+    for command in commands:
+        parser.parse_args(command)  # leaves with SystemExit where it is not
