@@ -75,8 +75,8 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         front_end_path: the page that carries the version markers.
         status_path: hands out the tokens.
         chat_path: takes the questions.
-        allowed_hosts: where redirects may lead. A name with a leading dot means its subdomains. Empty: the
-            origin's own host.
+        allowed_hosts: where redirects may lead, beside the origin's own host. A name with a leading dot means its
+            subdomains.
         identity: the browser identity that is sent.
         cookies: names and values that the client always sets.
         page_headers: header fields that the two pages add to the identity.
@@ -199,11 +199,11 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             host: a host name or address in lower case, without a port.
 
         Returns:
-            Whether it is one of `allowed_hosts`, or the origin's own where none are named.
+            Whether it is the origin's own, or one of `allowed_hosts`.
         """
         return is_host(host) and any(
             host.endswith(allowed) if allowed.startswith(".") else host == allowed
-            for allowed in self.allowed_hosts or (self.host,)
+            for allowed in (self.host, *self.allowed_hosts)
         )
 
     def at(self, base_url: str, **changes: Any) -> ServiceProfile:

@@ -106,7 +106,8 @@ def _line(name: str, report: Report, log: str) -> str:
     covered = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", log)
     reached = f", {covered[-1][2]} inputs reach {covered[-1][0]} edges" if covered else ""
     line = (
-        f"{name:16} {report.runs:>9} executions, {report.runs / max(report.seconds, 1e-9):>7.0f}/s{reached}; "
+        f"{name:16} {report.runs:>9} executions in {report.seconds:>4.0f} s of processor time, "
+        f"{report.runs / max(report.seconds, 1e-9):>6.0f}/s{reached}; "
         f"slowest {report.slowest * 1000:.0f} ms ({report.slowest_size} bytes), "
         f"most memory {report.largest / 1e6:.1f} MB of {report.resident / 1e6:.0f} MB"
     )

@@ -181,22 +181,22 @@ def stretched(data: bytes, size: int) -> bytes:
     return data[:end] + (part * (1 + room // len(part)))[:room] + data[end:]
 
 
-def shrunk(data: bytes, fails: Callable[[bytes], bool], *, tries: int = 3000) -> bytes:
+def shrunk(data: bytes, fails: Callable[[bytes], bool], *, seconds: float = 10.0) -> bytes:
     """Take away of a failing input what it doesn't need.
 
     Args:
         data: the input.
         fails: tells whether another fails as well.
-        tries: how often it is asked.
+        seconds: for how long, in processor time.
 
     Returns:
         An input that fails, perhaps the same.
     """
+    end = time.process_time() + seconds
     size = len(data) // 2
-    while size and tries > 0:
+    while size and time.process_time() < end:
         at = 0
-        while at < len(data) and tries > 0:
-            tries -= 1
+        while at < len(data) and time.process_time() < end:
             less = data[:at] + data[at + size :]
             if fails(less):
                 data = less

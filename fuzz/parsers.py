@@ -350,7 +350,7 @@ def challenge(data: bytes) -> None:
         assert list(said) == ["server_hashes", "client_hashes", "signals"]
         assert said["server_hashes"] == list(found.server_hashes)
         assert [len(base64.b64decode(each)) for each in said["client_hashes"]] == [32, 32]
-        Tokens(answer)  # can be sent
+        Tokens(vqd_hash_1=answer)  # can be sent
 
 
 # Heads

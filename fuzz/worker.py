@@ -30,7 +30,7 @@ class Report(msgspec.Struct):
 
     Attributes:
         runs: how often the target was run.
-        seconds: that it has been at it.
+        seconds: of processor time that it has been at it: other programs make a run shorter, not slower.
         slowest: seconds of processor time that the slowest input took.
         slowest_size: the bytes in it.
         largest: the most bytes that one input took at once, of those that were weighed.
@@ -94,13 +94,8 @@ def main(argv: list[str] | None = None) -> None:
     begin = time.monotonic()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     target = next(target for target in engines.load(args.table, args.engine) if target.name == args.target)
-    test = _test(
-        Judge(target),
-        begin,
-        args.work / f"{target.name}.json",
-        Current(args.work / f"{target.name}.current"),
-        args.findings,
-    )
+    current = Current(args.work / f"{target.name}.current")
+    test = _test(Judge(target), args.work / f"{target.name}.json", current, args.findings)
     for data in target.seeds:
         test(data)
     if args.engine == "atheris":
@@ -109,12 +104,12 @@ def main(argv: list[str] | None = None) -> None:
     engines.run_hypothesis(target, test, until=begin + args.seconds, seed=args.seed)
 
 
-def _test(judge: Judge, begin: float, report_path: Path, current: Current, findings: Path) -> Callable[[bytes], None]:
+def _test(judge: Judge, report_path: Path, current: Current, findings: Path) -> Callable[[bytes], None]:
     report = Report()
-    due = 0.0
+    begin, due = time.process_time(), 0.0
 
     def write() -> None:
-        report.runs, report.seconds = judge.runs, time.monotonic() - begin
+        report.runs, report.seconds = judge.runs, time.process_time() - begin
         report.slowest, report.slowest_size, report.largest = judge.slowest, judge.slowest_size, judge.largest
         report.resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         part = report_path.with_suffix(".part")

@@ -183,6 +183,7 @@ def test_stretching_says_a_part_of_the_input_again() -> None:
 
 def test_a_finding_is_made_smaller() -> None:
     assert shrunk(b"a lot of x and a lot of y", lambda data: b"x" in data and b"y" in data) == b"xy"
+    assert shrunk(b"too late", lambda data: True, seconds=0.0) == b"too late"
 
 
 # The command
@@ -244,7 +245,11 @@ def test_the_command_says_how_many_executions_there_were_of_what_holds(tmp_path:
     (tmp_path / "planted.py").write_text(PLANTED.format(condition="False", what="pass"), encoding="utf-8")
     done = command(tmp_path, "--minutes=0.01", "planted")
     assert done.returncode == 0, done.stdout + done.stderr
-    line = re.search(r"^planted +(\d+) executions, +(\d+)/s; slowest .* most memory", done.stdout, re.MULTILINE)
+    line = re.search(
+        r"^planted +(\d+) executions in +\d+ s of processor time, +(\d+)/s; slowest .* most memory",
+        done.stdout,
+        re.MULTILINE,
+    )
     assert line is not None
     assert int(line[1]) > 0
     assert not (tmp_path / "findings").exists()

@@ -190,6 +190,13 @@ def test_other_attributes_can_change_with_the_address() -> None:
     assert profile.url(profile.landing_path) == "https://duck.ai/chat"
 
 
+def test_a_redirect_may_lead_back_to_the_origin_whatever_other_hosts_are_named() -> None:
+    profile = DUCKDUCKGO_2025_04.at("https://duck.ai", allowed_hosts=("example.org",))
+    assert profile.allows("duck.ai")
+    assert profile.allows("example.org")
+    assert not profile.allows("duckduckgo.com")
+
+
 @pytest.mark.parametrize(
     "base",
     [
