@@ -84,6 +84,26 @@ def test_a_command_prints_what_the_document_shows(session: str, shell: Callable[
         assert re.fullmatch(expected, shell(line), re.DOTALL), line
 
 
+@pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        ("[-2:] == [(418", "[-2:] == [(419"),
+        ('request("GET", "duckai=1"))\n        dialogue.fails(FailureKind.CUT)', 'request("GET", "/aichat"))'),
+    ],
+    ids=["a service log", "a dialogue"],
+)
+def test_a_failure_shows_what_the_page_says(broken: str, mended: str, pytester: pytest.Pytester) -> None:
+    (example,) = [code for code in examples("docs/testing.md") if broken in code]
+    after = read("docs/testing.md").partition(f"{example}```\n")[2]
+    found = re.search(r"^( *)```\n(.*?)^ *```", after, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    shown = [re.escape(line.removeprefix(found[1])) for line in found[2].splitlines()]
+    file = pytester.makepyfile(example.replace(broken, mended))
+    printed = pytester.runpytest_inprocess("--strict-markers", "-pno:asyncio", "-pno:trio", file).stdout.str()
+    expected = r"\n(?:E +)?".join(shown).replace(re.escape("..."), ".*")
+    assert re.search(expected, printed), printed
+
+
 def test_a_command_that_is_not_run_is_understood() -> None:
     parser = make_parser(COMMANDS)
     lines = [line for name in DOCUMENTS for block in blocks(name, "sh") for line in block.splitlines()]

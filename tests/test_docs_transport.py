@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import examples, read
+from documents import blocks, examples, read
 
 from ddg_transports.testing.contract import CHECKS, check
 
@@ -24,6 +28,20 @@ def test_the_async_example_keeps_the_contract(backend: str) -> None:
 
 def test_an_example_holds_the_blocking_one_to_the_contract() -> None:
     assert [code for code in examples(PAGE) if "class Exchange" in code and "report = check(factory)" in code]
+
+
+@pytest.mark.parametrize(("number", "example"), [(0, "class Exchange"), (1, "async_factory")])
+def test_a_command_of_the_page_holds_an_example_to_the_contract(number: int, example: str, tmp_path: Path) -> None:
+    code = next(code for code in examples(PAGE) if example in code).replace("async_factory", "factory")
+    (tmp_path / "mymodule.py").write_text(code, encoding="utf-8")
+    (block,) = blocks(PAGE, "sh")
+    python, *arguments = shlex.split(block.splitlines()[number], comments=True)
+    assert python == "python"
+    done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("kept ")}
+    assert len(kept) > 15
+    assert kept < set(CHECKS)  # some are for one world only
 
 
 def test_the_checks_that_are_named_exist() -> None:

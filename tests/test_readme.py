@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
-from documents import examples, read
+from documents import ROOT, examples, read
+
+
+def test_the_readme_compares_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"| this, {version} |" in read("README.md")
 
 
 def test_the_readme_shows_each_way_to_use_it() -> None:
