@@ -113,8 +113,9 @@ def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
     """
     pairs = _read_messages(messages)
     if pairs[-1][0] != "user":
+        role = printable(pairs[-1][0], 40)
         raise LocalProtocolError(
-            f"messages[{len(pairs) - 1}]: a later turn ends in a user message, not one of the role {pairs[-1][0]!r}"
+            f"messages[{len(pairs) - 1}]: a later turn ends in a user message, not one of the role '{role}'"
         )
     run: list[str] = []
     for role, content in reversed(pairs):
@@ -178,11 +179,11 @@ class Piece(msgspec.Struct, gc=False, kw_only=True):
 
 
 class _Payload(msgspec.Struct):
-    """The members that count, of any JSON payload; each may be missing, and null counts as missing."""
+    """The members that count, of any JSON object; each may be missing or of any kind, and null counts as missing."""
 
-    action: str | None = None
-    message: str | None = None
-    role: str | None = None
+    action: Any = None
+    message: Any = None
+    role: Any = None
     parts: Any = None
     source: Any = None
     model: Any = None
@@ -499,12 +500,12 @@ class ReplyReader:
             raise service_error(200, raw)
         by_assistant = payload.role is None or payload.role == "assistant"
         unknown = not by_assistant or payload.parts is not None or payload.source is not None
-        if payload.action != "success" and (payload.action is not None or (payload.message is None and not unknown)):
+        if not (unknown or _is_piece(payload)):
             return self._malformed(raw)
         if self.served_model is None and isinstance(payload.model, str) and payload.model:
             self.served_model = _encodable(payload.model)
         text = ""
-        if by_assistant and payload.message is not None:
+        if by_assistant and isinstance(payload.message, str):
             self._last_empty_at = -1 if payload.message else len(self._pieces)
             text = self._join(payload.message)
         if not text:
@@ -599,8 +600,15 @@ def _split_words(raw: bytes) -> list[bytes]:
     return words if position == len(raw) else []
 
 
+def _is_piece(payload: _Payload) -> bool:
+    """Tell whether a payload with nothing unknown in it is one of the reply's; its text may be missing."""
+    if payload.message is None:
+        return bool(payload.action == "success")
+    return isinstance(payload.message, str) and payload.action in (None, "success")
+
+
 def _read_payload(raw: bytes) -> _Payload | None:
-    """Read a JSON payload; None where it is not a JSON object of a known shape."""
+    """Read a JSON payload; None where it is not a JSON object."""
     try:
         return _decode_payload(raw)
     except _NOT_DECODED:

@@ -26,7 +26,9 @@ from ddg_protocol.errors import (
     MalformedEvent,
     RateLimitError,
     ServiceError,
+    ServiceUnavailableError,
     StreamTooLarge,
+    UserLimitError,
 )
 from ddg_protocol.events import (
     ConversationTitle,
@@ -120,6 +122,13 @@ def test_a_later_turn_ends_in_a_user_message() -> None:
         last_user_message([Message("user", "a"), Message("assistant", "b")])
 
 
+def test_what_is_said_of_a_role_is_bounded_and_printable() -> None:
+    with pytest.raises(LocalProtocolError) as refused:
+        last_user_message([Message("user", "a"), Message("\x1b[2J" + "x" * 10_000, "b")])
+    assert len(str(refused.value)) < 200
+    assert str(refused.value).isprintable()
+
+
 def test_the_body_is_the_model_the_messages_and_what_the_profile_adds() -> None:
     profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, extra_body={"canUseTools": False})
     body = chat_body(profile, "o3-mini", [Message("user", "Grüße"), Message("assistant", "\U0001f600")])
@@ -180,6 +189,12 @@ def test_the_headers_are_those_of_the_protocol() -> None:
         (b'{"action":"success","role":"assistant","message":"Here","parts":[{}]}', [TextDelta("Here"), UnknownPayload]),
         (b'{"action":"success","message":"Here","source":{}}', [TextDelta("Here"), UnknownPayload]),
         (b'{"action":"success","message":"","parts":[]}', [UnknownPayload]),
+        # Whatever else is in it: such a payload is passed on, and never fatal.
+        (b'{"action":"call","role":"tool"}', [UnknownPayload]),
+        (b'{"action":5,"role":"tool","message":{}}', [UnknownPayload]),
+        (b'{"action":"call","message":"Here","parts":[{}]}', [TextDelta("Here"), UnknownPayload]),
+        (b'{"role":"assistant","message":["Here"],"parts":[{}]}', [UnknownPayload]),
+        (b'{"action":"success","message":"x","role":1}', [UnknownPayload]),
     ],
 )
 def test_a_payload_that_is_known(payload: bytes, events: list[Any]) -> None:
@@ -205,7 +220,8 @@ def test_a_payload_that_is_known(payload: bytes, events: list[Any]) -> None:
         b'{"action":"update","message":"x"}',
         b'{"action":"success","message":5}',
         b'{"action":5,"message":"x"}',
-        b'{"action":"success","message":"x","role":1}',
+        b'{"action":"success","message":{"text":"x"}}',
+        b'{"action":["success"],"message":"x"}',
         b'{"action":"success","message":"x","n":NaN}',
         b'{"action":"success","message":"\\ud83d","n":Infinity}',
         b'{"action":"success","message":"x"}{}',
@@ -244,6 +260,10 @@ def test_a_payload_that_is_malformed_is_an_event_or_an_error(payload: bytes) -> 
         (b'{"action":"error","status":429}', RateLimitError),
         (b'{"action":"error"}', ServiceError),
         (b'{"type":"ERR_SOMETHING"}', ServiceError),
+        # Whatever the kind of its other members.
+        (b'{"action":"error","status":429,"type":"ERR_USER_LIMIT","message":{"text":"x"}}', UserLimitError),
+        (b'{"action":"error","status":503,"message":7,"role":[]}', ServiceUnavailableError),
+        (b'{"type":"ERR_SOMETHING","message":["x"]}', ServiceError),
     ],
 )
 def test_an_error_in_the_stream_is_raised_after_what_came_before(payload: bytes, error: type[ServiceError]) -> None:
