@@ -403,7 +403,12 @@ class ReplyReader:
             self._ended, self._plain, self.idle = True, False, False
             self._payloads.append(b"")
         else:
-            self._finish("stop" if self._last_empty_at == len(self._pieces) else "length")
+            self._finish(self._reason_of_end)
+
+    @property
+    def _reason_of_end(self) -> FinishReason:
+        """Why a reply ended whose body ends here, without a word."""
+        return "stop" if self._last_empty_at == len(self._pieces) else "length"
 
     def to_data(self) -> dict[str, Any]:
         """Give the reader's state, as data that JSON can hold; `from_data` makes a reader of it that goes on."""
@@ -481,8 +486,9 @@ class ReplyReader:
     def _interpret(self, raw: bytes) -> Event | None:
         """Do what a payload says, or the first part of it, with the rest of it put back."""
         if self._ended:
+            reason = self._reason_of_end
             event = self._give(self._flush())
-            self._finish("length")
+            self._finish(reason)
             return event
         if self._text_given:
             self._text_given = False

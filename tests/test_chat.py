@@ -293,6 +293,7 @@ def test_an_error_in_the_stream_is_raised_after_what_came_before(payload: bytes,
         ([EMPTY, HELLO, EMPTY], "stop"),
         ([HELLO, EMPTY, b'{"action":"success"}', b"[PING]"], "stop"),
         ([HELLO, EMPTY, b'{"action":"success","message":"\\ud83d"}'], "length"),
+        ([HELLO, b'{"action":"success","message":"\\ud83d"}', EMPTY], "stop"),
         ([HELLO, EMPTY, b"[LIMIT_OUTPUT]"], "length"),
     ],
 )
