@@ -89,11 +89,14 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     answers_wanted: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what must not be put into a header.
+        """Refuse what must not be put into a header, and text that JSON in UTF-8 has no bytes for.
 
         Raises:
             ValueError: which member, and why.
         """
+        texts = (self.model, self.title or "", *(message.content for message in self.message_history))
+        if not all(map(encodable, texts)):
+            raise ValueError("model, title or message_history has half of a surrogate pair in it")
         try:
             self.tokens  # noqa: B018 - checked when made
         except InvalidToken as error:
@@ -158,6 +161,15 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             f"the conversation is of format version {version}, and this version of ddg-protocol reads {FORMAT_VERSION}"
             + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
         )
+
+
+def encodable(text: str) -> bool:
+    """Tell whether a text can be written in UTF-8: it holds no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Version(msgspec.Struct):

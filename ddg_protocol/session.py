@@ -29,7 +29,7 @@ from ._turn import End, Exchange, Failed, Head, Outcome, Turn
 from .challenge import answer_challenge as solve
 from .challenge import read_challenge
 from .content import ContentDecoder
-from .conversation import Conversation, Message, Tokens
+from .conversation import Conversation, Message, Tokens, encodable
 from .cookies import Cookie, CookieJar
 from .errors import (
     ChallengeError,
@@ -187,7 +187,7 @@ class Session:
             messages = (Message("user", messages),)
         history = self._conversation.message_history
         content = chat.last_user_message(messages) if history else chat.format_prompt(messages)
-        if not _encodable(content):
+        if not encodable(content):
             raise LocalProtocolError("the question has half of a surrogate pair in it, which can't be sent as UTF-8")
         wanted = self._conversation.answers_wanted
         self._leave_exchange()
@@ -974,14 +974,6 @@ class Session:
 # Members of an Enum cost as much as a call on Python 3.11; these are asked for with every chunk.
 _STREAMING, _AWAITING_BODY = State.STREAMING, ExchangeState.AWAITING_BODY
 _COMMANDS = frozenset({Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE})
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_event_stream(headers: Headers) -> bool:

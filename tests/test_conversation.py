@@ -260,6 +260,16 @@ def test_a_cookie_that_can_not_be_sent_is_refused(change: dict[str, str]) -> Non
     assert "$.conversation.cookies[0]" in refused(stored(cookies=[cookie]))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "\ud800"}, {"title": "The sky \ude00"}, {"message_history": (Message("user", "\ud83d"),)}],
+    ids=["model", "title", "history"],
+)
+def test_half_a_character_is_refused_before_it_could_not_be_stored_or_sent(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        Conversation(**change)
+
+
 def test_tokens_and_versions_are_bounded() -> None:
     longest = "1" * MAX_TOKEN_BYTES
     assert Conversation(vqd=longest, vqd_hash_1=longest * 2).tokens == Tokens(longest, longest * 2)
