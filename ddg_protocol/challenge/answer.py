@@ -12,7 +12,7 @@ from typing import Literal
 
 from ..errors import LocalProtocolError, UnsupportedChallenge, printable
 from ..profile import Identity
-from .script import Challenge, describe_form, read_script
+from .script import MAX_SAFE_INTEGER, Challenge, describe_form, read_script
 
 Style = Literal["python", "compact"]
 
@@ -96,7 +96,10 @@ def dom_fingerprint(challenge: Challenge, *, chrome: int | None) -> str:
     """Give the text that the second client hash is of; see `parse_dom_fingerprint`."""
     from .dom import inner_html_length  # costs more to import than all the rest, so only when a challenge is read
 
-    return str(challenge.offset + inner_html_length(challenge.html, chrome=chrome))
+    number = challenge.offset + inner_html_length(challenge.html, chrome=chrome)
+    if abs(number) > MAX_SAFE_INTEGER:  # a browser's numbers are rounded from there on
+        raise UnsupportedChallenge("the challenge's number is past 2^53 - 1", expected="a smaller integer")
+    return str(number)
 
 
 def answer_challenge(script: str, identity: Identity, *, style: Style = "python") -> str:

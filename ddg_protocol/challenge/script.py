@@ -26,7 +26,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _INTEGER = re.compile(r"0|[1-9][0-9]*|0[xX][0-9A-Fa-f]+|0[oO][0-7]+|0[bB][01]+")
-_MAX_SAFE_INTEGER = 2**53 - 1
+MAX_SAFE_INTEGER = 2**53 - 1
 
 _NOT_A_NAME = re.compile(
     r"""String|document|navigator|await|break|case|catch|class|const|continue|debugger|default|delete|do|else|enum|export
@@ -281,7 +281,7 @@ class _Reader:
         sign = -1 if self._at("-") else 1
         self._skip("-", "+")
         token = self._next
-        if len(token.text) > 60 or not _INTEGER.fullmatch(token.text) or int(token.text, 0) > _MAX_SAFE_INTEGER:
+        if len(token.text) > 60 or not _INTEGER.fullmatch(token.text) or int(token.text, 0) > MAX_SAFE_INTEGER:
             self._refuse("an integer up to 2^53 - 1")
         self._take()
         return sign * int(token.text, 0)

@@ -121,6 +121,13 @@ def test_the_version_is_that_of_the_user_agent_sent(user_agent: str, answered: b
     assert answer_challenge(script(SAMPLE), Identity(user_agent=user_agent)), "no version differs on this one"
 
 
+def test_a_number_that_a_browser_would_round_is_refused() -> None:
+    most = 2**53 - 1
+    assert parse_dom_fingerprint(script("abc", offset=str(most - 3))) == str(most)
+    with pytest.raises(UnsupportedChallenge, match="past 2\\^53 - 1"):
+        parse_dom_fingerprint(script("abc", offset=str(most - 2)))
+
+
 def test_a_header_decodes_as_in_a_browser() -> None:
     assert read_challenge("YcOp", max_bytes=LIMIT) == "aé"
     assert read_challenge(" YQ\n", max_bytes=LIMIT) == "a"
