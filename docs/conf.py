@@ -73,6 +73,14 @@ class Docstring(GoogleDocstring):
     def _consume_returns_section(self, preprocess_types: bool = False) -> list[tuple[str, str, list[str]]]:
         return [("", "", self._dedent(self._consume_to_next_section()))]
 
+    def _parse_attributes_section(self, section: str) -> list[str]:
+        lines = []
+        for name, _, description in self._consume_fields():
+            annotation = self._lookup_annotation(name)
+            lines += [f".. attribute:: {name}", *([f"   :type: {annotation}"] if annotation else []), ""]
+            lines += [*self._indent(description, 3), ""]
+        return lines
+
     def _consume_inline_attribute(self) -> tuple[str, list[str]]:
         return "", GoogleDocstring(self._consume_to_end(), self._config).lines()
 
@@ -92,10 +100,12 @@ class AnywhereRole(XRefRole):
     def process_link(
         self, env: BuildEnvironment, refnode: nodes.Element, has_explicit_title: bool, title: str, target: str
     ) -> tuple[str, str]:
-        """Let the domain look further than the current module, and show the name as it was written."""
+        """Let the domain look further than the current module, and show the name as it was written, or its end."""
         refnode["py:module"] = env.ref_context.get("py:module")
         refnode["py:class"] = env.ref_context.get("py:class")
         refnode["refspecific"] = True
+        if target.startswith("~"):
+            return target.rpartition(".")[2], target[1:]
         return title, target
 
 
