@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 FONT = 'fontname="Helvetica,sans-serif"'
 HEAD = f"""digraph states {{{{
-  graph [{FONT}, fontsize=12, nodesep=0.55, ranksep=0.6, labelloc=b, label={{caption}}]
+  graph [{FONT}, fontsize=12, nodesep=0.3, ranksep=0.5, labelloc=b, label={{caption}}]
   node [{FONT}, fontsize=12, margin="0.15,0.08"]
   node [shape=box, style="rounded,filled", fillcolor="#eef3fb", color="#5b7db1"]
   edge [{FONT}, fontsize=10, fontcolor="#33415c", color="#5b7db1"]
@@ -88,13 +88,13 @@ def draw() -> None:
 
 
 def _node(state: enum.Enum, text: str, *, rest: bool) -> str:
-    wrapped = "<br/>".join(textwrap.wrap(text, 32))
+    wrapped = "<br/>".join(textwrap.wrap(text, 22))
     look = 'fillcolor="#f6f6f6", color="#8a8a8a", ' if rest else ""
     return f'  {state.name} [{look}label=<<b>{state.name}</b><br/><font point-size="10">{wrapped}</font>>]\n'
 
 
 def _edge(source: enum.Enum, target: enum.Enum, text: str, style: str) -> str:
-    wrapped = "\n".join(f" {line} " for line in textwrap.wrap(text, 24))
+    wrapped = "\n".join(f" {line} " for line in textwrap.wrap(text, 16))
     return f"  {source.name} -> {target.name} [{style}label={_quoted(wrapped)}]\n"
 
 
