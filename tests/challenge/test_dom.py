@@ -219,7 +219,7 @@ FORMATTING = re.sub(r"(\w+) ?", r"<\1><\1><\1>", "b i s u tt em big code font no
 def test_1024_characters_of_anything_take_under_a_second(unit: str) -> None:
     for start in ("", FORMATTING[:300], FORMATTING[:600], "<x "):
         html = (start + unit * 1024)[:1024]
-        began = time.perf_counter()
+        began = time.process_time()
         with suppress(UnsupportedChallenge):
             inner_html_length(html, chrome=145)  # by both sets of rules
-        assert time.perf_counter() - began < SECONDS
+        assert time.process_time() - began < SECONDS

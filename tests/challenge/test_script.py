@@ -204,6 +204,6 @@ def test_256_kib_of_anything_take_linear_time(unit: str) -> None:
     blob = (unit * (size // len(unit)))[:size]
     literal = script(fingerprint=f"(function(){{const e = document.createElement('div');e.innerHTML = '{blob}")
     for text in (blob, script() + blob, "(function () { return {" + blob, literal, script(server="[" + '"",' * 80_000)):
-        began = time.perf_counter()
+        began = time.process_time()
         refusal_of(text)
-        assert time.perf_counter() - began < SECONDS
+        assert time.process_time() - began < SECONDS
