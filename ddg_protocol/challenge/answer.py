@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from ..conversation import MAX_TOKEN_BYTES
 from ..errors import LocalProtocolError, UnsupportedChallenge, printable
 from ..profile import Identity
 from .script import MAX_SAFE_INTEGER, Challenge, describe_form, read_script
@@ -114,7 +115,8 @@ def answer_challenge(script: str, identity: Identity, *, style: Style = "python"
         The header's value.
 
     Raises:
-        UnsupportedChallenge: the script is not of the form, or what that browser would say is not known.
+        UnsupportedChallenge: the script is not of the form, what that browser would say is not known, or the answer is
+            longer than can be sent.
     """
     challenge = read_script(script)
     number = dom_fingerprint(challenge, chrome=chrome_version(identity.user_agent))
@@ -124,7 +126,13 @@ def answer_challenge(script: str, identity: Identity, *, style: Style = "python"
         "signals": {},
     }
     text = json.dumps(answer, separators=(",", ":") if style == "compact" else (", ", ": "))
-    return base64.b64encode(text.encode()).decode("ascii")
+    header = base64.b64encode(text.encode()).decode("ascii")
+    if len(header) > MAX_TOKEN_BYTES:  # PROTOCOL.md section 8: it echoes what the service sent
+        raise UnsupportedChallenge(
+            f"the challenge's answer is {len(header)} characters long, and at most {MAX_TOKEN_BYTES} can be sent",
+            expected="fewer server hashes",
+        )
+    return header
 
 
 def build_x_vqd_hash_1(

@@ -128,6 +128,13 @@ def test_a_number_that_a_browser_would_round_is_refused() -> None:
         parse_dom_fingerprint(script("abc", offset=str(most - 2)))
 
 
+def test_an_answer_that_can_not_be_sent_is_refused() -> None:
+    identity = Identity()
+    assert len(answer_challenge(script(hashes=("A" * 48_800,)), identity)) <= 64 * 1024
+    with pytest.raises(UnsupportedChallenge, match="at most 65536 can be sent"):
+        answer_challenge(script(hashes=("A" * 49_152,)), identity)
+
+
 def test_a_header_decodes_as_in_a_browser() -> None:
     assert read_challenge("YcOp", max_bytes=LIMIT) == "aé"
     assert read_challenge(" YQ\n", max_bytes=LIMIT) == "a"
