@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 import tomllib
+from typing import Any
 
 import pytest
-from documents import ROOT, examples, read
+from documents import ROOT, code_words, examples, read, table
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_the_readme_compares_this_version() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    assert f"| this, {version} |" in read("README.md")
+    assert f"| this, {PROJECT['version']} |" in read("README.md")
+
+
+def test_the_readme_names_every_extra() -> None:
+    extras = [name for row in table("README.md", "Two commands") for name in code_words(row["extra"])]
+    assert sorted(extras) == sorted(PROJECT["optional-dependencies"])
 
 
 def test_the_readme_shows_each_way_to_use_it() -> None:
