@@ -25,6 +25,9 @@ from .profile import ServiceProfile
 
 FORMAT_VERSION = 1
 
+_MANY = 2**31
+"""More than any policy's tries, and a number that times can be reckoned with."""
+
 IN_A_TURN = frozenset({State.PLANNING, State.WAITING, State.SOLVING, State.REQUESTING, State.READING, State.STREAMING})
 IN_AN_EXCHANGE = frozenset({State.REQUESTING, State.READING, State.STREAMING})
 INTENTS: dict[State, type[Wait | SolveChallenge]] = {State.WAITING: Wait, State.SOLVING: SolveChallenge}
@@ -156,7 +159,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         if question is None or question.role != "user" or tuple(history) != self.conversation.message_history:
             raise ValueError("the turn's messages are not the history and a question")
         question.content.encode()
-        if set(turn.retries) != set(Step):
+        if set(turn.retries) != set(Step) or not all(0 <= tries < _MANY for tries in turn.retries.values()):
             raise ValueError("the turn's retries are not those of each kind of request")
         Tokens(turn.answer or "")
         profile.validate_model(turn.model)

@@ -171,6 +171,8 @@ def snapshot_with(state: State, path: str, value: Any) -> Any:
         (State.WAITING, "turn.messages", [{"role": "user", "content": "x"}] * 2, "history and a question"),
         (State.WAITING, "turn.messages", [{"role": "user", "content": "\ud800"}], "surrogate"),
         (State.WAITING, "turn.retries", {"chat": 1}, "retries"),
+        (State.WAITING, "turn.retries.landing page", -1, "retries"),
+        (State.WAITING, "turn.retries.status", 10**400, "retries"),
         (State.STREAMING, "exchange.phase", "receive_head", "awaits"),
         (State.STREAMING, "exchange.phase", "nothing", "awaits"),
         (State.STREAMING, "exchange.head", {"type": "Head", "status": 200, "headers": [], "now": 0.0}, "order"),
