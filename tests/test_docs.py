@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import itertools
+import json
 import re
 import runpy
 import tomllib
@@ -27,6 +29,9 @@ from ddg_protocol import (
     ServiceProfile,
     errors,
 )
+from ddg_protocol.handshake import Step
+from ddg_protocol.refusal import service_error
+from ddg_protocol.retry import is_retried
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
 
@@ -105,6 +110,44 @@ def test_every_argument_has_its_row_and_its_default(heading: str, function: Any)
             assert shown == parameter.default.__name__
         else:
             assert eval(shown, vars(ddg_protocol)) == parameter.default
+
+
+# PROTOCOL.md
+
+
+def test_the_models_of_the_page_are_those_of_the_profile() -> None:
+    section = read("docs/PROTOCOL.md").partition("| model, default first |")[2].partition("\n\n")[0]
+    rows = [code_words(line) for line in section.splitlines() if "`" in line]
+    assert rows == [[model.id, *model.aliases] for model in DUCKDUCKGO_2025_04.models]
+
+
+def test_the_constants_of_the_page_are_those_of_the_profile() -> None:
+    profile = DUCKDUCKGO_2025_04
+    rows = {row["what"]: row["value"] for row in table("docs/PROTOCOL.md", "1. Service constants")}
+    for what, fact in {
+        "origin": f"`{profile.origin}`",
+        "landing page": f"`GET {profile.landing_path}`",
+        "front-end page": f"`GET {profile.front_end_path}`",
+        "status": f"`GET {profile.status_path}`",
+        "chat": f"`POST {profile.chat_path}`",
+        "cookies that the client always sets": ", ".join(f"`{name}={value}`" for name, value in profile.cookies),
+        "minimum interval between requests": f"{profile.interval} s",
+    }.items():
+        assert rows[what].startswith(fact), what
+
+
+def test_each_refusal_of_the_page_is_that_exception() -> None:
+    rows = table("docs/PROTOCOL.md", "7. Failures, pacing, retries")
+    named = [row["exception"].strip("`") for row in rows]
+    assert set(named) == subclasses(ServiceError) | {"ServiceError"}
+    for row, name in zip(rows, named, strict=True):
+        statuses = re.findall(r"\d{3}", row["status, type"].replace("520 to 526", "520, 523, 526")) or ["599"]
+        for status, kind in itertools.product(statuses, code_words(row["status, type"]) or ["ERR_OTHER"]):
+            error = service_error(int(status), json.dumps({"action": "error", "type": kind}).encode())
+            assert type(error).__name__ == name, (status, kind)
+            if not row["tried again"].startswith("once"):
+                retried = is_retried(Step.CHAT, error, chat_is_repeatable=False)
+                assert retried == row["tried again"].startswith("yes"), (status, kind)
 
 
 # coming-from-ddg.md
