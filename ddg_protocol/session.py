@@ -701,8 +701,10 @@ class Session:
                 limit=self.policy.max_head_bytes,
             )
         turn.jar.receive(exchange.request.url, headers, now=when)
-        length = field(headers, "content-length")
-        if length.isascii() and length.isdigit() and len(length) < 20 and not field(headers, "transfer-encoding"):
+        # One length that is said several times is one (RFC 9110 section 8.6).
+        length, *others = {said.strip(" \t") for said in field(headers, "content-length").split(",")}
+        is_number = length.isascii() and length.isdigit() and len(length) < 20
+        if is_number and not others and not field(headers, "transfer-encoding"):
             exchange.expected = int(length)
         try:
             exchange.decoder = ContentDecoder(field(headers, "content-encoding"))

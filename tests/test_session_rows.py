@@ -584,11 +584,17 @@ def test_an_end_within_an_event_is_premature(end: bytes) -> None:
 
 def test_a_reply_shorter_than_its_content_length_is_premature_unless_it_is_done() -> None:
     length = ("content-length", "9999")
-    error = play({"chat": says(200, HELLO, [*STREAM, length])}).caught(IncompleteStream)
-    assert error.text == "Hello"
+    for headers in ([length], [length, length]):
+        error = play({"chat": says(200, HELLO, [*STREAM, *headers])}).caught(IncompleteStream)
+        assert error.text == "Hello"
     assert play({"chat": says(200, HELLO + DONE, [*STREAM, length])}).finished.text == "Hello"
-    # With a transfer-encoding it says nothing (RFC 9112 section 6.3), nor where it is no number.
-    for headers in ([length, ("transfer-encoding", "chunked")], [("content-length", "many")]):
+    # With a transfer-encoding it says nothing (RFC 9112 section 6.3), nor where it is no number, or several.
+    others = (
+        [length, ("transfer-encoding", "chunked")],
+        [("content-length", "many")],
+        [length, ("content-length", "7")],
+    )
+    for headers in others:
         assert play({"chat": says(200, HELLO, [*STREAM, *headers])}).finished.text == "Hello"
 
 
