@@ -157,6 +157,12 @@ class Session:
         return self._conversation
 
     @property
+    def request(self) -> SendRequest | None:
+        """The request whose response is awaited or being read; None for none. What answers name after `restore`."""
+        exchange = self._exchange
+        return None if exchange is None or exchange.end is not None else exchange.request
+
+    @property
     def deadline(self) -> float | None:
         """The latest time at which `next_action` must be called again, on the caller's clock; None for none."""
         exchange = self._exchange
@@ -452,7 +458,7 @@ class Session:
     ) -> Self:
         """Go on where another session was, here or in another process.
 
-        A chat exchange goes on by its request's id; without its connection, report `transport_failed` for it.
+        A chat exchange goes on by its `request`; without its connection, report `transport_failed` for that.
 
         Args:
             data: what `snapshot` gave.

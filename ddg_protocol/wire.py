@@ -124,6 +124,8 @@ class WireSession:
         self._heard = False
         self._ended = False
         self._failure: Failure | None = None
+        if (lost := session.request) is not None:  # a snapshot keeps an exchange, and no connection
+            session.transport_failed(lost, Failure(FailureKind.CUT, "its connection is not at hand any more"))
 
     @property
     def conversation(self) -> Conversation:

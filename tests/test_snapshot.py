@@ -119,7 +119,9 @@ def test_a_question_whose_connection_is_lost_is_reported_as_failed_and_not_repea
     request = hand.to_chat()
     again = through_json(hand.session, now=hand.now)
     assert again.next_action(now=hand.now) is NEED_DATA
-    again.transport_failed(request, Failure(FailureKind.INTERRUPTED, "the process ended"))
+    assert again.request == request
+    again.transport_failed(again.request, Failure(FailureKind.INTERRUPTED, "the process ended"))
+    assert again.request is None
     with pytest.raises(TransportError):
         again.next_action(now=hand.now)
 

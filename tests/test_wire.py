@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ddg_protocol._state import State
 from ddg_protocol.errors import (
     ChatTimeoutError,
     DuckChatError,
@@ -704,3 +705,27 @@ def test_bytes_before_the_connection_is_made_or_after_its_end_are_refused() -> N
     run.wire.receive_eof(action)
     with pytest.raises(LocalProtocolError, match="after receive_eof"):
         run.wire.receive_bytes(action, b"x")
+
+
+# Sessions that were under way
+
+
+@pytest.mark.parametrize(
+    ("state", "exception", "text"), [(State.REQUESTING, TransportError, ""), (State.STREAMING, IncompleteStream, "Sun")]
+)
+def test_a_question_under_way_when_its_session_was_stored_has_lost_its_connection(
+    state: State, exception: type[DuckChatError], text: str
+) -> None:
+    run = Run(chunk=20)
+    run.wire.ask("Why is the sky blue?", now=run.now)
+    while len(run.requests) < 4 or run.wire.state is not state or run.text != text:
+        run.step()
+    saved = run.wire._session.snapshot(now=run.now)
+    again = Run()
+    again.wire = WireSession(Session.restore(saved, now=again.now, profile=LOOPBACK))
+    with pytest.raises(exception, match="connection") as caught:
+        again.drive()
+    assert caught.value.text == text
+    again.ask()
+    assert again.text == "Sunlight."
+    assert again.paths[-2:] == ["/duckchat/v1/status", "/duckchat/v1/chat"]

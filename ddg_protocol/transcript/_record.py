@@ -94,6 +94,11 @@ class RecordedSession(Session):
         return self._session.conversation
 
     @property
+    def request(self) -> SendRequest | None:
+        """See `Session.request`."""
+        return self._session.request
+
+    @property
     def deadline(self) -> float | None:
         """See `Session.deadline`."""
         return self._session.deadline
