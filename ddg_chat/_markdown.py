@@ -213,11 +213,13 @@ class MarkdownStream:
 
     def _show(self, settled: list[_Line], tail: list[_Line]) -> None:
         room = max(1, self._console.height - 1)
-        self._live.update(Segments(_joined(tail[-room:])))
-        if settled:
-            self._console.print(Segments([*_joined(settled), Segment.line()]), end="")  # and the tail below it
-        else:
-            self._live.refresh()
+        with self._console:  # in one write
+            if settled:
+                self._live.update(
+                    Segments([]), refresh=True
+                )  # or the tail of before would be drawn below what is whole
+                self._console.print(Segments([*_joined(settled), Segment.line()]), end="")
+            self._live.update(Segments(_joined(tail[-room:])), refresh=True)
 
     def _finish(self, unit: _Unit) -> list[_Line]:
         """Give the lines of a unit that are not written yet, and go on to the next."""

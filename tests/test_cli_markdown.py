@@ -1,0 +1,363 @@
+"""Markdown as it comes: wherever it is cut, however long or hostile it is, all of it is on the screen in the end."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pyte
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from ddg_chat._markdown import MarkdownStream, write_markdown
+from ddg_chat._pace import Pace
+
+TIMEOUT = 60.0  # for what never ends, on the slowest of machines
+
+
+class Screen:
+    """A terminal that keeps what scrolls away, and what was written to it."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self._screen = pyte.HistoryScreen(columns, rows, history=100_000)
+        self._screen.set_mode(pyte.modes.LNM)
+        self._stream = pyte.Stream(self._screen)
+        self._out = io.StringIO()
+        self.console = Console(
+            file=self._out,
+            force_terminal=True,
+            color_system="standard",
+            width=columns,
+            height=rows,
+            legacy_windows=False,
+            _environ={"TERM": "xterm-256color"},
+        )
+        self.raw = ""
+
+    def take(self) -> None:
+        """Show what was written since."""
+        new = self._out.getvalue()[len(self.raw) :]
+        self.raw += new
+        self._stream.feed(new)
+
+    @property
+    def text(self) -> str:
+        gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
+        return "\n".join(line.rstrip() for line in (*gone, *self._screen.display)).rstrip()
+
+
+def drawn(pieces: Iterable[str], *, columns: int = 60, rows: int = 24) -> Screen:
+    """Draw a text, once after each of its pieces."""
+    screen = Screen(columns, rows)
+    with MarkdownStream(screen.console) as stream:
+        for piece in pieces:
+            stream.feed(piece)
+            stream.draw()
+            screen.take()
+    screen.take()
+    return screen
+
+
+EVERYTHING = """\
+# Title
+
+Some **bold** text with `code` and a [link](http://x.org/) and <b>html</b>
+in a second line.
+
+1. one
+2. two
+   - inner
+
+> a quote
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```python
+def f(x):
+
+    return x
+```
+end"""
+
+
+def test_each_kind_of_block_as_a_person_sees_it() -> None:
+    assert drawn([EVERYTHING]).text.split("\n") == [
+        "                           Title",
+        "",
+        "Some bold text with code and a link (http://x.org/) and",
+        "<b>html</b> in a second line.",
+        "",
+        " 1 one",
+        " 2 two",
+        "    • inner",
+        "",
+        "▌ a quote",
+        "",
+        " a  b",
+        " ────",
+        " 1  2",
+        "",
+        "def f(x):",
+        "",
+        "    return x",
+        "",
+        "end",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("<!-- a comment -->", "<!-- a comment -->"),
+        ("<b>", "<b>"),
+        ("[a]: http://x.org/", "[a]: http://x.org/"),
+        ("![an image](http://x.org/)", "!an image (http://x.org/)"),
+    ],
+)
+def test_what_can_t_be_drawn_is_not_left_out(written: str, seen: str) -> None:
+    assert drawn([f"before\n\n{written}\n\nafter"]).text == f"before\n\n{seen}\n\nafter"
+
+
+# Cut anywhere
+
+WORDS = ["word", "text here ", "日本語", "e\N{COMBINING ACUTE ACCENT}", "👩", "x" * 50, "&amp;", "\\", "'''", "x = 1\n"]
+BLOCKS = ["# ", "## ", "* ", "- item\n", "+ ", "1. ", "2) ", "> ", "    ", "|", "a | b\n--|--\n", "---\n", "===\n"]
+CODE = ["```", "```python\n", "~~~\n", "`", "    code\n"]
+INLINE = ["*", "**", "_", "~~", "[x](", "http://x)", "[r]: u\n", "![i](u)", "<b>", "<!--", "-->"]
+HOSTILE = [
+    "\x1b[2J",
+    "\x1b]0;t\x07",
+    "\x9b5A",
+    "&#27;[2J",
+    "&#x9b;2J",
+    "\u2028",
+    "\u202e",
+    "\r",
+    "\r\n",
+    "\t",
+    "\v",
+    "\x00",
+]
+SPACE = ["\n", "\n\n", " ", "  "]
+
+texts = st.lists(st.sampled_from([*WORDS, *BLOCKS, *CODE, *INLINE, *HOSTILE, *SPACE, *SPACE]), max_size=30).map("".join)
+sizes = st.tuples(st.sampled_from([3, 10, 20, 40]), st.sampled_from([2, 5, 24]))
+
+
+@st.composite
+def cut_texts(draw: st.DrawFn) -> list[str]:
+    text = draw(texts)
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+
+
+@settings(deadline=None, max_examples=100)
+@given(cut_texts(), sizes)
+@example(["```\n", "a\n", "\n", "```", "\n"], (20, 5))
+@example(["* a\n", "\n", "* b\n\n  c\n* d"], (20, 2))
+@example(["a\n", "==", "=\nb"], (20, 5))
+def test_wherever_a_text_is_cut_what_is_seen_in_the_end_is_the_same(pieces: list[str], size: tuple[int, int]) -> None:
+    columns, rows = size
+    in_pieces, at_once = (drawn(cut, columns=columns, rows=rows) for cut in (pieces, ["".join(pieces)]))
+    assert in_pieces.text == at_once.text
+
+
+#: Colours, up and erase for what is still growing, the cursor hidden and shown.
+OWN_SEQUENCES = re.compile(r"\x1b\[(?:[0-9;]*m|\?25[lh]|1A|2K)")
+
+
+@settings(deadline=None, max_examples=100)
+@given(cut_texts(), sizes)
+def test_no_control_sequence_of_a_text_reaches_the_terminal(pieces: list[str], size: tuple[int, int]) -> None:
+    raw = OWN_SEQUENCES.sub("", drawn(pieces, columns=size[0], rows=size[1]).raw)
+    assert not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", raw)
+
+
+@st.composite
+def numbered(draw: st.DrawFn) -> tuple[list[str], list[str]]:
+    """A text with words that are all different, cut somewhere; and the words, in order."""
+    kinds = st.sampled_from(
+        ["{}\n\n", "{} ", "* {}\n", "1. {}\n", "> {}\n\n", "# {}\n", "\n```\n{}\n```\n", "**{}** ", "`{}` "]
+    )
+    words = [f"w{number}w" for number in range(draw(st.integers(1, 40)))]
+    text = "".join(draw(kinds).format(word) for word in words)
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])], words
+
+
+@settings(deadline=None, max_examples=60)
+@given(numbered(), sizes)
+def test_nothing_of_a_text_is_lost_and_nothing_doubled(
+    said: tuple[list[str], list[str]], size: tuple[int, int]
+) -> None:
+    pieces, words = said
+    screen = drawn(pieces, columns=max(10, size[0]), rows=size[1])
+    assert re.findall(r"w\d+w", screen.text) == words
+
+
+@settings(deadline=None, max_examples=30)
+@given(numbered(), st.lists(st.integers(12, 60), min_size=10, max_size=10))
+def test_nothing_is_lost_while_the_terminal_changes_its_size(
+    said: tuple[list[str], list[str]], widths: list[int]
+) -> None:
+    pieces, words = said
+    screen = Screen(60, 24)
+    with MarkdownStream(screen.console) as stream:
+        for piece, width in zip(pieces, widths, strict=False):
+            screen.console.width = width  # while the screen shows what it did: terminals differ in what they make of it
+            stream.feed(piece)
+            stream.draw()
+            screen.take()
+    screen.take()
+    assert set(words) <= set(re.findall(r"w\d+w", screen.text))
+
+
+@settings(deadline=None, max_examples=60)
+@given(numbered())
+def test_at_no_time_is_anything_doubled_or_out_of_order(said: tuple[list[str], list[str]]) -> None:
+    pieces, words = said
+    screen = Screen(60, 60)
+    with MarkdownStream(screen.console) as stream:
+        for piece in pieces:
+            stream.feed(piece)
+            stream.draw()
+            screen.take()
+            seen = re.findall(r"w\d+w", screen.text)
+            assert seen == words[: len(seen)]
+
+
+def test_what_is_growing_is_seen_before_it_is_whole() -> None:
+    screen = Screen(60, 24)
+    with MarkdownStream(screen.console) as stream:
+        for piece, seen in [
+            ("Half a **par", "Half a **par"),
+            ("agraph** and", "Half a paragraph and"),
+            ("\n\n* it", "Half a paragraph and\n\n • it"),
+            ("em\n\n```\nco", "Half a paragraph and\n\n • item\n\nco"),
+        ]:
+            stream.feed(piece)
+            stream.draw()
+            screen.take()
+            assert screen.text == seen
+
+
+# How long it takes
+
+LONG = {
+    "code": "```\n" + "x = 1\n" * 10_000,
+    "coloured code": "```python\n" + "x = [1, 'a']\n" * 5000,
+    "a line of code": "```python\n" + "y" * 200_000,
+    "a paragraph": "word " * 40_000,
+    "a line": "x" * 200_000,
+    "a list": "* item\n" * 3000,
+    "an item": "* " + "word " * 20_000,
+    "lists in lists": "".join("  " * level + "* x\n" for level in range(200)),
+    "code in a list": "* ```\n" + "  x\n" * 8000,
+    "a table": "|a|b|\n|--|--|\n" + "|1|2|\n" * 5000,
+    "a wide table": "".join("|" + cell * 2000 + "\n" for cell in ("a|", "-|", "b|")),
+    "a quote": "> q\n" * 5000,
+    "a lazy quote": "> a\n" + "b\n" * 5000,
+    "quotes in quotes": "> " * 5000 + "x\n",
+    "brackets": "[" * 60_000,
+    "links": "[a](\n" * 10_000,
+    "emphasis": "*a_ " * 10_000,
+    "entities": "&amp;" * 10_000,
+    "empty lines": "\n" * 50_000,
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_however_long_a_text_is_drawing_more_of_it_takes_a_bounded_time(kind: str) -> None:
+    text = LONG[kind]
+    step = len(text) // 6 + 1
+    screen = Screen(80, 24)
+    with MarkdownStream(screen.console) as stream:
+        for start in range(0, len(text), step):
+            stream.feed(text[start : start + step])
+            begun = time.process_time()
+            stream.draw()
+            # A tenth of it is usual. Of the whole text it would be minutes for brackets, and more with each piece.
+            assert time.process_time() - begun < 8.0
+
+
+# The pace
+
+
+def test_a_reply_is_drawn_while_nothing_comes() -> None:
+    screen = Screen(60, 24)
+    seen = threading.Event()
+    write = screen.console.file.write
+
+    def spy(text: str) -> int:
+        if "half" in text:
+            seen.set()
+        return write(text)
+
+    screen.console.file.write = spy  # type: ignore[method-assign]
+
+    def pieces() -> Iterable[str]:
+        yield "The first half"
+        assert seen.wait(TIMEOUT), "it is drawn when more comes, only"
+        yield " and the second"
+
+    write_markdown(screen.console, pieces())
+    screen.take()
+    assert screen.text == "The first half and the second"
+
+
+def test_what_came_of_a_reply_that_breaks_stays() -> None:
+    screen = Screen(60, 24)
+
+    def pieces() -> Iterable[str]:
+        yield "* one\n* tw"
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        write_markdown(screen.console, pieces())
+    screen.take()
+    assert screen.text == " • one\n • tw"
+
+
+def test_what_becomes_due_several_times_while_it_is_being_done_is_done_once_more() -> None:
+    begun, may_end = threading.Semaphore(0), threading.Semaphore(0)
+    count = 0
+
+    def work() -> None:
+        nonlocal count
+        count += 1
+        begun.release()
+        assert may_end.acquire(timeout=TIMEOUT)
+
+    with Pace(work) as pace:
+        pace.due()
+        assert begun.acquire(timeout=TIMEOUT)
+        for _ in range(3):
+            pace.due()
+        may_end.release()
+        assert begun.acquire(timeout=TIMEOUT)
+        may_end.release()
+    assert count == 2
+
+
+def test_what_goes_wrong_while_drawing_is_raised_where_the_reply_is_read() -> None:
+    failed = threading.Event()
+
+    def work() -> None:
+        failed.set()
+        raise BrokenPipeError
+
+    def read() -> None:
+        with Pace(work) as pace:
+            pace.due()
+            assert failed.wait(TIMEOUT)
+
+    with pytest.raises(BrokenPipeError):
+        read()
