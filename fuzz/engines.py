@@ -78,7 +78,7 @@ def run_atheris(target: Target, test: Callable[[bytes], None], *, until: float, 
 
 
 def run_hypothesis(target: Target, test: Callable[[bytes], None], *, until: float, seed: int) -> None:
-    """Give a target what Hypothesis draws of its inputs, and as many mutations of its corpus, by turns.
+    """Give a target what Hypothesis draws of its inputs, and mutations of its corpus for as long, by turns.
 
     Args:
         target: has the inputs, the corpus and the words.
@@ -91,17 +91,21 @@ def run_hypothesis(target: Target, test: Callable[[bytes], None], *, until: floa
     mutations = Mutations(dice, target.seeds, target.words)
     buffers = [b""]
     drawn = mutated_for = 0.0  # seconds
-    while (before := time.monotonic()) < until:
+    now = 0.0
+    while now < until:  # once at least, however long it took to come here
+        before = time.monotonic()
         if drawn <= mutated_for:
             buffer = dice.randbytes(dice.randrange(2000))
             used = fuzz_one_input(buffer if dice.random() < 0.5 else mutated(dice, dice.choice(buffers), ()))
             if used:
                 buffers.append(used)
                 del buffers[:-200]
-            drawn += time.monotonic() - before
+            now = time.monotonic()
+            drawn += now - before
         else:
             test(mutations.next())
-            mutated_for += time.monotonic() - before
+            now = time.monotonic()
+            mutated_for += now - before
 
 
 def drawing(target: Target, test: Callable[[bytes], None]) -> Callable[[bytes], bytes | None]:

@@ -107,8 +107,8 @@ class Judge:
         """
         small, large = stretched(data, SMALL), stretched(data, LARGE)
         short, long = self.hold_to_time(small), self.hold_to_time(large)
-        if long > NOTICEABLE and long > GROWTH * short:
-            short, long = max(short, self._settled(small, short)), self._settled(large, long)
+        if long > NOTICEABLE and long > GROWTH / 2 * short:
+            short, long = self._settled(small, short), self._settled(large, long)
             if long > GROWTH * short:
                 raise Finding(
                     self.target.name,
