@@ -100,9 +100,7 @@ class Store:
         except FileNotFoundError:
             raise _unknown(name) from None
         except ConversationFormatError as error:
-            raise CommandError(
-                f"{path} can't be read: {error}; ddg-chat conversations rm {name} removes it", 74
-            ) from None
+            raise CommandError(f"{path} can't be read, and is left as it is: {error}", 74) from None
 
     def rename(self, name: str | None, new: str) -> None:
         """Give a conversation another name.

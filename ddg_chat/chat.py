@@ -81,7 +81,7 @@ def require_extra(command: str) -> None:
     """Raise a `CommandError` that says what to install, where that is needed."""
     missing = [name for name in ("platformdirs", "prompt_toolkit", "rich") if find_spec(name) is None]
     if missing:
-        raise CommandError(f"ddg-chat {command} needs {', '.join(missing)}: pip install 'ddg-protocol[cli]'")
+        raise CommandError(f"{command} needs {', '.join(missing)}: pip install 'ddg-protocol[cli]'")
 
 
 def plain_lines(lines: Iterable[str]) -> Callable[[], str]:
