@@ -92,6 +92,10 @@ class _Link(enum.Enum):
     """Of no more use: a Close is due."""
 
 
+# For what runs once a chunk: an Enum's members take several times as long to look up.
+_NONE, _CONNECTING, _IDLE, _SENDING, _RECEIVING, _SPOILED = _Link
+
+
 class WireSession:
     """A `Session` over a byte stream: bytes in, bytes out.
 
@@ -115,7 +119,7 @@ class WireSession:
         # The latest time for what the wire itself waits for: a Send, then the head of the response.
         self._due: float | None = None
         # The connection.
-        self._link = _Link.NONE
+        self._link = _NONE
         self._connect: Connect | None = None
         self._http = h11.Connection(h11.CLIENT)
         self._kept = False
@@ -178,9 +182,9 @@ class WireSession:
         if self._unread:
             self._look(now)
         while True:
-            if self._link is _Link.SPOILED:
+            if self._link is _SPOILED:
                 return self._close_connection()
-            if self._request is not None and self._link in (_Link.NONE, _Link.IDLE):
+            if self._request is not None and self._link in (_NONE, _IDLE):
                 intent = self._carry(self._request, now)
                 if intent is not None:
                     return intent
@@ -193,10 +197,12 @@ class WireSession:
             except DuckChatError:
                 self._give_up_exchange()
                 raise
+            if action is NEED_DATA:
+                return NEED_DATA
             if isinstance(action, SendRequest):
                 self._give_up_exchange()
                 self._request = action
-            elif action is NEED_DATA or type(action) not in _MOVES_ON or not self._give_up_exchange():
+            elif type(action) not in _MOVES_ON or not self._give_up_exchange():
                 return action
             # Otherwise the Close goes first, and the session gives the same again.
 
@@ -211,8 +217,8 @@ class WireSession:
         Raises:
             LocalProtocolError: no such intent was ever given.
         """
-        if self._is_current(connect, self._connect) and self._link is _Link.CONNECTING:
-            self._link = _Link.IDLE
+        if self._is_current(connect, self._connect) and self._link is _CONNECTING:
+            self._link = _IDLE
 
     def sent(self, send: Send) -> None:
         """Tell that the bytes are written, all of them.
@@ -223,8 +229,8 @@ class WireSession:
         Raises:
             LocalProtocolError: no such intent was ever given.
         """
-        if self._is_current(send, self._send) and self._link is _Link.SENDING:
-            self._link = _Link.RECEIVING
+        if self._is_current(send, self._send) and self._link is _SENDING:
+            self._link = _RECEIVING
             self._unread = True  # the wait for the response begins with the next pull
 
     def closed(self, close: Close) -> None:
@@ -250,12 +256,12 @@ class WireSession:
         """
         if not self._is_current(connect, self._connect) or not data:
             return
-        if self._ended or self._link is _Link.CONNECTING:
+        if self._ended or self._link is _CONNECTING:
             raise LocalProtocolError(f"receive_bytes {'after receive_eof' if self._ended else 'before connected'}")
-        if self._link is _Link.IDLE:
+        if self._link is _IDLE:
             # It would pass for the answer to a request that isn't made yet.
             self._failure = Failure(FailureKind.NOT_SENT, "the peer spoke before it was asked")
-        elif self._link is not _Link.SPOILED:
+        elif self._link is not _SPOILED:
             self._http.receive_data(data)
             self._heard = True
         self._unread = True
@@ -314,7 +320,7 @@ class WireSession:
         try:
             host, port, tls = origin = _origin(request.url)
             if self._connect is None:
-                self._link = _Link.CONNECTING
+                self._link = _CONNECTING
                 self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._policy.max_head_bytes)
                 self._connect = Connect(id=self._new_id(), host=host, port=port, tls=tls, timeout=request.timeout)
                 return self._connect
@@ -325,7 +331,7 @@ class WireSession:
             # A redirect can name an address that no request line holds.
             self._fail(Failure(FailureKind.OTHER, f"the request can't be put on the wire: {printable(str(error))}"))
             return None
-        self._link = _Link.SENDING
+        self._link = _SENDING
         self._heard = False
         self._head_due = True
         self._due = now + self._policy.write_timeout
@@ -336,21 +342,21 @@ class WireSession:
         """Work through what was reported since the last pull."""
         self._unread = False
         failure, self._failure = self._failure, None
-        if self._link is _Link.CONNECTING and failure is not None:
+        if self._link is _CONNECTING and failure is not None:
             self._forget_connection()  # it never was one: there is nothing to close
             self._fail(failure)
             return
         not_sent = failure is not None and failure.kind is FailureKind.NOT_SENT
-        if self._link is _Link.SENDING and self._kept and (not_sent or (self._ended and not self._heard)):
+        if self._link is _SENDING and self._kept and (not_sent or (self._ended and not self._heard)):
             self._spoil()  # the peer had closed a kept connection: the request goes out again, on a new one
             return
-        if self._request is not None and self._link in (_Link.SENDING, _Link.RECEIVING):
+        if self._request is not None and self._link in (_SENDING, _RECEIVING):
             self._read_response(self._request, now)
         if failure is not None:
             self._fail(failure)
         elif self._ended:
             self._fail(Failure(FailureKind.NOT_SENT, "the peer closed the connection before anything was sent"))
-        elif self._head_due and self._link is _Link.RECEIVING:
+        elif self._head_due and self._link is _RECEIVING:
             self._due = now + self._policy.read_timeout
 
     def _read_response(self, request: SendRequest, now: float) -> None:
@@ -373,36 +379,38 @@ class WireSession:
         http, session = self._http, self._session
         while True:
             event = http.next_event()
-            if isinstance(event, h11.Data):
+            if event is h11.NEED_DATA:
+                return
+            if type(event) is h11.Data:  # isinstance is slow for the abstract base classes that h11's are
                 session.receive_data(request, bytes(event.data))
-            elif isinstance(event, h11.Response):
+            elif type(event) is h11.Response:
                 headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
                 session.receive_head(request, event.status_code, headers, now=now)
                 self._head_due = False
                 self._due = None
-            elif isinstance(event, h11.EndOfMessage):
+            elif type(event) is h11.EndOfMessage:
                 session.receive_eof(request)
                 self._complete()
                 return
-            elif not isinstance(event, h11.InformationalResponse):
+            elif type(event) is not h11.InformationalResponse:
                 return
 
     def _complete(self) -> None:
         """The response is whole: keep the connection if both sides can."""
         self._request = None
         try:
-            reusable = self._http.next_event() is h11.NEED_DATA and self._link is _Link.RECEIVING and not self._ended
+            reusable = self._http.next_event() is h11.NEED_DATA and self._link is _RECEIVING and not self._ended
             self._http.start_next_cycle()
         except h11.ProtocolError:
             reusable = False
         if reusable:
-            self._link = _Link.IDLE
+            self._link = _IDLE
             self._kept = True
         else:
             self._spoil()
 
     def _lateness(self) -> str:
-        if self._link is _Link.SENDING:
+        if self._link is _SENDING:
             return f"sending the request took longer than {self._policy.write_timeout:g} s (write_timeout)"
         return f"no response came within {self._policy.read_timeout:g} s (read_timeout)"
 
@@ -422,15 +430,15 @@ class WireSession:
 
     def _spoil(self) -> None:
         self._due = None
-        if self._link is not _Link.NONE:
-            self._link = _Link.SPOILED
+        if self._link is not _NONE:
+            self._link = _SPOILED
 
     def _close_connection(self) -> Close:
         self._forget_connection()
         return Close(id=self._new_id())
 
     def _forget_connection(self) -> None:
-        self._link = _Link.NONE
+        self._link = _NONE
         self._connect = self._send = self._failure = None
         self._kept = self._ended = self._unread = False
 

@@ -317,7 +317,7 @@ async def test_a_reply_is_read_where_it_is_entered_and_entered_once(emulator: Em
     async with AsyncClient(at(emulator.url)) as client:
         reply = client.chat().stream("Why?")
         await reply.aclose()
-        with pytest.raises(LocalProtocolError, match=r"async with chat\.stream"):
+        with pytest.raises(LocalProtocolError, match=r"with chat\.stream"):
             await anext(reply)
         async with reply:
             assert [text async for text in reply]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import ssl
+import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeGuard, TypeVar, get_args
 
 from ddg_protocol import (
     ClientState,
@@ -22,21 +22,18 @@ from ddg_protocol import (
     SendRequest,
     ServiceProfile,
     Session,
-    Signal,
-    SolveChallenge,
     TextDelta,
     TurnFinished,
-    Wait,
 )
 from ddg_protocol.session import AnswerChallenge, Solver
-from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
+from ddg_protocol.wire import WireAction, WireSession
 
 from ._watch import Seen, WatchedSession, Watcher
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
 
-Intents = SendRequest | Connect | Send | Close | Wait | SolveChallenge | Signal
-"""What is asked of a driver, on either floor; whatever else is given is an event."""
+Action = WireAction | SendRequest
+"""What a driver is given, on either floor: intents, signals, and events for the caller."""
 
 Tell = Callable[[], None] | None
 """Tells the session what came of an intent; None where only time has passed."""
@@ -49,15 +46,20 @@ class Line(Protocol):
     def session(self) -> Session | WireSession: ...
 
 
+_EVENTS = frozenset(get_args(Event))
+
+
+def is_event(action: Action) -> TypeGuard[Event]:
+    """Tell whether an action is for the caller. Once a chunk: isinstance would look at a dozen classes."""
+    return type(action) in _EVENTS
+
+
 LineT = TypeVar("LineT", bound=Line)
 ChatT = TypeVar("ChatT", bound="BaseChat[Any]")
 
 
 class BaseClient(Generic[ChatT, LineT]):
     """Settings, and the chats made with them. `blocking.Client` and `anyio.AsyncClient` say what each setting means."""
-
-    #: Held around each call of a session, for the sessions of a client share a `ClientState`.
-    _lock: AbstractContextManager[object]
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class BaseClient(Generic[ChatT, LineT]):
         self._shared = ClientState()
         self._chats: weakref.WeakSet[ChatT] = weakref.WeakSet()
         self._dropped: deque[LineT] = deque()  # of chats that nobody has any more
+        self._lock = threading.Lock()  # around each call of a session: a client's sessions share a `ClientState`
 
     def chat(
         self,
@@ -159,7 +162,7 @@ class BaseChat(Generic[LineT]):
             self._line.session.close()
             self._client._chats.discard(self)
 
-    def _pull(self, tell: Tell) -> WireAction | SendRequest:
+    def _pull(self, tell: Tell) -> Action:
         try:
             with self._client._lock:
                 if tell is not None:
@@ -179,6 +182,7 @@ class BaseReply:
 
     def __init__(self, chat: BaseChat[Any], messages: Messages, model: str | None) -> None:
         self.finished: TurnFinished | None = None
+        self._chat = chat
         self._begin = partial(chat._begin, messages, model)
         self._pieces: list[str] = []
         self._entered = False
@@ -194,6 +198,15 @@ class BaseReply:
             raise LocalProtocolError("a reply is entered once; ask again with chat.stream(...)")
         self._begin()
         self._entered = True
+
+    def _must_be_entered(self) -> None:
+        if not self._entered:
+            raise LocalProtocolError('a reply is read where it is entered: (async) with chat.stream("...") as reply')
+
+    def _whole(self) -> TurnFinished:
+        if self.finished is None:
+            raise LocalProtocolError("the turn was cancelled from outside")
+        return self.finished
 
     def _take(self, event: Event | None) -> Event | None:
         match event:

@@ -7,10 +7,9 @@ from functools import partial
 
 import anyio
 
-from ddg_protocol import SendRequest, Session, Signal, TransportError
-from ddg_protocol.wire import Close, Connect, Send
+from ddg_protocol import SendRequest, Session, TransportError
 
-from ._client import Tell
+from ._client import Action, Tell
 from .transport import AsyncExchange, AsyncTransport, Exchange, Transport
 
 _CLOSING = 1.0  # seconds that an exchange may take to close
@@ -30,18 +29,18 @@ class RequestLine:
         self._request: SendRequest | None = None
         self._exchange: Exchange | None = None
 
-    def carry_out(self, action: SendRequest | Connect | Send | Close | Signal) -> Tell:
+    def carry_out(self, action: Action) -> Tell:
         """Open an exchange, or read from it; what the session is to be told of it."""
         session, until = self.session, self.session.deadline
         assert until is not None, "an exchange always has a deadline"
         left = max(0.001, until - time.monotonic())
-        if isinstance(action, SendRequest):
+        if type(action) is SendRequest:
             self.leave()
             self._request = action
         request = self._request
         assert request is not None
         try:
-            if isinstance(action, SendRequest):
+            if type(action) is SendRequest:
                 self._exchange = opened = self._transport.open(action, timeout=left)
                 return partial(session.receive_head, action, opened.status, opened.headers, now=time.monotonic())
             assert self._exchange is not None
@@ -73,16 +72,16 @@ class AsyncRequestLine:
         self._request: SendRequest | None = None
         self._exchange: AsyncExchange | None = None
 
-    async def carry_out(self, action: SendRequest | Connect | Send | Close | Signal) -> Tell:
+    async def carry_out(self, action: Action) -> Tell:
         """Open an exchange, or read from it; what the session is to be told of it."""
         session = self.session
-        if isinstance(action, SendRequest):
+        if type(action) is SendRequest:
             await self.leave()
             self._request = action
         request = self._request
         assert request is not None
         try:
-            if isinstance(action, SendRequest):
+            if type(action) is SendRequest:
                 self._exchange = opened = await self._transport.open(action)
                 return partial(session.receive_head, action, opened.status, opened.headers, now=anyio.current_time())
             assert self._exchange is not None

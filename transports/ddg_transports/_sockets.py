@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from ddg_protocol import Failure, FailureKind, SendRequest, Signal, TransportError
+from ddg_protocol import Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
-from ._client import Tell
+from ._client import Action, Tell
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
+_WHILE = 5.0  # seconds that a read waits without a look at the clock, so that the socket need not be told each time
 
 Connector = Callable[[Connect], socket.socket]
 """Gives a socket that is connected to where the intent says, in time. What it raises as an OSError is understood."""
@@ -110,7 +111,7 @@ class Connection:
         try:
             self._socket = connector(connect)
             try:
-                self._bound(until)
+                self._bound(_left(until))
                 if context is not None:
                     # A body that only the end of the connection ends must not be cut without being noticed.
                     self._socket = tls = context.wrap_socket(
@@ -138,7 +139,7 @@ class Connection:
         rest = memoryview(data)
         try:
             while rest:
-                self._bound(until)
+                self._bound(_left(until))
                 rest = rest[self._socket.send(rest) :]
         except TimeoutError:
             raise
@@ -149,11 +150,11 @@ class Connection:
         """Read what there is; nothing at the end.
 
         Raises:
-            TimeoutError: ``until`` came first.
+            TimeoutError: nothing came for a while, or ``until`` came.
             TransportError: the connection broke.
         """
         try:
-            self._bound(until)
+            self._bound(min(_left(until), _WHILE))
             return self._socket.recv(_READ_SIZE)
         except TimeoutError:
             raise
@@ -167,7 +168,7 @@ class Connection:
             TransportError: it has; nothing can be sent over it any more.
         """
         try:
-            self._socket.settimeout(0)
+            self._bound(0)
             self._socket.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return
@@ -180,11 +181,16 @@ class Connection:
         """Close it, without a goodbye: nobody waits for one."""
         self._socket.close()
 
-    def _bound(self, until: float) -> None:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._socket.settimeout(left)
+    def _bound(self, seconds: float) -> None:
+        if self._socket.gettimeout() != seconds:
+            self._socket.settimeout(seconds)
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 class WireLine:
@@ -203,34 +209,33 @@ class WireLine:
         self._connect: Connect | None = None
         self._connection: Connection | None = None
 
-    def carry_out(self, action: Connect | Send | Close | SendRequest | Signal) -> Tell:
+    def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close; what the session is to be told of it."""
         session, until = self.session, self.session.deadline
-        if isinstance(action, Close):
+        if type(action) is Close:
             self.close()
             return partial(session.closed, action)
-        if isinstance(action, Connect):
+        if type(action) is Connect:
             self._connect = action
-        assert self._connect is not None
+        connect, connection = self._connect, self._connection
+        assert connect is not None
         assert until is not None, "an exchange always has a deadline"
         try:
-            if isinstance(action, Connect):
+            if type(action) is Connect:
                 self._connection = Connection(action, self._connector, self._context() if action.tls else None)
                 return partial(session.connected, action)
-            assert self._connection is not None
-            if isinstance(action, Send):
+            assert connection is not None
+            if type(action) is Send:
                 if action.check_idle:
-                    self._connection.check_idle()
-                self._connection.write(action.data, until=until)
+                    connection.check_idle()
+                connection.write(action.data, until=until)
                 return partial(session.sent, action)
-            data = self._connection.read(until=until)
+            data = connection.read(until=until)
         except TimeoutError:
-            return None  # the deadline has come; what that means is the session's business
+            return None  # what that means is the session's business
         except TransportError as error:
-            return partial(session.transport_failed, self._connect, error.failure)
-        return (
-            partial(session.receive_bytes, self._connect, data) if data else partial(session.receive_eof, self._connect)
-        )
+            return partial(session.transport_failed, connect, error.failure)
+        return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
 
     def leave(self) -> None:
         """Do nothing: this session asks for a `Close` where it wants one."""

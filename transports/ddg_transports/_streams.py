@@ -12,10 +12,10 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
-from ddg_protocol import Failure, FailureKind, SendRequest, Signal, TransportError
+from ddg_protocol import Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
-from ._client import Tell
+from ._client import Action, Tell
 from .transport import transport_error
 
 AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
@@ -174,28 +174,28 @@ class AsyncWireLine:
         self._connect: Connect | None = None
         self._connection: Connection | None = None
 
-    async def carry_out(self, action: Connect | Send | Close | SendRequest | Signal) -> Tell:
+    async def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close; what the session is to be told of it."""
         session = self.session
-        if isinstance(action, Close):
+        if type(action) is Close:
             await self.aclose()
             return partial(session.closed, action)
-        if isinstance(action, Connect):
+        if type(action) is Connect:
             self._connect = action
-        connect = self._connect
+        connect, connection = self._connect, self._connection
         assert connect is not None
         try:
-            if isinstance(action, Connect):
+            if type(action) is Connect:
                 context = self._context() if action.tls else None
                 self._connection = await Connection.make(action, self._connector, context)
                 return partial(session.connected, action)
-            assert self._connection is not None
-            if isinstance(action, Send):
+            assert connection is not None
+            if type(action) is Send:
                 if action.check_idle:
-                    self._connection.check_idle()
-                await self._connection.write(action.data)
+                    connection.check_idle()
+                await connection.write(action.data)
                 return partial(session.sent, action)
-            data = await self._connection.read()
+            data = await connection.read()
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
         return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
 
@@ -32,7 +32,6 @@ from ddg_protocol import (
     DUCKDUCKGO_2025_04,
     PAUSED,
     Event,
-    LocalProtocolError,
     Policy,
     ServiceProfile,
     Session,
@@ -45,7 +44,7 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import BaseChat, BaseClient, BaseReply, Events, Intents, Messages, Tell
+from ._client import Action, BaseChat, BaseClient, BaseReply, Events, Messages, Tell, is_event
 from ._exchanges import AsyncRequestLine
 from ._streams import AsyncConnector, AsyncWireLine, connected, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
@@ -71,8 +70,6 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         on_action: is shown every intent, event, signal and `Answer` of every chat as it comes, in the chat's task.
             Their reprs hide secrets.
     """
-
-    _lock = nullcontext()  # nothing else runs on the event loop during a call of a session
 
     def __init__(
         self,
@@ -136,9 +133,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         async with self.stream(messages, model=model) as reply:
             async for _ in reply.events():
                 pass
-        if reply.finished is None:
-            raise LocalProtocolError("the turn was cancelled from outside")
-        return reply.finished
+        return reply._whole()
 
     def stream(self, messages: Messages, *, model: str | None = None) -> AsyncReply:
         """Ask, and read the reply as it comes: ``async with chat.stream("...") as reply``.
@@ -179,15 +174,15 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         turn = self._turn
         while turn is self._turn:
             action = self._pull(tell)
+            if is_event(action):
+                return action
             if action is PAUSED:
                 await self._line.leave()
                 return None
-            if not isinstance(action, Intents):
-                return action
             tell = await self._in_time(action)
         return None
 
-    async def _in_time(self, action: Intents) -> Tell:
+    async def _in_time(self, action: Action) -> Tell:
         deadline = self._line.session.deadline
         scope = self._waiting = anyio.CancelScope(deadline=math.inf if deadline is None else deadline)
         try:
@@ -198,22 +193,20 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
                 self._waiting = None
         return None  # the deadline has come; what that means is the session's business
 
-    async def _carry_out(self, action: Intents) -> Tell:
+    async def _carry_out(self, action: Action) -> Tell:
         line = self._line
-        match action:
-            case Wait():
-                await line.leave()
-                await anyio.sleep_until(action.until)
-                return partial(line.session.wait_elapsed, action)
-            case SolveChallenge():
-                await line.leave()
-                assert self._client._solver is not None
-                try:
-                    return partial(line.session.challenge_solved, action, await self._client._solver(action))
-                except UnsupportedChallenge as error:
-                    return partial(line.session.challenge_failed, action, str(error))
-            case _:
-                return await line.carry_out(action)
+        if type(action) is Wait:
+            await line.leave()
+            await anyio.sleep_until(action.until)
+            return partial(line.session.wait_elapsed, action)
+        if type(action) is SolveChallenge:
+            await line.leave()
+            assert self._client._solver is not None
+            try:
+                return partial(line.session.challenge_solved, action, await self._client._solver(action))
+            except UnsupportedChallenge as error:
+                return partial(line.session.challenge_failed, action, str(error))
+        return await line.carry_out(action)
 
 
 class AsyncReply(BaseReply, AsyncResource):
@@ -225,9 +218,7 @@ class AsyncReply(BaseReply, AsyncResource):
         finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
     """
 
-    def __init__(self, chat: AsyncChat, messages: Messages, model: str | None) -> None:
-        super().__init__(chat, messages, model)
-        self._chat = chat
+    _chat: AsyncChat
 
     async def __aenter__(self) -> Self:
         await self._chat._client._sweep()
@@ -252,8 +243,7 @@ class AsyncReply(BaseReply, AsyncResource):
         Raises:
             DuckChatError: the turn was refused or broke, after its last event.
         """
-        if not self._entered:
-            raise LocalProtocolError('a reply is read where it is entered: async with chat.stream("...") as reply')
+        self._must_be_entered()
         return Events(self._next_event)
 
     async def aclose(self) -> None:

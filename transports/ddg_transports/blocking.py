@@ -17,7 +17,6 @@ the same order, for asyncio and trio.
 from __future__ import annotations
 
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -28,7 +27,6 @@ from ddg_protocol import (
     DUCKDUCKGO_2025_04,
     PAUSED,
     Event,
-    LocalProtocolError,
     Policy,
     ServiceProfile,
     Session,
@@ -41,7 +39,7 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import BaseChat, BaseClient, BaseReply, Intents, Messages, Tell
+from ._client import Action, BaseChat, BaseClient, BaseReply, Messages, Tell, is_event
 from ._exchanges import RequestLine
 from ._sockets import Connector, WireLine, connected, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
@@ -82,7 +80,6 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         self._transport = transport
         self._connect = connect
         self._solver = solver
-        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close every chat. None of them may be reading a reply in another thread."""
@@ -133,9 +130,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
         with self.stream(messages, model=model) as reply:
             for _ in reply.events():
                 pass
-        if reply.finished is None:
-            raise LocalProtocolError("the turn was cancelled from outside")
-        return reply.finished
+        return reply._whole()
 
     def stream(self, messages: Messages, *, model: str | None = None) -> Reply:
         """Ask, and read the reply as it comes: ``with chat.stream("...") as reply``.
@@ -172,29 +167,27 @@ class Chat(BaseChat[WireLine | RequestLine]):
         tell: Tell = None
         while True:
             action = self._pull(tell)
+            if is_event(action):
+                return action
             if action is PAUSED:
                 self._line.leave()
                 return None
-            if not isinstance(action, Intents):
-                return action
             tell = self._carry_out(action)
 
-    def _carry_out(self, action: Intents) -> Tell:
+    def _carry_out(self, action: Action) -> Tell:
         line = self._line
-        match action:
-            case Wait():
-                line.leave()
-                time.sleep(max(0.0, action.until - time.monotonic()))
-                return partial(line.session.wait_elapsed, action)
-            case SolveChallenge():
-                line.leave()
-                assert self._client._solver is not None
-                try:
-                    return partial(line.session.challenge_solved, action, self._client._solver(action))
-                except UnsupportedChallenge as error:
-                    return partial(line.session.challenge_failed, action, str(error))
-            case _:
-                return line.carry_out(action)
+        if type(action) is Wait:
+            line.leave()
+            time.sleep(max(0.0, action.until - time.monotonic()))
+            return partial(line.session.wait_elapsed, action)
+        if type(action) is SolveChallenge:
+            line.leave()
+            assert self._client._solver is not None
+            try:
+                return partial(line.session.challenge_solved, action, self._client._solver(action))
+            except UnsupportedChallenge as error:
+                return partial(line.session.challenge_failed, action, str(error))
+        return line.carry_out(action)
 
 
 class Reply(BaseReply):
@@ -204,9 +197,7 @@ class Reply(BaseReply):
         finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
     """
 
-    def __init__(self, chat: Chat, messages: Messages, model: str | None) -> None:
-        super().__init__(chat, messages, model)
-        self._chat = chat
+    _chat: Chat
 
     def __enter__(self) -> Self:
         self._chat._client._sweep()
@@ -228,8 +219,7 @@ class Reply(BaseReply):
         Raises:
             DuckChatError: the turn was refused or broke, after its last event.
         """
-        if not self._entered:
-            raise LocalProtocolError('a reply is read where it is entered: with chat.stream("...") as reply')
+        self._must_be_entered()
         return iter(self._next_event, None)
 
     def close(self) -> None:
