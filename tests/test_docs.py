@@ -17,6 +17,7 @@ import pytest
 from documents import DOCUMENTS, ROOT, blocks, code_words, read, table
 
 import ddg_protocol
+from ddg_chat._talk import HELP
 from ddg_chat.main import COMMANDS, EXIT_CODES
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -191,6 +192,12 @@ def test_every_exit_code_has_its_row_and_means_what_the_help_says() -> None:
     assert [code for code, _ in rows] == [code for code, _ in codes]
     for (_, shown), (_, said) in zip(rows, codes, strict=True):
         assert shown.startswith(" ".join(said.split()).partition(";")[0])
+
+
+def test_a_command_of_a_chat_that_is_named_is_one() -> None:
+    named = [word for word in code_words(read("docs/command-line.md")) if re.fullmatch(r"/[a-z]+", word)]
+    assert len(named) > 5
+    assert set(named) <= set(re.findall(r"^  (/[a-z]+)", HELP, re.MULTILINE))
 
 
 def test_the_profile_of_the_page_is_one() -> None:
