@@ -23,6 +23,11 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+def prose(name: str) -> str:
+    """Give a document's text without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)
+
+
 def blocks(name: str, language: str) -> list[str]:
     """Give the blocks of one language; one that is marked so goes on where the first of those before it began."""
     found: list[str] = []

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import public
 import pytest
-from documents import DOCUMENTS, ROOT, blocks, code_words, read, table
+from documents import DOCUMENTS, ROOT, blocks, code_words, prose, read, table
 
 import ddg_protocol
 from ddg_chat._talk import HELP
@@ -195,7 +195,7 @@ def test_every_exit_code_has_its_row_and_means_what_the_help_says() -> None:
 
 
 def test_a_command_of_a_chat_that_is_named_is_one() -> None:
-    named = [word for word in code_words(read("docs/command-line.md")) if re.fullmatch(r"/[a-z]+", word)]
+    named = [word for word in code_words(prose("docs/command-line.md")) if re.fullmatch(r"/[a-z]+", word)]
     assert len(named) > 5
     assert set(named) <= set(re.findall(r"^  (/[a-z]+)", HELP, re.MULTILINE))
 
@@ -211,7 +211,7 @@ def test_the_profile_of_the_page_is_one() -> None:
 
 
 def test_a_place_that_is_named_is_there() -> None:
-    words = code_words(re.sub(r"^```.*?^```", "", read("CONTRIBUTING.md"), flags=re.MULTILINE | re.DOTALL))
+    words = code_words(prose("CONTRIBUTING.md"))
     places = [word for word in words if re.fullmatch(r"[\w*./]+(/|\.py|\.md)", word)]
     assert len(places) > 15
     for place in places:
@@ -229,7 +229,7 @@ def public_objects() -> dict[str, Any]:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_code_word_that_looks_like_a_name_of_the_library_is_one(name: str) -> None:
     objects = public_objects()
-    for word in code_words(re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)):
+    for word in code_words(prose(name)):
         found = re.fullmatch(r"([A-Z]\w+)\.(\w+)(?:\((?:(\w+)=.*)?\)?)?", word)
         obj = objects.get(found[1]) if found else None
         if found is None or obj is None:
@@ -246,14 +246,14 @@ def test_a_code_word_that_looks_like_a_name_of_the_library_is_one(name: str) -> 
 
 def slugs(name: str) -> set[str]:
     """Give the anchors of a document's headings, as GitHub makes them."""
-    text = re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)
+    text = prose(name)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_relative_link_leads_somewhere(name: str) -> None:
-    text = re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)
+    text = prose(name)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:", target):
             continue
