@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 keys:
-  Enter                    send; after a backslash at the end, a new line
-  Alt+Enter                a new line
-  Tab                      complete a command, a model, a name
-  Up, Down, Ctrl-R         what was written before
-  Ctrl-C                   stop the reply; the conversation is as it was before it
-  Ctrl-D                   leave
+  Enter                send; after a backslash at the end, a new line
+  Alt+Enter            a new line
+  Tab                  complete a command, a model, a name
+  Up, Down, Ctrl-R     what was written before
+  Ctrl-C               stop the reply; the conversation is as it was before it
+  Ctrl-D               leave
 
 Each conversation is kept, turn by turn, in the data directory of the platform,
-without tokens and cookies: ddg-chat conversations lists them. In the chat, /help
-says what there is. The replies go to standard output, all else to standard
-error. Without a terminal, each line of standard input is a question or a
-command, and the first that is refused ends the chat.
+without tokens and cookies: ddg-chat conversations lists them. In the chat,
+/help says what there is. The replies go to standard output, all else to
+standard error. Without a terminal, each line of standard input is a question or
+a command, and the first that is refused ends the chat.
 
 examples:
   ddg-chat chat --emulator

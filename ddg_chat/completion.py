@@ -7,11 +7,15 @@ import argparse
 from ._errors import CommandError
 
 EPILOG = """\
-bash:  ddg-chat completion bash > ~/.local/share/bash-completion/completions/ddg-chat
-zsh:   ddg-chat completion zsh > FOLDER/_ddg-chat   with FOLDER one of $fpath
-fish:  ddg-chat completion fish > ~/.config/fish/completions/ddg-chat.fish
+The script goes into a file, and a new shell has it:
 
-A new shell has it.
+  bash   ~/.local/share/bash-completion/completions/ddg-chat
+  zsh    _ddg-chat in one of the folders of $fpath
+  fish   ~/.config/fish/completions/ddg-chat.fish
+
+examples:
+  ddg-chat completion fish > ~/.config/fish/completions/ddg-chat.fish
+  . <(ddg-chat completion bash)   for this shell alone
 """
 
 

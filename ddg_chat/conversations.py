@@ -15,8 +15,8 @@ examples:
   ddg-chat conversations export 2025-04-01-why-is-the-sky-blue > sky.md
   ddg-chat conversations rm 2025-04-01-why-is-the-sky-blue
 
-They are files under the platform's data directory, readable by you alone, without
-tokens and cookies; ddg_protocol.Conversation.from_json reads them.
+They are files under the platform's data directory, readable by you alone,
+without tokens and cookies; ddg_protocol.Conversation.from_json reads them.
 ddg-chat chat --resume NAME goes on with one.
 """
 

@@ -20,10 +20,11 @@ from ddg_transports.emulator import serve, throw_away_tls
 
 FAULTS = """\
 faults:
-  --fault ENDPOINT:WORD[,WORD]... says what goes wrong at front_end, landing, status
-  or chat; several are given one by one. A word is an effect, an attribute of the
-  effect before it, or first=N or times=N (from which request on, and how often;
-  always, if not said). Effects follow each other. In a value, %2C is a comma.
+  --fault ENDPOINT:WORD[,WORD]... says what goes wrong at front_end, landing,
+  status or chat; several are given one by one. A word is an effect, an
+  attribute of the effect before it, or first=N or times=N (from which request
+  on, and how often; always, if not said). Effects follow each other. In a
+  value, %2C is a comma.
 
     chat:429,retry-after=2,times=1          the first question is refused
     chat:418,type=ERR_CHALLENGE,tokens      a challenge, every time

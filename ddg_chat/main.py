@@ -44,10 +44,10 @@ exit codes:
 
 EPILOG = f"""\
 examples:
-  ddg-chat ask Why is the sky blue?   the reply streams to the terminal
-  ddg-chat chat                       a conversation, kept; /help in it says more
-  ddg-chat ask --emulator "Why?"      without the network: an emulator answers
-  ddg-chat COMMAND --help             what a command takes
+  ddg-chat ask Why is the sky blue?  the reply streams to the terminal
+  ddg-chat chat                      a conversation, kept; /help in it says more
+  ddg-chat ask --emulator "Why?"     without the network: an emulator answers
+  ddg-chat COMMAND --help            what a command takes
 
 {EXIT_CODES}"""
 
