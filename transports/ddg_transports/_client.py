@@ -143,6 +143,7 @@ class BaseChat(Generic[LineT]):
         self._client = client
         self._line = line
         self._clock = clock
+        self._lock = client._lock
 
     @property
     def conversation(self) -> Conversation:
@@ -150,21 +151,21 @@ class BaseChat(Generic[LineT]):
         return self._line.session.conversation
 
     def _begin(self, messages: Messages, model: str | None) -> None:
-        with self._client._lock:
+        with self._lock:
             self._line.session.ask(messages, model=model, now=self._clock())
 
     def _cancel(self) -> None:
-        with self._client._lock:
+        with self._lock:
             self._line.session.cancel()
 
     def _end(self) -> None:
-        with self._client._lock:
+        with self._lock:
             self._line.session.close()
             self._client._chats.discard(self)
 
     def _pull(self, tell: Tell) -> Action:
         try:
-            with self._client._lock:
+            with self._lock:
                 if tell is not None:
                     tell()
                 return self._line.session.next_action(now=self._clock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import ssl
@@ -111,7 +112,7 @@ class Connection:
         try:
             self._socket = connector(connect)
             try:
-                self._bound(_left(until))
+                self._bound(until)
                 if context is not None:
                     # A body that only the end of the connection ends must not be cut without being noticed.
                     self._socket = tls = context.wrap_socket(
@@ -139,7 +140,7 @@ class Connection:
         rest = memoryview(data)
         try:
             while rest:
-                self._bound(_left(until))
+                self._bound(until)
                 rest = rest[self._socket.send(rest) :]
         except TimeoutError:
             raise
@@ -154,7 +155,8 @@ class Connection:
             TransportError: the connection broke.
         """
         try:
-            self._bound(min(_left(until), _WHILE))
+            if until - time.monotonic() < _WHILE or self._socket.gettimeout() != _WHILE:
+                self._bound(until, _WHILE)
             return self._socket.recv(_READ_SIZE)
         except TimeoutError:
             raise
@@ -168,7 +170,7 @@ class Connection:
             TransportError: it has; nothing can be sent over it any more.
         """
         try:
-            self._bound(0)
+            self._socket.settimeout(0)
             self._socket.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return
@@ -181,16 +183,11 @@ class Connection:
         """Close it, without a goodbye: nobody waits for one."""
         self._socket.close()
 
-    def _bound(self, seconds: float) -> None:
-        if self._socket.gettimeout() != seconds:
-            self._socket.settimeout(seconds)
-
-
-def _left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
+    def _bound(self, until: float, at_most: float = math.inf) -> None:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(min(left, at_most))
 
 
 class WireLine:
