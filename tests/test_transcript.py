@@ -16,9 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from transcripts import make
 
-from ddg_chat.main import main
 from ddg_protocol import (
-    DUCKDUCKGO_2025_04,
     ClientState,
     ContentDecodingError,
     ConversationFormatError,
@@ -28,7 +26,6 @@ from ddg_protocol import (
     Policy,
     Retrying,
     SendRequest,
-    ServiceProfile,
     Session,
     SolveChallenge,
     TextDelta,
@@ -53,9 +50,6 @@ from ddg_protocol.transcript import (
 )
 from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
 from ddg_protocol.wire import WireSession
-from ddg_transports.anyio import AsyncClient
-from ddg_transports.blocking import Client
-from ddg_transports.emulator import Emulator
 
 FOLDER = Path(__file__).parent / "transcripts"
 TOKENS = re.compile(r"4-[0-9]{20,}")
@@ -545,65 +539,6 @@ def test_another_client_is_answered_from_a_transcript(name: str) -> None:
             run.ask("What isn't in it")
 
 
-def test_a_client_without_a_network_takes_a_transcript_as_its_transport() -> None:
-    transcript = Transcript.read(text_of("two-turns"))
-    slept: list[float] = []
-    with Client(
-        transcript.head.profile.at("http://127.0.0.1:1"), transport=TranscriptTransport(transcript, sleep=slept.append)
-    ) as client:
-        chat = client.chat()
-        assert chat.ask("Why is the sky blue?").text.startswith("You said: Why is the sky blue? ☃")
-        assert sum(slept) == pytest.approx(8 * 0.05)
-        assert chat.ask("And at night?").text.startswith("You said: And at night?")
-        with pytest.raises(TransportError, match="no more requests"):
-            chat.ask("And?")
-
-
-def test_a_chat_of_either_driver_is_recorded_and_an_emulator_serves_what_it_was() -> None:
-    lines: list[str] = []
-
-    def wrap(session: Session) -> Session:
-        return RecordedSession(session, lines.append)
-
-    async def record_another(profile: ServiceProfile) -> str:
-        async with AsyncClient(profile) as client:
-            return (await client.chat(wrap=wrap).ask("Why?")).text
-
-    with Emulator(Service(responder=lambda question: "Because ☃.")) as emulator:
-        profile = DUCKDUCKGO_2025_04.at(emulator.url)
-        with Client(profile) as client:
-            assert client.chat(wrap=wrap).ask("Why?").text == "Because ☃."
-        recorded = Transcript.read("".join(lines))
-        assert first_difference(recorded) is None
-        lines.clear()
-        assert anyio.run(record_another, profile) == "Because ☃."
-    assert first_difference(Transcript.read("".join(lines))) is None
-    with Emulator(TranscriptService(recorded)) as again, Client(DUCKDUCKGO_2025_04.at(again.url)) as client:
-        assert client.chat().ask("Anything").text == "Because ☃."
-        assert [exchange.status for exchange in again.service.log] == [200] * 4
-
-
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_an_async_client_without_a_network_takes_a_transcript_as_its_transport(backend: str) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    async def main() -> None:
-        profile = transcript.head.profile.at("http://127.0.0.1:1")
-        async with AsyncClient(profile, transport=AsyncTranscriptTransport(transcript, sleep=sleep)) as client:
-            chat = client.chat()
-            assert (await chat.ask("Why?")).text.startswith("You said: Why is the sky blue? ☃")
-            assert sum(slept) == pytest.approx(8 * 0.05)
-            assert (await chat.ask("And at night?")).text.startswith("You said: And at night?")
-            with pytest.raises(TransportError, match="no more requests"):
-                await chat.ask("And?")
-
-    transcript = Transcript.read(text_of("two-turns"))
-    anyio.run(main, backend=backend)
-
-
 def test_what_broke_breaks_again_and_the_times_are_as_they_were() -> None:
     transcript = Transcript.read(text_of("troubles"))
     run = Run(Session(jitter=lambda: 0.5), TranscriptService(transcript, real_time=True))
@@ -682,35 +617,3 @@ def test_a_step_that_differs_is_the_last() -> None:
     steps = list(replay(Transcript.read("".join(lines))))
     assert [step.same for step in steps[-2:]] == [True, False]
     assert steps[-1].line == at + 1
-
-
-# On the command line
-
-
-def test_replay_says_the_same_or_where_it_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["replay", str(FOLDER / "two-turns.jsonl"), "--show"]) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[-1] == "the same: 54 actions, 93 lines"
-    assert json.loads(out[0]) == {"type": "TurnStarted", "model": "gpt-4o-mini"}
-    changed = tmp_path / "changed.jsonl"
-    changed.write_text(text_of("two-turns").replace('"TextDelta","text":"You "', '"TextDelta","text":"We "'), "utf-8")
-    assert main(["replay", str(changed), "--real-time"]) == 1
-    out = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"line \d+: not the same any more", out[0])
-    assert '- "text": "We "' in out
-    assert '+ "text": "You "' in out
-    changed.write_text("nonsense", "utf-8")
-    assert main(["replay", str(changed)]) == 65
-    assert "line 1" in capsys.readouterr().err
-    assert main(["replay", str(tmp_path / "nothing")]) == 74
-
-
-def test_ask_records_and_the_recording_replays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "run.jsonl"
-    assert main(["ask", "--emulator", "--record", str(file), "--blank-texts", "Why is the sky blue?"]) == 0
-    assert "sky blue" in capsys.readouterr().out
-    text = file.read_text("utf-8")
-    assert "sky" not in text
-    assert not TOKENS.search(text)
-    assert main(["replay", str(file)]) == 0
-    assert capsys.readouterr().out.startswith("the same: ")
