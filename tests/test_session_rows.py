@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import get_args
 
+import msgspec
 import pytest
 from test_session import DONE, HELLO, PAGE, STREAM, Hand
 
@@ -68,6 +69,7 @@ from ddg_protocol import (
     UnknownPayload,
     UnsupportedChallenge,
     UserLimitError,
+    Wait,
     errors,
 )
 
@@ -620,6 +622,88 @@ def test_what_was_said_in_a_try_that_broke_is_not_kept_for_the_next() -> None:
     conversation = played.hand.session.conversation
     assert (conversation.title, conversation.limit_reached) == (None, False)
     assert played.finished.text == "Hi"
+
+
+# Section 6: a turn is a transaction
+
+
+def turned() -> Hand:
+    """A session after a turn that was done."""
+    hand = Hand()
+    hand.to_chat()
+    pair = [("x-vqd-4", "4-2"), ("x-vqd-hash-1", "e30=")]
+    hand.answer(200, [*STREAM, *pair], HELLO + b"data: [CHAT_TITLE:The sky]\n\n" + DONE)
+    assert hand.pull() is PAUSED
+    return hand
+
+
+@pytest.mark.parametrize("end", ["fails", "is cancelled", "is closed"])
+def test_a_turn_that_is_not_done_takes_the_token_that_it_sent_and_changes_nothing_else(end: str) -> None:
+    hand = turned()
+    before = hand.session.conversation
+    assert (before.vqd, before.vqd_hash_1, before.title) == ("4-2", "e30=", "The sky")
+    hand.session.ask("More", model="o3-mini", now=hand.now)
+    request = hand.request_for("/chat")
+    hand.session.receive_head(request, 200, [*STREAM, ("x-vqd-4", "4-3"), ("set-cookie", "new=1")], now=hand.now)
+    hand.session.receive_data(request, HELLO + b"data: [CHAT_TITLE:Lost][LIMIT_CONVERSATION]\n\n")
+    assert hand.pull() is NEED_DATA
+    if end == "fails":
+        hand.fail(FailureKind.CUT)
+        with pytest.raises(IncompleteStream):
+            hand.pull()
+    elif end == "is cancelled":
+        hand.session.cancel()
+    else:
+        hand.session.close()
+    assert hand.session.conversation == msgspec.structs.replace(before, vqd="", vqd_hash_1="")
+
+
+def test_a_turn_that_is_given_up_before_its_question_was_sent_keeps_the_token() -> None:
+    hand = turned()
+    before = hand.session.conversation
+    hand.session.ask("More", now=hand.now)
+    while not isinstance(hand.session.next_action(now=hand.now), Wait):
+        pass
+    hand.session.cancel()
+    assert hand.session.conversation == before
+    hand.session.ask("More", now=hand.now)
+    assert dict(hand.request_for("/chat").headers)["x-vqd-4"] == "4-2"
+
+
+def test_a_title_stays_until_another_comes() -> None:
+    hand = turned()
+    for end, title in ((DONE, "The sky"), (b"data: [CHAT_TITLE:Dusk]\n\n" + DONE, "Dusk")):
+        hand.session.ask("More", now=hand.now)
+        request = hand.pull()
+        assert isinstance(request, SendRequest)
+        if request.url.endswith("/status"):
+            hand.answer(headers=[("x-vqd-4", "4-3")])
+            hand.request_for("/chat")
+        hand.answer(200, STREAM, HELLO + end)
+        assert hand.pull() is PAUSED
+        assert hand.session.conversation.title == title
+
+
+def test_who_never_answers_does_not_where_the_conversation_says_that_answers_are_asked_for_either() -> None:
+    conversation = Conversation(vqd="4-1", vqd_hash_1="e30=", fe_version="a-b", answers_wanted=True)
+    played = play({}, session=Session(conversation=conversation, answer_challenge="never"))
+    assert played.finished.text == "Hello"
+    assert played.last_sent["x-vqd-hash-1"] == ""
+
+
+def test_header_names_are_known_in_any_case() -> None:
+    chat = says(200, HELLO, [("Content-TYPE", "text/event-stream"), ("Content-Length", "999"), ("X-VQD-4", "4-2")])
+    played = play(
+        {
+            "aichat": says(200, headers=[("SET-Cookie", "seen=1; path=/")]),
+            "status": [says(503, headers=[("Retry-After", "9")]), says(200, headers=[("X-Vqd-4", "4-1")])],
+            "chat": chat,
+        }
+    )
+    played.caught(IncompleteStream)
+    assert played.retries == [(1, 9.0)]
+    assert played.last_sent["x-vqd-4"] == "4-1"
+    assert "seen=1" in played.last_sent["cookie"]
 
 
 # Failures of the driver's: (kind, exception, whether the status request, and the question, are tried again)
