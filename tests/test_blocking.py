@@ -45,6 +45,7 @@ from ddg_protocol import (
 )
 from ddg_protocol.service import Question, Service, ServiceRequest
 from ddg_protocol.wire import Close, Connect, Send
+from ddg_transports import _sockets
 from ddg_transports._sockets import WireLine
 from ddg_transports.blocking import Client, Seen
 from ddg_transports.emulator import Emulator
@@ -455,6 +456,33 @@ def test_a_name_that_does_not_exist_is_said_in_a_sentence(monkeypatch: pytest.Mo
         client.chat(cookies={}).ask("Why?")
 
 
+def test_a_name_that_nobody_resolves_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, left = threading.Event(), threading.Event()
+    no_address = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def resolve(*_: object, flags: int = 0, **__: object) -> None:
+        if flags & socket.AI_NUMERICHOST:
+            raise no_address
+        assert release.wait(TIMEOUT)
+        left.set()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    client = Client(
+        at("https://name.invalid", minimum_interval=0.0), policy=Policy(max_retries=0, connect_timeout=0.05)
+    )
+    with client, pytest.raises(ChatTimeoutError, match="the name was not resolved"):
+        client.chat(cookies={}).ask("Why?")
+    release.set()
+    assert left.wait(TIMEOUT), "who asked for it is left behind, and ends when the system answers"
+
+
+def test_an_address_takes_no_thread(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(at(emulator.url)) as client:
+        monkeypatch.setattr(threading, "Thread", None)
+        assert client.chat().ask("Why?").text
+
+
 def test_every_address_of_a_name_is_tried(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     port = int(emulator.url.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -480,6 +508,30 @@ def test_a_peer_that_stops_talking_is_given_up_in_time(said: bytes) -> None:
         chat = client.chat(conversation=Conversation(vqd="token", fe_version="x-y"), cookies={})
         with pytest.raises(ChatTimeoutError, match="read_timeout"):
             chat.ask("Why?")
+
+
+def test_a_long_wait_is_made_of_short_ones_that_nobody_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sockets, "_WHILE", 0.001)
+    looks = 0
+
+    def late(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(HALF_A_REPLY)
+        assert waited.wait(TIMEOUT)
+        connection.sendall(b'"action":"success","message":"late"}\n\n')
+
+    def look(action: Seen) -> None:
+        nonlocal looks
+        looks += action is Signal.NEED_DATA
+        if looks == 9:
+            waited.set()
+
+    waited = threading.Event()
+    conversation = Conversation(vqd="token", fe_version="x-y")
+    with peer(late) as url, Client(at(url), on_action=look) as client:
+        chat = client.chat(conversation=conversation, cookies={})
+        with chat.stream("Why?") as reply:
+            assert next(iter(reply)) == "late"
 
 
 def test_a_peer_that_takes_nothing_is_given_up_in_time() -> None:

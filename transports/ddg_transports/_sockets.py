@@ -14,6 +14,7 @@ from ddg_protocol import Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
+from ._resolve import resolve
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
@@ -27,8 +28,7 @@ def tcp(connect: Connect) -> socket.socket:
     """Connect over TCP: the way it is done when nothing else is said.
 
     Args:
-        connect: where to. Each address of a name is tried, and gets its share of the time; resolving the name takes
-            the time it takes.
+        connect: where to. Each address of a name is tried, and gets its share of the time that resolving it left.
 
     Returns:
         The socket.
@@ -37,7 +37,7 @@ def tcp(connect: Connect) -> socket.socket:
         OSError: none of the addresses could be reached.
     """
     until = time.monotonic() + connect.timeout
-    addresses = socket.getaddrinfo(connect.host, connect.port, type=socket.SOCK_STREAM)
+    addresses = resolve(connect.host, connect.port, connect.timeout)
     for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
         opened = socket.socket(family, kind, protocol)
         try:
