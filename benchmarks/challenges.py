@@ -21,7 +21,6 @@ from ddg_protocol import DUCKDUCKGO_2025_04
 from ddg_protocol.service._challenge import Challenge
 
 OURS = "ddg_protocol"
-COUNT = 60
 IDENTITY = {
     "User-Agent": DUCKDUCKGO_2025_04.identity.user_agent,
     "sec-ch-ua": DUCKDUCKGO_2025_04.identity.sec_ch_ua,
@@ -65,7 +64,7 @@ def main() -> None:
 
 
 def run(scale: Scale) -> Part:
-    challenges = [Challenge.drawn("benchmark", number) for number in range(COUNT)]
+    challenges = [Challenge.drawn("benchmark", number) for number in range(scale.challenges)]
     asked = json.dumps([challenge.encoded for challenge in challenges])
     names = [name for name in ANSWER if name == OURS or versions(name) is not None]
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
@@ -73,21 +72,20 @@ def run(scale: Scale) -> Part:
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             command = [sys.executable, "-m", "benchmarks.challenges", name]
-            said = json.loads(
-                subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=True).stdout
-            )
+            done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=True)
+            said = json.loads(done.stdout)
             right = sum(map(is_right, challenges, said["answers"]))
             found[name].append((said["first"], said["later"], right))
     rows: dict[str, list[float | None]] = {}
     for name, rounds in found.items():
         first_one, later, right = (median(each) for each in zip(*rounds, strict=True))
         rows[name] = [first_one * 1e3, later * 1e6, right]
-    columns = ["first, with imports, ms", "later, us", f"right, of {COUNT}"]
-    notes = [
-        "Right is what Chromium answers. A client of the time that can't tell says something all the same; this project "
-        "refuses what it doesn't know."
-    ]
-    return Part("challenge", "Challenge", [Table("Time to an answer", columns, rows)], [], notes)
+    columns = ["first, with imports, ms", "later, us", f"right, of {scale.challenges}"]
+    note = (
+        "Right is what Chromium answers. Who can't tell says something all the same; this project refuses what it "
+        "doesn't know. duckai runs the script it is sent, in V8."
+    )
+    return Part("challenge", "Challenge", [Table("Time to an answer", columns, rows)], [], [note])
 
 
 def is_right(challenge: Challenge, answer: str) -> bool:

@@ -1,9 +1,9 @@
 """All that converse with the service, each in its own way: this project's drivers, the peers, and the floors.
 
 A client is a context manager that is given the service's address and gives a function that holds a new conversation:
-it asks the question and hands over each piece of the reply as it comes. What was learnt of the service (the front-end
-version) is kept as long as the client is. Peers are imported where they are used: one that is missing is known by its
-package's name.
+it asks the question, hands over each piece of the reply as it comes, and gives the whole reply in the end, which the
+next turn would have to send. What was learnt of the service (the front-end version) is kept as long as the client is.
+Peers are imported where they are used: one that is missing is known by its package's name.
 """
 
 from __future__ import annotations
@@ -11,19 +11,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from functools import cache
 from importlib import import_module, metadata
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 Take = Callable[[str], object]
-Converse = Callable[[str, Take], None]
-AsyncConverse = Callable[[str, Take], Awaitable[None]]
+Converse = Callable[[str, Take], str]
+AsyncConverse = Callable[[str, Take], Awaitable[str]]
 World = Literal["blocking", "asyncio", "trio"]
 
 MODEL = "gpt-4o-mini"
@@ -31,16 +27,23 @@ LONG = 600.0  # seconds: nothing here is to run out of time
 
 
 class Contender(NamedTuple):
-    """Attributes.
+    """One that converses.
 
-    world: what runs it.
-    packages: what has to be installed for it, beside this project.
-    make: the client; an async one outside of the blocking world.
+    Attributes:
+        world: what runs it.
+        packages: what has to be installed for it, beside this project.
+        make: the client; an async one outside of the blocking world.
     """
 
     world: World
     packages: tuple[str, ...]
     make: Callable[[str], AbstractContextManager[Converse] | AbstractAsyncContextManager[AsyncConverse]]
+
+
+@cache
+def tls() -> Any:
+    """What httpx and this project's transports over httpcore would make for each client, in 25 ms, and not use here."""
+    return import_module("ssl").create_default_context()
 
 
 # This project's
@@ -54,10 +57,11 @@ def blocking(url: str, **settings: Any) -> Iterator[Converse]:
     patient = Policy(connect_timeout=LONG, read_timeout=LONG, total_timeout=LONG)
     with Client(DUCKDUCKGO_2025_04.at(url), policy=patient, **settings) as client:
 
-        def converse(question: str, take: Take) -> None:
+        def converse(question: str, take: Take) -> str:
             with client.chat() as chat, chat.stream(question) as reply:
                 for text in reply:
                     take(text)
+            return reply.text
 
         yield converse
 
@@ -66,7 +70,7 @@ def blocking(url: str, **settings: Any) -> Iterator[Converse]:
 def blocking_httpcore(url: str) -> Iterator[Converse]:
     from ddg_transports.httpcore import HttpcoreTransport
 
-    with HttpcoreTransport() as transport, blocking(url, transport=transport) as converse:
+    with HttpcoreTransport(ssl_context=tls()) as transport, blocking(url, transport=transport) as converse:
         yield converse
 
 
@@ -78,10 +82,11 @@ async def anyio(url: str, **settings: Any) -> AsyncIterator[AsyncConverse]:
     patient = Policy(connect_timeout=LONG, read_timeout=LONG, total_timeout=LONG)
     async with AsyncClient(DUCKDUCKGO_2025_04.at(url), policy=patient, **settings) as client:
 
-        async def converse(question: str, take: Take) -> None:
+        async def converse(question: str, take: Take) -> str:
             async with client.chat() as chat, chat.stream(question) as reply:
                 async for text in reply:
                     take(text)
+            return reply.text
 
         yield converse
 
@@ -90,7 +95,7 @@ async def anyio(url: str, **settings: Any) -> AsyncIterator[AsyncConverse]:
 async def anyio_httpcore(url: str) -> AsyncIterator[AsyncConverse]:
     from ddg_transports.httpcore import AsyncHttpcoreTransport
 
-    async with AsyncHttpcoreTransport() as transport, anyio(url, transport=transport) as converse:
+    async with AsyncHttpcoreTransport(ssl_context=tls()) as transport, anyio(url, transport=transport) as converse:
         yield converse
 
 
@@ -126,7 +131,7 @@ def floor(url: str) -> Iterator[Converse]:
     place = urlsplit(url)
     address = (place.hostname or "", place.port or 80)
 
-    def converse(question: str, take: Take) -> None:
+    def converse(question: str, take: Take) -> str:
         fields = (("host", place.netloc), *_IDENTITY)
         with socket.create_connection(address) as connection:
             http = h11.Connection(h11.CLIENT)
@@ -169,6 +174,7 @@ def floor(url: str) -> Iterator[Converse]:
                 for block in blocks:
                     if block != b"data: [DONE]" and (text := decode_piece(block[6:]).message):
                         take(text)
+        return ""
 
     yield converse
 
@@ -181,7 +187,7 @@ def bare_socket(url: str) -> Iterator[Converse]:
     place = urlsplit(url)
     address = (place.hostname or "", place.port or 80)
 
-    def converse(question: str, take: Take) -> None:
+    def converse(question: str, take: Take) -> str:
         with socket.create_connection(address) as connection:
             for method, target, _ in REQUESTS:
                 connection.sendall(f"{method} {target} HTTP/1.1\r\nhost: {place.netloc}\r\n\r\n".encode())
@@ -198,9 +204,10 @@ def bare_socket(url: str) -> Iterator[Converse]:
             )
             data = b""
             while not data.endswith(b"\r\n0\r\n\r\n"):
-                data = connection.recv(65536)
-                for _ in range(data.count(b'"role"')):
+                data = data[-6:] + connection.recv(65536)  # what is looked for is a byte longer, both times
+                for _ in range(data.count(b'"role":')):
                     take("?")
+        return ""
 
     yield converse
 
@@ -236,16 +243,17 @@ def _chat_headers(url: str, version: str, token: str) -> dict[str, str]:
     }
 
 
-def _take_line(line: str, take: Take) -> None:
+def _take_line(line: str, take: Take, reply: list[str]) -> None:
     if line.startswith("data:"):
-        _take_data(line[5:].strip(), take)
+        _take_data(line[5:].strip(), take, reply)
 
 
-def _take_data(data: str, take: Take) -> None:
+def _take_data(data: str, take: Take, reply: list[str]) -> None:
     if data != "[DONE]":
         message = json.loads(data)
         if message.get("message"):
             take(message["message"])
+            reply.append(message["message"])
 
 
 @contextmanager
@@ -253,19 +261,21 @@ def requests_loop(url: str) -> Iterator[Converse]:
     requests: Any = import_module("requests")
     version = ""
 
-    def converse(question: str, take: Take) -> None:
+    def converse(question: str, take: Take) -> str:
         nonlocal version
+        reply: list[str] = []
         with requests.Session() as session:
             if not version:
-                version = _version(session.get(url + REQUESTS[0][1]).text)
-            session.get(url + "/aichat")
-            token = session.get(url + "/duckchat/v1/status", headers=_status_headers(url)).headers["x-vqd-4"]
-            headers = _chat_headers(url, version, token)
+                version = _version(session.get(url + REQUESTS[0][1], timeout=LONG).text)
+            session.get(url + "/aichat", timeout=LONG)
+            status = session.get(url + "/duckchat/v1/status", headers=_status_headers(url), timeout=LONG)
+            headers = _chat_headers(url, version, status.headers["x-vqd-4"])
             with session.post(
-                url + "/duckchat/v1/chat", json=_chat(question), headers=headers, stream=True
+                url + "/duckchat/v1/chat", json=_chat(question), headers=headers, stream=True, timeout=LONG
             ) as response:
                 for line in response.iter_lines(decode_unicode=True):
-                    _take_line(line, take)
+                    _take_line(line, take, reply)
+        return "".join(reply)
 
     yield converse
 
@@ -276,19 +286,20 @@ def httpx_loop(url: str) -> Iterator[Converse]:
     connect_sse: Any = import_module("httpx_sse").connect_sse
     version = ""
 
-    def converse(question: str, take: Take) -> None:
+    def converse(question: str, take: Take) -> str:
         nonlocal version
-        with httpx.Client(timeout=LONG) as client:
+        reply: list[str] = []
+        with httpx.Client(timeout=LONG, verify=tls()) as client:
             if not version:
                 version = _version(client.get(url + REQUESTS[0][1]).text)
             client.get(url + "/aichat")
             token = client.get(url + "/duckchat/v1/status", headers=_status_headers(url)).headers["x-vqd-4"]
             headers = _chat_headers(url, version, token)
-            with connect_sse(
-                client, "POST", url + "/duckchat/v1/chat", json=_chat(question), headers=headers
-            ) as source:
+            chat = connect_sse(client, "POST", url + "/duckchat/v1/chat", json=_chat(question), headers=headers)
+            with chat as source:
                 for event in source.iter_sse():
-                    _take_data(event.data, take)
+                    _take_data(event.data, take, reply)
+        return "".join(reply)
 
     yield converse
 
@@ -297,12 +308,12 @@ def httpx_loop(url: str) -> Iterator[Converse]:
 async def async_httpx_loop(url: str) -> AsyncIterator[AsyncConverse]:
     httpx: Any = import_module("httpx")
     connect_sse: Any = import_module("httpx_sse").aconnect_sse
-    tls: Any = import_module("ssl").create_default_context()  # else each client makes one of its own
     version = ""
 
-    async def converse(question: str, take: Take) -> None:
+    async def converse(question: str, take: Take) -> str:
         nonlocal version
-        async with httpx.AsyncClient(timeout=LONG, verify=tls) as client:
+        reply: list[str] = []
+        async with httpx.AsyncClient(timeout=LONG, verify=tls()) as client:
             if not version:
                 version = _version((await client.get(url + REQUESTS[0][1])).text)
             await client.get(url + "/aichat")
@@ -311,7 +322,8 @@ async def async_httpx_loop(url: str) -> AsyncIterator[AsyncConverse]:
             chat = connect_sse(client, "POST", url + "/duckchat/v1/chat", json=_chat(question), headers=headers)
             async with chat as source:
                 async for event in source.aiter_sse():
-                    _take_data(event.data, take)
+                    _take_data(event.data, take, reply)
+        return "".join(reply)
 
     yield converse
 
@@ -322,8 +334,9 @@ async def aiohttp_loop(url: str) -> AsyncIterator[AsyncConverse]:
     aiohttp: Any = import_module("aiohttp")
     version = ""
 
-    async def converse(question: str, take: Take) -> None:
+    async def converse(question: str, take: Take) -> str:
         nonlocal version
+        reply: list[str] = []
         if not version:
             async with session.get(url + REQUESTS[0][1]) as response:
                 version = _version(await response.text())
@@ -334,7 +347,8 @@ async def aiohttp_loop(url: str) -> AsyncIterator[AsyncConverse]:
         headers = _chat_headers(url, version, token)
         async with session.post(url + "/duckchat/v1/chat", json=_chat(question), headers=headers) as response:
             async for line in response.content:
-                _take_line(line.decode().strip(), take)
+                _take_line(line.decode().strip(), take, reply)
+        return "".join(reply)
 
     patience = aiohttp.ClientTimeout(total=LONG)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=patience) as session:
@@ -364,11 +378,16 @@ async def g4f(url: str) -> AsyncIterator[AsyncConverse]:
             target = url + target[22:]
         return original(self, method, target, **settings)
 
-    async def converse(question: str, take: Take) -> None:
+    async def converse(question: str, take: Take) -> str:
         messages = [{"role": "user", "content": question}]
-        async for piece in Here.create_async_generator(MODEL, messages, timeout=LONG):
+        conversation: Any = None
+        replies = Here.create_async_generator(MODEL, messages, timeout=LONG, return_conversation=True)
+        async for piece in replies:
             if isinstance(piece, str):
                 take(piece)
+            elif isinstance(piece, provider.Conversation):
+                conversation = piece
+        return str(conversation.message_history[-1]["content"])
 
     aiohttp.ClientSession._request = request
     try:
@@ -385,19 +404,24 @@ def duckai_package(name: str) -> Any:
 
 @contextmanager
 def duckai(url: str) -> Iterator[Converse]:
-    """The duckai client, its addresses pointed at the server. It answers each challenge: by V8, which runs the script."""
-    package = duckai_package("duckai.duckai")
+    """The duckai client, its addresses pointed at the server. It answers each challenge by V8, which runs the script.
 
-    class Here(package.DuckAI):  # type: ignore[misc]
+    Of the three requests before the chat it leaves out one, the landing page.
+    """
+    duck_ai: Any = duckai_package("duckai.duckai").DuckAI
+
+    class Here(duck_ai):  # type: ignore[misc]
         def _get_url(self, method: str, url_: str = "", **settings: Any) -> Any:
             target = settings.pop("url", url_)
             return super()._get_url(method, url + target[22:], **settings)
 
-    def converse(question: str, take: Take) -> None:
-        for piece in Here(timeout=int(LONG)).chat_yield(question, timeout=LONG):
+    def converse(question: str, take: Take) -> str:
+        client = Here(timeout=int(LONG))
+        for piece in client.chat_yield(question, timeout=LONG):
             take(piece)
+        return str(client._chat_messages[-1]["content"])
 
-    package.DuckAI._chat_xfe = ""
+    duck_ai._chat_xfe = ""
     yield converse
 
 

@@ -10,13 +10,15 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from urllib.parse import urlsplit
 
 import msgspec
 
 from benchmarks import server
-from benchmarks.report import Limit, Part, Scale, Table
+from benchmarks.clients import BLOCKING
+from benchmarks.report import Limit, Part, Scale, Table, over
 from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Message, Policy, Session
 from ddg_transports.blocking import Client
 
@@ -41,22 +43,26 @@ def run(scale: Scale) -> Part:
             messages = history(turns)
             size = len(msgspec.json.encode(messages))
             mine, least = measured(url, messages, rounds)
-            plain = seconds(lambda messages=messages: json.dumps(msgspec.to_builtins(messages)), rounds)  # type: ignore[misc]
+            plain = seconds(partial(json_dumps, messages), rounds)
             cost[f"{turns} turns"] = [size / 1024, mine * 1e6, least * 1e6, plain * 1e6]
             saved[f"{turns} turns"] = put_away(messages, rounds)
             sizes.append(size)
             ours.append(mine)
             floors.append(least)
-    growth = (ours[-1] - ours[0]) / (sizes[-1] - sizes[0])
-    before = (ours[-2] - ours[0]) / (sizes[-2] - sizes[0])
-    few, many = scale.turns[-2:]
+    few, some, most = scale.turns[0], scale.turns[-2], scale.turns[-1]
+    grown, before = ours[-1] - ours[0], ours[-2] - ours[0]
+    per_byte = over(over(grown, sizes[-1] - sizes[0]), over(before, sizes[-2] - sizes[0]))
     limits = [
-        Limit(f"CPU of a turn per byte of history, {scale.turns[0]} to {many} turns / to {few}", growth / before, 1.25),
-        Limit(
-            f"growth of a turn's CPU, {scale.turns[0]} to {many} turns: blocking / floor",
-            (ours[-1] - ours[0]) / (floors[-1] - floors[0]),
-            2.0,
-        ),
+        Limit(what, ratio, at_most)
+        for what, ratio, at_most in (
+            (f"CPU of a turn per byte of history, {few} to {most} turns / to {some}", per_byte, 1.25),
+            (
+                f"growth of a turn's CPU, {few} to {most} turns: {BLOCKING} / floor",
+                over(grown, floors[-1] - floors[0]),
+                2.0,
+            ),
+        )
+        if ratio is not None
     ]
     tables = [
         Table(
@@ -71,6 +77,10 @@ def run(scale: Scale) -> Part:
         ),
     ]
     return Part("histories", "Long histories", tables, limits)
+
+
+def json_dumps(messages: tuple[Message, ...]) -> str:
+    return json.dumps([{"role": message.role, "content": message.content} for message in messages])
 
 
 def measured(url: str, messages: tuple[Message, ...], rounds: int) -> tuple[float, float]:

@@ -1,6 +1,10 @@
-"""One question from a process of its own: ``python -m benchmarks.once NAME URL QUESTION`` prints the reply."""
+"""One question from a process of its own: ``python -m benchmarks.once NAME URL QUESTION`` prints the reply.
+
+It imports nothing that the contender doesn't.
+"""
 
 import sys
+from typing import Any
 
 from benchmarks.clients import ALL
 
@@ -10,15 +14,15 @@ def show(text: str) -> None:
 
 
 name, url, question = sys.argv[1:]
-make = ALL[name].make
+make: Any = ALL[name].make
 if ALL[name].world == "blocking":
-    with make(url) as converse:  # type: ignore[union-attr]
+    with make(url) as converse:
         converse(question, show)
 else:
 
     async def main() -> None:
-        async with make(url) as converse:  # type: ignore[union-attr]
-            await converse(question, show)  # type: ignore[misc]
+        async with make(url) as converse:
+            await converse(question, show)
 
     if ALL[name].world == "trio":
         import trio

@@ -1,19 +1,37 @@
-"""Puts what a run found into the document: ``python -m benchmarks.page RESULTS.json`` rewrites docs/benchmarks.md.
+"""The page of the docs, its picture and what both are made of: ``python -m benchmarks.page`` makes them again.
 
-Only what stands between ``<!-- NAME -->`` and ``<!-- end -->`` is rewritten: the words around it are a person's.
+Only what stands between ``<!-- NAME -->`` and ``<!-- end -->`` is written: the words around it are a person's.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import msgspec
 
+from benchmarks.plot import drawn
 from benchmarks.report import Report, as_markdown
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PICTURE = ROOT / "docs" / "benchmarks.svg"
+
+
+def write(found: Report, file: Path) -> None:
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+
+
+def read(file: Path) -> Report:
+    return msgspec.json.decode(file.read_bytes(), type=Report)
+
+
+def publish(found: Report) -> None:
+    """Make the page, the picture, and the file that both can be made of."""
+    write(found, RESULTS)
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    PICTURE.write_text(drawn(found), encoding="utf-8")
 
 
 def filled(text: str, found: Report) -> str:
@@ -29,13 +47,11 @@ def filled(text: str, found: Report) -> str:
 
 def about(found: Report) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in found.packages.items())
-    lines = [f"{found.python} on {found.machine}, {found.scale.rounds} rounds; {packages}.", ""]
+    text = f"{found.python} on {found.machine}, {found.scale.rounds} rounds; {packages}.\n"
     if found.not_installed:
-        lines += [f"Not installed, and so not measured: {', '.join(found.not_installed)}.", ""]
-    return "\n".join(lines)
+        text += f"\nNot installed, and so not measured: {', '.join(found.not_installed)}.\n"
+    return text
 
 
 if __name__ == "__main__":
-    (results,) = sys.argv[1:]
-    found = msgspec.json.decode(Path(results).read_bytes(), type=Report)
-    PAGE.write_text(filled(PAGE.read_text(), found))
+    publish(read(RESULTS))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
-import sys
 from importlib import metadata
 
 import msgspec
@@ -13,10 +13,12 @@ from benchmarks.clients import ALL, versions
 
 
 class Table(msgspec.Struct):
-    """Attributes.
+    """Some figures.
 
-    columns: with their units.
-    rows: a figure for each column, by whose it is; None where there is none.
+    Attributes:
+        title: what they are of.
+        columns: with their units.
+        rows: a figure for each column, by whose it is; None where there is none.
     """
 
     title: str
@@ -35,10 +37,14 @@ class Limit(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """Attributes.
+    """A part of the run.
 
-    name: what ``--only`` knows it by.
-    notes: what is to be said beside the figures, such as who could not do what.
+    Attributes:
+        name: what ``--only`` knows it by.
+        title: for a person.
+        tables: what was found.
+        limits: what must hold of it.
+        notes: what is to be said beside the figures, such as who could not do what.
     """
 
     name: str
@@ -59,6 +65,8 @@ class Scale(msgspec.Struct, frozen=True):
         together: how many conversations are held at once.
         each: events of each of these.
         turns: how long the histories are.
+        decoded: events that the decoders of event streams are given.
+        challenges: how many are answered.
     """
 
     rounds: int = 9
@@ -68,9 +76,22 @@ class Scale(msgspec.Struct, frozen=True):
     together: tuple[int, ...] = (100, 1000, 3000)
     each: int = 100
     turns: tuple[int, ...] = (10, 100, 1000)
+    decoded: int = 20_000
+    challenges: int = 60
 
 
-QUICK = Scale(rounds=1, short=5, long=100, apart=100, together=(5, 20), each=10, turns=(2, 10, 50))
+QUICK = Scale(
+    rounds=1,
+    short=5,
+    long=100,
+    apart=100,
+    together=(5, 20),
+    each=10,
+    turns=(2, 10, 50),
+    decoded=500,
+    challenges=5,
+)
+"""Everything works; the figures say nothing."""
 
 
 class Report(msgspec.Struct):
@@ -93,7 +114,7 @@ def report(scale: Scale, parts: list[Part]) -> Report:
             packages |= found
     return Report(
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        machine=f"{platform.machine()} {platform.system()}, {len(cpus())} CPUs",
+        machine=f"{platform.machine()} {platform.system()}, {os.cpu_count()} CPUs",
         scale=scale,
         packages=dict(sorted(packages.items())),
         not_installed=missing,
@@ -101,10 +122,9 @@ def report(scale: Scale, parts: list[Part]) -> Report:
     )
 
 
-def cpus() -> set[int]:
-    import os
-
-    return os.sched_getaffinity(0) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
+def over(one: float | None, other: float | None) -> float | None:
+    """Divide, where there is something to divide: what is too little to be measured is nothing to compare with."""
+    return None if one is None or other is None or other <= 0 else one / other
 
 
 def shown(figure: float | None) -> str:
@@ -142,7 +162,7 @@ def as_markdown(part: Part) -> str:
             f"**{table.title}**",
             "",
             f"| | {' | '.join(table.columns)} |",
-            "|---" * (len(table.columns) + 1) + "|",
+            "|---|" + "---:|" * len(table.columns),
         ]
         lines += [f"| {name} | {' | '.join(map(shown, row))} |" for name, row in table.rows.items()]
         lines.append("")

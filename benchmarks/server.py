@@ -40,6 +40,11 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def reply(count: int) -> str:
+    """Give the text that so many events make."""
+    return "".join(json.loads(payload(index))["message"] for index in range(count))
+
+
 @lru_cache(8)
 def events(count: int) -> tuple[bytes, ...]:
     """So many pieces, then the stop marker, the last word and the end of the body."""
@@ -50,7 +55,8 @@ def events(count: int) -> tuple[bytes, ...]:
 
 def canned() -> dict[bytes, bytes]:
     """The three answers before the chat, as the emulator gives them to a session, by the target asked for."""
-    session, service, found = Session(), Service(), {}
+    session, service = Session(), Service()
+    found: dict[bytes, bytes] = {}
     session.ask("Hello", now=0.0)
     now = 0.0
     while len(found) < 3:

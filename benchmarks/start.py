@@ -6,20 +6,24 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
+from typing import NamedTuple
 
 from benchmarks import clients, server
 from benchmarks.clients import ALL, versions
-from benchmarks.report import Limit, Part, Scale, Table
+from benchmarks.report import Limit, Part, Scale, Table, over
+from benchmarks.worker import Failed
 
 NOTHING = "the interpreter alone"
+CORE, DRIVER = "ddg_protocol", "ddg_transports.blocking"
 #: What is imported, and the contender that it takes to be installed.
 IMPORTS = {
     NOTHING: ("", None),
     "msgspec": ("msgspec", None),
     "h11": ("h11", None),
-    "ddg_protocol": ("ddg_protocol", None),
-    "ddg_transports.blocking": ("ddg_transports.blocking", None),
+    CORE: (CORE, None),
+    DRIVER: (DRIVER, None),
     "ddg_transports.anyio": ("ddg_transports.anyio", None),
     "ddg_transports.httpcore": ("ddg_transports.httpcore", None),
     "requests": ("requests", clients.REQUESTS_LOOP),
@@ -28,96 +32,136 @@ IMPORTS = {
     "duckai": ("duckai", clients.DUCKAI),
     "g4f.Provider.DDG": ("g4f.Provider.DDG", clients.G4F),
 }
+#: What the limits are made of.
+LIMITED = (NOTHING, "msgspec", CORE, DRIVER, "aiohttp")
 _SAY = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
-Spent = tuple[float, float, float]
+
+
+class Spent(NamedTuple):
+    """Seconds by the clock and of the processor, and the most KiB that the process had."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+Measure = Callable[[list[str], Mapping[str, str]], Spent]
+Typical = Callable[[Iterable[float]], float]
 
 
 def run(scale: Scale) -> Part:
-    imports = {
-        name: [sys.executable, "-c", f"import {module}\n{_SAY}" if module else _SAY]
-        for name, (module, needs) in IMPORTS.items()
-        if needs is None or versions(needs) is not None
-    }
-    spent = taking_turns(imports, scale.rounds + 2, imported)
+    spent = imports(IMPORTS, scale.rounds)
+    failed: dict[str, str] = {}
     with server.running() as url:
         asked = server.question(scale.short)
         commands = {"ddg-chat ask": [sys.executable, "-m", "ddg_chat", "ask", "--base-url", url, asked]}
         for name in ALL:
             if versions(name) is not None:
                 commands[name] = [sys.executable, "-m", "benchmarks.once", name, url, asked]
-        first = taking_turns(commands, scale.rounds, first_piece)
+        first = taking_turns(commands, scale.rounds, first_piece, failed)
+    notes = [f"{name} gave no first piece: {why}" for name, why in failed.items()]
     base = spent[NOTHING]
     rows: dict[str, list[float | None]] = {
-        name: [wall * 1e3, (wall - base[0]) * 1e3, cpu * 1e3, memory / 1024, (memory - base[2]) / 1024]
-        for name, (wall, cpu, memory) in spent.items()
+        name: [each.wall * 1e3, each.cpu * 1e3, (each.cpu - base.cpu) * 1e3, each.memory / 1024, more(each, base)]
+        for name, each in spent.items()
     }
-    columns = ["wall ms", "over it, ms", "CPU ms", "MiB", "over it, MiB"]
-    table = Table("A process that imports it, from start to end, and over the interpreter alone", columns, rows)
+    columns = ["wall ms", "CPU ms", "CPU over it, ms", "MiB", "over it, MiB"]
+    whole = Table("A process that imports it, from start to end, and over the interpreter alone", columns, rows)
     pieces = Table(
         "From the start of a process to the first piece of the reply",
         ["wall ms", "CPU ms to its end"],
-        {name: [wall * 1e3, cpu * 1e3] for name, (wall, cpu, _) in first.items()},
+        {name: [each.wall * 1e3, each.cpu * 1e3] for name, each in first.items()},
     )
-    core, driver = spent["ddg_protocol"], spent["ddg_transports.blocking"]
-    least = spent["msgspec"]
-    limits = [
-        Limit("import ddg_protocol over import msgspec: ms / 20 ms", (core[0] - least[0]) / 0.020, 1.0),
-    ]
-    if "aiohttp" in spent:
-        peer = spent["aiohttp"]
-        limits += [
-            Limit("import ddg_protocol / import aiohttp, whole processes", core[0] / peer[0], 0.3),
-            Limit("import ddg_transports.blocking / import aiohttp, whole processes", driver[0] / peer[0], 0.5),
-            Limit("memory over the interpreter: ddg_protocol / aiohttp", over(core, base) / over(peer, base), 0.3),
-            Limit("memory over it: ddg_transports.blocking / aiohttp", over(driver, base) / over(peer, base), 0.5),
-        ]
-    return Part("start", "Start", [table, pieces], limits)
+    return Part("start", "Start", [whole, pieces], limits(spent), notes)
 
 
-def over(one: Spent, base: Spent) -> float:
-    return one[2] - base[2]
+def limits(spent: dict[str, Spent]) -> list[Limit]:
+    """Compare the imports, by the processor's time of whole processes: other work disturbs it least."""
+    base, core, driver = spent[NOTHING], spent[CORE], spent[DRIVER]
+    found = [Limit(f"import {CORE} over import msgspec, ms", (core.cpu - spent["msgspec"].cpu) * 1e3, 20.0)]
+    if (peer := spent.get("aiohttp")) is not None:
+        for name, mine, at_most in ((CORE, core, 0.3), (DRIVER, driver, 0.5)):
+            for what, ratio in (
+                ("whole processes", over(mine.cpu, peer.cpu)),
+                ("memory over the interpreter", over(more(mine, base), more(peer, base))),
+            ):
+                if ratio is not None:
+                    found.append(Limit(f"import {name} / import aiohttp, {what}", ratio, at_most))
+    return found
 
 
-def taking_turns(commands: dict[str, list[str]], rounds: int, measure) -> dict[str, Spent]:  # type: ignore[no-untyped-def]
+def more(one: Spent, base: Spent) -> float:
+    """MiB over those of another process."""
+    return (one.memory - base.memory) / 1024
+
+
+def imports(names: Iterable[str], rounds: int, typical: Typical = median) -> dict[str, Spent]:
+    """Measure the imports of what is installed."""
+    commands = {}
+    for name in names:
+        module, needs = IMPORTS[name]
+        if needs is None or versions(needs) is not None:
+            commands[name] = [sys.executable, "-c", f"import {module}\n{_SAY}" if module else _SAY]
+    return taking_turns(commands, rounds, imported, {}, typical)
+
+
+def taking_turns(
+    commands: dict[str, list[str]],
+    rounds: int,
+    measure: Measure,
+    failed: dict[str, str],
+    typical: Typical = median,
+) -> dict[str, Spent]:
+    """Run all in rotating order; give what is typical of the rounds, and say who failed and why."""
     found: dict[str, list[Spent]] = {name: [] for name in commands}
     turns = list(commands.items())
-    for turn in range(rounds + 1):
+    # All are found compiled, whether they are installed or lie in a checkout, and whatever the caller's settings.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for name, command in list(turns):  # this compiles, and brings the files into the system's memory
+        try:
+            measure(command, environment)
+        except Failed as error:
+            failed[name] = str(error)
+            turns.remove((name, command))
+    for turn in range(rounds):
         first = turn % len(turns)
         for name, command in turns[first:] + turns[:first]:
-            spent = measure(command)
-            if turn:  # the first round brings the files into the system's memory
-                found[name].append(spent)
-    medians: dict[str, Spent] = {}
-    for name, rounds_of in found.items():
-        wall, cpu, memory = (median(each) for each in zip(*rounds_of, strict=True))
-        medians[name] = (wall, cpu, memory)
-    return medians
+            found[name].append(measure(command, environment))
+    return {name: Spent(*map(typical, zip(*each, strict=True))) for name, each in found.items() if each}
 
 
-def imported(command: list[str]) -> Spent:
-    """Seconds of wall and processor, and the most KiB that it had."""
+def imported(command: list[str], environment: Mapping[str, str]) -> Spent:
+    """Run it to its end; it says how much memory it had."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     said = process.stdout.read()
-    process.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
+    cpu = ended(process)
     assert process.returncode == 0, command
-    return wall, usage.ru_utime + usage.ru_stime, float(said)
+    return Spent(time.perf_counter() - began, cpu, float(said))
 
 
-def first_piece(command: list[str]) -> Spent:
-    """Seconds to the first byte it says, and of the processor to its end."""
+def first_piece(command: list[str], environment: Mapping[str, str]) -> Spent:
+    """Run it to its end; what counts of the clock is the time to the first byte that it says."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None
+    assert process.stderr is not None
     said = os.read(process.stdout.fileno(), 1)
     wall = time.perf_counter() - began
     process.stdout.read()
+    why = process.stderr.read().decode().strip().rpartition("\n")[2]
+    process.stderr.close()
+    cpu = ended(process)
+    if not said:
+        raise Failed(why)
+    return Spent(wall, cpu, 0.0)
+
+
+def ended(process: subprocess.Popen[bytes]) -> float:
+    """Wait for the end of a process; give what it took of the processor, in seconds."""
+    assert process.stdout is not None
     process.stdout.close()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    assert said, command
-    return wall, usage.ru_utime + usage.ru_stime, 0.0
+    return usage.ru_utime + usage.ru_stime

@@ -259,7 +259,7 @@ def show(result: dict[str, Any]) -> None:
         f"of them) of about {result['bytes_per_event']:.0f} bytes; medians of {result['rounds']} rounds"
     )
     for name in result["not_installed"]:
-        print(f"not installed, not measured: {name} (pip install -r benchmarks/requirements.txt)")
+        print(f"not installed, not measured: {name} (the extra bench brings it)")
     for way, times in result["nanoseconds_per_event"].items():
         print(f"\n{f'{way} a chunk':<33}" + f"{'ns/event':>10}{'x msgspec':>11}{'x json':>9}{'x payloads':>12}")
         for name, nanoseconds in times.items():

@@ -4,47 +4,43 @@ from __future__ import annotations
 
 from functools import cache
 from statistics import median
+from typing import NamedTuple
 
 from benchmarks import clients, server
-from benchmarks.clients import ALL, BARE, BLOCKING, FLOOR, FLOORS, PEERS, versions
-from benchmarks.report import Limit, Part, Scale, Table
+from benchmarks.clients import ALL, ANYIO, BARE, BLOCKING, FLOOR, FLOORS, PEERS, versions
+from benchmarks.report import Limit, Part, Scale, Table, over
 from benchmarks.worker import Failed, Figures, Worker
 
-Found = dict[tuple[str, str], list[Figures]]
+
+class Found(NamedTuple):
+    """The figures of all rounds by contender and question; and why there are none, of those who could not hold it."""
+
+    figures: dict[tuple[str, str], list[Figures]]
+    failed: dict[tuple[str, str], str]
+
+    def median(self, name: str, question: str, what: str) -> float | None:
+        rounds = self.figures.get((name, question))
+        return median(each[what] for each in rounds) if rounds else None
+
+    def notes(self, *asked: str) -> list[str]:
+        return [
+            f'{name} could not hold the turn "{question}": {why}'
+            for (name, question), why in self.failed.items()
+            if question in asked
+        ]
 
 
-@cache
-def measured(scale: Scale) -> tuple[Found, dict[str, str]]:
-    """Give the figures of all turns by contender and question; and of those who could not hold one, why."""
-    names = [name for name in ALL if versions(name) is not None]
-    found: Found = {}
-    failed: dict[str, str] = {}
-    with server.running() as url:
-        workers = {name: Worker(name, url) for name in names}
-        for question in questions(scale):
-            for name in names:
-                try:  # the first one warms up, and shows whether it can
-                    figures = workers[name].do("turn", question=question)
-                    pieces = int(question.split()[0])
-                    if figures["pieces"] != pieces:
-                        raise Failed(f"{name}: {figures['pieces']:.0f} of {pieces} pieces came")
-                except Failed as error:
-                    failed[f"{question!r}"] = str(error)
-                else:
-                    found[name, question] = []
-            takers = [name for name in names if (name, question) in found]
-            for turn in range(scale.rounds):
-                first = turn % len(takers)
-                for name in takers[first:] + takers[:first]:
-                    found[name, question].append(workers[name].do("turn", question=question))
-        for worker in workers.values():
-            worker.close()
-    return found, failed
+class Questions(NamedTuple):
+    """A short and a long reply whose events come one by one, and the same in one go."""
+
+    short: str
+    long: str
+    short_at_once: str
+    long_at_once: str
 
 
-def questions(scale: Scale) -> tuple[str, str, str, str]:
-    """A short and a long reply as they come, then the same in one go."""
-    return (
+def questions(scale: Scale) -> Questions:
+    return Questions(
         server.question(scale.short, apart=scale.apart),
         server.question(scale.long, apart=scale.apart),
         server.question(scale.short),
@@ -52,70 +48,90 @@ def questions(scale: Scale) -> tuple[str, str, str, str]:
     )
 
 
+@cache
+def measured(scale: Scale) -> Found:
+    """Have everyone hold every turn, in rotating order."""
+    names = [name for name in ALL if versions(name) is not None]
+    found = Found({}, {})
+    with server.running() as url:
+        workers = {name: Worker(name, url) for name in names}
+        for question in questions(scale):
+            for name in names:
+                try:  # the first one warms up, and shows whether it can
+                    check(name, question, workers[name].do("turn", question=question))
+                except Failed as error:
+                    found.failed[name, question] = str(error)
+            takers = [name for name in names if (name, question) not in found.failed]
+            for turn in range(scale.rounds):
+                first = turn % len(takers)
+                for name in takers[first:] + takers[:first]:
+                    figures = workers[name].do("turn", question=question)
+                    found.figures.setdefault((name, question), []).append(figures)
+        for worker in workers.values():
+            worker.close()
+    return found
+
+
+def check(name: str, question: str, figures: Figures) -> None:
+    """Look whether all of the reply came.
+
+    Raises:
+        Failed: it did not.
+    """
+    events = int(question.split()[0])
+    if figures["pieces"] != events:
+        raise Failed(f"{figures['pieces']:.0f} of {events} pieces came")
+    if name not in FLOORS and figures["characters"] != len(server.reply(events)):
+        raise Failed(f"{figures['characters']:.0f} characters came")
+
+
 def turn(scale: Scale) -> Part:
-    found, failed = measured(scale)
-    short, long, _, _ = questions(scale)
-
-    def figure(name: str, question: str, what: str) -> float | None:
-        rounds = found.get((name, question))
-        return median(each[what] for each in rounds) * 1e3 if rounds else None
-
-    rows = {}
+    found, asked = measured(scale), questions(scale)
+    bare = found.median(BARE, asked.short, "first")
+    rows: dict[str, list[float | None]] = {}
     for name in ALL:
-        if (first := figure(name, short, "first")) is not None:
-            rows[name] = [
-                figure(name, short, "cpu"),
-                figure(name, long, "cpu"),
-                figure(name, short, "wall"),
-                figure(name, long, "wall"),
-                first,
-                first / (figure(BARE, short, "first") or 1.0),
+        first = found.median(name, asked.short, "first")
+        if first is not None:
+            figures = [
+                found.median(name, question, what) for what in ("cpu", "wall") for question in (asked.short, asked.long)
             ]
+            rows[name] = [*(None if each is None else each * 1e3 for each in figures), first * 1e3, over(first, bare)]
     columns = ["CPU ms, short", "CPU ms, long", "wall ms, short", "wall ms, long", "first piece, ms", "x bare socket"]
-    limits = []
-    for name in PEERS:
-        mine, peer = figure(BLOCKING, short, "cpu"), figure(name, short, "cpu")
-        if mine and peer:
-            limits.append(Limit(f"CPU of handshake and short reply: {BLOCKING} / {name}", mine / peer, 1.0))
+    limits = [
+        Limit(f"CPU of handshake and short reply: {BLOCKING} / {name}", ratio, 1.0)
+        for name in PEERS
+        if (ratio := over(rows[BLOCKING][0], rows[name][0] if name in rows else None)) is not None
+    ]
     title = f"Handshake and reply of {scale.short} and of {scale.long} events, {scale.apart} us apart"
-    return Part("turn", "A turn, end to end", [Table(title, columns, rows)], limits, list(failed.values()))
+    return Part("turn", "A turn, end to end", [Table(title, columns, rows)], limits, found.notes(*asked[:2]))
 
 
 def events(scale: Scale) -> Part:
-    found, failed = measured(scale)
-    paced, paced_long, at_once, at_once_long = questions(scale)
+    found, asked = measured(scale), questions(scale)
 
     def each(name: str, short: str, long: str) -> float | None:
-        if (name, long) not in found:
-            return None
-        more = median(figures["cpu"] for figures in found[name, long])
-        return (more - median(figures["cpu"] for figures in found[name, short])) / (scale.long - scale.short) * 1e6
+        """Microseconds that an event more takes."""
+        less, more = found.median(name, short, "cpu"), found.median(name, long, "cpu")
+        return None if less is None or more is None else (more - less) / (scale.long - scale.short) * 1e6
 
-    ways = {name: (each(name, paced, paced_long), each(name, at_once, at_once_long)) for name in ALL}
-    floor = ways[FLOOR]
-    rows = {
-        name: [one, over(one, floor[0]), big, over(big, floor[1])]
-        for name, (one, big) in ways.items()
-        if one is not None or big is not None
+    ways = {
+        "one a read": {name: each(name, asked.short, asked.long) for name in ALL},
+        "many a read": {name: each(name, asked.short_at_once, asked.long_at_once) for name in ALL},
     }
-    columns = ["one a read, us", "x floor", "many a read, us", "x floor"]
+    rows: dict[str, list[float | None]] = {}
+    for name in ALL:
+        row: list[float | None] = []
+        for figures in ways.values():
+            row += [figures[name], over(figures[name], figures[FLOOR])]
+        if row[0] is not None:
+            rows[name] = row
     limits = []
-    for index, way in enumerate(("one a read", "many a read")):
-
-        def limit(mine: str, other: str, at_most: float, way: str = way, index: int = index) -> None:
-            ratio = over(ways[mine][index], ways[other][index])
-            if ratio is not None:
+    for way, figures in ways.items():
+        compared = [(BLOCKING, FLOOR, 1.35), *((BLOCKING, peer, 1.0) for peer in PEERS)]
+        compared += [(ANYIO, peer, 1.0) for peer in (clients.G4F, clients.HTTPX, clients.ASYNC_HTTPX)]
+        for mine, other, at_most in compared:
+            if (ratio := over(figures[mine], figures[other])) is not None:
                 limits.append(Limit(f"CPU per event, {way}: {mine} / {other}", ratio, at_most))
-
-        limit(BLOCKING, FLOOR, 1.35)
-        for peer in PEERS:
-            limit(BLOCKING, peer, 1.0)
-        for peer in (clients.G4F, clients.HTTPX, clients.ASYNC_HTTPX):
-            limit(clients.ANYIO, peer, 1.0)
-    assert FLOORS
+    columns = ["one a read, us", "x floor", "many a read, us", "x floor"]
     title = f"CPU per streamed event: {scale.apart} us apart, and sent in one go"
-    return Part("events", "Per event", [Table(title, columns, rows)], limits, list(failed.values()))
-
-
-def over(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one / max(other, 1e-9)
+    return Part("events", "Per event", [Table(title, columns, rows)], limits, found.notes(*asked))

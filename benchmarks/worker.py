@@ -30,6 +30,12 @@ def memory(which: str) -> int:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(which))
 
 
+def reset_peak() -> None:
+    """Let ``VmHWM`` begin again at what is in use now."""
+    with open("/proc/self/clear_refs", "w") as peak:
+        peak.write("5")
+
+
 class Stopwatch:
     """The figures of one turn."""
 
@@ -43,13 +49,14 @@ class Stopwatch:
             self.first, self.first_cpu = time.perf_counter(), time.process_time()
         self.pieces += 1
 
-    def stop(self) -> Figures:
+    def stop(self, reply: str) -> Figures:
         cpu, now = time.process_time(), time.perf_counter()
         return {
             "cpu": cpu - self._cpu,
             "wall": now - self._began,
             "first": self.first - self._began,
             "pieces": self.pieces,
+            "characters": len(reply),
         }
 
 
@@ -60,15 +67,13 @@ def turn(contender: Contender, url: str, question: str) -> Figures:
     async def measured() -> Figures:
         watch = Stopwatch()
         async with make(url) as converse:
-            await converse(question, watch.take)
-            return watch.stop()
+            return watch.stop(await converse(question, watch.take))
 
     if contender.world != "blocking":
         return run(contender, measured)
     watch = Stopwatch()
     with make(url) as converse:
-        converse(question, watch.take)
-        return watch.stop()
+        return watch.stop(converse(question, watch.take))
 
 
 def many(contender: Contender, url: str, question: str, conversations: int) -> Figures:
@@ -92,6 +97,7 @@ def many(contender: Contender, url: str, question: str, conversations: int) -> F
         async with make(url) as converse:
             await converse(WARM_UP, str)
             gc.collect()
+            reset_peak()
             before = memory("VmRSS")
             async with anyio.create_task_group() as tasks:
                 for _ in range(conversations):
