@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import h11
 import msgspec
 
+from ._http import HttpConnection
 from ._state import State
 from .conversation import Conversation, Message
 from .errors import DuckChatError, LocalProtocolError, printable
@@ -121,10 +122,11 @@ class WireSession:
         # The connection.
         self._link = _NONE
         self._connect: Connect | None = None
-        self._http = h11.Connection(h11.CLIENT)
+        self._http = HttpConnection(max_head_bytes=session.policy.max_head_bytes)
         self._kept = False
         # What was reported and not looked at yet.
         self._unread = False
+        self._received: list[bytes] = []
         self._heard = False
         self._ended = False
         self._failure: Failure | None = None
@@ -182,9 +184,10 @@ class WireSession:
         if self._unread:
             self._look(now)
         while True:
-            if self._link is _SPOILED:
+            link = self._link
+            if link is _SPOILED:
                 return self._close_connection()
-            if self._request is not None and self._link in (_NONE, _IDLE):
+            if self._request is not None and (link is _IDLE or link is _NONE):
                 intent = self._carry(self._request, now)
                 if intent is not None:
                     return intent
@@ -262,7 +265,7 @@ class WireSession:
             # It would pass for the answer to a request that isn't made yet.
             self._failure = Failure(FailureKind.NOT_SENT, "the peer spoke before it was asked")
         elif self._link is not _SPOILED:
-            self._http.receive_data(data)
+            self._received.append(data)
             self._heard = True
         self._unread = True
 
@@ -321,12 +324,12 @@ class WireSession:
             host, port, tls = origin = _origin(request.url)
             if self._connect is None:
                 self._link = _CONNECTING
-                self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._policy.max_head_bytes)
+                self._http = HttpConnection(max_head_bytes=self._policy.max_head_bytes)
                 self._connect = Connect(id=self._new_id(), host=host, port=port, tls=tls, timeout=request.timeout)
                 return self._connect
             if origin != (self._connect.host, self._connect.port, self._connect.tls):
                 return self._close_connection()
-            data = _request_bytes(self._http, request)
+            data = self._http.send(request)
         except (h11.LocalProtocolError, ValueError) as error:
             # A redirect can name an address that no request line holds.
             self._fail(Failure(FailureKind.OTHER, f"the request can't be put on the wire: {printable(str(error))}"))
@@ -360,29 +363,27 @@ class WireSession:
             self._due = now + self._policy.read_timeout
 
     def _read_response(self, request: SendRequest, now: float) -> None:
-        at_end = False
+        data, at_end = b"".join(self._received), False
+        self._received.clear()
         try:
-            self._pass_on(request, now)
-            # Only now: what h11 can't read before it knows of the end is garbage, what it can't read then was cut.
+            if data:
+                self._pass_on(request, data, now)
+            # Only now: what can't be read before the end is known is garbage, what can't be read then was cut.
             if self._ended and self._request is not None:
                 at_end = True
-                self._http.receive_data(b"")
-                self._pass_on(request, now)
+                self._pass_on(request, b"", now)
         except h11.RemoteProtocolError as error:
             if at_end:
                 self._fail(Failure(FailureKind.CUT, "the connection ended before the response was complete"))
             else:
                 self._fail(Failure(FailureKind.OTHER, f"the response is not HTTP/1.1: {printable(str(error))}"))
 
-    def _pass_on(self, request: SendRequest, now: float) -> None:
-        """Give the session all that h11 makes of the bytes so far."""
-        http, session = self._http, self._session
-        while True:
-            event = http.next_event()
-            if event is h11.NEED_DATA:
-                return
-            if type(event) is h11.Data:  # isinstance is slow for the abstract base classes that h11's are
-                session.receive_data(request, bytes(event.data))
+    def _pass_on(self, request: SendRequest, data: bytes, now: float) -> None:
+        """Give the session what the connection makes of more bytes, or of its end."""
+        session, complete = self._session, False
+        for event in self._http.read(data):
+            if type(event) is bytes:
+                session.receive_data(request, event)
             elif type(event) is h11.Response:
                 headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
                 session.receive_head(request, event.status_code, headers, now=now)
@@ -390,20 +391,14 @@ class WireSession:
                 self._due = None
             elif type(event) is h11.EndOfMessage:
                 session.receive_eof(request)
-                self._complete()
-                return
-            elif type(event) is not h11.InformationalResponse:
-                return
+                complete = True
+        if complete:
+            self._complete()
 
     def _complete(self) -> None:
         """The response is whole: keep the connection if both sides can."""
         self._request = None
-        try:
-            reusable = self._http.next_event() is h11.NEED_DATA and self._link is _RECEIVING and not self._ended
-            self._http.start_next_cycle()
-        except h11.ProtocolError:
-            reusable = False
-        if reusable:
+        if self._http.next_cycle() and self._link is _RECEIVING and not self._ended:
             self._link = _IDLE
             self._kept = True
         else:
@@ -441,24 +436,10 @@ class WireSession:
         self._link = _NONE
         self._connect = self._send = self._failure = None
         self._kept = self._ended = self._unread = False
+        self._received.clear()
 
 
 def _origin(url: str) -> tuple[str, int, bool]:
     parts = urlsplit(url)
     tls = parts.scheme == "https"
     return parts.hostname or "", parts.port or (443 if tls else 80), tls
-
-
-def _request_bytes(http: h11.Connection, request: SendRequest) -> bytes:
-    """Write a request: ``host`` and the framing are added, nothing else."""
-    parts = urlsplit(request.url)
-    fields = [("host", parts.netloc), *request.headers]
-    if request.method == "POST":
-        fields.append(("content-length", str(len(request.body))))
-    head = h11.Request(
-        method=request.method,
-        target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-        headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
-    )
-    pieces = [http.send(head), http.send(h11.Data(data=request.body)) if request.body else b""]
-    return b"".join((*pieces, http.send(h11.EndOfMessage())))

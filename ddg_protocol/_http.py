@@ -1,0 +1,166 @@
+"""One HTTP/1.1 connection as its client sees it: h11, which is spared the plain chunks of a body.
+
+A reply comes as a chunk for each event, and of all that is done with one of these h11 would take more than half. A
+chunk that has nothing but its size (RFC 9112 section 7.1) needs no parser. Everything else is h11's: heads, bodies of
+any other framing, chunks with extensions, the last chunk with its trailers, and what is no HTTP at all. Between two
+chunks h11 holds nothing, so that from there on it can read whatever comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import h11
+
+from .intents import SendRequest
+
+_CRLF = b"\r\n"
+#: The line before a plain chunk, and the beginning of one. More digits would be a quarter of a GiB.
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
+_SIZE_BEGUN = re.compile(rb"[0-9A-Fa-f]{0,7}\r?\Z")
+
+
+class HttpConnection:
+    """Writes requests and reads their responses, one after the other.
+
+    Args:
+        max_head_bytes: the longest head of a response.
+    """
+
+    def __init__(self, *, max_head_bytes: int) -> None:
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_head_bytes)
+        self._head_due = True
+        # Of a body whose chunks were all plain so far:
+        self._in_chunks = False
+        self._due = 0  # bytes still to come of the chunk that is being read, with the line end after it
+        self._begun = b""  # the line before the next one, as far as it came
+
+    def send(self, request: SendRequest) -> bytes:
+        """Write a request: ``host`` and the framing are added, nothing else.
+
+        Args:
+            request: what is asked.
+
+        Returns:
+            The bytes of it all.
+
+        Raises:
+            h11.LocalProtocolError: it can't be written as HTTP/1.1.
+            ValueError: likewise.
+        """
+        parts = urlsplit(request.url)
+        fields = [("host", parts.netloc), *request.headers]
+        if request.method == "POST":
+            fields.append(("content-length", str(len(request.body))))
+        head = h11.Request(
+            method=request.method,
+            target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
+        )
+        pieces = [self._h11.send(head), self._h11.send(h11.Data(data=request.body)) if request.body else b""]
+        return b"".join((*pieces, self._h11.send(h11.EndOfMessage())))
+
+    def read(self, data: bytes) -> Iterator[bytes | h11.Event]:
+        """Read what came.
+
+        Args:
+            data: any number of bytes; none at all are the end of the connection.
+
+        Yields:
+            What of the body is in them as bytes, everything else as h11's events. `h11.EndOfMessage` is the last.
+
+        Raises:
+            h11.RemoteProtocolError: it is not HTTP/1.1, or ended before the response was whole.
+        """
+        while True:
+            rest = b""
+            if self._in_chunks and data:
+                body, data = self._read_chunks(data)
+                if body:
+                    yield body
+                if not data:
+                    return
+                if self._due:
+                    raise h11.RemoteProtocolError("a chunk of the body is longer than its size")
+            elif self._head_due:
+                # A head by itself, so that what follows it is not h11's yet.
+                head, end, rest = data.partition(b"\r\n\r\n")
+                data = head + end
+            self._h11.receive_data(data)
+            yield from self._events()
+            if not rest:
+                return
+            data = rest
+
+    def next_cycle(self) -> bool:
+        """Be ready for the next request, after the end of a response.
+
+        Returns:
+            Whether there can be one: both sides would have it, and nothing came that nobody asked for.
+        """
+        self._head_due, self._in_chunks = True, False
+        try:
+            idle = self._h11.next_event() is h11.NEED_DATA
+            self._h11.start_next_cycle()
+        except h11.ProtocolError:
+            return False
+        return idle
+
+    def _events(self) -> Iterator[bytes | h11.Event]:
+        """Give what h11 makes of the bytes it has."""
+        before: object = None
+        while not isinstance(event := self._h11.next_event(), type):  # NEED_DATA and PAUSED are classes
+            # By `type`: isinstance is slow with the abstract base class that the others have.
+            if type(event) is h11.ConnectionClosed:
+                return
+            before = event
+            if type(event) is h11.Data:
+                yield bytes(event.data)
+                continue
+            self._head_due = self._head_due and type(event) is not h11.Response
+            yield event
+        if type(before) is h11.Response and not self._h11.trailing_data[0]:
+            # It has seen nothing of the body yet, which it reads as chunks wherever this field is.
+            self._in_chunks = any(name == b"transfer-encoding" for name, _ in before.headers)
+
+    def _read_chunks(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take plain chunks off.
+
+        Args:
+            data: what came.
+
+        Returns:
+            What is in the chunks, and what follows them; the latter is no chunk's line end if one is due.
+        """
+        data, self._begun = self._begun + data, b""
+        pieces = []
+        at, due = 0, self._due
+        while True:
+            if not due:
+                line = _SIZE.match(data, at)
+                size = int(line[1], 16) if line else 0
+                if line is None or not size:
+                    break
+                at, due = line.end(), size + 2
+            if due > 2:
+                piece = data[at : at + due - 2]
+                pieces.append(piece)
+                at += len(piece)
+                due -= len(piece)
+            if due <= 2:
+                line_end = data[at : at + due]
+                if not _CRLF[2 - due :].startswith(line_end):
+                    break
+                at += len(line_end)
+                due -= len(line_end)
+            if due:
+                break
+        self._due, rest = due, data[at:]
+        if not due:
+            if _SIZE_BEGUN.match(rest):
+                self._begun, rest = rest, b""
+            else:
+                self._in_chunks = False
+        return b"".join(pieces), rest

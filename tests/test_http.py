@@ -1,0 +1,164 @@
+"""One HTTP/1.1 connection: what is read of a response is what h11 reads of it, however it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import h11
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ddg_protocol._http import HttpConnection
+from ddg_protocol.intents import SendRequest
+
+REQUEST = SendRequest(id=1, method="GET", url="http://localhost/", headers=(), body=b"", timeout=1.0)
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+Seen = list[tuple[str, object]]
+"""The kinds of events with what they hold, with pieces of the body that follow each other as one."""
+
+
+def seen_by_us(chunks: Iterable[bytes]) -> tuple[Seen, list[int]]:
+    """Give what is read, and how much of the body after each chunk."""
+    http, seen, lengths = HttpConnection(max_head_bytes=1000), Seen(), []
+    http.send(REQUEST)
+    for chunk in chunks:
+        try:
+            for event in http.read(chunk):
+                note(seen, event)
+        except h11.RemoteProtocolError:
+            seen.append(("error", None))
+        lengths.append(body_length(seen))
+        if seen and seen[-1][0] in ("error", "EndOfMessage"):
+            break
+    if seen and seen[-1][0] == "EndOfMessage":
+        seen.append(("goes on", http.next_cycle()))
+    return seen, lengths
+
+
+def seen_by_h11(chunks: Iterable[bytes]) -> tuple[Seen, list[int]]:
+    http, seen, lengths = h11.Connection(h11.CLIENT, max_incomplete_event_size=1000), Seen(), []
+    http.send(h11.Request(method="GET", target="/", headers=[("host", "localhost")]))
+    http.send(h11.EndOfMessage())
+    for chunk in chunks:
+        try:
+            http.receive_data(chunk)
+            while not isinstance(event := http.next_event(), type | h11.ConnectionClosed):
+                note(seen, bytes(event.data) if isinstance(event, h11.Data) else event)
+        except h11.RemoteProtocolError:
+            seen.append(("error", None))
+        lengths.append(body_length(seen))
+        if seen and seen[-1][0] in ("error", "EndOfMessage"):
+            break
+    if seen and seen[-1][0] == "EndOfMessage":
+        idle = http.next_event() is h11.NEED_DATA
+        try:
+            http.start_next_cycle()
+        except h11.ProtocolError:
+            idle = False
+        seen.append(("goes on", idle))
+    return seen, lengths
+
+
+def note(seen: Seen, event: bytes | h11.Event) -> None:
+    if isinstance(event, h11.Response | h11.InformationalResponse):
+        seen.append((type(event).__name__, (event.status_code, event.headers.raw_items())))
+    elif not isinstance(event, bytes):
+        seen.append((type(event).__name__, None))
+    elif seen and isinstance(before := seen[-1][1], bytes):
+        seen[-1] = ("body", before + event)
+    else:
+        seen.append(("body", event))
+
+
+def body_length(seen: Seen) -> int:
+    return sum(len(what) for _, what in seen if isinstance(what, bytes))
+
+
+def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
+    ends = sorted({min(place, len(data)) for place in places} - {0, len(data)})
+    return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True) if start < end]
+
+
+@st.composite
+def chunk(draw: st.DrawFn) -> bytes:
+    content = draw(st.binary(min_size=1, max_size=20) | st.sampled_from([b"\r\n\r\n", b"0\r\n\r\n", b"5\r\nhello\r\n"]))
+    size = draw(st.sampled_from([b"%x", b"%X", b"0%x", b"%08x", b"%x;extension", b"%x ", b" %x"]))
+    return size % len(content) + b"\r\n" + content + draw(st.sampled_from([b"\r\n"] * 9 + [b"\n", b"", b"\rx", b"xx"]))
+
+
+heads = st.sampled_from(
+    [
+        CHUNKED,
+        CHUNKED,
+        CHUNKED,
+        b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n" + CHUNKED,
+        b"HTTP/1.1 200 OK\nTransfer-Encoding: Chunked\n\n",
+        b"HTTP/1.1 204 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 304 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 7\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"y" * 1500 + b"\r\n\r\n",
+        b"\r\n",
+    ]
+)
+ends = st.sampled_from(
+    [b"0\r\n\r\n"] * 6
+    + [b"", b"0;last\r\n\r\n", b"000\r\n\r\n", b"0\r\nx: y\r\n\r\n", b"0\r\n\r\nHTTP/1.1 200 OK", b"0"]
+)
+
+
+@st.composite
+def responses(draw: st.DrawFn) -> bytes:
+    data = draw(heads) + b"".join(draw(st.lists(chunk(), max_size=6))) + draw(ends)
+    if draw(st.integers(0, 4)) == 0:
+        place = draw(st.integers(0, len(data) - 1))
+        data = data[:place] + draw(st.binary(max_size=2)) + data[place + 1 :]
+    return data
+
+
+@given(responses(), st.lists(st.integers(0, 300), max_size=12), st.booleans())
+@example(CHUNKED + b"5\r\nhello\r\n" + b"0\r\n\r\n", [len(CHUNKED) - 1], False)
+@example(CHUNKED + b"5\r\nhelloHTTP/1.1 200 OK\r\n", [], True)
+def test_it_reads_what_h11_reads_and_as_early(data: bytes, places: list[int], ends_there: bool) -> None:
+    chunks = cut(data, places) + [b""] * ends_there
+    assert seen_by_us(chunks) == seen_by_h11(chunks)
+
+
+@given(responses())
+def test_it_reads_what_h11_reads_byte_by_byte(data: bytes) -> None:
+    chunks = [*cut(data, range(len(data))), b""]
+    assert seen_by_us(chunks) == seen_by_h11(chunks)
+
+
+def test_the_chunks_that_come_together_are_one_piece() -> None:
+    http = HttpConnection(max_head_bytes=1000)
+    http.send(REQUEST)
+    _, *pieces = http.read(CHUNKED + b"1\r\na\r\n" + b"2\r\nbc\r\n" + b"5\r\nd")
+    assert pieces == [b"abcd"]
+    assert list(http.read(b"efgh\r\n0\r\n\r\n")) == [b"efgh", h11.EndOfMessage()]
+    assert http.next_cycle()
+
+
+def test_what_came_before_a_broken_chunk_is_given() -> None:
+    http = HttpConnection(max_head_bytes=1000)
+    http.send(REQUEST)
+    list(http.read(CHUNKED))
+    pieces = http.read(b"1\r\na\r\n" + b"2\r\nbcdef")
+    assert next(pieces) == b"abc"
+    with pytest.raises(h11.RemoteProtocolError, match="longer than its size"):
+        next(pieces)
+
+
+def test_a_second_response_is_read_as_the_first_was() -> None:
+    http = HttpConnection(max_head_bytes=1000)
+    for _ in range(2):
+        http.send(REQUEST)
+        response, *rest = http.read(CHUNKED + b"1\r\na\r\n" + b"0\r\n\r\n")
+        assert isinstance(response, h11.Response)
+        assert rest == [b"a", h11.EndOfMessage()]
+        assert http.next_cycle()
