@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -123,6 +123,8 @@ class Server:
     def _forget(self, peer: socket.socket) -> None:
         self._selector.unregister(peer)
         del self._unread[peer]
+        if peer in self._waiting:
+            self._waiting.remove(peer)
         peer.close()
 
     def _answer(self, peer: socket.socket, target: bytes, body: bytes) -> None:
@@ -139,7 +141,8 @@ class Server:
             peers, self._waiting = self._waiting, []
             for piece in (HEAD, *events(count)):
                 for each in peers:
-                    each.sendall(piece)
+                    with suppress(OSError):  # one that has gone is seen as soon as it is read
+                        each.sendall(piece)
 
     def _reply(self, peer: socket.socket, pieces: tuple[bytes, ...], apart: float) -> None:
         if not apart:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -37,7 +40,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run all of it, a little of everything."""
     folder = tmp_path_factory.mktemp("benchmarks")
     command = [sys.executable, "-m", "benchmarks", "--quick"]
-    files = ["--json", folder / "found.json", "--plot", folder / "found.svg"]
+    files: list[str | Path] = ["--json", folder / "found.json", "--plot", folder / "found.svg"]
     done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return Run(done.stdout, page.read(folder / "found.json"), (folder / "found.svg").read_text(encoding="utf-8"))
@@ -127,6 +130,17 @@ def test_our_drivers_and_the_floors_hold_the_conversation_that_is_asked_for(name
     with server.running() as url, Worker(name, url) as worker:
         for question in (server.question(7), server.question(3, apart=1)):
             turns.check(name, question, worker.do("turn", question=question))
+
+
+def test_who_goes_away_while_others_are_waited_for_holds_nobody_up() -> None:
+    content = json.dumps({"messages": [{"role": "user", "content": server.question(3, together=2)}]}).encode()
+    with server.running() as url:
+        place = urlsplit(url)
+        with socket.create_connection((place.hostname or "", place.port or 80)) as one:
+            one.sendall(b"POST /duckchat/v1/chat HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(content) + content)
+            one.shutdown(socket.SHUT_WR)
+            assert one.recv(1) == b""  # the server has seen it go
+        assert server.drain(url, 2, 3) > 0
 
 
 def test_a_contender_that_fails_is_told_with_its_reason() -> None:
