@@ -273,8 +273,8 @@ def requests_loop(url: str) -> Iterator[Converse]:
             with session.post(
                 url + "/duckchat/v1/chat", json=_chat(question), headers=headers, stream=True, timeout=LONG
             ) as response:
-                for line in response.iter_lines(decode_unicode=True):
-                    _take_line(line, take, reply)
+                for line in response.iter_lines():  # it would decode them as Latin-1
+                    _take_line(line.decode(), take, reply)
         return "".join(reply)
 
     yield converse
