@@ -115,6 +115,17 @@ dates = lines(
     of(b"retry-after: Tue, 01 Apr 2025 12:00:07 GMT", b"retry-after: Sunday, 06-Nov-94 08:49:37 GMT", DATE),
     of(b"Sun Nov  6 08:49:37 1994", b"31 dec 9999 23:59:59", b"29 feb 2024 1:2:3", b"1 jan 1601 0:0:0"),
 )
+_CHUNKED = b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n"
+http = cut(
+    st.builds(
+        lambda start, head, chunks, end: start + head + b"".join(chunks) + end,
+        of(b"", b"="),
+        of(_CHUNKED, _CHUNKED, b"HTTP/1.1 100 \r\n\r\n" + _CHUNKED, b"HTTP/1.1 204 \r\n\r\n", b"HTTP/1.0 200 \n\n"),
+        st.lists(of(b"5\r\nhello\r\n", b"0A\r\n0123456789\r\n", b"1;a=b\r\nx\r\n", b"3\r\nabcd\r\n"), max_size=4),
+        of(b"0\r\n\r\n", b"00\r\na: b\r\n\r\n", b"0\r\n\r\nHTTP/1.1 200 \r\n\r\n", b""),
+    )
+    | of(b"HTTP/1.1 200 \r\ncontent-length: 3\r\n\r\nabc", b"=HTTP/1.1 200 \r\ncontent-length: 3\r\n\r\nab")
+)
 codings = st.builds(
     lambda kind, body: kind + body, of(*(letter.encode() for letter in "gdriGDRIx")), strategies.event_streams()
 ) | of(

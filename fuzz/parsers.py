@@ -11,13 +11,14 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
 
+import h11
 import msgspec
 
 from ddg_chat._text import harmless, one_line
@@ -48,6 +49,7 @@ from ddg_protocol import (
     format_prompt,
     last_user_message,
 )
+from ddg_protocol._http import HttpConnection
 from ddg_protocol.challenge import describe_form, read_challenge, read_script
 from ddg_protocol.challenge.dom import MAX_CHARACTERS, outline, read_snippet, utf16_length
 from ddg_protocol.chat import ReplyReader
@@ -64,7 +66,6 @@ from ddg_protocol.service._exchange import Refusal
 from ddg_protocol.service._pages import http_date
 from ddg_protocol.service._tokens import Tokens as Issued
 from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
-from ddg_protocol.wire import _request_bytes
 
 CUT = b"\xff"
 BYTE_BY_BYTE = 300
@@ -415,9 +416,7 @@ def redirects(data: bytes) -> None:
 
 
 def _on_the_wire(request: SendRequest) -> None:
-    import h11
-
-    head = _request_bytes(h11.Connection(h11.CLIENT), request).split(b"\r\n")
+    head = HttpConnection(max_head_bytes=_HEAD).send(request).split(b"\r\n")
     assert head[0].count(b" ") == 2
 
 
@@ -439,6 +438,58 @@ def _date_as_text(date: float) -> str:
 
 
 # Bodies
+
+
+_HEAD = 4096
+
+
+def http(data: bytes) -> None:
+    """Read a response, or two, as h11 does of all the bytes at once; with ``=`` before it the connection then ends."""
+    ended = data.startswith(b"=")
+    chunks = data.removeprefix(b"=").split(CUT)
+    whole = b"".join(chunks)
+    ways = [chunks, [whole]]
+    if len(whole) <= BYTE_BY_BYTE:
+        ways.append([whole[i : i + 1] for i in range(len(whole))])
+    asked = SendRequest(id=1, method="GET", url="http://127.0.0.1/", headers=(), body=b"", timeout=1.0)
+    for way in ways:
+        mine, theirs = HttpConnection(max_head_bytes=_HEAD), h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
+        given = [each for each in way if each] + [b""] * ended
+        mine.send(asked)
+        theirs.send(h11.Request(method="GET", target="/", headers=[("host", "127.0.0.1")]))
+        theirs.send(h11.EndOfMessage())
+        heard = _heard(map(mine.read, given))
+        assert heard == _heard(_by_h11(theirs, each) for each in given)
+        assert heard[2] or mine.next_cycle() == _next_cycle(theirs)
+
+
+def _by_h11(connection: h11.Connection, data: bytes) -> Iterator[bytes | h11.Event]:
+    connection.receive_data(data)
+    while not isinstance(event := connection.next_event(), type) and not isinstance(event, h11.ConnectionClosed):
+        yield bytes(event.data) if isinstance(event, h11.Data) else event
+
+
+def _next_cycle(connection: h11.Connection) -> bool:
+    try:
+        idle = connection.next_event() is h11.NEED_DATA
+        connection.start_next_cycle()
+    except h11.ProtocolError:
+        return False
+    return idle
+
+
+def _heard(answers: Iterable[Iterator[bytes | h11.Event]]) -> tuple[list[object], bytes, bool]:
+    heads: list[object] = []
+    body = b""
+    try:
+        for event in chain.from_iterable(answers):
+            if isinstance(event, bytes):
+                body += event
+            else:
+                heads.append(event)
+    except h11.RemoteProtocolError:
+        return heads, body, True
+    return heads, body, False
 
 
 def coding(data: bytes) -> None:

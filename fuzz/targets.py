@@ -39,6 +39,7 @@ TARGETS = (
     Target(name="cookies", run=parsers.cookies, inputs=inputs.set_cookies, covers=_core("cookies")),
     Target(name="redirects", run=parsers.redirects, inputs=inputs.locations, covers=_core("redirect")),
     Target(name="dates", run=parsers.dates, inputs=inputs.dates, covers=_core("cookies", "refusal")),
+    Target(name="http", run=parsers.http, inputs=inputs.http, covers=_core("_http")),
     Target(
         name="coding", run=parsers.coding, inputs=inputs.codings, covers=_core("content"), memory=32 * _MIB, seconds=1.0
     ),
