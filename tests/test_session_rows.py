@@ -23,6 +23,7 @@ from ddg_protocol import (
     ChallengeError,
     ChallengeReceived,
     ChatTimeoutError,
+    ClientState,
     ContentDecodingError,
     Conversation,
     ConversationFormatError,
@@ -338,6 +339,30 @@ def test_requests_of_a_kind_that_is_tried_again_are_paced_further_apart() -> Non
     assert [after - before for before, after in pairwise(starts)] == [2.25, 3.0, 3.75]
 
 
+def test_a_cancelled_wait_gives_nothing_back() -> None:
+    shared = ClientState()
+    first, second, third = (Hand(Session(shared=shared)) for _ in range(3))
+    first.session.ask("Hi", now=0)
+    first.request_for("duckai=1")
+    for hand, start in ((second, 1.5), (third, 3.0)):
+        hand.session.ask("Hi", now=0)
+        while not isinstance(action := hand.session.next_action(now=0), Wait):
+            pass
+        assert (action.until, action.reason) == (start, "pacing")
+        hand.session.cancel()
+
+
+def test_a_prompt_of_16000_characters_is_sent_and_one_more_is_not() -> None:
+    for length in (16_000, 16_001):
+        hand = Hand()
+        hand.session.ask("x" * length, now=0)
+        if length == 16_000:
+            hand.request_for("duckai=1")
+        else:
+            with pytest.raises(InputLimitError):
+                hand.pull()
+
+
 # Section 3: the handshake, when something else than a status is wrong
 
 
@@ -359,6 +384,12 @@ def test_a_status_without_tokens_that_can_be_sent_back(
     played = play({"status": says(200, b"{}", headers)})
     played.caught(exception)
     assert played.paths.count("status") == tries
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_clients_own_cookies_are_set_whatever_the_landing_page_made_of_them(status: int) -> None:
+    page = says(status, headers=[("set-cookie", "dcs=9; path=/"), ("set-cookie", "dcm=; max-age=0; path=/")])
+    assert set(play({"aichat": page}).last_sent["cookie"].split("; ")) == {"dcs=1", "dcm=3"}
 
 
 def test_a_token_of_a_chat_response_that_could_not_be_sent_back_rejects_the_response() -> None:
