@@ -230,14 +230,19 @@ class Exchange:
         Raises:
             IncompleteStream: the body is shorter than its content-length.
             ContentDecodingError: it is not of its content coding.
-            StreamTooLarge: its compressed form is longer than all that is kept.
+            StreamTooLarge: its compressed form is longer than all that is kept, or a reply is that without it.
         """
         while True:
+            if self.step is Step.CHAT and self.decoded > self.limit:
+                raise StreamTooLarge(f"the reply is longer than {self.limit} bytes, decompressed", limit=self.limit)
             if self.pieces is not None:
                 piece = next(self.pieces, None)
                 if piece is not None:
+                    kept = piece[: self.limit - self.decoded] if self.step is Step.CHAT else piece
                     self.decoded += len(piece)
-                    return piece
+                    if kept:
+                        return kept
+                    continue
                 self.pieces = None
             if not self.chunks:
                 break

@@ -21,7 +21,7 @@ from .errors import LocalProtocolError, StreamTooLarge
 
 DEFAULT_MAX_EVENT_BYTES = 1024 * 1024
 
-_LF, _CR = 10, 13
+_LF, _CR, _COLON = 10, 13, 58
 _BOM = b"\xef\xbb\xbf"
 _PREFIX = b"data: "
 _BETWEEN = b"\n\ndata: "
@@ -331,7 +331,10 @@ class EventStreamDecoder:
                 line = line.removeprefix(_BOM)
             if line:
                 self._in_block = True
-                self._field(line)
+                if line[0] != _COLON:  # a comment
+                    self._field(line)
+                continue
+            if not self._in_block:
                 continue
             # The ID counts from here on even if no event is dispatched.
             self._in_block = False
@@ -351,7 +354,7 @@ class EventStreamDecoder:
         return events
 
     def _field(self, line: bytes) -> None:
-        """Process one line that is not empty; a comment is a field without a name."""
+        """Process one line that is neither empty nor a comment."""
         name, _, value = line.partition(b":")
         if value.startswith(b" "):
             value = value[1:]

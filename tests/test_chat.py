@@ -124,7 +124,7 @@ def test_a_later_turn_ends_in_a_user_message() -> None:
 
 def test_what_is_said_of_a_role_is_bounded_and_printable() -> None:
     with pytest.raises(LocalProtocolError) as refused:
-        last_user_message([Message("user", "a"), Message("\x1b[2J" + "x" * 10_000, "b")])
+        last_user_message([Message("user", "a"), {"role": "\x1b[2J" + "x" * 10_000, "content": "b"}])
     assert len(str(refused.value)) < 200
     assert str(refused.value).isprintable()
 

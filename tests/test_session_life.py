@@ -13,6 +13,7 @@ import tracemalloc
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -617,8 +618,35 @@ def test_the_compressed_form_of_a_reply_is_bounded_too() -> None:
     noise = b"".join(b": %s\n" % hashlib.sha256(b"%d" % n).hexdigest().encode() for n in range(100))
     hand.session.receive_head(request, 200, [*STREAM, GZIP], now=hand.now)
     hand.session.receive_data(request, gzip.compress(HELLO + noise))
-    with pytest.raises(StreamTooLarge, match="compressed"):
+    with pytest.raises(StreamTooLarge, match="the compressed body"):
         hand.pull()
+
+
+@pytest.mark.parametrize("filler", [b":\n", b"\n", b'data: {"action":"success"}\n\n', b"data\n"])
+def test_what_says_nothing_is_bounded_in_its_decompressed_form(filler: bytes) -> None:
+    hand = Hand(Session(policy=Policy(max_reply_bytes=128 * 1024)))
+    hand.to_chat()
+    with pytest.raises(StreamTooLarge, match="131072 bytes, decompressed"):
+        fed_whole(hand, 200, [*STREAM, GZIP], gzip.compress(HELLO + filler * 200_000))
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1_000_000])
+def test_a_reply_is_read_as_far_as_the_bound_of_its_decompressed_form(cut: int) -> None:
+    stream = HELLO + b": \n" * 100 + HELLO + DONE
+    body = gzip.compress(stream)
+    for over in (0, 1):
+        hand = Hand(Session(policy=Policy(max_reply_bytes=len(stream) - over)))
+        request = hand.to_chat()
+        hand.session.receive_head(request, 200, [*STREAM, GZIP], now=hand.now)
+        for start in range(0, len(body), cut):
+            hand.session.receive_data(request, body[start : start + cut])
+        pull = partial(hand.session.next_action, now=hand.now)
+        assert "".join(cast(TextDelta, pull()).text for _ in range(4)) == "HelloHello"
+        if over:
+            with pytest.raises(StreamTooLarge):
+                pull()
+        else:
+            assert isinstance(pull(), TurnFinished)
 
 
 def test_a_challenge_over_the_bound_is_not_read() -> None:
