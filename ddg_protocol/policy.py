@@ -60,17 +60,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: which attribute is not a number of its kind: whole where it counts something, finite always.
         """
-        for field in msgspec.structs.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(field.default, bool) or (value is None and field.name == "max_prompt_chars"):
+        for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
+            value = getattr(self, name)
+            if isinstance(default, bool) or (value is None and name == "max_prompt_chars"):
                 continue
-            whole = isinstance(field.default, int)
+            whole = isinstance(default, int)
             fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-            least = 0 if field.name in _MAY_BE_0 else math.ulp(0.0)
+            least = 0 if name in _MAY_BE_0 else math.ulp(0.0)
             if not (fits and least <= value < math.inf):
                 kind = "a whole number" if whole else "a number"
                 bound = "0 or more" if least == 0 else "more than 0"
-                raise ValueError(f"Policy.{field.name} must be {kind}, {bound}, not {value!r}")
+                raise ValueError(f"Policy.{name} must be {kind}, {bound}, not {value!r}")
 
 
 class Pacer:
