@@ -44,8 +44,9 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import Action, BaseChat, BaseClient, BaseReply, Events, Messages, Tell, is_event
+from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
 from ._exchanges import AsyncRequestLine
+from ._reply import BaseReply, Events
 from ._streams import AsyncConnector, AsyncWireLine, connected, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import AsyncTransport

@@ -39,8 +39,9 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import Action, BaseChat, BaseClient, BaseReply, Messages, Tell, is_event
+from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
 from ._exchanges import RequestLine
+from ._reply import BaseReply
 from ._sockets import Connector, WireLine, connected, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import Transport

@@ -8,9 +8,10 @@
 
 What the settings here don't reach, a pool of one's own does: ``HttpcoreTransport(httpcore.ConnectionPool(...))``. It is
 asked for connections, and an exchange has one for itself until it is over; those that are free are kept here and not
-among the pool's own. For a pool loses the place of a request that is cancelled at the wrong moment (httpcore 1.0.9, and
-in part httpcore2), and its HTTP/2 never tells the server that a stream was given up, so that what still comes of it
-uses up the connection that others are on. A connection that belongs to one exchange is just closed.
+among the pool's own, so that its ``max_connections`` bounds nothing. For a pool loses the place of a request that is
+cancelled at the wrong moment (httpcore 1.0.9, and in part httpcore2), and its HTTP/2 never tells the server that a
+stream was given up, so that what still comes of it uses up the connection that others are on. A connection that belongs
+to one exchange is just closed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ import anyio
 
 from ddg_protocol import SendRequest
 
-from ._httpcore import Clock, Connections, Pool, Sockets, is_made, is_sending, library_of, meant, text, was_not_sent
+from ._httpcore import Connections, Pool, is_made, is_sending, library_of, meant, text, was_not_sent
+from ._httpcore_sockets import Clock, Sockets
 
 __all__ = ["AsyncHttpcoreTransport", "HttpcoreTransport"]
 
@@ -37,8 +39,9 @@ class HttpcoreTransport:
     """Sends requests over httpcore, in blocking code.
 
     Args:
-        pool: makes the connections, in place of what the settings say. It stays the caller's. Its reads wait for as
-            long as ``open`` was told, since they can't be told each, and its SOCKS negotiation waits without a bound.
+        pool: makes the connections, in place of what the settings say. It stays the caller's. Its reads over HTTP/1.1
+            wait for as long as the first of an exchange was told, since they can't be told each, and its SOCKS
+            negotiation waits without a bound.
         proxy: ``http://``, ``https://`` or ``socks5://``, with the credentials in it if it needs any.
         http2: whether to offer HTTP/2 to servers that speak TLS.
         ssl_context: for https; None makes the standard one, which trusts what the system trusts.
@@ -79,7 +82,7 @@ class HttpcoreTransport:
             try:
                 with meant(f"asking {sent.url.origin}"):
                     response = connection.handle_request(sent)
-                return _Exchange(self._connections, self._clock, connection, response)
+                return _Exchange(self._connections, self._clock, limits, connection, response)
             except BaseException as error:
                 for each in (connection, *streams):  # which the library doesn't close where it fails in between
                     each.close()
@@ -101,11 +104,14 @@ class HttpcoreTransport:
 class _Exchange:
     """A response to be read, in blocking code."""
 
-    def __init__(self, connections: Connections, clock: Clock, connection: Any, response: Any) -> None:
+    def __init__(
+        self, connections: Connections, clock: Clock, limits: dict[str, float], connection: Any, response: Any
+    ) -> None:
         self.status: int = response.status
         self.headers = text(response.headers)
         self._connections = connections
         self._clock = clock
+        self._limits = limits
         self._connection = connection
         self._response = response
         self._body: Iterator[bytes] = iter(response.stream)
@@ -113,6 +119,7 @@ class _Exchange:
     def read(self, *, timeout: float) -> bytes:
         """See `transport.Exchange.read`."""
         self._clock.until = time.monotonic() + timeout
+        self._limits["read"] = timeout
         with meant("reading the response"):
             for data in self._body:
                 if data:

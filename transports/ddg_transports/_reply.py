@@ -1,0 +1,74 @@
+"""What the blocking and the async reply have in common: all that neither waits nor touches the world."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from ddg_protocol import Event, LocalProtocolError, TextDelta, TurnFinished
+
+from ._client import BaseChat, Messages
+
+
+class BaseReply:
+    """What has come of a reply.
+
+    Attributes:
+        finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
+    """
+
+    def __init__(self, chat: BaseChat[Any], messages: Messages, model: str | None) -> None:
+        self.finished: TurnFinished | None = None
+        self._chat = chat
+        self._begin = partial(chat._begin, messages, model)
+        self._pieces: list[str] = []
+        self._entered = False
+        self._over = False
+
+    @property
+    def text(self) -> str:
+        """What has come of the reply."""
+        return "".join(self._pieces)
+
+    def _enter(self) -> None:
+        if self._entered:
+            raise LocalProtocolError("a reply is entered once; ask again with chat.stream(...)")
+        self._begin()
+        self._entered = True
+
+    def _must_be_entered(self) -> None:
+        if not self._entered:
+            raise LocalProtocolError('a reply is read where it is entered: (async) with chat.stream("...") as reply')
+
+    def _whole(self) -> TurnFinished:
+        if self.finished is None:
+            raise LocalProtocolError("the turn was cancelled from outside")
+        return self.finished
+
+    def _take(self, event: Event | None) -> Event | None:
+        match event:
+            case TextDelta():
+                self._pieces.append(event.text)
+            case TurnFinished():
+                self.finished = event
+            case None:
+                self._over = True
+        return event
+
+
+class Events(AsyncIterator[Event]):
+    """No async generator: one that is left half-way is finished whenever it is collected, and in a task of its own.
+
+    Args:
+        next_event: gives the next, and None at the end.
+    """
+
+    def __init__(self, next_event: Callable[[], Awaitable[Event | None]]) -> None:
+        self._next_event = next_event
+
+    async def __anext__(self) -> Event:
+        event = await self._next_event()
+        if event is None:
+            raise StopAsyncIteration
+        return event
