@@ -16,9 +16,10 @@ from typing import ClassVar, NamedTuple, Self
 from markdown_it import MarkdownIt
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
-from rich.markdown import CodeBlock, Markdown, MarkdownElement
+from rich.markdown import CodeBlock, Markdown, MarkdownElement, TableElement
 from rich.segment import Segment, Segments
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
 from ._pace import Pace
@@ -48,11 +49,23 @@ class _Code(CodeBlock):
             yield Syntax(code, lexer, theme="ansi_dark", background_color="default", word_wrap=True)
 
 
+class _Table(TableElement):
+    """A table in which a word that is longer than its column goes on in the next line, and is not cut."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for table in super().__rich_console__(console, options):
+            if isinstance(table, Table):
+                for column in table.columns:
+                    column.overflow = "fold"
+            yield table
+
+
 class _Markdown(Markdown):
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
         "fence": _Code,
         "code_block": _Code,
+        "table_open": _Table,
     }
 
     def __init__(self, source: str) -> None:
@@ -218,7 +231,7 @@ class MarkdownStream:
                 self._live.update(
                     Segments([]), refresh=True
                 )  # or the tail of before would be drawn below what is whole
-                self._console.print(Segments([*_joined(settled), Segment.line()]), end="")
+                self._console.print(Segments([*_joined(settled), Segment.line()]), end="", crop=False)
             self._live.update(Segments(_joined(tail[-room:])), refresh=True)
 
     def _finish(self, unit: _Unit) -> list[_Line]:

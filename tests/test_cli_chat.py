@@ -186,8 +186,9 @@ def test_the_commands(tmp_path: Path) -> None:
         second, first = person.enter("/load").splitlines()
         assert re.fullmatch(r"first +\d{4}-\d\d-\d\d \d\d:\d\d +1 turn  One\?", first)
         assert re.fullmatch(r"\d{4}-\d\d-\d\d-two  \d{4}-\d\d-\d\d \d\d:\d\d +1 turn  Two\?", second)
+        assert person.enter("/model llama-3.3-70b") == "meta-llama/Llama-3.3-70B-Instruct-Turbo is asked"
         assert "no conversation is called 'third'" in person.enter("/load third")
-        assert person.enter("/model") == "o3-mini is asked", "what failed has changed nothing"
+        assert person.enter("/model").startswith("meta-llama/"), "what failed has changed nothing"
         assert person.enter("/load first") == "first: One? (1 turn so far, with claude-3-haiku-20240307)"
         assert person.enter("Three?") == "You asked: Three?"
         assert person.enter("/save ../../etc").startswith("ddg-chat: '../../etc' can't be the name of a conversation")
@@ -263,6 +264,25 @@ def test_what_is_waited_for_is_shown_as_long_as_it_is(tmp_path: Path) -> None:
         halves.more.set()
         assert person.wait() == 0
     assert person.text == "At last."
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("[DONE][LIMIT_CONVERSATION]", ["the service says that the conversation limit is reached"]),
+        (
+            "[DONE][LIMIT_OUTPUT]",
+            ["the service says that the output limit is reached", "the reply was cut short by a limit of the service"],
+        ),
+    ],
+)
+def test_what_the_service_says_in_a_reply_is_told_below_it(end: str, said: list[str], tmp_path: Path) -> None:
+    with (
+        emulated(None, f"chat:done={end}") as emulator,
+        Person(tmp_path, "ask", "Why?", "--base-url", emulator.url) as person,
+    ):
+        assert person.wait() == 0
+    assert person.text.split("\n") == ["You asked: Why?", *(f"ddg-chat: {line}" for line in said)]
 
 
 def test_why_and_for_how_long_it_is_waited_before_another_try(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""What is waited for: shown as long as it lasts, and then gone without a trace."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ddg_chat._waiting import StatusLine, Waiting
+from ddg_protocol import DUCKDUCKGO_2025_04, LimitReached, RateLimitError, Retrying, SendRequest, TextDelta, Wait
+from ddg_transports.blocking import Seen
+
+TIMEOUT = 60.0  # for what never ends, on the slowest of machines
+
+
+class Watched(io.StringIO):
+    """A terminal's stream, whose writing can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written = threading.Condition()
+
+    def write(self, text: str) -> int:
+        with self._written:
+            self._written.notify_all()
+            return super().write(text)
+
+    def wait_for(self, seen: Callable[[str], object]) -> None:
+        with self._written:
+            assert self._written.wait_for(lambda: seen(self.getvalue()), TIMEOUT), self.getvalue()
+
+    @property
+    def line(self) -> str:
+        """What is on the line of the cursor."""
+        shown: list[str] = []
+        at = 0
+        for character in self.getvalue().rpartition("\n")[2]:
+            if character == "\r":
+                at = 0
+            else:
+                shown[at : at + 1] = character
+                at += 1
+        return "".join(shown).rstrip()
+
+
+@pytest.fixture
+def stream() -> Watched:
+    return Watched()
+
+
+def request(path: str) -> SendRequest:
+    return SendRequest(id=1, method="GET", url=DUCKDUCKGO_2025_04.url(path), headers=(), body=b"", timeout=10.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (DUCKDUCKGO_2025_04.front_end_path, "asking for the front end's version: 0."),
+        (DUCKDUCKGO_2025_04.landing_path, "asking for cookies: 0."),
+        (DUCKDUCKGO_2025_04.status_path, "asking for a token: 0."),
+        (DUCKDUCKGO_2025_04.chat_path, "waiting for the reply: 0."),
+        ("/elsewhere", "following a redirect: 0."),
+    ],
+)
+def test_each_request_is_told_until_the_reply_comes(path: str, said: str, stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        waiting(request(path))
+        stream.wait_for(lambda text: said in text)
+        waiting(TextDelta("It"))
+        assert stream.line == ""
+        written = stream.getvalue()
+        assert written.endswith("\r"), "the reply begins where the line did"
+    assert stream.getvalue() == written
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [("pacing", "keeping the service's pace: "), ("backoff", "waiting to try again: ")]
+)
+def test_a_wait_counts_down(reason: str, said: str, stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        waiting(Wait(id=1, until=time.monotonic() + 100, reason=reason))
+        stream.wait_for(lambda text: text.count(said + "99.") >= 2)
+    assert stream.line == ""
+
+
+def test_what_follows_soon_is_told_in_its_place(stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        waiting(request(DUCKDUCKGO_2025_04.landing_path))
+        waiting(request(DUCKDUCKGO_2025_04.chat_path))
+        stream.wait_for(lambda text: "waiting for the reply" in text)
+    assert "cookies" not in stream.getvalue()
+
+
+def test_what_is_worth_knowing_stays(stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        waiting(Retrying(1, 2.5, RateLimitError("too\x1b[2J many", status=429)))
+        waiting(TextDelta("It"))
+        waiting(LimitReached("conversation"))
+        assert stream.getvalue() == "ddg-chat: to be tried again: too\N{REPLACEMENT CHARACTER}[2J many\n"
+    assert stream.getvalue().endswith("\nddg-chat: the service says that the conversation limit is reached\n")
+
+
+def test_a_terminal_that_can_t_take_text_back_gets_lines(stream: Watched) -> None:
+    actions: list[Seen] = [
+        request(DUCKDUCKGO_2025_04.chat_path),
+        Wait(id=1, until=time.monotonic() + 0.5, reason="pacing"),
+        Wait(id=2, until=time.monotonic() + 99.5, reason="backoff"),
+    ]
+    with Waiting(stream, DUCKDUCKGO_2025_04, moving=False) as waiting:
+        for action in actions:
+            waiting(action)
+    assert stream.getvalue() == "ddg-chat: waiting to try again: 100 s\n"
+
+
+def test_a_status_line_fits_its_terminal(stream: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    status = StatusLine(stream)
+    status.show(lambda now: "a status that is longer than the line")
+    stream.wait_for(lambda text: "a status" in text)
+    assert stream.line == "a status that is l…"
+    status.close()
+    assert stream.line == ""
