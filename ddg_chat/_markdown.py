@@ -228,9 +228,7 @@ class MarkdownStream:
         room = max(1, self._console.height - 1)
         with self._console:  # in one write
             if settled:
-                self._live.update(
-                    Segments([]), refresh=True
-                )  # or the tail of before would be drawn below what is whole
+                self._live.update(Segments([]), refresh=True)  # or the last tail would be drawn below what is whole
                 self._console.print(Segments([*_joined(settled), Segment.line()]), end="", crop=False)
             self._live.update(Segments(_joined(tail[-room:])), refresh=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 
 from ._text import harmless
@@ -41,10 +41,18 @@ def writer(*, no_color: bool, set_off: bool = False) -> Writer:
     console = Console(no_color=no_color or None, highlight=False)
 
     def write(pieces: Iterable[str]) -> None:
+        has_come = False
+
+        def noted() -> Iterator[str]:
+            nonlocal has_come
+            for text in pieces:
+                has_come = True
+                yield text
+
         try:
-            write_markdown(console, pieces)
+            write_markdown(console, noted())
         finally:
-            if set_off:
+            if set_off and has_come:
                 console.line()
 
     return write
