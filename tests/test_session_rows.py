@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 import pytest
+from facing import Run
 from test_session import DONE, HELLO, PAGE, STREAM, Hand
 
 from ddg_protocol import (
@@ -38,6 +40,7 @@ from ddg_protocol import (
     FrontEndVersionUnknown,
     HandshakeError,
     Heartbeat,
+    Identity,
     IncompleteStream,
     InputLimitError,
     Intent,
@@ -73,6 +76,7 @@ from ddg_protocol import (
     Wait,
     errors,
 )
+from ddg_protocol.service import Service
 
 Answer = Callable[[Hand], None]
 
@@ -525,6 +529,43 @@ def test_a_redirected_status_still_gives_the_tokens() -> None:
     assert dict(hand.request_for("/chat").headers)["x-vqd-4"] == "4-7"
 
 
+# Section 3: cookies are taken as they come
+
+
+def test_cookies_of_a_redirect_and_of_a_refusal_are_taken() -> None:
+    on_the_way = says(307, headers=[("location", "/moved/status"), ("set-cookie", "way=1; path=/")])
+    tokens = says(200, headers=[("x-vqd-4", "4-1")])
+    refused = says(503, headers=[("set-cookie", "refused=1; path=/"), ("x-vqd-4", "4-2")])
+    played = play({"status": [on_the_way, tokens], "chat": [refused, replies(piece("Hi"), b"[DONE]")]})
+    assert played.finished.text == "Hi"
+    assert {"way=1", "refused=1"} <= set(played.last_sent["cookie"].split("; "))
+
+
+# Section 5: the answer is about the identity that is really sent
+
+
+@pytest.mark.parametrize("style", ["python", "compact"])
+def test_an_answer_is_of_the_identity_that_is_sent_in_the_style_of_the_profile(
+    style: Literal["python", "compact"],
+) -> None:
+    identity = Identity(user_agent="Honest Chrome/137.0.0.0", sec_ch_ua='"Honest";v="1"')
+    profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, identity=identity, answer_style=style)
+    run = Run(Session(profile, answer_challenge="always"), Service(profile, challenge=True))
+    run.ask("Hi")
+    assert run.statuses == [200, 200, 200, 200]
+    sent = dict(run.requests[-1].headers)
+    assert (sent["user-agent"], sent["sec-ch-ua"]) == (identity.user_agent, identity.sec_ch_ua)
+    assert (b'": ' in base64.b64decode(sent["x-vqd-hash-1"])) == (style == "python")
+
+
+def test_a_solver_is_told_the_identity_that_is_sent() -> None:
+    identity = Identity(user_agent="Honest/1", sec_ch_ua="")
+    profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, identity=identity)
+    session = Session(profile, answer_challenge="always", solver="embedder")
+    (solve,) = play({}, session=session, challenge="e30=").solves
+    assert (solve.identity, solve.script) == (identity, "{}")
+
+
 # Section 6, the table: through a session, with text before and the end after
 
 
@@ -699,6 +740,19 @@ def test_a_turn_that_is_given_up_before_its_question_was_sent_keeps_the_token() 
     assert hand.session.conversation == before
     hand.session.ask("More", now=hand.now)
     assert dict(hand.request_for("/chat").headers)["x-vqd-4"] == "4-2"
+
+
+def test_who_asks_while_the_rest_of_a_reply_is_read_wants_no_more_of_it() -> None:
+    hand = Hand()
+    before = hand.to_chat()
+    hand.session.receive_head(before, 200, STREAM, now=hand.now)
+    hand.session.receive_data(before, HELLO + DONE)
+    assert hand.pull() is NEED_DATA
+    assert hand.session.request == before
+    hand.session.ask("More", now=hand.now)
+    assert hand.session.deadline is None
+    hand.session.receive_data(before, b": late\n")
+    hand.request_for("/status")
 
 
 def test_a_title_stays_until_another_comes() -> None:
