@@ -505,10 +505,16 @@ async def not_decoded(bench: Bench) -> None:
 @_check()
 async def byte_by_byte(bench: Bench) -> None:
     """A response that comes a byte at a time is as good as one in a piece."""
-    said = _chunked(b"abc", b"d", b"\r\n0\r\n")
-    peer = bench.peer([said[i : i + 1] for i in range(len(said))])
-    async with bench.transport() as transport:
-        _same("the body", await bench.answer(transport, _request(peer)), b"abcd\r\n0\r\n")
+    said = _chunked(b"abc", b"\r\n0\r\n", b"d")
+    parts = [said[i : i + 1] for i in range(len(said))]
+    gate = threading.Event()  # before the last chunk, so that its byte comes by itself however late it is read
+    peer = bench.peer([*parts[:-11], gate, *parts[-11:]])
+    async with bench.transport() as transport, bench.opened(transport, _request(peer)) as exchange:
+        body = b""
+        while len(body) < 8 and (piece := await exchange.read()):
+            body += piece
+        gate.set()
+        _same("the body", body + await _body(exchange), b"abc\r\n0\r\nd")
 
 
 @_check()
@@ -704,14 +710,17 @@ async def closed_while_idle(bench: Bench) -> None:
 
 @_check()
 async def early_close(bench: Bench) -> None:
-    """Closing an exchange early gives the rest of it up at once: the peer sees that."""
-    peer = bench.peer([_response(b"abcdef")[:-3], HANG])
-    async with bench.transport() as transport:
-        async with bench.opened(transport, _request(peer)) as exchange:
-            await exchange.read()
-            started = time.monotonic()
-        _same("closed within a second", time.monotonic() - started < 1, True)
-        _same("what the peer sees is a closed connection", peer.all_closed(_SLACK), True)
+    """Closing an exchange early gives the rest of it up at once: the peer sees that, and need not say goodbye."""
+    half = _response(b"abcdef")[:-3]
+    for how, act in (("a peer that waits", HANG), ("a peer that is dead", DEAF)):
+        peer = bench.peer([half, act])
+        async with bench.transport() as transport:
+            async with bench.opened(transport, _request(peer)) as exchange:
+                await exchange.read()
+                started = time.monotonic()
+            _same(f"closed to {how} within a second", time.monotonic() - started < 1, True)
+            if act is HANG:
+                _same("what the peer sees is a closed connection", peer.all_closed(_SLACK), True)
 
 
 @_check()
