@@ -185,8 +185,8 @@ def replied(draw: Draw) -> list[bytes]:
     body: bytes = draw(strategies.event_streams(complete=draw(st.booleans())))
     chunks = [b"D" + body, b"E"]
     if draw(st.booleans()):
-        chunks = [b"Z" + body, b"E"]
-    coding = b"content-encoding: gzip\n" if chunks[0][:1] == b"Z" else b""
+        chunks = [draw(of(b"Z", b"Z", b"M")) + body, b"E"]
+    coding = b"" if chunks[0][:1] == b"D" else b"content-encoding: gzip\n"
     return [b"H200 content-type: text/event-stream\n" + coding + TOKEN, *chunks]
 
 

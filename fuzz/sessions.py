@@ -72,6 +72,7 @@ TOKENS = Conversation(model="gpt-4o-mini", vqd="4-1", fe_version="a-b")
 HISTORY = (Message("user", "a"), Message("assistant", "b"))
 
 _SessionT = TypeVar("_SessionT", bound=Session | WireSession)
+_BOMB = 1024 * 1024
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
@@ -293,13 +294,14 @@ class SessionSteps(Steps[Session]):
     r"""Steps of the upper floor.
 
     ``R`` a whole response: a line ``STATUS`` or ``STATUS name: value``, a line for each other field, an empty line, the
-    body. ``H`` its head alone, ``D`` bytes of the body, ``Z`` bytes gzipped, ``E`` its end, ``F`` and a digit a
-    failure. ``O`` bytes for an earlier request, or for one that was never made. ``S`` the session is stored and goes on
-    by another clock.
+    body. ``H`` its head alone, ``D`` bytes of the body, ``Z`` bytes gzipped, ``M`` a MiB of them gzipped, if `bombs`,
+    ``E`` its end, ``F`` and a digit a failure. ``O`` bytes for an earlier request, or for one that was never made.
+    ``S`` the session is stored and goes on by another clock.
     """
 
     request: SendRequest | None = None
     last_id = 0
+    bombs = 0
 
     def step_of_floor(self, what: bytes, text: bytes) -> None:
         session, request = self.session, self.request
@@ -322,6 +324,10 @@ class SessionSteps(Steps[Session]):
                 session.receive_data(request, text)
             case b"Z":
                 session.receive_data(request, gzip.compress(text, mtime=0))
+            case b"M" if self.bombs and text:
+                self.bombs -= 1
+                self.left += _BOMB  # each byte can be an event
+                session.receive_data(request, gzip.compress(text * (_BOMB // len(text)), mtime=0))
             case b"E":
                 session.receive_eof(request)
             case b"F":
@@ -434,7 +440,9 @@ def session(data: bytes) -> None:
     """Take turns with whatever answers."""
     options, *steps = data.split(CUT)
     session = begun(options)
-    SessionSteps(session, session.profile, len(data)).run(steps)
+    driven = SessionSteps(session, session.profile, len(data))
+    driven.bombs = 1
+    driven.run(steps)
 
 
 def wire(data: bytes) -> None:

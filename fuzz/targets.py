@@ -76,6 +76,13 @@ TARGETS = (
         inputs=inputs.steps(),
         covers=_core("transcript._record", "transcript._redaction"),
     ),
-    Target(name="session", run=sessions.session, inputs=inputs.steps(), covers=_core("session", "_turn", "retry")),
+    Target(
+        name="session",
+        run=sessions.session,
+        inputs=inputs.steps(),
+        covers=_core("session", "_turn", "retry"),
+        seconds=4.0,  # a MiB may come of a short input, and be a hundred thousand events or lines
+        memory=64 * _MIB,
+    ),
     Target(name="wire", run=sessions.wire, inputs=inputs.wire_steps(), covers=_core("wire", "session")),
 )

@@ -610,6 +610,23 @@ def test_what_broke_before_its_head_came_does_so_again() -> None:
         TranscriptTransport(transcript).open(_request(broken.method, broken.target), timeout=1)
 
 
+def test_an_empty_chunk_that_was_reported_is_not_read_as_the_end() -> None:
+    class EmptyBeforeEach(RecordedSession):
+        def receive_data(self, request: SendRequest, data: bytes) -> None:
+            super().receive_data(request, b"")
+            super().receive_data(request, data)
+
+    lines: list[str] = []
+    Run(EmptyBeforeEach(Session(), lines.append), Service()).ask("Hi")
+    transcript = Transcript.read("".join(lines))
+    assert first_difference(transcript) is None
+    transport = TranscriptTransport(transcript)
+    for found in exchanges(transcript):
+        exchange = transport.open(_request(found.method, found.target), timeout=1)
+        chunks = list(iter(lambda: exchange.read(timeout=1), b""))  # noqa: B023 - read at once
+        assert len(found.chunks) == 2 * len(chunks)
+
+
 def test_a_step_that_differs_is_the_last() -> None:
     lines = text_of("two-turns").splitlines(keepends=True)
     at = next(number for number, line in enumerate(lines) if '"TextDelta"' in line)
