@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ._export import as_markdown
 from ._store import Store, data_folder
@@ -44,6 +45,9 @@ def run(args: argparse.Namespace) -> int:
             for name in args.name:
                 store.remove(name)
         case _:
-            for line in listed(store):
+            lines = list(listed(store))
+            if not lines:
+                print("no conversation is kept yet", file=sys.stderr)
+            for line in lines:
                 print(line)
     return 0

@@ -63,9 +63,15 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
         name = os.ttyname(slave)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SHIM, name, *self._command], env=self._env, start_new_session=True
+            [sys.executable, "-c", _SHIM, name, *self._command],
+            env=self._env,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
         )
-        self._slave = slave  # kept open until the program has it, or the terminal would have ended before
+        assert self._process.stdout is not None
+        with self._process.stdout as until_then:
+            until_then.read()  # to its end: the program has the terminal in its place
+        os.close(slave)  # not sooner, or the terminal would have ended before
         return self
 
     def __exit__(
@@ -74,8 +80,6 @@ class Terminal:
         self._process.kill()
         self._process.wait()
         os.close(self._master)
-        if self._slave >= 0:
-            os.close(self._slave)
 
     def write(self, keys: str) -> None:
         """Press keys."""
@@ -121,9 +125,6 @@ class Terminal:
             data = os.read(self._master, 65536)
         except OSError:  # the last one who had the other side open has gone
             data = b""
-        if self._slave >= 0 and data:
-            os.close(self._slave)
-            self._slave = -1
         self.raw += data
         self._stream.feed(data)
         self.ended = not data

@@ -144,7 +144,7 @@ def aged(path: Path, seconds: int) -> None:
 
 def test_an_empty_store_lists_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conversations"]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "no conversation is kept yet\n")
     assert not folder.exists()
 
 
