@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import msgspec
@@ -34,7 +34,7 @@ from ddg_protocol import (
     UnknownPayload,
     errors,
 )
-from ddg_protocol.service import Service
+from ddg_protocol.service import Service, faults
 from ddg_protocol.service._reply import text_event
 from ddg_protocol.service.script import fault_from_text
 from ddg_transports.anyio import AsyncClient
@@ -311,6 +311,15 @@ def seen_in_order(wanted: tuple[Any, ...], events: list[Event]) -> bool:
     return all(
         any(isinstance(event, want) if isinstance(want, type) else event == want for event in rest) for want in wanted
     )
+
+
+def test_each_kind_of_fault_and_each_way_to_end_has_a_case() -> None:
+    effects = [effect for case in CASES for effect in fault_from_text(case.fault).effects]
+    assert {type(effect) for effect in effects} == set(get_args(faults.Effect))
+    cuts = [effect for effect in effects if isinstance(effect, faults.Cut)]
+    assert {cut.then for cut in cuts} == {"close", "reset", "hang", "end"}
+    assert {cut.of for cut in cuts} == {"body", "wire"}
+    assert {fault_from_text(case.fault).on for case in CASES} == {"front_end", "landing", "status", "chat"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.fault[:70])
