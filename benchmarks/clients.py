@@ -406,7 +406,7 @@ def duckai_package(name: str) -> Any:
 def duckai(url: str) -> Iterator[Converse]:
     """The duckai client, its addresses pointed at the server. It answers each challenge by V8, which runs the script.
 
-    Of the three requests before the chat it leaves out one, the landing page.
+    Of the three requests before the chat it leaves out the landing page, which is added here: it is the same job then.
     """
     duck_ai: Any = duckai_package("duckai.duckai").DuckAI
 
@@ -417,6 +417,7 @@ def duckai(url: str) -> Iterator[Converse]:
 
     def converse(question: str, take: Take) -> str:
         client = Here(timeout=int(LONG))
+        client._get_url("GET", "https://duckduckgo.com/aichat")
         for piece in client.chat_yield(question, timeout=LONG):
             take(piece)
         return str(client._chat_messages[-1]["content"])
