@@ -256,6 +256,25 @@ def test_a_connection_that_can_t_be_made_in_time(capsys: pytest.CaptureFixture[s
     assert "allow more with --timeout" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("library", "arguments", "said"),
+    [
+        ("h2", ["ask", "Why?", "--emulator", "--transport", "http2"], "'ddg-protocol[http2]'"),
+        ("socksio", ["ask", "Why?", "--emulator", "--proxy", "socks5://127.0.0.1:1"], "'ddg-protocol[socks]'"),
+        ("shtab", ["completion", "bash"], "'ddg-protocol[cli]'"),
+    ],
+)
+def test_a_library_that_isn_t_installed_is_named(
+    library: str, arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+
+
 # Files
 
 
@@ -309,6 +328,22 @@ def test_a_record_can_be_replayed_and_has_no_secrets(
     assert "Why is it?" in file.read_text()
     assert main(["replay", str(file)]) == 0
     assert "the same: " in capsys.readouterr().out
+
+
+def test_a_replay_shows_what_it_does_in_the_time_that_it_took(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.jsonl"
+    assert main(["ask", "Why?", "--record", str(file), "--base-url", emulator.url]) == 0
+    capsys.readouterr()
+    waits: list[float] = []
+    monkeypatch.setattr("ddg_chat.replay.time.sleep", waits.append)
+    assert main(["replay", "--show", "--real-time", str(file)]) == 0
+    *actions, summary = capsys.readouterr().out.splitlines()
+    assert {"type": "TextDelta", "text": "You asked: Why?"} in map(json.loads, actions)
+    assert summary.startswith(f"the same: {len(actions)} actions, ")
+    assert len(waits) == len(actions)
+    assert min(waits) >= 0
 
 
 def test_a_record_without_texts(emulator: Emulator, tmp_path: Path) -> None:

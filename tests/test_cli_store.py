@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ddg_chat._errors import CommandError
+from ddg_chat._export import as_markdown
 from ddg_chat._store import Store
 from ddg_chat.main import main
 from ddg_protocol import Conversation, Cookie, Message
@@ -242,3 +243,25 @@ def test_without_the_extra_it_is_said_what_to_install(
     monkeypatch.setattr("ddg_chat.chat.find_spec", lambda name: None if name == "rich" else sys)
     assert main(["conversations"]) == 2
     assert capsys.readouterr().err == "ddg-chat: conversations needs rich: pip install 'ddg-protocol[cli]'\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "written"),
+    [
+        ("```\ncode\n```", "```\ncode\n```"),
+        ("````\n```\n", "````\n```\n````"),
+        ("~~~ python\n```", "~~~ python\n```\n~~~"),
+        ("``` no ` fence", "``` no ` fence"),
+        ("```\n``` no end", "```\n``` no end\n```"),
+        ("    ```", "    ```"),
+    ],
+)
+def test_a_block_of_code_that_was_not_closed_takes_in_nothing_of_what_follows(reply: str, written: str) -> None:
+    history = (
+        Message("user", "Why?"),
+        Message("assistant", reply),
+        Message("user", "And?"),
+        Message("assistant", "So."),
+    )
+    text = as_markdown(Conversation(model="o3-mini", message_history=history))
+    assert text == f"# Why?\n\n*o3-mini*\n\n> Why?\n\n{written}\n\n> And?\n\nSo.\n"
