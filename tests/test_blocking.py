@@ -34,6 +34,7 @@ from ddg_protocol import (
     ModelNotSupportedError,
     Policy,
     Retrying,
+    ServiceError,
     ServiceProfile,
     Signal,
     SolveChallenge,
@@ -548,6 +549,21 @@ def test_a_peer_that_takes_nothing_is_given_up_in_time() -> None:
             client.chat(conversation=conversation, cookies={}).ask("long " * 4_000_000)
         release.set()
     assert not service.log
+
+
+def test_an_answer_that_comes_before_the_question_was_read_is_understood() -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(100)
+        connection.sendall(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig")  # and closes
+
+    policy = Policy(max_retries=0, max_prompt_chars=None)
+    with peer(refuse) as url, Client(at(url), policy=policy) as client:
+        chat = client.chat(conversation=Conversation(vqd="token", fe_version="x-y"), cookies={})
+        with pytest.raises(ServiceError) as caught:
+            chat.ask("long " * 4_000_000)
+        assert caught.value.status == 413
+        assert isinstance(chat._line, WireLine)
+        assert chat._line._connection is None, "a connection with half a request on it is not kept"
 
 
 def test_a_reply_that_is_cut_is_told_with_what_came_of_it() -> None:

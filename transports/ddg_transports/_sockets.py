@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from ddg_protocol import Failure, FailureKind, TransportError
@@ -130,8 +131,11 @@ class Connection:
                 error, f"connecting to {connect.host}:{connect.port}", FailureKind.NOT_SENT
             ) from error
 
-    def write(self, data: bytes, *, until: float) -> None:
+    def write(self, data: bytes, *, until: float) -> bytes:
         """Write all of it.
+
+        Returns:
+            Nothing; or, where the peer took no more of it and went away, what it had said by then.
 
         Raises:
             TimeoutError: ``until`` came first.
@@ -145,7 +149,11 @@ class Connection:
         except TimeoutError:
             raise
         except OSError as error:
+            with suppress(OSError):
+                if answer := self._socket.recv(_READ_SIZE):
+                    return answer
             raise transport_error(error, "sending", FailureKind.CUT) from error
+        return b""
 
     def read(self, *, until: float) -> bytes:
         """Read what there is; nothing at the end.
@@ -225,8 +233,8 @@ class WireLine:
             if type(action) is Send:
                 if action.check_idle:
                     connection.check_idle()
-                connection.write(action.data, until=until)
-                return partial(session.sent, action)
+                answer = connection.write(action.data, until=until)
+                return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
             data = connection.read(until=until)
         except TimeoutError:
             return None  # what that means is the session's business
