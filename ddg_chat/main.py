@@ -9,6 +9,7 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -40,6 +41,7 @@ exit codes:
   77   the service denies access, or its challenge can't be answered
   130  interrupted
   141  whoever read the output has gone
+  143  terminated
 """
 
 EPILOG = f"""\
@@ -62,9 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, as `EXIT_CODES` has it.
 
     Raises:
-        SystemExit: help was asked for, or the arguments can't be understood.
+        SystemExit: help was asked for, the arguments can't be understood, or the process was terminated.
     """
     _open_what_is_closed()
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -79,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         code = exit_code(error)
         print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return code
 
 
@@ -104,6 +109,11 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
         if name in configured:
             importlib.import_module(module).configure(command)
     return parser
+
+
+def _terminate(*_: object) -> None:
+    """Leave as for an error, so that the terminal has its cursor and its echo again."""
+    sys.exit(143)
 
 
 def _open_what_is_closed() -> None:

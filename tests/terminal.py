@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -93,6 +94,10 @@ class Terminal:
         """Change the size, as a window's edge does; the program is told by a signal."""
         self._screen.resize(rows, columns)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        self._process.send_signal(number)
 
     def wait_for(self, seen: str | Callable[[str], object]) -> str:
         """Wait until a text is to be seen, or what is to be seen is said to do; gives all of it."""

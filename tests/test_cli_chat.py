@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -387,4 +388,21 @@ def test_an_interrupted_question_leaves_what_came_and_the_cursor(tmp_path: Path)
         assert person.wait() == 130
         halves.more.set()
     assert person.text == "The first half."
+    assert person.raw.rindex(b"\x1b[?25h") > person.raw.rindex(b"\x1b[?25l"), "the cursor is seen again"
+
+
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_a_program_that_is_terminated_leaves_the_terminal_as_it_was(command: str, tmp_path: Path) -> None:
+    halves = Halves()
+    question = ["Why?"] if command == "ask" else []
+    with emulated(halves) as emulator:
+        with Person(tmp_path, command, *question, "--base-url", emulator.url) as person:
+            if command == "chat":
+                person.prompted()
+                person.write("Why?\r")
+            person.wait_for("The first half.")
+            person.signal(signal.SIGTERM)
+            assert person.wait() == 143
+        halves.more.set()
+    assert "Traceback" not in person.text
     assert person.raw.rindex(b"\x1b[?25h") > person.raw.rindex(b"\x1b[?25l"), "the cursor is seen again"
