@@ -25,6 +25,7 @@ from ddg_protocol import (
     LocalProtocolError,
     Policy,
     SendRequest,
+    ServiceError,
     ServiceProfile,
     SolveChallenge,
     TextDelta,
@@ -432,6 +433,24 @@ async def test_a_peer_that_takes_nothing_is_given_up_in_time() -> None:
         async with AsyncClient(at(peer.url), policy=policy) as client:
             with pytest.raises(ChatTimeoutError, match="write_timeout"):
                 await client.chat(conversation=WARM, cookies={}).ask("long " * 4_000_000)
+
+
+async def test_an_answer_that_comes_before_the_question_was_read_is_understood(anyio_backend: str) -> None:
+    def refuse() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig")  # and closes
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=refuse)
+        serving.start()
+        profile = at(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        async with AsyncClient(profile, policy=Policy(max_retries=0, max_prompt_chars=None)) as client:
+            with pytest.raises(ServiceError if anyio_backend == "trio" else (ServiceError, TransportError)):
+                # asyncio's transports forget what came where they can't send any more
+                await client.chat(conversation=WARM, cookies={}).ask("long " * 4_000_000)
+        serving.join(TIMEOUT)
 
 
 async def test_a_tls_handshake_that_never_ends_is_given_up_in_time() -> None:

@@ -6,6 +6,7 @@ import os
 import selectors
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -108,8 +109,11 @@ class Connection:
             raise _mapped(error, f"connecting to {connect.host}:{connect.port}", FailureKind.NOT_SENT) from error
         return cls(stream)
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> bytes:
         """Write all of it.
+
+        Returns:
+            Nothing; or, where the peer took no more of it and went away, what it had said by then.
 
         Raises:
             TransportError: the connection broke.
@@ -117,7 +121,11 @@ class Connection:
         try:
             await self._stream.send(data)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            with suppress(TransportError):
+                if answer := await self.read():
+                    return answer
             raise _mapped(error, "sending", FailureKind.CUT) from error
+        return b""
 
     async def read(self) -> bytes:
         """Read what there is; nothing at the end.
@@ -193,8 +201,8 @@ class AsyncWireLine:
             if type(action) is Send:
                 if action.check_idle:
                     connection.check_idle()
-                await connection.write(action.data)
-                return partial(session.sent, action)
+                answer = await connection.write(action.data)
+                return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
             data = await connection.read()
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
