@@ -150,3 +150,11 @@ def test_importing_the_core_loads_nothing_heavy_and_nothing_that_could_reach_out
     assert "ddg_protocol.session" in loaded
     heavy = {"h11", "bs4", "html5lib", "anyio", "httpcore", "trio", "socket", "ssl", "asyncio", "ddg_transports"}
     assert not loaded & heavy
+
+
+def test_the_blocking_driver_loads_nothing_of_the_async_ones() -> None:
+    code = "import sys, json, ddg_transports.blocking; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(json.loads(run.stdout))
+    assert "ddg_protocol.wire" in loaded
+    assert not loaded & {"anyio", "asyncio", "httpcore", "trio", "bs4", "html5lib"}

@@ -1,18 +1,14 @@
-"""A `Session` over a transport, for both worlds; they say the same in the same order."""
+"""A `Session` over a transport; `_async_exchanges` says the same, in the same order."""
 
 from __future__ import annotations
 
 import time
 from functools import partial
 
-import anyio
-
 from ddg_protocol import SendRequest, Session, TransportError
 
 from ._client import Action, Tell
-from .transport import AsyncExchange, AsyncTransport, Exchange, Transport
-
-_CLOSING = 1.0  # seconds that an exchange may take to close
+from .transport import Exchange, Transport
 
 
 class RequestLine:
@@ -56,45 +52,3 @@ class RequestLine:
             exchange.close()
 
     close = leave
-
-
-class AsyncRequestLine:
-    """Carries out what a `Session` asks, over an async transport.
-
-    Args:
-        session: what asks.
-        transport: sends its requests.
-    """
-
-    def __init__(self, session: Session, transport: AsyncTransport) -> None:
-        self.session = session
-        self._transport = transport
-        self._request: SendRequest | None = None
-        self._exchange: AsyncExchange | None = None
-
-    async def carry_out(self, action: Action) -> Tell:
-        """Open an exchange, or read from it; what the session is to be told of it."""
-        session = self.session
-        if type(action) is SendRequest:
-            await self.leave()
-            self._request = action
-        request = self._request
-        assert request is not None
-        try:
-            if type(action) is SendRequest:
-                self._exchange = opened = await self._transport.open(action)
-                return partial(session.receive_head, action, opened.status, opened.headers, now=anyio.current_time())
-            assert self._exchange is not None
-            data = await self._exchange.read()
-        except TransportError as error:
-            return partial(session.transport_failed, request, error.failure)
-        return partial(session.receive_data, request, data) if data else partial(session.receive_eof, request)
-
-    async def leave(self) -> None:
-        """Close the exchange: nothing more of it is wanted. It can't be cancelled, and it is bounded in time."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            with anyio.move_on_after(_CLOSING, shield=True):
-                await exchange.aclose()
-
-    aclose = leave

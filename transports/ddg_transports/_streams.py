@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import selectors
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any, Protocol
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
-from ddg_protocol import Failure, FailureKind, TransportError
+from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
@@ -23,11 +25,28 @@ AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
 """Gives a stream that is connected to where the intent says. What it raises as an OSError is understood."""
 
 
+class Scope(Protocol):
+    """What bounds a wait, and ends it from outside: an `anyio.CancelScope`, or what is cheaper.
+
+    Attributes:
+        deadline: the latest time for it, by the loop's clock.
+    """
+
+    deadline: float
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: Any) -> bool: ...
+
+    def cancel(self) -> None:
+        """End it."""
+
+
 async def tcp(connect: Connect) -> ByteStream:
     """Connect over TCP: the way it is done when nothing else is said.
 
     Args:
-        connect: where to. Addresses of a name are tried as "happy eyeballs" (RFC 8305) has it.
+        connect: where to. Each address of a name is tried.
 
     Returns:
         The stream.
@@ -35,7 +54,29 @@ async def tcp(connect: Connect) -> ByteStream:
     Raises:
         OSError: none of the addresses could be reached.
     """
+    if on_asyncio():
+        from ._asyncio import open_stream
+
+        return await open_stream(connect)
     return await anyio.connect_tcp(connect.host, connect.port)
+
+
+def on_asyncio() -> bool:
+    """Tell whether the running task is one of asyncio's, without importing it."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return asyncio is not None and asyncio.current_task() is not None
+    except RuntimeError:
+        return False
+
+
+def loop_clock() -> Callable[[], float]:
+    """Give the clock of the running loop, if one runs: `anyio.current_time` looks for it with each call."""
+    if on_asyncio():
+        import asyncio
+
+        return asyncio.get_running_loop().time
+    return anyio.current_time
 
 
 def unix(path: str | os.PathLike[str]) -> AsyncConnector:
@@ -82,6 +123,9 @@ class Connection:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self._read_scope: Scope | None = getattr(
+            stream, "read_scope", None
+        )  # `_asyncio.AsyncioStream` has one of its own
 
     @classmethod
     async def make(cls, connect: Connect, connector: AsyncConnector, context: ssl.SSLContext | None) -> Connection:
@@ -140,6 +184,12 @@ class Connection:
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise _mapped(error, "reading", FailureKind.CUT) from error
 
+    def read_scope(self, deadline: float) -> Scope:
+        """Give what is entered around the next `read`, to bound it."""
+        scope = anyio.CancelScope() if self._read_scope is None else self._read_scope
+        scope.deadline = deadline
+        return scope
+
     def check_idle(self) -> None:
         """See that a kept connection has not ended, and has nothing to read that nobody asked for.
 
@@ -181,6 +231,12 @@ class AsyncWireLine:
         self._context = context
         self._connect: Connect | None = None
         self._connection: Connection | None = None
+
+    def scope(self, action: Action, deadline: float) -> Scope:
+        """Give what is entered around an action that is carried out, to bound it."""
+        if action is NEED_DATA and self._connection is not None:
+            return self._connection.read_scope(deadline)
+        return anyio.CancelScope(deadline=deadline)
 
     async def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close; what the session is to be told of it."""

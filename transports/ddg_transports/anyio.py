@@ -44,10 +44,10 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
+from ._async_exchanges import AsyncRequestLine
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
-from ._exchanges import AsyncRequestLine
 from ._reply import BaseReply, Events
-from ._streams import AsyncConnector, AsyncWireLine, connected, tcp, unix
+from ._streams import AsyncConnector, AsyncWireLine, Scope, connected, loop_clock, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import AsyncTransport
 
@@ -114,9 +114,9 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
     _client: AsyncClient
 
     def __init__(self, client: AsyncClient, line: AsyncWireLine | AsyncRequestLine) -> None:
-        super().__init__(client, line, anyio.current_time)
+        super().__init__(client, line, loop_clock())
         self._turn = object()  # another one whenever the turn is left
-        self._waiting: anyio.CancelScope | None = None
+        self._waiting: Scope | None = None
 
     async def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
         """Ask, and wait for the whole reply.
@@ -185,7 +185,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
 
     async def _in_time(self, action: Action) -> Tell:
         deadline = self._line.session.deadline
-        scope = self._waiting = anyio.CancelScope(deadline=math.inf if deadline is None else deadline)
+        scope = self._waiting = self._line.scope(action, math.inf if deadline is None else deadline)
         try:
             with scope:
                 return await self._carry_out(action)
@@ -231,7 +231,7 @@ class AsyncReply(BaseReply, AsyncResource):
 
     async def __anext__(self) -> str:
         async for event in self.events():
-            if isinstance(event, TextDelta):
+            if type(event) is TextDelta:
                 return event.text
         raise StopAsyncIteration
 

@@ -209,7 +209,7 @@ class Reply(BaseReply):
         self.close()
 
     def __iter__(self) -> Iterator[str]:
-        return (event.text for event in self.events() if isinstance(event, TextDelta))
+        return (event.text for event in self.events() if type(event) is TextDelta)
 
     def events(self) -> Iterator[Event]:
         """Iterate over all that happens, in order.

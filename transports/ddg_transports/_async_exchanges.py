@@ -1,0 +1,61 @@
+"""A `Session` over an async transport; `_exchanges` says the same, in the same order."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio
+
+from ddg_protocol import SendRequest, Session, TransportError
+
+from ._client import Action, Tell
+from ._streams import Scope
+from .transport import AsyncExchange, AsyncTransport
+
+_CLOSING = 1.0  # seconds that an exchange may take to close
+
+
+class AsyncRequestLine:
+    """Carries out what a `Session` asks, over an async transport.
+
+    Args:
+        session: what asks.
+        transport: sends its requests.
+    """
+
+    def __init__(self, session: Session, transport: AsyncTransport) -> None:
+        self.session = session
+        self._transport = transport
+        self._request: SendRequest | None = None
+        self._exchange: AsyncExchange | None = None
+
+    def scope(self, action: Action, deadline: float) -> Scope:
+        """Give what is entered around an action that is carried out, to bound it."""
+        return anyio.CancelScope(deadline=deadline)
+
+    async def carry_out(self, action: Action) -> Tell:
+        """Open an exchange, or read from it; what the session is to be told of it."""
+        session = self.session
+        if type(action) is SendRequest:
+            await self.leave()
+            self._request = action
+        request = self._request
+        assert request is not None
+        try:
+            if type(action) is SendRequest:
+                self._exchange = opened = await self._transport.open(action)
+                return partial(session.receive_head, action, opened.status, opened.headers, now=anyio.current_time())
+            assert self._exchange is not None
+            data = await self._exchange.read()
+        except TransportError as error:
+            return partial(session.transport_failed, request, error.failure)
+        return partial(session.receive_data, request, data) if data else partial(session.receive_eof, request)
+
+    async def leave(self) -> None:
+        """Close the exchange: nothing more of it is wanted. It can't be cancelled, and it is bounded in time."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            with anyio.move_on_after(_CLOSING, shield=True):
+                await exchange.aclose()
+
+    aclose = leave
