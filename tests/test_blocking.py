@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,11 +39,13 @@ from ddg_protocol import (
     ServiceProfile,
     Signal,
     SolveChallenge,
+    State,
     TextDelta,
     TransportError,
     TurnFinished,
     TurnStarted,
     UnsupportedChallenge,
+    Wait,
 )
 from ddg_protocol.service import Question, Service, ServiceRequest
 from ddg_protocol.wire import Close, Connect, Send
@@ -318,6 +321,35 @@ def test_control_c_while_reading_leaves_the_chat_usable() -> None:
         release.set()
         assert seen == ["first"]
         assert chat.ask("Why?").text == "first"
+
+
+@pytest.mark.parametrize("waits_for", ["a handshake of TLS", "room to send", "a head", "its turn"])
+def test_control_c_while_it_waits_for_anything_leaves_no_connection_and_the_chat_at_rest(waits_for: str) -> None:
+    def interrupt(connection: socket.socket) -> None:
+        connection.recv(100)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        assert released.wait(TIMEOUT)
+
+    def on_action(action: Seen) -> None:
+        if isinstance(action, Wait):
+            threading.Timer(0.0, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+
+    released = threading.Event()
+    interval = 30.0 if waits_for == "its turn" else 0.0
+    text = "long " * (4_000_000 if waits_for == "room to send" else 1)
+    with peer(*[interrupt][: waits_for != "its turn"]) as url:
+        if waits_for == "a handshake of TLS":
+            url = url.replace("http:", "https:")
+        profile = at(url, minimum_interval=interval)
+        with Client(profile, policy=Policy(max_retries=0, max_prompt_chars=None), on_action=on_action) as client:
+            client._shared.pacer.reserve(time.monotonic(), interval)
+            chat = client.chat(conversation=Conversation(vqd="token", fe_version="x-y"), cookies={})
+            with pytest.raises(KeyboardInterrupt):
+                chat.ask(text)
+            assert isinstance(chat._line, WireLine)
+            assert chat._line._connection is None
+            assert chat._line.session.state is State.READY
+            released.set()
 
 
 def test_a_closed_chat_answers_no_more_and_closing_again_does_nothing(emulator: Emulator) -> None:
