@@ -14,9 +14,9 @@ PANELS = (
     ("turn", 0, 0),
     ("events", 0, 0),
     ("events", 0, 2),
+    ("start", 0, 2),
     ("many", -1, 1),
     ("many", -1, 2),
-    ("start", 0, 2),
     ("challenge", 0, 1),
     ("stream", 0, 2),
 )
