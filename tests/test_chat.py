@@ -405,6 +405,17 @@ def test_the_reply_bound_is_exact_in_utf8_bytes(piece: str, bound: int) -> None:
     assert source.text == piece * fits
 
 
+def test_the_reply_bound_is_as_exact_where_each_chunk_is_one_plain_piece() -> None:
+    source = reader(max_reply_bytes=3 * len("aé".encode()))
+    chunk = stream('{"action":"success","message":"aé","model":"m"}'.encode())
+    for _ in range(3):
+        assert source.next_event(chunk) == TextDelta("aé")
+        assert source.next_event() is None
+    with pytest.raises(StreamTooLarge, match="the reply is longer than 9 bytes"):
+        source.next_event(chunk)
+    assert source.text == 3 * "aé"
+
+
 # Any bytes, any chunking, any place to stop
 
 

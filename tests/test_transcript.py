@@ -6,7 +6,7 @@ import base64
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ from ddg_protocol.transcript import (
     replay,
 )
 from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
+from ddg_protocol.transcript._serve import AsyncRecordedExchange
 from ddg_protocol.wire import WireSession
 
 FOLDER = Path(__file__).parent / "transcripts"
@@ -597,6 +598,39 @@ def test_the_head_is_waited_for_as_long_as_it_was() -> None:
 
     anyio.run(main)
     assert slept == [0.5, 0.5]
+
+
+def test_each_chunk_is_waited_for_as_long_as_it_was() -> None:
+    def run(session: Session) -> None:
+        Run(session, Service(script=[Fault("chat", (f.Drip(0.5),))], responder=lambda _: ["one", "two"])).ask("Hi")
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def main() -> list[bytes]:
+        transport = AsyncTranscriptTransport(transcript, sleep=sleep)
+        for each in found[:-1]:
+            await transport.open(_request(each.method, each.target))
+        exchange = await transport.open(_request("POST", found[-1].target))
+        return [chunk async for chunk in _chunks(exchange)]
+
+    slept: list[float] = []
+    transcript = Transcript.read(recorded(Session(), run))
+    found = exchanges(transcript)
+    transport = TranscriptTransport(transcript, sleep=slept.append)
+    for each in found[:-1]:
+        transport.open(_request(each.method, each.target), timeout=1)
+    exchange = transport.open(_request("POST", found[-1].target), timeout=1)
+    chunks = list(iter(lambda: exchange.read(timeout=1), b""))
+    assert len(slept) == len(chunks) > 2
+    assert set(slept) == {0.5}
+    assert anyio.run(main) == chunks
+    assert len(slept) == 2 * len(chunks)
+
+
+async def _chunks(exchange: AsyncRecordedExchange) -> AsyncIterator[bytes]:
+    while chunk := await exchange.read():
+        yield chunk
 
 
 def test_what_broke_before_its_head_came_does_so_again() -> None:
