@@ -72,18 +72,30 @@ def _field(name: str, value: str) -> bytes:
 
 
 literals = of(
-    *(b"'<div><div></div'", rb"'\'\n\x3c\u003c\u{1F600}\ud83e\udd86'", rb'"\74\0\8"', b"`a${b}`", rb"`\0\r\n`"),
-    *("'a\\\u2028b\\\r\nc'".encode(), b"''", rb"'\u{110000}'", rb"'\xg'", b"'", "'\u2028'".encode()),
+    b"'<div><div></div'",
+    rb"'\'\n\x3c\u003c\u{1F600}\ud83e\udd86'",
+    rb'"\74\0\8"',
+    b"`a${b}`",
+    rb"`\0\r\n`",
+    "'a\\\u2028b\\\r\nc'".encode(),
+    b"''",
+    rb"'\u{110000}'",
+    rb"'\xg'",
+    b"'",
+    "'\u2028'".encode(),
 )
 scripts = strategies.challenges().map(lambda found: utf8(found[0])) | strategies.mutated_challenges().map(utf8)
 snippets = strategies.snippets().map(utf8) | of(
-    *(b"<table><tr><td><select><option>a<table><b>", b"<b><i><p></b>x</i>", b"<svg><desc><p></svg><math><mi><b>"),
-    *(
-        b"<template><td></template><form><form>",
-        b"<textarea>\n</textarea><pre>\n</pre>",
-        b"<!doctype a><?x y?><![CDATA[",
-    ),
-    *(b"<a><a><button><button>", b"<ruby><rb><rt><rtc><rp>", b"&#x41;&notin;&lt &#0;", b"<script><!--</script>"),
+    b"<table><tr><td><select><option>a<table><b>",
+    b"<b><i><p></b>x</i>",
+    b"<svg><desc><p></svg><math><mi><b>",
+    b"<template><td></template><form><form>",
+    b"<textarea>\n</textarea><pre>\n</pre>",
+    b"<!doctype a><?x y?><![CDATA[",
+    b"<a><a><button><button>",
+    b"<ruby><rb><rt><rtc><rp>",
+    b"&#x41;&notin;&lt &#0;",
+    b"<script><!--</script>",
 )
 challenges = (
     strategies.challenges().map(lambda found: strategies.encoded(found[0]).encode())
@@ -93,22 +105,36 @@ challenges = (
 set_cookies = cut(
     lines(
         of(
-            *(b"set-cookie: a=b", b"set-cookie: a=; Max-Age=0", b"set-cookie: c=d; Domain=.duckduckgo.com; Path=/"),
-            *(b"set-cookie: e=f; domain=com; secure", b"set-cookie: g=h; Max-Age=99999999999999; HttpOnly", DATE),
-            *(b"set-cookie: i=j; Expires=Wed, 02 Apr 2025 00:00:00 GMT; path=/duckchat", b"set-cookie: =k", b"date: 1"),
+            b"set-cookie: a=b",
+            b"set-cookie: a=; Max-Age=0",
+            b"set-cookie: c=d; Domain=.duckduckgo.com; Path=/",
+            b"set-cookie: e=f; domain=com; secure",
+            b"set-cookie: g=h; Max-Age=99999999999999; HttpOnly",
+            DATE,
+            b"set-cookie: i=j; Expires=Wed, 02 Apr 2025 00:00:00 GMT; path=/duckchat",
+            b"set-cookie: =k",
+            b"date: 1",
         ),
         of(b"set-cookie: sub=1; domain=start.duckduckgo.com", b"set-cookie: __Secure-x=1; Secure; path=x"),
     )
 )
 locations = strategies.locations().map(lambda text: text.encode("latin-1")) | of(
-    *(b"https://duckduckgo.com", b"https://DUCK.ai:8443/x?y#z", b"../x", b"///evil.example", b"https:x", b"http:"),
-    *(
-        b"https://duckduckgo.com:443:1/",
-        b"http://127.0.0.1:8001/",
-        b"http://[::1]/",
-        b"https://duck.ai\\@evil.example/",
-    ),
-    *(b"https://duckduckgo.com%2eevil.example/", b"/\\evil.example", b"//duck.ai/\xe9", b"?", b"#", b";x"),
+    b"https://duckduckgo.com",
+    b"https://DUCK.ai:8443/x?y#z",
+    b"../x",
+    b"///evil.example",
+    b"https:x",
+    b"http:",
+    b"https://duckduckgo.com:443:1/",
+    b"http://127.0.0.1:8001/",
+    b"http://[::1]/",
+    b"https://duck.ai\\@evil.example/",
+    b"https://duckduckgo.com%2eevil.example/",
+    b"/\\evil.example",
+    b"//duck.ai/\xe9",
+    b"?",
+    b"#",
+    b";x",
 )
 dates = lines(
     of(b"retry-after: 3", b"retry-after: 99999999999", b"retry-after: -1", b"retry-after: 1.5", b"retry-after: soon"),
@@ -144,21 +170,23 @@ conversations = strategies.conversations().map(lambda found: found.to_json().enc
     b'{"format_version":1,"conversation":{"cookies":[{"name":"a","value":"b","domain":"c.d"}]}}',
 )
 profiles = of(
-    *(b"{}", msgspec.json.encode(DUCKDUCKGO_2025_04), msgspec.json.encode(Policy()), b"https://duckduckgo.com:8443"),
-    *(b"http://127.0.0.1:8000/", b"http://[::1]", b"https://[::ffff:1.2.3.4]:1", b'{"max_retries":0,"strict":true}'),
-    *(
-        b'{"origin":"https://x.y","allowed_hosts":[".y"],"minimum_interval":0}',
-        b'{"models":[{"id":"a","aliases":["b"]}]}',
-    ),
+    b"{}",
+    msgspec.json.encode(DUCKDUCKGO_2025_04),
+    msgspec.json.encode(Policy()),
+    b"https://duckduckgo.com:8443",
+    b"http://127.0.0.1:8000/",
+    b"http://[::1]",
+    b"https://[::ffff:1.2.3.4]:1",
+    b'{"max_retries":0,"strict":true}',
+    b'{"origin":"https://x.y","allowed_hosts":[".y"],"minimum_interval":0}',
+    b'{"models":[{"id":"a","aliases":["b"]}]}',
 )
 messages = strategies.questions().map(lambda said: json.dumps(said).encode()) | of(
-    *(
-        b"gpt-4",
-        b"[]",
-        b'[{"role":"user"}]',
-        b'[{"role":"x","content":[{"type":"image"}]}]',
-        b'[{"role":"user","content":" "}]',
-    )
+    b"gpt-4",
+    b"[]",
+    b'[{"role":"user"}]',
+    b'[{"role":"x","content":[{"type":"image"}]}]',
+    b'[{"role":"user","content":" "}]',
 )
 texts = strategies.texts().map(utf8) | of(b"\x1b[31m\x07", "\u202e\u200b\x85\u2028".encode())
 
@@ -271,14 +299,17 @@ def transcripts(draw: Draw) -> bytes:
 
 
 FAULTS = (
-    *(
-        b"chat:429,times=1",
-        b"status:redirect=/x,status=302",
-        b"front_end:header=set-cookie,value=a%0D%0Ab",
-        b"chat:hang",
-    ),
-    *(b"chat:cut=10,then=reset,of=wire", b"landing:coding=gzip,split=1+2,drip=0.5", b"chat:done=[DONE][LIMIT_OUTPUT]"),
-    *(b"chat:endless,text=x", b"chat:event=[PING],after=1,first=2", b"chat:insert=%ff,at=3", b"status:body=<html>"),
+    b"chat:429,times=1",
+    b"status:redirect=/x,status=302",
+    b"front_end:header=set-cookie,value=a%0D%0Ab",
+    b"chat:hang",
+    b"chat:cut=10,then=reset,of=wire",
+    b"landing:coding=gzip,split=1+2,drip=0.5",
+    b"chat:done=[DONE][LIMIT_OUTPUT]",
+    b"chat:endless,text=x",
+    b"chat:event=[PING],after=1,first=2",
+    b"chat:insert=%ff,at=3",
+    b"status:body=<html>",
 )
 fault_scripts = lines(of(*FAULTS)) | of(
     b'[[fault]]\non = "chat"\ntimes = 1\neffects = [{ do = "refuse", status = 429, retry-after = 2 }]',
@@ -291,15 +322,11 @@ _FIELDS = (
 _STATUS = b"GET /duckchat/v1/status\n" + _FIELDS + b"cache-control: no-cache\npragma: no-cache\n"
 _ASKED = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Why?"}]}'
 REQUESTS = (
-    *(
-        b"GET /aichat\nuser-agent: x\naccept: */*",
-        b"/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1\nuser-agent: x\naccept: text/html",
-    ),
-    *(
-        _STATUS + b"content-type: application/json\nx-vqd-accept: 1",
-        b"PUT /duckchat/v1/chat",
-        b"HEAD /aichat\nuser-agent: x ",
-    ),
+    b"GET /aichat\nuser-agent: x\naccept: */*",
+    b"/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1\nuser-agent: x\naccept: text/html",
+    _STATUS + b"content-type: application/json\nx-vqd-accept: 1",
+    b"PUT /duckchat/v1/chat",
+    b"HEAD /aichat\nuser-agent: x ",
     b"POST /duckchat/v1/chat\n" + _FIELDS + b"content-type: application/json\nx-fe-version: \nx-vqd-4: {token}\n"
     b"x-vqd-hash-1: \n\n" + _ASKED,
 )
