@@ -14,7 +14,8 @@ pytest.importorskip("aiohttp")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
 def test_the_imports_stay_within_their_limits() -> None:
-    # The least of the rounds, for other work on the machine only ever adds to a process's time.
-    found = limits(imports(LIMITED, rounds=9, typical=min))
-    assert len(found) == 5
+    # The least of the rounds, for other work on the machine only ever adds to a process's time. A limit in milliseconds
+    # is for the machine and the hour that docs/benchmarks.md tells of; what holds everywhere are ratios.
+    found = [limit for limit in limits(imports(LIMITED, rounds=9, typical=min)) if not limit.what.endswith(" ms")]
+    assert len(found) == 4
     assert [limit_text(limit) for limit in found if not limit.holds] == []
