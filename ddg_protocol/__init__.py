@@ -4,16 +4,9 @@
 about the service that can change is a `ServiceProfile`. Nothing here does I/O; the drivers are in `ddg_transports`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._state import State
-from .challenge import (
-    Challenge,
-    build_x_vqd_hash_1,
-    decode_string_literal,
-    inner_html_length,
-    parse_dom_fingerprint,
-    parse_server_hashes,
-    sha256_base64,
-)
 from .chat import format_prompt, last_user_message
 from .conversation import Conversation, Message
 from .cookies import Cookie
@@ -70,6 +63,17 @@ from .policy import ClientState, Policy
 from .profile import DUCKDUCKGO_2025_04, Identity, Model, ServiceProfile, validate_model
 from .session import Session
 from .sse import EventStreamDecoder, ServerSentEvent
+
+if TYPE_CHECKING:
+    from .challenge import (
+        Challenge,
+        build_x_vqd_hash_1,
+        decode_string_literal,
+        inner_html_length,
+        parse_dom_fingerprint,
+        parse_server_hashes,
+        sha256_base64,
+    )
 
 __all__ = [
     "DUCKDUCKGO_2025_04",
@@ -149,3 +153,17 @@ __all__ = [
     "sha256_base64",
     "validate_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What reads challenges is loaded with the first one: most conversations are never asked (PROTOCOL.md section 5).
+    if name in __all__:
+        from . import challenge
+
+        globals()[name] = found = getattr(challenge, name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -31,6 +31,15 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Literal["user", "assistant"]
     content: str
 
+    def __post_init__(self) -> None:
+        """Refuse text that JSON in UTF-8 has no bytes for.
+
+        Raises:
+            ValueError: there is half of a surrogate pair in it.
+        """
+        if not encodable(self.content):
+            raise ValueError("the content of a message has half of a surrogate pair in it")
+
 
 class Tokens(msgspec.Struct, frozen=True):
     """The pair that one response hands out; an answer goes with the token that came with its challenge.
@@ -94,9 +103,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Raises:
             ValueError: which member, and why.
         """
-        texts = (self.model, self.title or "", *(message.content for message in self.message_history))
-        if not all(map(encodable, texts)):
-            raise ValueError("model, title or message_history has half of a surrogate pair in it")
+        if not (encodable(self.model) and encodable(self.title or "")):
+            raise ValueError("model or title has half of a surrogate pair in it")
         try:
             self.tokens  # noqa: B018 - checked when made
         except InvalidToken as error:

@@ -26,8 +26,6 @@ from . import chat, handshake
 from ._snapshot import Snapshot
 from ._state import AT_REST, TABLE, ExchangeState, State, Trigger
 from ._turn import End, Exchange, Failed, Head, Outcome, Turn
-from .challenge import answer_challenge as solve
-from .challenge import read_challenge
 from .content import ContentDecoder
 from .conversation import Conversation, Message, Tokens, encodable
 from .cookies import Cookie, CookieJar
@@ -190,7 +188,7 @@ class Session:
         target = self._target(Trigger.ASK)
         model = self.profile.validate_model(model or self._conversation.model)
         if isinstance(messages, str):
-            messages = (Message("user", messages),)
+            messages = ({"role": "user", "content": messages},)
         history = self._conversation.message_history
         content = chat.last_user_message(messages) if history else chat.format_prompt(messages)
         if not encodable(content):
@@ -608,10 +606,12 @@ class Session:
         if not turn.tokens.vqd_hash_1:
             turn.answer = ""  # PROTOCOL.md section 5: an empty challenge gives an empty header
             return None
+        from .challenge import answer_challenge, read_challenge  # which most conversations never need
+
         try:
             script = read_challenge(turn.tokens.vqd_hash_1, max_bytes=self.policy.max_challenge_bytes)
             if self._solver == "none":
-                turn.answer = solve(script, self.profile.identity, style=self.profile.answer_style)
+                turn.answer = answer_challenge(script, self.profile.identity, style=self.profile.answer_style)
                 return None
         except UnsupportedChallenge as error:
             self._fail(error)

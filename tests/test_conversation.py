@@ -260,14 +260,13 @@ def test_a_cookie_that_can_not_be_sent_is_refused(change: dict[str, str]) -> Non
     assert "$.conversation.cookies[0]" in refused(stored(cookies=[cookie]))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"model": "\ud800"}, {"title": "The sky \ude00"}, {"message_history": (Message("user", "\ud83d"),)}],
-    ids=["model", "title", "history"],
-)
-def test_half_a_character_is_refused_before_it_could_not_be_stored_or_sent(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="surrogate"):
-        Conversation(**change)
+def test_half_a_character_is_refused_before_it_could_not_be_stored_or_sent() -> None:
+    with pytest.raises(ValueError, match=r"model or title .* surrogate"):
+        Conversation(model="\ud800")
+    with pytest.raises(ValueError, match=r"model or title .* surrogate"):
+        Conversation(title="The sky \ude00")
+    with pytest.raises(ValueError, match=r"message .* surrogate"):
+        Message("user", "\ud83d")
 
 
 def test_tokens_and_versions_are_bounded() -> None:
