@@ -171,8 +171,8 @@ class LosesChunksOfAByte(Broken):
 
     def read(self, exchange: Exchange, timeout: float) -> bytes:
         data = super().read(exchange, timeout)
-        while len(data) == 1 and "transfer-encoding" in exchange.fields:
-            data = super().read(exchange, timeout)
+        if b"d" in data and len(data) < 10 and "transfer-encoding" in exchange.fields:  # whatever came with it
+            data = data.replace(b"d", b"") or super().read(exchange, timeout)
         return data
 
 
