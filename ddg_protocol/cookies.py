@@ -6,7 +6,6 @@ has no wall clock, and a conversation that is stored and goes on elsewhere needs
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .intents import Headers
+from .profile import is_address
 
 MAX_COOKIES = 180
 """Cookies kept in a jar; the oldest goes first. Browsers keep about as many for a site."""
@@ -242,15 +242,7 @@ def parse_date(text: str) -> float | None:
 
 
 def _is_subdomain(host: str, domain: str) -> bool:
-    return host.endswith("." + domain) and not _is_address(host)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return host.endswith("." + domain) and not is_address(host)
 
 
 def _path_matches(path: str, cookie_path: str) -> bool:

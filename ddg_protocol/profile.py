@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -291,12 +290,14 @@ def _check_field_value(what: str, value: str) -> None:
 
 def is_host(host: str) -> bool:
     """Tell whether text is a host name or an address, in lower case, that every reader of URLs takes for the same."""
-    return bool(_HOST_NAME.fullmatch(host)) or (_is_address(host) and "%" not in host)
+    return bool(_HOST_NAME.fullmatch(host)) or (is_address(host) and "%" not in host)
 
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address can only be this machine."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+    from ipaddress import ip_address
+
+    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
 
 
 def netloc(host: str, port: int | None) -> str:
@@ -305,9 +306,12 @@ def netloc(host: str, port: int | None) -> str:
     return bracketed if port is None else f"{bracketed}:{port}"
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address and no name."""
+    from ipaddress import ip_address  # a tenth of what importing the core takes, and seldom needed
+
     try:
-        ipaddress.ip_address(host)
+        ip_address(host)
     except ValueError:
         return False
     return True
