@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ddg_protocol import errors
+from ddg_protocol import FailureKind, errors
 
 from ._text import one_line
 
@@ -82,5 +82,7 @@ def sentence(error: Exception) -> str:
 def _row(error: Exception) -> tuple[int, str]:
     for kinds, code, advice in _TABLE:
         if isinstance(error, kinds):
+            if isinstance(error, errors.TransportError) and error.failure.kind is FailureKind.TLS:
+                advice = "if you trust its authority, SSL_CERT_FILE says where that one's certificate is"
             return code, advice
     raise error

@@ -142,17 +142,23 @@ def test_a_front_end_version_that_is_required_and_missing(
     assert out == ""
 
 
-def test_a_certificate_that_nobody_vouches_for(
-    raised: list[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_certificate_that_nobody_vouches_for_until_its_authority_is_named(
+    raised: list[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr("ddg_transports.blocking.time.sleep", lambda _: None)  # the pace, which https has here too
     with Emulator(tls=True) as emulator:
         assert main(["ask", "Why?", "--base-url", emulator.url]) == 69
-    out, err = capsys.readouterr()
-    assert [type(error) for error in raised] == [errors.TransportError]
-    assert_one_sentence(err)
-    assert "certificate" in err
-    assert out == ""
+        out, err = capsys.readouterr()
+        assert [type(error) for error in raised] == [errors.TransportError]
+        assert_one_sentence(err)
+        assert "certificate" in err
+        assert "SSL_CERT_FILE" in err
+        assert out == ""
+        authority = tmp_path / "ca.pem"
+        authority.write_text(emulator.ca_pem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert main(["ask", "Why?", "--base-url", emulator.url]) == 0
+        assert "Why?" in capsys.readouterr().out
 
 
 def test_a_stored_run_that_can_t_be_read(
