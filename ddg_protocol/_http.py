@@ -20,6 +20,8 @@ _CRLF = b"\r\n"
 #: The line before a plain chunk, and the beginning of one. More digits would be a quarter of a GiB.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
 _SIZE_BEGUN = re.compile(rb"[0-9A-Fa-f]{0,7}\r?\Z")
+#: A response is due, or its body.
+_UNDER_WAY = (h11.SEND_RESPONSE, h11.SEND_BODY)
 
 
 class HttpConnection:
@@ -109,13 +111,14 @@ class HttpConnection:
         return idle
 
     def _events(self) -> Iterator[bytes | h11.Event]:
-        """Give what h11 makes of the bytes it has."""
+        """Give what h11 makes of the bytes it has; what stands behind the end of the response is not read."""
         before: object = None
-        while not isinstance(event := self._h11.next_event(), type):  # NEED_DATA and PAUSED are classes
-            # By `type`: isinstance is slow with the abstract base class that the others have.
-            if type(event) is h11.ConnectionClosed:
-                return
+        while self._h11.their_state in _UNDER_WAY:
+            event = self._h11.next_event()
+            if isinstance(event, type):  # NEED_DATA and PAUSED are classes
+                break
             before = event
+            # By `type`: isinstance is slow with the abstract base class that the events have.
             if type(event) is h11.Data:
                 yield bytes(event.data)
                 continue

@@ -444,7 +444,7 @@ _HEAD = 4096
 
 
 def http(data: bytes) -> None:
-    """Read a response, or two, as h11 does of all the bytes at once; with ``=`` before it the connection then ends."""
+    """Read a response as h11 does; with ``=`` before it the connection then ends."""
     ended = data.startswith(b"=")
     chunks = data.removeprefix(b"=").split(CUT)
     whole = b"".join(chunks)
@@ -465,8 +465,11 @@ def http(data: bytes) -> None:
 
 def _by_h11(connection: h11.Connection, data: bytes) -> Iterator[bytes | h11.Event]:
     connection.receive_data(data)
-    while not isinstance(event := connection.next_event(), type) and not isinstance(event, h11.ConnectionClosed):
-        yield bytes(event.data) if isinstance(event, h11.Data) else event
+    event: object = None
+    while connection.their_state in (h11.SEND_RESPONSE, h11.SEND_BODY) and event is not h11.NEED_DATA:
+        event = connection.next_event()
+        if isinstance(event, h11.Event):
+            yield bytes(event.data) if isinstance(event, h11.Data) else event
 
 
 def _next_cycle(connection: h11.Connection) -> bool:

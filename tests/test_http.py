@@ -154,6 +154,17 @@ def test_what_came_before_a_broken_chunk_is_given() -> None:
         next(pieces)
 
 
+@pytest.mark.parametrize("end", ["1.1 204 \r\n", "1.1 200 \r\nconnection: close\r\ncontent-length: 0\r\n"])
+@pytest.mark.parametrize("behind", [b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\x00"])
+def test_what_stands_behind_the_end_of_a_response_only_ends_the_connection(end: str, behind: bytes) -> None:
+    http = HttpConnection(max_head_bytes=1000)
+    http.send(REQUEST)
+    response, *rest = http.read(f"HTTP/{end}\r\n".encode() + behind)
+    assert isinstance(response, h11.Response)
+    assert rest == [h11.EndOfMessage()]
+    assert not http.next_cycle()
+
+
 def test_a_second_response_is_read_as_the_first_was() -> None:
     http = HttpConnection(max_head_bytes=1000)
     for _ in range(2):

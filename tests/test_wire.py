@@ -477,6 +477,18 @@ def test_garbage_is_a_failure_whose_message_can_be_shown() -> None:
     assert run.connection is None
 
 
+@pytest.mark.parametrize("framing", ["chunked", "content-length"])
+@pytest.mark.parametrize("chunk", [1 << 16, 1])
+def test_what_stands_behind_a_response_changes_nothing_but_that_the_connection_is_closed(
+    framing: str, chunk: int
+) -> None:
+    said = reply(framing=framing).replace(b"\r\n", b"\r\nconnection: close\r\n", 1) + b"\r\nmore"
+    run = Run(answering(b"/duckchat/v1/chat", said), chunk=chunk)
+    run.ask()
+    assert run.text == "Sunlight."
+    assert run.connection is None
+
+
 def test_a_head_has_a_bound() -> None:
     endless = b"HTTP/1.1 200 OK\r\n" + b"x-filler: y\r\n" * 100_000
     run = Run(lambda request: endless if request.method == b"POST" else service(request), chunk=1000)
