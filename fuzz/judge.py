@@ -5,6 +5,7 @@ A target says what is documented: whatever else it raises is a finding. Time and
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 import tracemalloc
@@ -16,12 +17,12 @@ from .target import Target
 
 HANG = 10.0
 """Seconds of processor time after which an input is given up."""
-SMALL, LARGE = 16 * 1024, 64 * 1024
-"""What an input is stretched to, in bytes: four times the input may take four times as long."""
-GROWTH = 10.0
-"""And not ten times; what is quadratic takes sixteen."""
+SMALL, MIDDLE, LARGE = 16 * 1024, 32 * 1024, 64 * 1024
+"""What an input is stretched to, in bytes: twice the input may take twice as long."""
+GROWTH = 3.0
+"""And not three times, twice over: what is quadratic takes four, and what gets further at one length grows but once."""
 NOTICEABLE = 0.05
-"""Seconds that the longer input takes at least where growth is judged: noise is larger below."""
+"""Seconds that the longest input takes at least where growth is judged: noise is larger below."""
 HEAVY_SHARE = 0.2
 """The part of the time that goes into stretching inputs and weighing them."""
 
@@ -100,21 +101,20 @@ class Judge:
         return took
 
     def hold_to_growth(self, data: bytes) -> None:
-        """Stretch an input to two lengths, and hold the target to linear time and memory.
+        """Stretch an input to three lengths, and hold the target to linear time and memory.
 
         Raises:
             Finding: it took more, or raised what it must not.
         """
-        small, large = stretched(data, SMALL), stretched(data, LARGE)
-        short, long = self.hold_to_time(small), self.hold_to_time(large)
-        if long > NOTICEABLE and long > GROWTH / 2 * short:
-            short, long = self._settled(small, short), self._settled(large, long)
-            if long > GROWTH * short:
-                raise Finding(
-                    self.target.name,
-                    large,
-                    f"{len(large)} bytes took {long:.3f} s, a quarter of them {short:.3f} s: not linear",
-                )
+        inputs = [stretched(data, size) for size in (SMALL, MIDDLE, LARGE)]
+        times = [self.hold_to_time(each) for each in inputs]
+        large = inputs[-1]
+        if times[-1] > max(NOTICEABLE, GROWTH * times[0]):
+            times = [self._settled(*each) for each in zip(inputs, times, strict=True)]
+            if times[1] > NOTICEABLE / 10 and all(long > GROWTH * short for short, long in itertools.pairwise(times)):
+                said = ", ".join(f"{seconds:.3f}" for seconds in times)
+                why = f"{SMALL}, {MIDDLE} and {LARGE} bytes took {said} s: not linear"
+                raise Finding(self.target.name, large, why)
         for weighed in (data, large):
             self.hold_to_memory(weighed)
 
