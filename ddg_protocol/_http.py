@@ -64,6 +64,21 @@ class HttpConnection:
         pieces = [self._h11.send(head), self._h11.send(h11.Data(data=request.body)) if request.body else b""]
         return b"".join((*pieces, self._h11.send(h11.EndOfMessage())))
 
+    def whole_chunk(self, data: bytes) -> bytes | None:
+        """Read what came if it is one plain chunk, as most of a reply is; else leave it.
+
+        Args:
+            data: as for `read`.
+
+        Returns:
+            What is in the chunk; or None, and the bytes are still to be read.
+        """
+        if self._in_chunks and not self._due and not self._begun and (line := _SIZE.match(data)) is not None:
+            start, end = line.end(), len(data) - 2
+            if end - start == int(line[1], 16) > 0 and data.endswith(_CRLF):
+                return data[start:end]
+        return None
+
     def read(self, data: bytes) -> Iterator[bytes | h11.Event]:
         """Read what came.
 

@@ -257,7 +257,7 @@ class WireSession:
         Raises:
             LocalProtocolError: no such connection was ever asked for, it isn't made yet, or its end was reported.
         """
-        if not self._is_current(connect, self._connect) or not data:
+        if (connect is not self._connect and not self._is_current(connect, self._connect)) or not data:
             return
         if self._ended or self._link is _CONNECTING:
             raise LocalProtocolError(f"receive_bytes {'after receive_eof' if self._ended else 'before connected'}")
@@ -365,6 +365,9 @@ class WireSession:
     def _read_response(self, request: SendRequest, now: float) -> None:
         data, at_end = b"".join(self._received), False
         self._received.clear()
+        if not self._ended and (body := self._http.whole_chunk(data)) is not None:
+            self._session.receive_data(request, body)
+            return
         try:
             if data:
                 self._pass_on(request, data, now)

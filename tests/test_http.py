@@ -19,14 +19,17 @@ Seen = list[tuple[str, object]]
 """The kinds of events with what they hold, with pieces of the body that follow each other as one."""
 
 
-def seen_by_us(chunks: Iterable[bytes]) -> tuple[Seen, list[int]]:
-    """Give what is read, and how much of the body after each chunk."""
+def seen_by_us(chunks: Iterable[bytes], *, whole: bool) -> tuple[Seen, list[int]]:
+    """Give what is read, first of all as one whole chunk or not, and how much of the body after each chunk."""
     http, seen, lengths = HttpConnection(max_head_bytes=1000), Seen(), []
     http.send(REQUEST)
     for chunk in chunks:
         try:
-            for event in http.read(chunk):
-                note(seen, event)
+            if whole and (body := http.whole_chunk(chunk)) is not None:
+                note(seen, body)
+            else:
+                for event in http.read(chunk):
+                    note(seen, event)
         except h11.RemoteProtocolError:
             seen.append(("error", None))
         lengths.append(body_length(seen))
@@ -123,16 +126,19 @@ def responses(draw: st.DrawFn) -> bytes:
 
 @given(responses(), st.lists(st.integers(0, 300), max_size=12), st.booleans())
 @example(CHUNKED + b"5\r\nhello\r\n" + b"0\r\n\r\n", [len(CHUNKED) - 1], False)
+@example(CHUNKED + b"5\r\nhello\r\n" + b"1\r\n!\r\n" + b"0\r\n\r\n", [len(CHUNKED), len(CHUNKED) + 10], False)
 @example(CHUNKED + b"5\r\nhelloHTTP/1.1 200 OK\r\n", [], True)
 def test_it_reads_what_h11_reads_and_as_early(data: bytes, places: list[int], ends_there: bool) -> None:
     chunks = cut(data, places) + [b""] * ends_there
-    assert seen_by_us(chunks) == seen_by_h11(chunks)
+    for whole in (False, True):
+        assert seen_by_us(chunks, whole=whole) == seen_by_h11(chunks)
 
 
 @given(responses())
 def test_it_reads_what_h11_reads_byte_by_byte(data: bytes) -> None:
     chunks = [*cut(data, range(len(data))), b""]
-    assert seen_by_us(chunks) == seen_by_h11(chunks)
+    for whole in (False, True):
+        assert seen_by_us(chunks, whole=whole) == seen_by_h11(chunks)
 
 
 def test_the_chunks_that_come_together_are_one_piece() -> None:
@@ -142,6 +148,20 @@ def test_the_chunks_that_come_together_are_one_piece() -> None:
     assert pieces == [b"abcd"]
     assert list(http.read(b"efgh\r\n0\r\n\r\n")) == [b"efgh", h11.EndOfMessage()]
     assert http.next_cycle()
+
+
+def test_a_whole_chunk_is_taken_where_nothing_else_is_due() -> None:
+    http = HttpConnection(max_head_bytes=1000)
+    http.send(REQUEST)
+    assert http.whole_chunk(b"1\r\na\r\n") is None  # the head is due
+    list(http.read(CHUNKED))
+    assert http.whole_chunk(b"1\r\na\r\n") == b"a"
+    for other in (b"1\r\na\r\n1\r\nb\r\n", b"1\r\na", b"2\r\na\r\n", b"1\r\na\n\n", b"1;x\r\na\r\n", b"0\r\n\r\n", b""):
+        assert http.whole_chunk(other) is None
+    assert list(http.read(b"9\r\n1\r\n")) == [b"1\r\n"]
+    assert http.whole_chunk(b"1\r\na\r\n") is None  # it is the rest of the one that was begun
+    assert list(http.read(b"1\r\na\r\n\r\n" + b"1")) == [b"1\r\na\r\n"]
+    assert http.whole_chunk(b"1\r\na\r\n") is None  # its size has begun
 
 
 def test_what_came_before_a_broken_chunk_is_given() -> None:
