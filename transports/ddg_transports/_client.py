@@ -115,7 +115,8 @@ class BaseClient(Generic[ChatT, LineT]):
             solver=self._solved_by,
         )
         chat = self._new_chat(session if wrap is None else wrap(session), watcher)
-        chat._seen = seen
+        if watcher is not None:
+            chat._seen = seen
         # What is garbage is closed where somebody asks or closes next, not where it happens to be collected.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
         with self._lock:
@@ -134,7 +135,7 @@ class BaseClient(Generic[ChatT, LineT]):
 class BaseChat(Generic[LineT]):
     """A conversation, and the calls of its session."""
 
-    _seen: deque[Seen]
+    _seen: deque[Seen] = deque()  # a chat that is watched has one of its own
 
     def __init__(self, client: BaseClient[Any, LineT], line: LineT, clock: Callable[[], float]) -> None:
         self._client = client
