@@ -51,6 +51,8 @@ def is_event(action: Action) -> TypeGuard[Event]:
     return type(action) in _EVENTS
 
 
+_NOBODY_WATCHES: deque[Seen] = deque(maxlen=0)
+
 LineT = TypeVar("LineT", bound=Line)
 ChatT = TypeVar("ChatT", bound="BaseChat[Any]")
 
@@ -115,8 +117,7 @@ class BaseClient(Generic[ChatT, LineT]):
             solver=self._solved_by,
         )
         chat = self._new_chat(session if wrap is None else wrap(session), watcher)
-        if watcher is not None:
-            chat._seen = seen
+        chat._seen = _NOBODY_WATCHES if watcher is None else seen
         # What is garbage is closed where somebody asks or closes next, not where it happens to be collected.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
         with self._lock:
@@ -135,7 +136,7 @@ class BaseClient(Generic[ChatT, LineT]):
 class BaseChat(Generic[LineT]):
     """A conversation, and the calls of its session."""
 
-    _seen: deque[Seen] = deque()  # a chat that is watched has one of its own
+    _seen: deque[Seen]
 
     def __init__(self, client: BaseClient[Any, LineT], line: LineT, clock: Callable[[], float]) -> None:
         self._client = client
