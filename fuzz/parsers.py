@@ -174,7 +174,7 @@ def reply(data: bytes) -> None:
         assert seen == _outcome(make(), [whole])
         if len(whole) <= BYTE_BY_BYTE:
             assert seen == _outcome(make(), [whole[i : i + 1] for i in range(len(whole))])
-            if reply_bytes > 9:  # where a bound of a reply is counted from is not kept
+            if reply_bytes > 9 and len(chunks) <= BYTE_BY_BYTE:  # where a bound of a reply is counted from is not kept
                 assert seen == _outcome(make(), chunks, resumed)
 
 
