@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import anyio
 import pytest
 from anyio.abc import SocketAttribute
+from anyio.streams.tls import TLSStream
 
+from ddg_protocol import FailureKind, TransportError
 from ddg_protocol.wire import Connect
 from ddg_transports._asyncio import AsyncioStream, open_stream
+from ddg_transports._streams import Connection, StreamAttribute
 
 Use = Callable[[AsyncioStream, socket.socket], Awaitable[None]]
 
@@ -151,7 +156,7 @@ def test_two_may_not_read_nor_write_at_once() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait, stream.receive())
             tasks.start_soon(wait, stream.send(bytes(64 * 1024 * 1024)))
-            await until_ready(lambda: stream.reader is not None and stream._writer is not None)
+            await until_ready(lambda: stream.reader is not None and stream.writer is not None)
             with pytest.raises(anyio.BusyResourceError):
                 await stream.receive()
             with pytest.raises(anyio.BusyResourceError):
@@ -232,6 +237,68 @@ def test_a_scope_hides_nothing_else() -> None:
         peer.shutdown(socket.SHUT_WR)
         with pytest.raises(anyio.EndOfStream), stream.read_scope:
             await stream.receive()
+
+    run(use)
+
+
+def test_a_deadline_that_passed_while_nobody_read_ends_no_later_read() -> None:
+    async def use(stream: AsyncioStream, peer: socket.socket) -> None:
+        loop, scope = asyncio.get_running_loop(), stream.read_scope
+        peer.sendall(b"x")
+        scope.deadline = loop.time() + 0.02
+        with scope:
+            await stream.receive()
+        await until_ready(lambda: scope._timer is None)  # it has gone off
+        peer.sendall(b"later")
+        scope.deadline = loop.time() + 30
+        with scope:
+            assert await stream.receive() == b"later"
+
+    run(use)
+
+
+# What came while nobody asked
+
+
+def test_a_connection_whose_peer_spoke_before_it_was_asked_is_not_idle() -> None:
+    async def use(stream: AsyncioStream, peer: socket.socket) -> None:
+        connection = Connection(stream)
+        connection.check_idle()
+        peer.sendall(b"HTTP/1.1 408 Too Late\r\n\r\n")
+        await until_ready(lambda: stream.extra(StreamAttribute.unread) > 0)
+        with pytest.raises(TransportError) as caught:
+            connection.check_idle()
+        assert caught.value.failure.kind is FailureKind.NOT_SENT
+
+    run(use)
+
+
+def test_through_tls_it_tells_the_same_and_reads_are_bounded_the_same() -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+
+    async def use(stream: AsyncioStream, peer: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        handshake = loop.run_in_executor(None, partial(server.wrap_socket, peer, server_side=True))
+        tls = await TLSStream.wrap(stream, hostname="127.0.0.1", ssl_context=client)
+        with await handshake as secured:
+            secured.sendall(b"one")
+            assert await tls.receive() == b"one"
+            connection = Connection(tls)
+            for wait in (0.03, -1.0):
+                with connection.read_scope(loop.time() + wait):
+                    raise AssertionError(await connection.read())
+            secured.sendall(b"two")
+            with connection.read_scope(loop.time() + 30):
+                assert await connection.read() == b"two"
+            connection.check_idle()
+            secured.sendall(b"three")
+            await until_ready(lambda: tls.extra(StreamAttribute.unread) > 0)
+            with pytest.raises(TransportError):
+                connection.check_idle()
 
     run(use)
 

@@ -19,6 +19,8 @@ from anyio.abc import ByteStream, SocketAttribute
 
 from ddg_protocol.wire import Connect
 
+from ._streams import StreamAttribute
+
 #: Bytes that may have come and not been read before the socket is left alone.
 _ROOM = 64 * 1024
 
@@ -28,13 +30,14 @@ class AsyncioStream(ByteStream, asyncio.Protocol):
 
     Attributes:
         reader: what a task that reads waits for.
+        writer: what a task that writes waits for.
         read_scope: bounds its reads in time.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._unread = b""
-        self._writer: asyncio.Future[None] | None = None
+        self.writer: asyncio.Future[None] | None = None
         self._listening = self._writable = True
         self._ended = self._closed = False
         self._error: Exception | None = None
@@ -75,18 +78,22 @@ class AsyncioStream(ByteStream, asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that all was written."""
         self._writable = True
-        _wake(self._writer)
+        _wake(self.writer)
 
     def _wake_all(self) -> None:
         _wake(self.reader)
-        _wake(self._writer)
+        _wake(self.writer)
 
     # What anyio asks
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """The socket, for who looks whether a kept connection has ended."""
-        return {SocketAttribute.raw_socket: lambda: self._transport.get_extra_info("socket")}
+        """The socket and what came of it, for who looks whether a kept connection has ended; the scope for reads."""
+        return {
+            SocketAttribute.raw_socket: lambda: self._transport.get_extra_info("socket"),
+            StreamAttribute.unread: lambda: len(self._unread),
+            StreamAttribute.read_scope: lambda: self.read_scope,
+        }
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Read what there is, waiting for the first of it; see `anyio.abc.ByteReceiveStream`."""
@@ -114,17 +121,19 @@ class AsyncioStream(ByteStream, asyncio.Protocol):
 
     async def send(self, item: bytes) -> None:
         """Write all of it; see `anyio.abc.ByteSendStream`."""
-        if self._writer is not None:
+        if self.writer is not None:
             raise anyio.BusyResourceError("writing to")
         await anyio.lowlevel.checkpoint()
         self._check_open()
+        if self._transport.is_closing():
+            raise anyio.BrokenResourceError
         self._transport.write(item)
         if not self._writable:
-            self._writer = self._loop.create_future()
+            self.writer = self._loop.create_future()
             try:
-                await self._writer
+                await self.writer
             finally:
-                self._writer = None
+                self.writer = None
             self._check_open()
 
     async def send_eof(self) -> None:
@@ -150,8 +159,8 @@ class AsyncioStream(ByteStream, asyncio.Protocol):
 class ReadScope:
     """Bounds the reads of a stream, one after the other, as a cancel scope with a deadline would bound each.
 
-    Nothing but `AsyncioStream.receive` may be awaited in it. Its timer is not armed for each read: when it goes off it
-    looks whether the deadline was moved on meanwhile.
+    Nothing but `AsyncioStream.receive` may be awaited in it, or the ``receive`` of TLS over it. Its timer is not armed
+    for each read: when it goes off it looks whether the deadline was moved on meanwhile.
 
     Args:
         stream: what is read.
@@ -179,10 +188,10 @@ class ReadScope:
         return exc_type is _GivenUp
 
     def cancel(self) -> None:
-        """Let the read end without a result, if it still waits for one."""
-        reader = self._stream.reader
-        if reader is not None and not reader.done():
-            reader.set_exception(_GivenUp())
+        """Let the read end without a result, if it still waits for one, or for what TLS has to send for it."""
+        for waiting in (self._stream.reader, self._stream.writer):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(_GivenUp())
 
     def stop(self) -> None:
         """Forget the deadline."""
@@ -194,7 +203,7 @@ class ReadScope:
         self._timer = None
         if self._loop.time() >= self.deadline:
             self.cancel()
-        elif self._stream.reader is not None:  # else the next read arms it
+        elif self._stream.reader is not None or self._stream.writer is not None:  # else the next read arms it
             self._timer = self._loop.call_at(self.deadline, self._look_at_the_clock)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import anyio
+from anyio import TypedAttributeSet, typed_attribute
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
@@ -40,6 +41,18 @@ class Scope(Protocol):
 
     def cancel(self) -> None:
         """End it."""
+
+
+class StreamAttribute(TypedAttributeSet):
+    """What a stream can tell beside what anyio's do, through TLS too; `_asyncio` has one that does.
+
+    Attributes:
+        read_scope: what bounds a read of it.
+        unread: how many bytes it has taken in that nobody has asked for.
+    """
+
+    read_scope: Scope = typed_attribute()
+    unread: int = typed_attribute()
 
 
 async def tcp(connect: Connect) -> ByteStream:
@@ -201,7 +214,7 @@ class Connection:
             return  # not over a socket: it shows when it is used
         with selectors.DefaultSelector() as selector:
             selector.register(raw, selectors.EVENT_READ)
-            if selector.select(0):
+            if self._stream.extra(StreamAttribute.unread, 0) or selector.select(0):
                 text = "the connection was closed while it was idle"
                 raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
 
