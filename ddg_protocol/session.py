@@ -769,7 +769,7 @@ class Session:
 
     def _body_read(self, exchange: Exchange, problem: DuckChatError | None, now: float) -> Action | None:
         """Draw the conclusion from a response that is not a reply, as far as its body could be read."""
-        turn, status, body = self._turn, exchange.status, bytes(exchange.body[: exchange.limit])
+        turn, status, body = self._turn, exchange.status, bytes(memoryview(exchange.body)[: exchange.limit])
         assert turn is not None
         event: Event | None = None
         try:

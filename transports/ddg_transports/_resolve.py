@@ -17,7 +17,7 @@ def resolve(host: str, port: int, timeout: float) -> Addresses:
     """Ask the system for the addresses of a name, for TCP.
 
     Nothing can interrupt the system's resolver, which may take minutes where no name server answers: it gets a thread
-    to itself, and where it takes too long it is left behind in it. An address is understood without.
+    to itself, and where it takes too long it is left behind in it. For an address, and for ``localhost``, none is asked.
 
     Args:
         host: the name, or an address.
@@ -33,7 +33,8 @@ def resolve(host: str, port: int, timeout: float) -> Addresses:
         UnicodeError: no name at all.
     """
     with suppress(socket.gaierror):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)
     answer: SimpleQueue[Addresses | Exception] = SimpleQueue()
 
     def ask() -> None:
