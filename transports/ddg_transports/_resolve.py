@@ -17,7 +17,7 @@ def resolve(host: str, port: int, timeout: float) -> Addresses:
     """Ask the system for the addresses of a name, for TCP.
 
     Nothing can interrupt the system's resolver, which may take minutes where no name server answers: it gets a thread
-    to itself, and where it takes too long it is left behind in it. For an address, and for ``localhost``, none is asked.
+    to itself, and where it takes too long it is left behind in it. For an address and for ``localhost`` none is asked.
 
     Args:
         host: the name, or an address.
