@@ -467,11 +467,10 @@ def transcript(data: bytes) -> None:
     """Read a transcript; play it to today's core, and serve it again."""
     try:
         found = Transcript.read(data)
+        first_difference(found)
+        _served(found)
     except ConversationFormatError as error:
         fits_a_message(error)
-        return
-    first_difference(found)
-    _served(found)
 
 
 def _served(transcript: Transcript) -> None:

@@ -434,6 +434,15 @@ def test_what_is_no_transcript_is_said_with_its_line(text: str, says: str) -> No
         Transcript.read(text)
 
 
+def test_a_request_without_a_readable_address_is_said_with_its_line() -> None:
+    text = text_of("two-turns")
+    at = next(number for number, line in enumerate(text.splitlines(), 1) if '"url":"https://' in line)
+    transcript = Transcript.read(text.replace('"url":"https://', '"url":"https://[', 1))
+    for use in (exchanges, TranscriptService, TranscriptTransport, AsyncTranscriptTransport):
+        with pytest.raises(ConversationFormatError, match=rf"^line {at}: "):
+            use(transcript)
+
+
 @pytest.mark.parametrize(
     "line",
     [

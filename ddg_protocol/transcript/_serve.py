@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..errors import TransportError, printable
+from ..errors import ConversationFormatError, TransportError, printable
 from ..intents import Failure, FailureKind, Headers, SendRequest
 from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
 from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
@@ -48,13 +48,19 @@ def exchanges(transcript: Transcript) -> list[Recorded]:
 
     Returns:
         The exchanges, in order. When a chunk came is known by the pull that follows it.
+
+    Raises:
+        ConversationFormatError: a request in it has no readable address; the message has the line.
     """
     found: dict[int, Recorded] = {}
     latest: dict[int, float] = {}
     for (number, line), now in zip(transcript.lines, transcript.times(), strict=True):
         match line:
             case NextAction(gives={"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url)}):
-                parts = urlsplit(url)
+                try:
+                    parts = urlsplit(url)
+                except ValueError as error:
+                    raise ConversationFormatError(f"line {number}: {printable(str(error))}") from None
                 target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
                 found[id], latest[id] = Recorded(number, method, target), now
             case ReceiveHead(id=id) if id in found and line.status >= 200:
@@ -109,6 +115,9 @@ class TranscriptService:
     Args:
         transcript: what happened.
         real_time: whether what was waited for is waited for again.
+
+    Raises:
+        ConversationFormatError: a request in the transcript has no readable address.
     """
 
     def __init__(self, transcript: Transcript, *, real_time: bool = False) -> None:
@@ -150,6 +159,9 @@ class TranscriptTransport:
     Args:
         transcript: what happened.
         sleep: passes the time, in seconds, for a replay in real time; None replays at once.
+
+    Raises:
+        ConversationFormatError: a request in the transcript has no readable address.
     """
 
     def __init__(self, transcript: Transcript, *, sleep: Callable[[float], object] | None = None) -> None:
@@ -178,6 +190,9 @@ class AsyncTranscriptTransport:
     Args:
         transcript: what happened.
         sleep: passes the time, in seconds, for a replay in real time, as `anyio.sleep` does; None replays at once.
+
+    Raises:
+        ConversationFormatError: a request in the transcript has no readable address.
     """
 
     def __init__(self, transcript: Transcript, *, sleep: Callable[[float], Awaitable[object]] | None = None) -> None:
