@@ -160,6 +160,25 @@ def test_what_would_mean_something_else_in_a_browser_is_refused(changed: str) ->
         read_script(changed)
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        script().replace("brand =>", "(brand) =>"),
+        script().replace(";e.innerHTML", "\ne.innerHTML"),
+        script().replace(";e.innerHTML", ";;e.innerHTML"),
+        script(total="e.innerHTML.length + 101"),
+        script(total="e.innerHTML.length + 0x65"),
+    ],
+)
+def test_what_is_only_spelled_otherwise_means_the_same(spelled: str) -> None:
+    assert read_script(spelled) == read_script(script())
+    assert parse_server_hashes(spelled) == ["aGFzaA=="]
+
+
+def test_a_number_may_be_taken_away() -> None:
+    assert read_script(script(total="e.innerHTML.length - 101")).offset == -101
+
+
 def test_a_refusal_says_where_and_what_was_expected() -> None:
     text = script().replace("String(", "Number(")
     with pytest.raises(UnsupportedChallenge, match=r"line 4, column .*: expected `String`, found `Number") as refused:
