@@ -34,7 +34,7 @@ class Target:
     inputs: SearchStrategy[bytes]
     covers: tuple[str, ...]
     seconds: float = 0.25
-    seconds_per_byte: float = 50e-6
+    seconds_per_byte: float = 100e-6
     memory: int = 8 * 1024 * 1024
     memory_per_byte: int = 256
 
