@@ -44,8 +44,8 @@ def subclasses(cls: type[DuckChatError]) -> set[str]:
 
 
 def own_attributes(cls: type) -> list[str]:
-    section = (cls.__doc__ or "").partition("Attributes:\n")[2]
-    return re.findall(r"^        (\w+): ", section, re.MULTILINE)
+    section = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]  # Python 3.13 does that itself
+    return re.findall(r"^    (\w+): ", section, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

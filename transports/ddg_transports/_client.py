@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import ssl
 import threading
 import weakref
@@ -49,6 +48,12 @@ _EVENTS = frozenset(get_args(Event))
 def is_event(action: Action) -> TypeGuard[Event]:
     """Tell whether an action is for the caller. Once a chunk: isinstance would look at a dozen classes."""
     return type(action) in _EVENTS
+
+
+def _jitter() -> float:
+    from random import random  # seldom needed, and it brings hashes along
+
+    return random()
 
 
 _NOBODY_WATCHES: deque[Seen] = deque(maxlen=0)
@@ -112,7 +117,7 @@ class BaseClient(Generic[ChatT, LineT]):
             cookies=cookies,
             policy=self.policy,
             shared=self._shared,
-            jitter=random.random,
+            jitter=_jitter,
             answer_challenge=self._answer_challenge,
             solver=self._solved_by,
         )
