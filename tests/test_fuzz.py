@@ -153,9 +153,10 @@ def test_what_takes_too_long_is_found() -> None:
 def test_what_is_not_linear_is_found_however_short_the_input_that_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "NOTICEABLE", 0.005)
 
-    def quadratic(data: bytes) -> None:
-        for end in range(0, len(data), 32):
-            sum(data[:end:32])
+    def cubic(data: bytes) -> None:  # as far from linear as a busy machine can't hide
+        for end in range(0, len(data), 256):
+            for _ in range(0, end, 256):
+                sum(data[:end:128])
 
     def linear(data: bytes) -> None:
         for byte in data:
@@ -163,7 +164,7 @@ def test_what_is_not_linear_is_found_however_short_the_input_that_shows_it(monke
 
     Judge(fake(linear, seconds=60.0))(b"abc")
     with pytest.raises(Finding, match="not linear") as found:
-        Judge(fake(quadratic, seconds=60.0))(b"abc")
+        Judge(fake(cubic, seconds=60.0))(b"abc")
     assert len(found.value.data) == judge.LARGE
 
 
