@@ -278,7 +278,7 @@ def test_a_fault_that_no_request_met_fails_a_test_that_passed(user: User) -> Non
         failed=3,
         skipped=1,
     )
-    assert printed.count("no request met these faults") == 2
+    assert printed.count("\nno request met these faults") == 2  # beside what the summary says of them
     assert "Fault(on='landing', effects=(Refuse(status=503" in printed
     assert "Fault(on='status', effects=(Refuse(status=500" in printed
     assert "status=504" not in printed
