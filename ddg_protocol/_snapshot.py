@@ -161,6 +161,8 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         question.content.encode()
         if set(turn.retries) != set(Step) or not all(0 <= tries < _MANY for tries in turn.retries.values()):
             raise ValueError("the turn's retries are not those of each kind of request")
+        if turn.tokens is not None and not turn.tokens.vqd:
+            raise ValueError("the turn's tokens are without an x-vqd-4")
         Tokens(turn.answer or "")
         profile.validate_model(turn.model)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -163,7 +164,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             except (TypeError, ValueError, RecursionError) as error:
                 raise ValueError(f"{field} can't be written as JSON in UTF-8: {error}") from error
         names = [name for model in self.models for name in (model.id, *model.aliases)]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = sorted(name for name, times in Counter(names).items() if times > 1)
         if doubled or "" in names:
             raise ValueError(
                 f"models: each id and alias must be one name, once; not so: {', '.join(doubled) or 'an empty one'}"

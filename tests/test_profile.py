@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import msgspec
@@ -110,6 +111,13 @@ def test_a_hostile_name_of_a_model_is_shown_short_and_printable() -> None:
 
 
 # Everything that can change is data (sections 1 to 3)
+
+
+def test_many_names_are_held_against_each_other_in_linear_time() -> None:
+    began = time.process_time()
+    profile = changed(models=(Model("a", tuple(f"alias {number}" for number in range(50_000))),))
+    assert time.process_time() - began < 2.0  # each against each takes half a minute
+    assert profile.validate_model("alias 49999") == "a"
 
 
 def test_an_embedders_models_take_the_place_of_the_services() -> None:

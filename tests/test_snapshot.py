@@ -196,6 +196,7 @@ def test_a_member_of_the_wrong_kind_is_a_clear_error(state: State) -> None:
         (State.WAITING, "turn.model", "gpt-9", "gpt-9"),
         (State.STREAMING, "reader", None, "without reader"),
         (State.STREAMING, "turn.answer", "a\r\nb", "ASCII"),
+        (State.STREAMING, "turn.tokens.vqd", "", "without an x-vqd-4"),
         (State.STREAMING, "fe_version", "a\r\nb", "fe_version"),
         (State.STREAMING, "exchange.headers", [["content-encoding", "br"]], "br"),
         (State.STREAMING, "exchange.step", "status", "chat exchange"),
