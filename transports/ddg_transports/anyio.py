@@ -230,7 +230,8 @@ class AsyncReply(BaseReply, AsyncResource):
         return self
 
     async def __anext__(self) -> str:
-        async for event in self.events():
+        self._must_be_entered()
+        while (event := await self._next_event()) is not None:
             if type(event) is TextDelta:
                 return event.text
         raise StopAsyncIteration
