@@ -17,7 +17,8 @@ from anyio.streams.tls import TLSStream
 from ddg_protocol import FailureKind, TransportError
 from ddg_protocol.wire import Connect
 from ddg_transports._asyncio import AsyncioStream, open_stream
-from ddg_transports._streams import Connection, StreamAttribute
+from ddg_transports._scope import StreamAttribute
+from ddg_transports._streams import Connection
 
 Use = Callable[[AsyncioStream, socket.socket], Awaitable[None]]
 

@@ -9,7 +9,7 @@ import anyio
 from ddg_protocol import SendRequest, Session, TransportError
 
 from ._client import Action, Tell
-from ._streams import Scope
+from ._scope import Scope
 from .transport import AsyncExchange, AsyncTransport
 
 _CLOSING = 1.0  # seconds that an exchange may take to close

@@ -19,7 +19,7 @@ from anyio.abc import ByteStream, SocketAttribute
 
 from ddg_protocol.wire import Connect
 
-from ._streams import StreamAttribute
+from ._scope import StreamAttribute
 
 #: Bytes that may have come and not been read before the socket is left alone.
 _ROOM = 64 * 1024

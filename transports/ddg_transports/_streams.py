@@ -9,10 +9,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
 
 import anyio
-from anyio import TypedAttributeSet, typed_attribute
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
@@ -20,39 +18,11 @@ from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
+from ._scope import Scope, StreamAttribute
 from .transport import transport_error
 
 AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
 """Gives a stream that is connected to where the intent says. What it raises as an OSError is understood."""
-
-
-class Scope(Protocol):
-    """What bounds a wait, and ends it from outside: an `anyio.CancelScope`, or what is cheaper.
-
-    Attributes:
-        deadline: the latest time for it, by the loop's clock.
-    """
-
-    deadline: float
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, *_: Any) -> bool: ...
-
-    def cancel(self) -> None:
-        """End it."""
-
-
-class StreamAttribute(TypedAttributeSet):
-    """What a stream can tell beside what anyio's do, through TLS too; `_asyncio` has one that does.
-
-    Attributes:
-        read_scope: what bounds a read of it.
-        unread: how many bytes it has taken in that nobody has asked for.
-    """
-
-    read_scope: Scope = typed_attribute()
-    unread: int = typed_attribute()
 
 
 async def tcp(connect: Connect) -> ByteStream:

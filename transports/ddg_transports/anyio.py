@@ -47,7 +47,8 @@ from ddg_protocol.wire import WireSession
 from ._async_exchanges import AsyncRequestLine
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
 from ._reply import BaseReply, Events
-from ._streams import AsyncConnector, AsyncWireLine, Scope, connected, loop_clock, tcp, unix
+from ._scope import Scope
+from ._streams import AsyncConnector, AsyncWireLine, connected, loop_clock, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import AsyncTransport
 
