@@ -14,8 +14,14 @@ pytest.importorskip("aiohttp")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
 def test_the_imports_stay_within_their_limits() -> None:
-    # The least of the rounds, for other work on the machine only ever adds to a process's time. A limit in milliseconds
-    # is for the machine and the hour that docs/benchmarks.md tells of; what holds everywhere are ratios.
-    found = [limit for limit in limits(imports(LIMITED, rounds=9, typical=min)) if not limit.what.endswith(" ms")]
-    assert len(found) == 4
+    # The least of the rounds, for other work on the machine only ever adds to a process's time; more of them where it
+    # seems to. A limit in milliseconds is for the machine and the hour that docs/benchmarks.md tells of; what holds
+    # everywhere are ratios.
+    for rounds in (9, 30):
+        found = [
+            limit for limit in limits(imports(LIMITED, rounds=rounds, typical=min)) if not limit.what.endswith(" ms")
+        ]
+        assert len(found) == 4
+        if all(limit.holds for limit in found):
+            return
     assert [limit_text(limit) for limit in found if not limit.holds] == []
