@@ -454,7 +454,7 @@ def wire(data: bytes) -> None:
 
 def recording(data: bytes) -> None:
     """Take turns that are recorded, with ``r`` without their texts; done again, they are the same."""
-    options, *steps = data.split(CUT)
+    options, *steps = data.split(CUT)[:_MOST_RECORDED]
     lines: list[str] = []
     session = RecordedSession(begun(options), lines.append, redact_texts=b"r" in options)
     SessionSteps(session, session.profile, len(data)).run(steps)
@@ -508,6 +508,7 @@ def snapshot(data: bytes) -> None:
 
 _REQUEST_LINE = re.compile(r"([A-Z]+) (\S+)")
 _MOST_PIECES = 24
+_MOST_RECORDED = 2000  # steps: each is a line at least, which is kept, read and done again, several times over
 
 
 def service(data: bytes) -> None:
