@@ -31,7 +31,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         max_error_bytes: what is kept of the body of a refusal.
         max_drain_bytes: what is read of a body that nobody wants, so that the connection can be kept.
         max_event_bytes: a line or an event of the stream.
-        max_reply_bytes: the text of a reply.
+        max_reply_bytes: the text of a reply, and the whole of one that came compressed, decompressed.
         max_challenge_bytes: a challenge, as encoded in its header.
     """
 

@@ -2,7 +2,7 @@
 
 anyio's stream stops listening to its socket after each read and begins again with the next one, which takes two calls
 of the system; and a cancel scope with a deadline arms a timer for each read and disarms it. Here the socket is listened
-to as long as there is room, and one timer is moved on. With an event a read, that is a third of what asyncio takes.
+to as long as there is room, and one timer is moved on.
 """
 
 from __future__ import annotations
