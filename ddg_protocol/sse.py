@@ -170,7 +170,7 @@ class EventStreamDecoder:
         size = len(data)
         if size <= self._whole:  # as `whole_block` has it: a call here would cost a tenth of the whole way
             payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
-            if len(payload) == size - 8 and _LF not in payload and _CR not in payload:
+            if len(payload) == size - 8 and 10 not in payload and 13 not in payload:
                 return [payload]
         if self._tail and _LF not in data and _CR not in data:
             self._tail.append(data)
@@ -195,8 +195,9 @@ class EventStreamDecoder:
         size = len(data)
         if size <= self._whole:
             # Cheaper than `startswith`, `endswith` and a slice: whether both were there shows in the length.
+            # LF and CR as literals: two names fewer to look up are a twentieth of it.
             payload = data.removeprefix(b"data: ").removesuffix(b"\n\n")
-            if len(payload) == size - 8 and _LF not in payload and _CR not in payload:
+            if len(payload) == size - 8 and 10 not in payload and 13 not in payload:
                 return payload
         return None
 
