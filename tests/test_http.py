@@ -102,7 +102,15 @@ heads = st.sampled_from(
         b"HTTP/1.1 304 OK\r\ntransfer-encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 7\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n",
+        *(
+            b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n\r\n" % length
+            for length in (b"12", b"30, 30", b"0", b"5, 6", b"007")
+        ),
+        b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\ncontent-length: 12\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: x, Close\r\ncontent-length: 12\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 12\r\n\r\n",
+        b"HTTP/1.1 304 OK\r\ncontent-length: 12\r\n\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 12\n\n",
         b"HTTP/1.1 200 OK\r\n\r\n",
         b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 1500 + b"\r\n\r\n",
@@ -147,6 +155,17 @@ def test_the_chunks_that_come_together_are_one_piece() -> None:
     _, *pieces = http.read(CHUNKED + b"1\r\na\r\n" + b"2\r\nbc\r\n" + b"5\r\nd")
     assert pieces == [b"abcd"]
     assert list(http.read(b"efgh\r\n0\r\n\r\n")) == [b"efgh", h11.EndOfMessage()]
+    assert http.next_cycle()
+
+
+def test_a_body_of_known_length_is_given_as_it_comes_and_not_copied() -> None:
+    http = HttpConnection(max_head_bytes=1000)
+    http.send(REQUEST)
+    _, *pieces = http.read(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
+    assert pieces == [b"ab"]
+    [piece] = http.read(data := b"cdef")
+    assert piece is data
+    assert list(http.read(b"ghi")) == [b"ghi", h11.EndOfMessage()]
     assert http.next_cycle()
 
 
