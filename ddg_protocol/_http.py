@@ -1,11 +1,11 @@
 """One HTTP/1.1 connection as its client sees it: h11, which is spared what is plain.
 
-A reply comes as a chunk for each event, and of all that is done with one of these h11 would take more than half; a page
-of 200 kB it would copy four times. A chunk that has nothing but its size (RFC 9112 section 7.1), and a body whose length
-its head has told (section 6.2), need no parser. Everything else is h11's: heads, bodies of any other framing, chunks
-with extensions, the last chunk with its trailers, and what is no HTTP at all. Between two chunks h11 holds nothing, so
-that from there on it can read whatever comes; of a body of known length it never sees a byte, and the next response
-is another h11's.
+A reply comes as a chunk for each event, and of all that is done with one of these h11 would take more than half; a
+page of 200 kB it would copy four times. A chunk that has nothing but its size (RFC 9112 section 7.1), and a body whose
+length its head has told (section 6.2), need no parser. Everything else is h11's: heads, bodies of any other framing,
+chunks with extensions, the last chunk with its trailers, and what is no HTTP at all. Between two chunks h11 holds
+nothing, so that from there on it can read whatever comes; of a body of known length it never sees a byte, and the next
+response is another h11's.
 """
 
 from __future__ import annotations

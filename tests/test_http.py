@@ -47,7 +47,9 @@ def seen_by_h11(chunks: Iterable[bytes]) -> tuple[Seen, list[int]]:
     for chunk in chunks:
         try:
             http.receive_data(chunk)
-            while not isinstance(event := http.next_event(), type | h11.ConnectionClosed):
+            while http.their_state in (h11.SEND_RESPONSE, h11.SEND_BODY):  # what stands behind is not looked at
+                if isinstance(event := http.next_event(), type):
+                    break
                 note(seen, bytes(event.data) if isinstance(event, h11.Data) else event)
         except h11.RemoteProtocolError:
             seen.append(("error", None))
@@ -55,8 +57,8 @@ def seen_by_h11(chunks: Iterable[bytes]) -> tuple[Seen, list[int]]:
         if seen and seen[-1][0] in ("error", "EndOfMessage"):
             break
     if seen and seen[-1][0] == "EndOfMessage":
-        idle = http.next_event() is h11.NEED_DATA
         try:
+            idle = http.next_event() is h11.NEED_DATA
             http.start_next_cycle()
         except h11.ProtocolError:
             idle = False
