@@ -5,7 +5,8 @@ page of 200 kB it would copy four times. A chunk that has nothing but its size (
 length its head has told (section 6.2), need no parser. Everything else is h11's: heads, bodies of any other framing,
 chunks with extensions, the last chunk with its trailers, and what is no HTTP at all. Between two chunks h11 holds
 nothing, so that from there on it can read whatever comes; of a body of known length it never sees a byte, and the next
-response is another h11's.
+response is another h11's. The head of a request is written here, each part held against its grammar (sections 3 and 5):
+h11, which looks at it five times as long, is only told that there was one.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from urllib.parse import urlsplit
 
 import h11
 
+from .errors import printable
 from .intents import SendRequest
+from .profile import FIELD_VALUE, TOKEN
 
 _CRLF = b"\r\n"
+#: What h11 is told of each request: it reads the response of any GET or POST the same way.
+_REQUEST = (h11.Request(method="GET", target="/", headers=[("host", "localhost")]), h11.EndOfMessage())
+_TARGET = re.compile(r"[!-~]+")
 #: The line before a plain chunk, and the beginning of one. More digits would be a quarter of a GiB.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
 _SIZE_BEGUN = re.compile(rb"[0-9A-Fa-f]{0,7}\r?\Z")
@@ -27,7 +33,7 @@ _UNDER_WAY = (h11.SEND_RESPONSE, h11.SEND_BODY)
 
 
 class HttpConnection:
-    """Writes requests and reads their responses, one after the other.
+    """Writes requests, each as one piece, and reads their responses, one after the other.
 
     Args:
         max_head_bytes: the longest head of a response.
@@ -58,20 +64,22 @@ class HttpConnection:
             The bytes of it all.
 
         Raises:
-            h11.LocalProtocolError: it can't be written as HTTP/1.1.
-            ValueError: likewise.
+            ValueError: it can't be written as HTTP/1.1.
         """
         parts = urlsplit(request.url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         fields = [("host", parts.netloc), *request.headers]
         if request.method == "POST":
             fields.append(("content-length", str(len(request.body))))
-        head = h11.Request(
-            method=request.method,
-            target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
-        )
-        pieces = [self._h11.send(head), self._h11.send(h11.Data(data=request.body)) if request.body else b""]
-        return b"".join((*pieces, self._h11.send(h11.EndOfMessage())))
+        if not (TOKEN.fullmatch(request.method) and _TARGET.fullmatch(target)):
+            raise ValueError("its method is no word, or its address has something other than visible ASCII in it")
+        for name, value in fields:
+            if not (TOKEN.fullmatch(name) and FIELD_VALUE.fullmatch(value)):
+                raise ValueError(f"the header {printable(name)!r} is not one that HTTP has")
+        lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "\r\n"]
+        for event in _REQUEST:
+            self._h11.send(event)
+        return "\r\n".join(lines).encode("latin-1") + request.body
 
     def whole_chunk(self, data: bytes) -> bytes | None:
         """Read what came if it is one plain chunk, as most of a reply is; else leave it.

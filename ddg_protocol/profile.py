@@ -12,8 +12,10 @@ import msgspec
 
 from .errors import ModelNotSupportedError, printable
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FIELD_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name, and other words of HTTP (RFC 9110 section 5.6.2)."""
+FIELD_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?")
+"""A header's value, as latin-1 text (RFC 9110 section 5.5)."""
 _COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 _PATH = re.compile(r"/[!-\"$-\[\]-~]*")  # visible ASCII; a fragment is never sent, and a backslash is no part of a URL
 _ORIGIN = re.compile(
@@ -144,7 +146,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"allowed_hosts: {host!r} is not a host name or address in lower case, without a port")
         for field, sent in _SENT.items():
             for name, value in getattr(self, field):
-                if not _TOKEN.fullmatch(name) or name != name.lower():
+                if not TOKEN.fullmatch(name) or name != name.lower():
                     raise ValueError(f"{field}: {name!r} is not a header name in lower case")
                 if name in sent:
                     raise ValueError(
@@ -154,7 +156,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for field in ("user_agent", "sec_ch_ua", "accept_language"):
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
-            if not _TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
+            if not TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
                 raise ValueError(f"cookies: {name!r} with {value!r} is not a cookie")
         if not self.models:
             raise ValueError("models must name one model at least; the first is the default")
@@ -285,7 +287,7 @@ def _check_origin(origin: str) -> None:
 
 
 def _check_field_value(what: str, value: str) -> None:
-    if not _FIELD_VALUE.fullmatch(value):
+    if not FIELD_VALUE.fullmatch(value):
         raise ValueError(f"{what} is not a header value: {value!r}")
 
 

@@ -330,7 +330,7 @@ class WireSession:
             if origin != (self._connect.host, self._connect.port, self._connect.tls):
                 return self._close_connection()
             data = self._http.send(request)
-        except (h11.LocalProtocolError, ValueError) as error:
+        except ValueError as error:
             # A redirect can name an address that no request line holds.
             self._fail(Failure(FailureKind.OTHER, f"the request can't be put on the wire: {printable(str(error))}"))
             return None

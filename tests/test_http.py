@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
 
 import h11
+import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ddg_protocol._http import HttpConnection
@@ -17,6 +19,29 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 Seen = list[tuple[str, object]]
 """The kinds of events with what they hold, with pieces of the body that follow each other as one."""
+
+
+def written_by_h11(request: SendRequest) -> bytes:
+    http, parts = h11.Connection(h11.CLIENT), urlsplit(request.url)
+    headers = [("host", parts.netloc), *request.headers]
+    if request.method == "POST":
+        headers.append(("content-length", str(len(request.body))))
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    head = h11.Request(
+        method=request.method,
+        target=target,
+        headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in headers],
+    )
+    body = [h11.Data(data=request.body)] if request.body else []
+    return b"".join(http.send(event) or b"" for event in (head, *body, h11.EndOfMessage()))
+
+
+def written(write: Callable[[SendRequest], bytes], request: SendRequest) -> bytes | None:
+    """Give what is written; None where it is refused."""
+    try:
+        return write(request)
+    except (h11.LocalProtocolError, ValueError):
+        return None
 
 
 def seen_by_us(chunks: Iterable[bytes], *, whole: bool) -> tuple[Seen, list[int]]:
@@ -134,6 +159,47 @@ def responses(draw: st.DrawFn) -> bytes:
     return data
 
 
+# h11 lets most control characters pass in a value; the standard doesn't.
+any_text = st.text(
+    st.characters(max_codepoint=0x17F, exclude_categories=["Cc"], include_characters="\0\t\r\n"), max_size=6
+)
+names = st.from_regex(r"[a-z0-9!#-'*+.^_`|~-]{1,8}", fullmatch=True) | any_text
+values = st.from_regex(r"[!-~\xa0-\xff]{0,3}([ \t]{0,2}[!-~\xa0-\xff]{1,3}){0,3}", fullmatch=True) | any_text
+addresses = st.from_regex(r"https?://[a-z]{1,5}(:80)?(/[!-~]{0,9})?", fullmatch=True) | any_text.map(
+    "http://a/".__add__
+)
+
+
+@given(
+    st.sampled_from(["GET", "POST", "POST", "get", "G T", ""]),
+    addresses,
+    st.lists(st.tuples(names, values), max_size=4),
+    st.binary(max_size=5),
+)
+@example("GET", "http://a/", [("a", "b\r\nc: d")], b"")
+@example("GET", "http://a/", [("a: b", "c")], b"")
+@example("GET", "http://a/ b", [], b"")
+@example("GET", "http://a/", [("a", " b")], b"")
+def test_a_request_is_written_as_h11_writes_it_or_not_at_all(
+    method: str, url: str, headers: list[tuple[str, str]], body: bytes
+) -> None:
+    framing = {"host", "content-length", "transfer-encoding", "connection", "expect"}
+    assume(not any(name.lower() in framing for name, _ in headers))
+    try:
+        urlsplit(url)
+    except ValueError:
+        assume(False)
+    request = SendRequest(
+        id=1,
+        method=method,
+        url=url,
+        headers=tuple(headers),
+        body=body if method == "POST" else b"",
+        timeout=1.0,
+    )
+    assert written(HttpConnection(max_head_bytes=1000).send, request) == written(written_by_h11, request)
+
+
 @given(responses(), st.lists(st.integers(0, 300), max_size=12), st.booleans())
 @example(CHUNKED + b"5\r\nhello\r\n" + b"0\r\n\r\n", [len(CHUNKED) - 1], False)
 @example(CHUNKED + b"5\r\nhello\r\n" + b"1\r\n!\r\n" + b"0\r\n\r\n", [len(CHUNKED), len(CHUNKED) + 10], False)
@@ -149,6 +215,13 @@ def test_it_reads_what_h11_reads_byte_by_byte(data: bytes) -> None:
     chunks = [*cut(data, range(len(data))), b""]
     for whole in (False, True):
         assert seen_by_us(chunks, whole=whole) == seen_by_h11(chunks)
+
+
+@pytest.mark.parametrize("value", ["a\x01b", "a\x7fb", "\x1f"])
+def test_no_control_character_is_written(value: str) -> None:
+    request = msgspec.structs.replace(REQUEST, headers=(("x", value),))
+    with pytest.raises(ValueError, match=r"^the header 'x' is not one that HTTP has$"):
+        HttpConnection(max_head_bytes=1000).send(request)
 
 
 def test_the_chunks_that_come_together_are_one_piece() -> None:
