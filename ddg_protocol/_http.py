@@ -46,9 +46,9 @@ class HttpConnection:
     def _begin(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._max_head_bytes)
         self._head_due = True
-        # Of a body of known length:
-        self._left = 0  # bytes still to come
-        self._too_much = False  # whether there came more
+        self._left = 0  # bytes still to come of a body of known length
+        self._over = False  # whether the response is whole
+        self._behind = False  # whether anything came behind it that h11 was not given
         # Of a body whose chunks were all plain so far:
         self._in_chunks = False
         self._due = 0  # bytes still to come of the chunk that is being read, with the line end after it
@@ -110,6 +110,9 @@ class HttpConnection:
         """
         while True:
             rest = b""
+            if self._over:
+                self._behind = True
+                return
             if self._in_chunks and data:
                 body, data = self._read_chunks(data)
                 if body:
@@ -123,7 +126,7 @@ class HttpConnection:
                 self._left -= len(body)
                 yield body
                 if not self._left:
-                    self._too_much = bool(rest)
+                    self._over, self._behind = True, bool(rest)
                     yield h11.EndOfMessage()
                 return
             elif self._head_due:
@@ -142,8 +145,8 @@ class HttpConnection:
         Returns:
             Whether there can be one: both sides would have it, and nothing came that nobody asked for.
         """
-        # What either side said of the connection shows in h11's state: it is MUST_CLOSE then.
-        idle = self._h11.our_state is h11.DONE and self._h11.trailing_data == (b"", False) and not self._too_much
+        alone = self._over and not self._behind and self._h11.trailing_data == (b"", False)
+        idle = alone and self._h11.our_state is h11.DONE  # and not MUST_CLOSE, as where the head said "close"
         self._begin()
         return idle
 
@@ -159,7 +162,10 @@ class HttpConnection:
             if type(event) is h11.Data:
                 yield bytes(event.data)
                 continue
-            self._head_due = self._head_due and type(event) is not h11.Response
+            if type(event) is h11.Response:
+                self._head_due = False
+            elif type(event) is h11.EndOfMessage:
+                self._over = True
             yield event
         if type(before) is h11.Response and not self._h11.trailing_data[0]:
             # It has seen nothing of the body yet, waits for some, and has looked at the two fields: chunks go first.
