@@ -9,7 +9,13 @@ from __future__ import annotations
 import enum
 
 
-class State(enum.Enum):
+class Named(enum.Enum):
+    """An Enum whose members are keys: looked up as the objects that they are, and not by a hash of their names."""
+
+    __hash__ = object.__hash__
+
+
+class State(Named):
     """Where a session is."""
 
     READY = "at rest; ask() begins a turn"
@@ -23,7 +29,7 @@ class State(enum.Enum):
     CLOSED = "at rest for good"
 
 
-class Trigger(enum.Enum):
+class Trigger(Named):
     """What moves a session."""
 
     ASK = "the caller asks"
@@ -81,7 +87,7 @@ AT_REST = frozenset({State.READY, State.CLOSED})
 """The states in which nothing is asked of the driver."""
 
 
-class ExchangeState(enum.Enum):
+class ExchangeState(Named):
     """How much of a response the driver has reported."""
 
     AWAITING_HEAD = "receive_head"
@@ -89,7 +95,7 @@ class ExchangeState(enum.Enum):
     ENDED = "nothing"
 
 
-class Answer(enum.Enum):
+class Answer(Named):
     """What a driver reports of an exchange."""
 
     HEAD = "receive_head"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -143,8 +144,7 @@ class CookieJar:
         Returns:
             ``name=value`` pairs joined by ``"; "``; empty for none.
         """
-        parts = urlsplit(url)
-        host, path = parts.hostname or "", parts.path or "/"
+        host, path, secure = _place(url)
         if self.offset is not None:
             time = now + self.offset
             over = [key for key, c in self._by_key.items() if c.expires is not None and c.expires <= time]
@@ -155,10 +155,17 @@ class CookieJar:
             for cookie in self._by_key.values()
             if (host == cookie.domain or (not cookie.host_only and _is_subdomain(host, cookie.domain)))
             and _path_matches(path, cookie.path)
-            and (parts.scheme == "https" or not cookie.secure)
+            and (secure or not cookie.secure)
         ]
         fitting.sort(key=lambda cookie: -len(cookie.path))
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
+
+
+@lru_cache(maxsize=16)  # a turn has four addresses, and asks for each several times
+def _place(url: str) -> tuple[str, str, bool]:
+    """Give a URL's host, its path, and whether it is https."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.path or "/", parts.scheme == "https"
 
 
 def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
@@ -185,8 +192,7 @@ def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
                 secure = True
             case "httponly":
                 http_only = True
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    host, own_path, _ = _place(url)
     if domain and domain != host and ("." not in domain or not _is_subdomain(host, domain)):
         return None  # not the host's to set, or a whole top-level domain: a profile's hosts have no other suffixes
     try:
@@ -194,7 +200,7 @@ def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
             name=name,
             value=value,
             domain=domain or host,
-            path=path if path.startswith("/") else _default_path(parts.path),
+            path=path if path.startswith("/") else _default_path(own_path),
             host_only=not domain,
             secure=secure,
             http_only=http_only,
@@ -211,6 +217,7 @@ _YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
+@lru_cache(maxsize=4)  # the responses of a handshake come within a second or two, and say so
 def parse_date(text: str) -> float | None:
     """Read a date as RFC 6265 section 5.1.1 does; that takes in every form of RFC 9110 section 5.6.7.
 
@@ -252,4 +259,4 @@ def _path_matches(path: str, cookie_path: str) -> bool:
 
 
 def _default_path(path: str) -> str:
-    return path[: path.rfind("/")] or "/" if path.startswith("/") else "/"
+    return path[: path.rfind("/")] or "/"

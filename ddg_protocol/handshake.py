@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 import re
 
 import msgspec
 
+from ._state import Named
 from .content import ACCEPTED
 from .conversation import MAX_VERSION_CHARS, Tokens
 from .errors import HandshakeError, printable
@@ -18,7 +18,7 @@ _HALF = re.compile(rb"[!-~]+")
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
 
 
-class Step(enum.Enum):
+class Step(Named):
     """The requests of a turn, in order."""
 
     FRONT_END = "front-end page"
@@ -53,7 +53,7 @@ def origin_headers(profile: ServiceProfile) -> Headers:
     return (("origin", profile.origin), ("referer", profile.origin + "/"))
 
 
-def read_version(page: bytes, profile: ServiceProfile) -> str:
+def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:
     """Find the front-end version in its page.
 
     Args:
@@ -112,7 +112,7 @@ class _Status(msgspec.Struct):
     status: str
 
 
-def read_notice(body: bytes) -> ServiceNotice | None:
+def read_notice(body: bytes | bytearray) -> ServiceNotice | None:
     """Read the status body.
 
     Args:

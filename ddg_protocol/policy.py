@@ -65,7 +65,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(default, bool) or (value is None and name == "max_prompt_chars"):
                 continue
             whole = isinstance(default, int)
-            fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
             least = 0 if name in _MAY_BE_0 else math.ulp(0.0)
             if not (fits and least <= value < math.inf):
                 kind = "a whole number" if whole else "a number"

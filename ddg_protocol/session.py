@@ -769,14 +769,15 @@ class Session:
 
     def _body_read(self, exchange: Exchange, problem: DuckChatError | None, now: float) -> Action | None:
         """Draw the conclusion from a response that is not a reply, as far as its body could be read."""
-        turn, status, body = self._turn, exchange.status, bytes(memoryview(exchange.body)[: exchange.limit])
+        turn, status, body = self._turn, exchange.status, exchange.body
         assert turn is not None
+        del body[exchange.limit :]  # what shows that there was more
         event: Event | None = None
         try:
             if status in REDIRECTS:
                 return self._send(exchange.step, self._redirect(exchange), exchange.redirects + 1, now)
             if status != 200 or exchange.step is Step.CHAT:
-                raise service_error(status, body, retry_after=retry_after(exchange.headers))
+                raise service_error(status, bytes(body), retry_after=retry_after(exchange.headers))
             match exchange.step:
                 case Step.FRONT_END:
                     version = handshake.read_version(body, self.profile)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -442,6 +443,7 @@ class WireSession:
         self._received.clear()
 
 
+@lru_cache(maxsize=16)  # a turn has four addresses, and asks for each more than once
 def _origin(url: str) -> tuple[str, int, bool]:
     parts = urlsplit(url)
     tls = parts.scheme == "https"
