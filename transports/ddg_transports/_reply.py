@@ -24,7 +24,7 @@ class BaseReply:
         self._begin = partial(chat._begin, messages, model)
         self._pieces: list[str] = []
         self._entered = False
-        self._over = False
+        self._over = True  # nothing is to be read: not yet, or not any more
 
     @property
     def text(self) -> str:
@@ -36,6 +36,7 @@ class BaseReply:
             raise LocalProtocolError("a reply is entered once; ask again with chat.stream(...)")
         self._begin()
         self._entered = True
+        self._over = False
 
     def _must_be_entered(self) -> None:
         if not self._entered:

@@ -231,10 +231,10 @@ class AsyncReply(BaseReply, AsyncResource):
         return self
 
     async def __anext__(self) -> str:
-        self._must_be_entered()
         while (event := await self._next_event()) is not None:
             if type(event) is TextDelta:
                 return event.text
+        self._must_be_entered()
         raise StopAsyncIteration
 
     def events(self) -> AsyncIterator[Event]:
@@ -251,7 +251,7 @@ class AsyncReply(BaseReply, AsyncResource):
 
     async def aclose(self) -> None:
         """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any task."""
-        if self._entered and not self._over:
+        if not self._over:
             self._over = True
             others_wait = self._chat._interrupt()
             if self.finished is None or others_wait:

@@ -225,7 +225,7 @@ class Reply(BaseReply):
 
     def close(self) -> None:
         """Leave the reply: a turn that isn't done is cancelled. Any number of times."""
-        if self._entered and not self._over:
+        if not self._over:
             self._over = True
             if self.finished is None:
                 self._chat._cancel()
