@@ -2,7 +2,9 @@
 
 anyio's stream stops listening to its socket after each read and begins again with the next one, which takes two calls
 of the system; and a cancel scope with a deadline arms a timer for each read and disarms it. Here the socket is listened
-to as long as there is room, and one timer is moved on.
+to as long as there is room, and one timer is moved on. Asyncio's own way to read asks for 256 KiB each time, of which
+an event takes 200 bytes: with a heap of one shape these are three more calls of the system for each event, with
+another none. Here all streams of a loop read into the same 64 KiB, and keep what came.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import socket
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
+from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.lowlevel
@@ -25,7 +28,11 @@ from ._scope import StreamAttribute
 _ROOM = 64 * 1024
 
 
-class AsyncioStream(ByteStream, asyncio.Protocol):
+#: What the streams of a loop read into: one at a time, and each takes what came before another one reads.
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
+
+
+class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
     """A TCP connection; made by `open_stream`.
 
     Attributes:
@@ -35,7 +42,8 @@ class AsyncioStream(ByteStream, asyncio.Protocol):
     """
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        self._buffer = _buffers.get(loop) or _buffers.setdefault(loop, memoryview(bytearray(_ROOM)))
         self._unread = b""
         self.writer: asyncio.Future[None] | None = None
         self._listening = self._writable = True
@@ -51,9 +59,14 @@ class AsyncioStream(ByteStream, asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(0)  # what was sent has left this process
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give what to read into."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take in what came."""
-        self._unread = self._unread + data if self._unread else bytes(data)
+        data = bytes(self._buffer[:nbytes])
+        self._unread = self._unread + data if self._unread else data
         _wake(self.reader)
         if len(self._unread) > _ROOM:
             self._listening = False
