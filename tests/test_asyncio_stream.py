@@ -19,6 +19,7 @@ from ddg_protocol.wire import Connect
 from ddg_transports._asyncio import AsyncioStream, open_stream
 from ddg_transports._scope import StreamAttribute
 from ddg_transports._streams import Connection
+from ddg_transports._waits import Waiter
 
 Use = Callable[[AsyncioStream, socket.socket], Awaitable[None]]
 
@@ -132,7 +133,7 @@ def test_a_reset_is_a_broken_resource_with_its_cause() -> None:
 def test_closing_ends_what_waits_and_all_that_comes_after() -> None:
     async def use(stream: AsyncioStream, peer: socket.socket) -> None:
         async def close() -> None:
-            await until_ready(lambda: stream.reader is not None)
+            await until_ready(lambda: stream._reading)
             await stream.aclose()
 
         async with anyio.create_task_group() as tasks:
@@ -157,7 +158,7 @@ def test_two_may_not_read_nor_write_at_once() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait, stream.receive())
             tasks.start_soon(wait, stream.send(bytes(64 * 1024 * 1024)))
-            await until_ready(lambda: stream.reader is not None and stream.writer is not None)
+            await until_ready(lambda: stream._reading and stream._writing)
             with pytest.raises(anyio.BusyResourceError):
                 await stream.receive()
             with pytest.raises(anyio.BusyResourceError):
@@ -176,6 +177,162 @@ def test_a_read_that_is_cancelled_loses_nothing() -> None:
         assert await stream.receive() == b"later"
 
     run(use)
+
+
+def test_the_task_goes_on_where_the_bytes_came_in() -> None:
+    seen: list[str] = []
+
+    class Telling(AsyncioStream):
+        def buffer_updated(self, nbytes: int) -> None:
+            super().buffer_updated(nbytes)
+            seen.append("taken in")
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            _, stream = await asyncio.get_running_loop().create_connection(Telling, *listener.getsockname())
+            peer, _ = listener.accept()
+            with peer:
+                asyncio.get_running_loop().call_soon(peer.sendall, b"x")
+                await stream.receive()
+                seen.append("received")
+                await asyncio.sleep(0)
+                await anyio.aclose_forcefully(stream)
+
+    asyncio.run(main())
+    assert seen == ["received", "taken in"]
+
+
+def test_two_streams_that_share_a_buffer_share_nothing_else() -> None:
+    async def use(stream: AsyncioStream, peer: socket.socket) -> None:
+        async def other(stream: AsyncioStream, peer: socket.socket) -> None:
+            peer.sendall(b"other")
+            await until_ready(lambda: bool(stream._unread))
+            first.sendall(b"one")
+            await until_ready(lambda: bool(one._unread))
+            assert await stream.receive() == b"other"
+            assert await one.receive() == b"one"
+            assert stream._buffer is one._buffer
+
+        one, first = stream, peer
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            second = await open_stream(to(listener.getsockname()[1]))
+            accepted, _ = listener.accept()
+            with accepted:
+                await other(second, accepted)
+                await anyio.aclose_forcefully(second)
+
+    run(use)
+
+
+# What a task waits for
+
+
+def waiting(use: Callable[[Waiter, asyncio.Task[str]], Awaitable[None]]) -> str:
+    """Have a task wait, do something with it, and tell what became of it."""
+
+    async def wait(waiter: Waiter) -> str:
+        try:
+            await waiter
+        except asyncio.CancelledError as error:
+            return f"cancelled {error.args}"
+        except OSError as error:
+            return str(error)
+        return "went on"
+
+    async def main() -> str:
+        waiter = Waiter(asyncio.get_running_loop())
+        assert asyncio.isfuture(waiter)
+        assert waiter.done()
+        task = asyncio.create_task(wait(waiter))
+        await asyncio.sleep(0)
+        assert not waiter.done()
+        await use(waiter, task)
+        return await task
+
+    return asyncio.run(main())
+
+
+def test_a_task_that_is_run_goes_on_at_once_where_none_is_running() -> None:
+    async def use(waiter: Waiter, task: asyncio.Task[str]) -> None:
+        went_on = []
+
+        def call() -> None:
+            waiter.run()
+            went_on.append(task.done())
+
+        asyncio.get_running_loop().call_soon(call)
+        await asyncio.sleep(0)
+        assert went_on == [True]
+
+    assert waiting(use) == "went on"
+
+
+def test_a_task_that_is_run_by_another_one_goes_on_in_the_next_round() -> None:
+    async def use(waiter: Waiter, task: asyncio.Task[str]) -> None:
+        waiter.run()
+        waiter.run()
+        assert not task.done()
+        assert waiter.done()
+        await asyncio.sleep(0)
+        assert task.done()
+
+    assert waiting(use) == "went on"
+
+
+def test_a_wait_ends_once_and_for_one_reason() -> None:
+    async def use(waiter: Waiter, task: asyncio.Task[str]) -> None:
+        waiter.wake(OSError("first"))
+        waiter.wake(OSError("second"))
+        waiter.run()
+
+    assert waiting(use) == "first"
+
+
+def test_a_task_that_waits_can_be_cancelled_with_a_message() -> None:
+    async def plain(waiter: Waiter, task: asyncio.Task[str]) -> None:
+        assert task.cancel()
+
+    async def with_message(waiter: Waiter, task: asyncio.Task[str]) -> None:
+        assert task.cancel("why")
+        waiter.run()
+
+    async def twice(waiter: Waiter, task: asyncio.Task[str]) -> None:
+        assert task.cancel("first")
+        assert task.cancel("second")
+
+    async def after_all(waiter: Waiter, task: asyncio.Task[str]) -> None:
+        waiter.wake(OSError("too late"))
+        assert task.cancel()
+
+    assert waiting(plain) == "cancelled ()"
+    assert waiting(with_message) == "cancelled ('why',)"
+    assert waiting(twice) == "cancelled ('first',)"
+    assert waiting(after_all) == "cancelled ()"
+
+
+def test_an_error_that_ended_a_wait_ends_no_other_one() -> None:
+    async def main() -> None:
+        waiter = Waiter(asyncio.get_running_loop())
+        for _ in range(2):
+            asyncio.get_running_loop().call_soon(waiter.wake, OSError("once"))
+            with pytest.raises(OSError, match="once"):
+                await waiter
+            asyncio.get_running_loop().call_soon(waiter.run)
+            await waiter
+
+    asyncio.run(main())
+
+
+def test_a_task_of_another_loop_may_not_wait() -> None:
+    async def main() -> None:
+        other = asyncio.new_event_loop()
+        try:
+            with pytest.raises(RuntimeError, match="attached to a different loop"):
+                await Waiter(other)
+        finally:
+            other.close()
+
+    asyncio.run(main())
 
 
 # The scope
@@ -217,7 +374,7 @@ def test_one_timer_serves_many_reads() -> None:
 def test_another_task_can_end_a_read_and_only_the_read() -> None:
     async def use(stream: AsyncioStream, peer: socket.socket) -> None:
         async def end_it() -> None:
-            await until_ready(lambda: stream.reader is not None)
+            await until_ready(lambda: stream._reading)
             stream.read_scope.cancel()
             stream.read_scope.cancel()  # which has ended by then
 

@@ -1,10 +1,9 @@
 """TCP on asyncio for replies that come event by event: what anyio's own stream does once a read, this one does once.
 
 anyio's stream stops listening to its socket after each read and begins again with the next one, which takes two calls
-of the system; and a cancel scope with a deadline arms a timer for each read and disarms it. Here the socket is listened
-to as long as there is room, and one timer is moved on. Asyncio's own way to read asks for 256 KiB each time, of which
-an event takes 200 bytes: with a heap of one shape these are three more calls of the system for each event, with
-another none. Here all streams of a loop read into the same 64 KiB, and keep what came.
+of the system. Here the socket is listened to as long as there is room. Asyncio's own way to read asks for 256 KiB each
+time, of which an event takes 200 bytes: with a heap of one shape these are three more calls of the system for each
+event, with another none. Here all streams of a loop read into the same 64 KiB, and keep what came.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -23,6 +21,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from ddg_protocol.wire import Connect
 
 from ._scope import StreamAttribute
+from ._waits import ReadScope, Waiter
 
 #: Bytes that may have come and not been read before the socket is left alone.
 _ROOM = 64 * 1024
@@ -36,8 +35,6 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
     """A TCP connection; made by `open_stream`.
 
     Attributes:
-        reader: what a task that reads waits for.
-        writer: what a task that writes waits for.
         read_scope: bounds its reads in time.
     """
 
@@ -45,12 +42,13 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         self._loop = loop = asyncio.get_running_loop()
         self._buffer = _buffers.get(loop) or _buffers.setdefault(loop, memoryview(bytearray(_ROOM)))
         self._unread = b""
-        self.writer: asyncio.Future[None] | None = None
+        self._reading = self._writing = False  # in a task
         self._listening = self._writable = True
         self._ended = self._closed = False
         self._error: Exception | None = None
-        self.reader: asyncio.Future[None] | None = None
-        self.read_scope = ReadScope(self)
+        self._reader = Waiter(loop)
+        self._writer = Waiter(loop)
+        self.read_scope = ReadScope(loop, self._reader, self._writer)
 
     # What asyncio says
 
@@ -67,10 +65,10 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         """Take in what came."""
         data = bytes(self._buffer[:nbytes])
         self._unread = self._unread + data if self._unread else data
-        _wake(self.reader)
         if len(self._unread) > _ROOM:
             self._listening = False
             self._transport.pause_reading()
+        self._reader.run()
 
     def eof_received(self) -> bool:
         """Note the end; what is being written goes on."""
@@ -91,11 +89,11 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Note that all was written."""
         self._writable = True
-        _wake(self.writer)
+        self._writer.wake()
 
     def _wake_all(self) -> None:
-        _wake(self.reader)
-        _wake(self.writer)
+        self._reader.wake()
+        self._writer.wake()
 
     # What anyio asks
 
@@ -110,16 +108,16 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Read what there is, waiting for the first of it; see `anyio.abc.ByteReceiveStream`."""
-        if self.reader is not None:
+        if self._reading:
             raise anyio.BusyResourceError("reading from")
         if self._unread or self._ended or self._closed:
             await anyio.lowlevel.checkpoint()
         else:
-            self.reader = self._loop.create_future()
+            self._reading = True
             try:
-                await self.reader
+                await self._reader
             finally:
-                self.reader = None
+                self._reading = False
         data = self._unread
         if data and not self._closed:
             self._unread = b""
@@ -134,7 +132,7 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
 
     async def send(self, item: bytes) -> None:
         """Write all of it; see `anyio.abc.ByteSendStream`."""
-        if self.writer is not None:
+        if self._writing:
             raise anyio.BusyResourceError("writing to")
         await anyio.lowlevel.checkpoint()
         self._check_open()
@@ -142,11 +140,11 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
             raise anyio.BrokenResourceError
         self._transport.write(item)
         if not self._writable:
-            self.writer = self._loop.create_future()
+            self._writing = True
             try:
-                await self.writer
+                await self._writer
             finally:
-                self.writer = None
+                self._writing = False
             self._check_open()
 
     async def send_eof(self) -> None:
@@ -167,61 +165,6 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
             raise anyio.ClosedResourceError
         if self._error is not None:
             raise anyio.BrokenResourceError from self._error
-
-
-class ReadScope:
-    """Bounds the reads of a stream, one after the other, as a cancel scope with a deadline would bound each.
-
-    Nothing but `AsyncioStream.receive` may be awaited in it, or the ``receive`` of TLS over it. Its timer is not armed
-    for each read: when it goes off it looks whether the deadline was moved on meanwhile.
-
-    Args:
-        stream: what is read.
-
-    Attributes:
-        deadline: the latest time for the read, by the loop's clock; set before the scope is entered.
-    """
-
-    def __init__(self, stream: AsyncioStream) -> None:
-        self.deadline = 0.0
-        self._stream = stream
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> Self:
-        timer = self._timer
-        if timer is None or timer.when() > self.deadline:
-            self.stop()
-            self._timer = self._loop.call_at(self.deadline, self._look_at_the_clock)
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        return exc_type is _GivenUp
-
-    def cancel(self) -> None:
-        """Let the read end without a result, if it still waits for one, or for what TLS has to send for it."""
-        for waiting in (self._stream.reader, self._stream.writer):
-            if waiting is not None and not waiting.done():
-                waiting.set_exception(_GivenUp())
-
-    def stop(self) -> None:
-        """Forget the deadline."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _look_at_the_clock(self) -> None:
-        self._timer = None
-        if self._loop.time() >= self.deadline:
-            self.cancel()
-        elif self._stream.reader is not None or self._stream.writer is not None:  # else the next read arms it
-            self._timer = self._loop.call_at(self.deadline, self._look_at_the_clock)
-
-
-class _GivenUp(Exception):
-    """Ends a read from outside of its task."""
 
 
 async def open_stream(connect: Connect) -> AsyncioStream:
@@ -251,8 +194,3 @@ async def open_stream(connect: Connect) -> AsyncioStream:
             if number == len(addresses):
                 raise
     raise OSError("the name has no address")
-
-
-def _wake(waiting: asyncio.Future[None] | None) -> None:
-    if waiting is not None and not waiting.done():
-        waiting.set_result(None)
