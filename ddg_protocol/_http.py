@@ -28,6 +28,8 @@ _TARGET = re.compile(r"[!-~]+")
 #: The line before a plain chunk, and the beginning of one. More digits would be a quarter of a GiB.
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
 _SIZE_BEGUN = re.compile(rb"[0-9A-Fa-f]{0,7}\r?\Z")
+#: How a head ends; h11 bears with a line's end without CR.
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 #: A response is due, or its body.
 _UNDER_WAY = (h11.SEND_RESPONSE, h11.SEND_BODY)
 
@@ -46,6 +48,7 @@ class HttpConnection:
     def _begin(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._max_head_bytes)
         self._head_due = True
+        self._line_end = b""  # what the head ends with so far, as far as it may be half of a blank line
         self._left = 0  # bytes still to come of a body of known length
         self._over = False  # whether the response is whole
         self._behind = False  # whether anything came behind it that h11 was not given
@@ -130,9 +133,7 @@ class HttpConnection:
                     yield h11.EndOfMessage()
                 return
             elif self._head_due:
-                # A head by itself, so that what follows it is not h11's yet.
-                head, end, rest = data.partition(b"\r\n\r\n")
-                data = head + end
+                data, rest = self._read_head(data)
             self._h11.receive_data(data)
             yield from self._events()
             if not rest:
@@ -149,6 +150,16 @@ class HttpConnection:
         idle = alone and self._h11.our_state is h11.DONE  # and not MUST_CLOSE, as where the head said "close"
         self._begin()
         return idle
+
+    def _read_head(self, data: bytes) -> tuple[bytes, bytes]:
+        """Part what belongs to a head from what follows it: that is not h11's yet."""
+        seen, self._line_end = self._line_end, b""
+        blank = _BLANK_LINE.search(seen + data)
+        if blank is None:
+            self._line_end = (seen + data)[-2:]
+            return data, b""
+        end = blank.end() - len(seen)
+        return data[:end], data[end:]
 
     def _events(self) -> Iterator[bytes | h11.Event]:
         """Give what h11 makes of the bytes it has; what stands behind the end of the response is not read."""
@@ -167,8 +178,8 @@ class HttpConnection:
             elif type(event) is h11.EndOfMessage:
                 self._over = True
             yield event
-        if type(before) is h11.Response and not self._h11.trailing_data[0]:
-            # It has seen nothing of the body yet, waits for some, and has looked at the two fields: chunks go first.
+        if type(before) is h11.Response:
+            # It waits for a body of which it has seen nothing, and has looked at the two fields: chunks go first.
             fields = dict(before.headers)
             self._in_chunks = b"transfer-encoding" in fields
             self._left = 0 if self._in_chunks else int(fields.get(b"content-length", 0))

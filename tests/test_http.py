@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from urllib.parse import urlsplit
 
 import h11
@@ -222,6 +223,24 @@ def test_no_control_character_is_written(value: str) -> None:
     request = msgspec.structs.replace(REQUEST, headers=(("x", value),))
     with pytest.raises(ValueError, match=r"^the header 'x' is not one that HTTP has$"):
         HttpConnection(max_head_bytes=1000).send(request)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n" + b"3\r\nabc\r\n" + b"1\r\nd\r\n" + b"0\r\n\r\n",
+        b"HTTP/1.1 200 \ntransfer-encoding: chunked\n\n" + b"3\r\nabc\r\n" + b"0\r\n\r\n",
+        b"HTTP/1.1 200 \r\ncontent-length: 8\r\n\r\n" + b"\n3\r\nabc\n",
+        b"HTTP/1.1 100 \r\n\r\n" + b"HTTP/1.1 200 \r\ncontent-length: 3\r\n\n" + b"abc",
+    ],
+)
+def test_it_reads_what_h11_reads_wherever_it_is_cut_in_three(response: bytes) -> None:
+    expected, _ = seen_by_h11([response])
+    ways = [*combinations(range(1, len(response)), 2)]
+    assert len(ways) > 900
+    for places in ways:
+        for whole in (False, True):
+            assert seen_by_us(cut(response, places), whole=whole)[0] == expected
 
 
 def test_the_chunks_that_come_together_are_one_piece() -> None:
