@@ -1,7 +1,15 @@
-"""Parts 1 and 2: a turn from end to end, and what each further event of it costs. The same rounds serve both."""
+"""Parts 1 and 2: a turn from end to end, and what each further event of it costs. The same rounds serve both.
+
+What a process costs is a matter of luck, too: on which processor the system puts it and its server, and how its heap
+happens to lie. So all of it is on one processor, on which nobody has to work while another does, and everyone is
+started anew for every third round.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from statistics import median
 from typing import NamedTuple
@@ -51,10 +59,18 @@ def questions(scale: Scale) -> Questions:
 @cache
 def measured(scale: Scale) -> Found:
     """Have everyone hold every turn, in rotating order."""
-    names = [name for name in ALL if versions(name) is not None]
     found = Found({}, {})
-    with server.running() as url:
-        workers = {name: Worker(name, url) for name in names}
+    with on_one_processor(), server.running() as url:
+        for first in range(0, scale.rounds, 3):
+            measure(scale, range(first, min(first + 3, scale.rounds)), url, found)
+    return found
+
+
+def measure(scale: Scale, rounds: Iterable[int], url: str, found: Found) -> None:
+    """Have everyone hold every turn in some of the rounds, each in a process of its own."""
+    with ExitStack() as stack:
+        names = [name for name in ALL if versions(name) is not None]
+        workers = {name: stack.enter_context(Worker(name, url)) for name in names}
         for question in questions(scale):
             for name in names:
                 try:  # the first one warms up, and shows whether it can
@@ -62,14 +78,22 @@ def measured(scale: Scale) -> Found:
                 except Failed as error:
                     found.failed[name, question] = str(error)
             takers = [name for name in names if (name, question) not in found.failed]
-            for turn in range(scale.rounds):
+            for turn in rounds:
                 first = turn % len(takers)
                 for name in takers[first:] + takers[:first]:
                     figures = workers[name].do("turn", question=question)
                     found.figures.setdefault((name, question), []).append(figures)
-        for worker in workers.values():
-            worker.close()
-    return found
+
+
+@contextmanager
+def on_one_processor() -> Iterator[None]:
+    """Keep this process, and all that it starts, on one processor until the end of the block."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def check(name: str, question: str, figures: Figures) -> None:
