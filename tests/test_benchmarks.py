@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from documents import ROOT
 
@@ -19,7 +21,7 @@ from benchmarks import page, plot, server, turns
 from benchmarks.__main__ import PARTS
 from benchmarks.clients import ALL, BLOCKING, FLOOR, FLOORS, versions
 from benchmarks.many import NAMES
-from benchmarks.report import Limit, Part, Report, Table, as_markdown, as_text, over, shown
+from benchmarks.report import QUICK, Limit, Part, Report, Table, as_markdown, as_text, over, shown
 from benchmarks.worker import Failed, Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
@@ -141,6 +143,31 @@ def test_who_goes_away_while_others_are_waited_for_holds_nobody_up() -> None:
             one.shutdown(socket.SHUT_WR)
             assert one.recv(1) == b""  # the server has seen it go
         assert server.drain(url, 2, 3) > 0
+
+
+def test_a_turn_is_measured_on_one_processor_and_nothing_else_is() -> None:
+    allowed = os.sched_getaffinity(0)
+    with turns.on_one_processor():
+        code = "import os; print(len(os.sched_getaffinity(0)))"
+        started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert started.stdout == "1\n"
+    assert os.sched_getaffinity(0) == allowed
+
+
+def test_every_round_has_its_figures_and_every_third_its_own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Counted(Worker):
+        def __init__(self, name: str, url: str) -> None:
+            started.append(name)
+            super().__init__(name, url)
+
+    monkeypatch.setattr(turns, "Worker", Counted)
+    monkeypatch.setattr(turns, "ALL", {BLOCKING: ALL[BLOCKING]})
+    scale = msgspec.structs.replace(QUICK, rounds=4, long=QUICK.short + 1)
+    found = turns.measured(scale)
+    assert started == [BLOCKING] * 2
+    assert {len(figures) for figures in found.figures.values()} == {4}
 
 
 def test_a_contender_that_fails_is_told_with_its_reason() -> None:
