@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
@@ -415,6 +416,36 @@ def test_a_deadline_that_passed_while_nobody_read_ends_no_later_read() -> None:
     run(use)
 
 
+def test_a_deadline_that_passes_after_its_read_ends_nothing_else() -> None:
+    async def use(stream: AsyncioStream, peer: socket.socket) -> None:
+        loop, scope = asyncio.get_running_loop(), stream.read_scope
+        size = 1 << 26
+
+        async def let_it_pass(then: Callable[[], object]) -> None:
+            await until_ready(lambda: stream._reading or stream._writing)
+            scope.deadline = loop.time()
+            scope._look_at_the_clock()
+            await loop.run_in_executor(None, then)
+
+        def take_all() -> None:
+            left = size
+            while left:
+                left -= len(peer.recv(65536))
+
+        peer.sendall(b"x")
+        scope.deadline = loop.time() + 30
+        with scope:
+            assert await stream.receive() == b"x"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(let_it_pass, take_all)
+            await stream.send(bytes(size))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(let_it_pass, partial(peer.sendall, b"later"))
+            assert await stream.receive() == b"later"
+
+    run(use)
+
+
 # What came while nobody asked
 
 
@@ -426,6 +457,19 @@ def test_a_connection_whose_peer_spoke_before_it_was_asked_is_not_idle() -> None
         await until_ready(lambda: stream.extra(StreamAttribute.unread) > 0)
         with pytest.raises(TransportError) as caught:
             connection.check_idle()
+        assert caught.value.failure.kind is FailureKind.NOT_SENT
+
+    run(use)
+
+
+def test_a_connection_that_was_reset_is_not_idle() -> None:
+    async def use(stream: AsyncioStream, peer: socket.socket) -> None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        raw = stream.extra(SocketAttribute.raw_socket)
+        await until_ready(lambda: raw.fileno() < 0)  # asyncio has closed it
+        with pytest.raises(TransportError) as caught:
+            Connection(stream).check_idle()
         assert caught.value.failure.kind is FailureKind.NOT_SENT
 
     run(use)
@@ -454,6 +498,13 @@ def test_through_tls_it_tells_the_same_and_reads_are_bounded_the_same() -> None:
                 assert await connection.read() == b"two"
             connection.check_idle()
             secured.sendall(b"three")
+            secured.sendall(b"nobody asked")
+            await until_ready(lambda: tls.extra(StreamAttribute.unread) > 50)  # both, in one read
+            assert await connection.read() == b"three"
+            assert not tls.extra(StreamAttribute.unread)
+            with pytest.raises(TransportError):
+                connection.check_idle()
+            secured.sendall(b"four")
             await until_ready(lambda: tls.extra(StreamAttribute.unread) > 0)
             with pytest.raises(TransportError):
                 connection.check_idle()

@@ -48,7 +48,7 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         self._error: Exception | None = None
         self._reader = Waiter(loop)
         self._writer = Waiter(loop)
-        self.read_scope = ReadScope(loop, self._reader, self._writer)
+        self.read_scope = ReadScope(loop, self._reader)
 
     # What asyncio says
 
@@ -99,11 +99,10 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """The socket and what came of it, for who looks whether a kept connection has ended; the scope for reads."""
+        """The socket and what came of it, for who looks whether a kept connection has ended."""
         return {
             SocketAttribute.raw_socket: lambda: self._transport.get_extra_info("socket"),
             StreamAttribute.unread: lambda: len(self._unread),
-            StreamAttribute.read_scope: lambda: self.read_scope,
         }
 
     async def receive(self, max_bytes: int = 65536) -> bytes:

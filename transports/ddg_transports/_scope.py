@@ -1,4 +1,4 @@
-"""What bounds a wait of the async driver, and how a stream offers what is cheaper than anyio's."""
+"""What bounds a wait of the async driver, and what a stream of its own can tell."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ class StreamAttribute(TypedAttributeSet):
     """What a stream can tell beside what anyio's do, through TLS too; `_asyncio` has one that does.
 
     Attributes:
-        read_scope: what bounds a read of it.
         unread: how many bytes it has taken in that nobody has asked for.
     """
 
-    read_scope: Scope = typed_attribute()
     unread: int = typed_attribute()

@@ -12,7 +12,7 @@ from functools import partial
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
-from anyio.streams.tls import TLSStream
+from anyio.streams.tls import TLSAttribute, TLSStream
 
 from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
@@ -106,9 +106,7 @@ class Connection:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self._read_scope: Scope | None = getattr(
-            stream, "read_scope", None
-        )  # `_asyncio.AsyncioStream` has one of its own
+        self._read_scope: Scope | None = getattr(stream, "read_scope", None)  # `_asyncio.AsyncioStream` has its own
 
     @classmethod
     async def make(cls, connect: Connect, connector: AsyncConnector, context: ssl.SSLContext | None) -> Connection:
@@ -179,18 +177,34 @@ class Connection:
         Raises:
             TransportError: it has; nothing should be sent over it any more.
         """
-        raw = self._stream.extra(SocketAttribute.raw_socket, None)
-        if raw is None:
-            return  # not over a socket: it shows when it is used
-        with selectors.DefaultSelector() as selector:
-            selector.register(raw, selectors.EVENT_READ)
-            if self._stream.extra(StreamAttribute.unread, 0) or selector.select(0):
-                text = "the connection was closed while it was idle"
-                raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
+        if _has_said_something(self._stream):
+            text = "the connection was closed while it was idle"
+            raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
 
     async def aclose(self) -> None:
         """Close it, without a goodbye: nobody waits for one."""
         await anyio.aclose_forcefully(self._stream)
+
+
+def _has_said_something(stream: ByteStream) -> bool:
+    """Tell whether there is anything to read, or was; not where that shows only when it is used."""
+    raw, tls = stream.extra(SocketAttribute.raw_socket, None), stream.extra(TLSAttribute.ssl_object, None)
+    if raw is not None:
+        if raw.fileno() < 0 or stream.extra(StreamAttribute.unread, 0):
+            return True  # it has ended, and the loop knew before anyone read
+        with selectors.DefaultSelector() as selector:
+            selector.register(raw, selectors.EVENT_READ)
+            if selector.select(0):
+                return True
+    if tls is not None:
+        try:  # what came with the last answer is not in the socket any more
+            tls.read(1)
+        except ssl.SSLWantReadError:
+            return False
+        except OSError:
+            pass
+        return True
+    return False
 
 
 def _mapped(error: Exception, doing: str, otherwise: FailureKind) -> TransportError:

@@ -92,23 +92,26 @@ class Waiter:
 class ReadScope:
     """Bounds the reads of a stream, one after the other, as a cancel scope with a deadline would bound each.
 
-    Its timer is not armed for each read: when it goes off it looks whether the deadline was moved on meanwhile.
+    Nothing but the reader may be waited for in it. Its timer is not armed for each read: when it goes off it looks
+    whether the deadline was moved on meanwhile.
 
     Args:
         loop: whose clock and timers are used.
-        waiters: all that a task may wait for in it: TLS may have to send something for a read.
+        reader: what a read waits for.
 
     Attributes:
         deadline: the latest time for the read, by the loop's clock; set before the scope is entered.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *waiters: Waiter) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, reader: Waiter) -> None:
         self.deadline = 0.0
         self._loop = loop
-        self._waiters = waiters
+        self._reader = reader
+        self._entered = False
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
+        self._entered = True
         timer = self._timer
         if timer is None or timer.when() > self.deadline:
             self.stop()
@@ -118,12 +121,12 @@ class ReadScope:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        self._entered = False
         return exc_type is _GivenUp
 
     def cancel(self) -> None:
         """Let the read end without a result, if it still waits for one."""
-        for waiter in self._waiters:
-            waiter.wake(_GivenUp())
+        self._reader.wake(_GivenUp())
 
     def stop(self) -> None:
         """Forget the deadline."""
@@ -133,9 +136,11 @@ class ReadScope:
 
     def _look_at_the_clock(self) -> None:
         self._timer = None
+        if not self._entered:
+            return  # it is the last read's; the next one arms it
         if self._loop.time() >= self.deadline:
             self.cancel()
-        elif not all(waiter.done() for waiter in self._waiters):  # else the next read arms it
+        else:
             self._timer = self._loop.call_at(self.deadline, self._look_at_the_clock)
 
 

@@ -13,7 +13,8 @@ It opens, sends, reads, sleeps and closes as the session asks, and decides nothi
 `WireSession`, over a transport (see `ddg_transports.transport`) a `Session`. `ddg_transports.blocking` says the same,
 in the same order, for blocking code.
 
-Whatever is awaited here may be cancelled: the conversation is then as it was before the turn, and the next turn works.
+Whatever is awaited here may be cancelled: the conversation is then as it was before the turn (or, where the reply was
+whole already, after it), and the next turn works.
 """
 
 from __future__ import annotations

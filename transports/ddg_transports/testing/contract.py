@@ -693,13 +693,15 @@ async def one_after_the_other(bench: Bench) -> None:
 
 @_check()
 async def closed_while_idle(bench: Bench) -> None:
-    """A kept connection that the peer has closed meanwhile costs nothing: the request goes out on a new one, once."""
-    peer = bench.peer([_response(b"first"), CUT], [_response(b"second")])
-    async with bench.transport() as transport:
-        _same("the first body", await bench.answer(transport, _request(peer)), b"first")
-        await bench.pause(0.05)  # the news has to arrive
-        _same("the second body", await bench.answer(transport, _request(peer, "POST", body=b"x")), b"second")
-    _same("the number of requests", len(peer.requests), 2)
+    """A kept connection that the peer has ended meanwhile costs nothing: the request goes out on a new one, once."""
+    for how, act in (("closed", CUT), ("reset", RESET)):
+        peer = bench.peer([_response(b"first"), act], [_response(b"second")])
+        async with bench.transport() as transport:
+            _same("the first body", await bench.answer(transport, _request(peer)), b"first")
+            await bench.pause(0.05)  # the news has to arrive
+            body = await bench.answer(transport, _request(peer, "POST", body=b"x"))
+            _same(f"the second body, after one that was {how}", body, b"second")
+        _same("the number of requests", len(peer.requests), 2)
 
 
 @_check()
