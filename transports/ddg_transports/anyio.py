@@ -31,6 +31,7 @@ from anyio.abc import AsyncResource
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
+    NEED_DATA,
     PAUSED,
     Event,
     Policy,
@@ -177,7 +178,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         turn = self._turn
         while turn is self._turn:
             action = self._pull(tell)
-            if is_event(action):
+            if action is not NEED_DATA and is_event(action):
                 return action
             if action is PAUSED:
                 await self._line.leave()
@@ -190,7 +191,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         scope = self._waiting = self._line.scope(action, math.inf if deadline is None else deadline)
         try:
             with scope:
-                return await self._carry_out(action)
+                return await (self._line.carry_out(action) if action is NEED_DATA else self._carry_out(action))
         finally:
             if self._waiting is scope:
                 self._waiting = None
@@ -254,8 +255,7 @@ class AsyncReply(BaseReply, AsyncResource):
         """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any task."""
         if not self._over:
             self._over = True
-            others_wait = self._chat._interrupt()
-            if self.finished is None or others_wait:
+            if self._chat._interrupt() or self.finished is None:
                 self._chat._cancel()
             with anyio.CancelScope(shield=self.finished is None):
                 await self._chat._rest()

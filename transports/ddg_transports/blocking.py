@@ -25,6 +25,7 @@ from typing import Self
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
+    NEED_DATA,
     PAUSED,
     Event,
     Policy,
@@ -168,12 +169,15 @@ class Chat(BaseChat[WireLine | RequestLine]):
         tell: Tell = None
         while True:
             action = self._pull(tell)
-            if is_event(action):
+            if action is NEED_DATA:
+                tell = self._line.carry_out(action)
+            elif is_event(action):
                 return action
-            if action is PAUSED:
+            elif action is PAUSED:
                 self._line.leave()
                 return None
-            tell = self._carry_out(action)
+            else:
+                tell = self._carry_out(action)
 
     def _carry_out(self, action: Action) -> Tell:
         line = self._line
@@ -209,7 +213,10 @@ class Reply(BaseReply):
         self.close()
 
     def __iter__(self) -> Iterator[str]:
-        return (event.text for event in self.events() if type(event) is TextDelta)
+        self._must_be_entered()
+        while (event := self._next_event()) is not None:
+            if type(event) is TextDelta:
+                yield event.text
 
     def events(self) -> Iterator[Event]:
         """Iterate over all that happens, in order.
@@ -232,4 +239,8 @@ class Reply(BaseReply):
             self._chat._rest()
 
     def _next_event(self) -> Event | None:
-        return self._take(None if self._over else self._chat._next())
+        event = None if self._over else self._chat._next()
+        if type(event) is not TextDelta:
+            return self._take(event)
+        self._pieces.append(event.text)  # as `_take` does, without the call
+        return event
