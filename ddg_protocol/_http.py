@@ -54,6 +54,7 @@ class HttpConnection:
         self._behind = False  # whether anything came behind it that h11 was not given
         # Of a body whose chunks were all plain so far:
         self._in_chunks = False
+        self._between_chunks = False  # with nothing of the next one begun
         self._due = 0  # bytes still to come of the chunk that is being read, with the line end after it
         self._begun = b""  # the line before the next one, as far as it came
 
@@ -93,7 +94,7 @@ class HttpConnection:
         Returns:
             What is in the chunk; or None, and the bytes are still to be read.
         """
-        if self._in_chunks and not self._due and not self._begun and (line := _SIZE.match(data)) is not None:
+        if self._between_chunks and (line := _SIZE.match(data)) is not None:
             start, end = line.end(), len(data) - 2
             if end - start == int(line[1], 16) > 0 and data.endswith(_CRLF):
                 return data[start:end]
@@ -181,7 +182,7 @@ class HttpConnection:
         if type(before) is h11.Response:
             # It waits for a body of which it has seen nothing, and has looked at the two fields: chunks go first.
             fields = dict(before.headers)
-            self._in_chunks = b"transfer-encoding" in fields
+            self._in_chunks = self._between_chunks = b"transfer-encoding" in fields
             self._left = 0 if self._in_chunks else int(fields.get(b"content-length", 0))
 
     def _read_chunks(self, data: bytes) -> tuple[bytes, bytes]:
@@ -222,4 +223,5 @@ class HttpConnection:
                 self._begun, rest = rest, b""
             else:
                 self._in_chunks = False
+        self._between_chunks = self._in_chunks and not due and not self._begun
         return b"".join(pieces), rest

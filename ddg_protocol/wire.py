@@ -186,9 +186,11 @@ class WireSession:
             self._look(now)
         while True:
             link = self._link
-            if link is _SPOILED:
+            if link is _RECEIVING:  # as it is nearly always: the connection itself wants nothing
+                pass
+            elif link is _SPOILED:
                 return self._close_connection()
-            if self._request is not None and (link is _IDLE or link is _NONE):
+            elif self._request is not None and (link is _IDLE or link is _NONE):
                 intent = self._carry(self._request, now)
                 if intent is not None:
                     return intent

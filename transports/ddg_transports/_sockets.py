@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from ddg_protocol import Failure, FailureKind, TransportError
+from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
@@ -217,30 +217,29 @@ class WireLine:
     def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close; what the session is to be told of it."""
         session, until = self.session, self.session.deadline
-        if type(action) is Close:
-            self.close()
-            return partial(session.closed, action)
         if type(action) is Connect:
             self._connect = action
         connect, connection = self._connect, self._connection
         assert connect is not None
-        assert until is not None, "an exchange always has a deadline"
         try:
+            if action is NEED_DATA and connection is not None and until is not None:
+                data = connection.read(until=until)
+                return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
             if type(action) is Connect:
                 self._connection = Connection(action, self._connector, self._context() if action.tls else None)
                 return partial(session.connected, action)
-            assert connection is not None
-            if type(action) is Send:
+            if type(action) is Send and connection is not None and until is not None:
                 if action.check_idle:
                     connection.check_idle()
                 answer = connection.write(action.data, until=until)
                 return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
-            data = connection.read(until=until)
         except TimeoutError:
             return None  # what that means is the session's business
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
-        return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
+        assert type(action) is Close, "an exchange always has a connection and a deadline"
+        self.close()
+        return partial(session.closed, action)
 
     def leave(self) -> None:
         """Do nothing: this session asks for a `Close` where it wants one."""

@@ -238,28 +238,28 @@ class AsyncWireLine:
     async def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close; what the session is to be told of it."""
         session = self.session
-        if type(action) is Close:
-            await self.aclose()
-            return partial(session.closed, action)
         if type(action) is Connect:
             self._connect = action
         connect, connection = self._connect, self._connection
         assert connect is not None
         try:
+            if action is NEED_DATA and connection is not None:
+                data = await connection.read()
+                return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
             if type(action) is Connect:
                 context = self._context() if action.tls else None
                 self._connection = await Connection.make(action, self._connector, context)
                 return partial(session.connected, action)
-            assert connection is not None
-            if type(action) is Send:
+            if type(action) is Send and connection is not None:
                 if action.check_idle:
                     connection.check_idle()
                 answer = await connection.write(action.data)
                 return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
-            data = await connection.read()
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
-        return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
+        assert type(action) is Close, "an exchange always has a connection"
+        await self.aclose()
+        return partial(session.closed, action)
 
     async def leave(self) -> None:
         """Do nothing: this session asks for a `Close` where it wants one."""
