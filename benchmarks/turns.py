@@ -8,6 +8,7 @@ started anew for every third round.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -58,7 +59,7 @@ def questions(scale: Scale) -> Questions:
 
 @cache
 def measured(scale: Scale) -> Found:
-    """Have everyone hold every turn, in rotating order."""
+    """Have everyone hold every turn, each round in an order of its own."""
     found = Found({}, {})
     with on_one_processor(), server.running() as url:
         for first in range(0, scale.rounds, 3):
@@ -79,8 +80,8 @@ def measure(scale: Scale, rounds: Iterable[int], url: str, found: Found) -> None
                     found.failed[name, question] = str(error)
             takers = [name for name in names if (name, question) not in found.failed]
             for turn in rounds:
-                first = turn % len(takers)
-                for name in takers[first:] + takers[:first]:
+                random.Random(turn).shuffle(takers)  # whoever comes after one of its kind finds the caches filled
+                for name in takers:
                     figures = workers[name].do("turn", question=question)
                     found.figures.setdefault((name, question), []).append(figures)
 

@@ -169,6 +169,8 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def _check_exchange(self, exchange: Exchange, state: State) -> None:
         if exchange.step is not Step.CHAT:
             raise ValueError("only a chat exchange can be gone on with")
+        if exchange.read_by > exchange.total_by:
+            raise ValueError("the exchange waits for bytes longer than for its end")
         exchange.check_order(head_seen=state is not State.REQUESTING)
         exchange.resume_decoder()
 

@@ -107,7 +107,7 @@ class Exchange:
         request: what was sent.
         step: what for.
         redirects: how many led here.
-        read_by: when the next bytes must have come.
+        read_by: when the next bytes must have come; never later than `total_by`.
         total_by: when all must have come.
         phase: how much was reported.
         head: the response's head, where it was reported and not looked at.

@@ -7,6 +7,7 @@ Reprs hide what must not reach a log: tokens, cookies, the answer to a challenge
 from __future__ import annotations
 
 import enum
+from typing import final
 
 import msgspec
 
@@ -61,6 +62,7 @@ NEED_DATA = Signal.NEED_DATA
 PAUSED = Signal.PAUSED
 
 
+@final
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Open an exchange: send this, then report the response's head with `Session.receive_head`.
 

@@ -164,7 +164,7 @@ class Session:
     def deadline(self) -> float | None:
         """The latest time at which `next_action` must be called again, on the caller's clock; None for none."""
         exchange = self._exchange
-        return None if exchange is None else min(exchange.read_by, exchange.total_by)
+        return None if exchange is None else exchange.read_by
 
     def __repr__(self) -> str:
         return f"<Session {self._state.name} at {self.profile.origin}, {self._conversation!r}>"
@@ -267,8 +267,8 @@ class Session:
         if exchange.end is None:  # what `_failure` finds nearly always, without the call
             if exchange.timed != exchange.received:
                 exchange.timed = exchange.received
-                exchange.read_by = now + self.policy.read_timeout
-            if now < exchange.read_by and now < exchange.total_by:
+                exchange.read_by = min(now + self.policy.read_timeout, exchange.total_by)
+            if now < exchange.read_by:
                 return NEED_DATA
         failure = self._failure(exchange, now)
         return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
@@ -671,11 +671,12 @@ class Session:
         request = SendRequest(
             id=self.new_id(), method=method, url=url, headers=headers, body=body, timeout=policy.connect_timeout
         )
+        head_timeout = policy.connect_timeout + policy.write_timeout + policy.read_timeout
         self._exchange = Exchange(
             request=request,
             step=step,
             redirects=redirects,
-            read_by=now + policy.connect_timeout + policy.write_timeout + policy.read_timeout,
+            read_by=now + min(head_timeout, policy.total_timeout),
             total_by=now + policy.total_timeout,
         )
         self._move(Trigger.SEND)
@@ -852,8 +853,8 @@ class Session:
             return exchange.end.failure
         if exchange.timed != exchange.received:
             exchange.timed = exchange.received
-            exchange.read_by = now + self.policy.read_timeout
-        if now < exchange.read_by and now < exchange.total_by:
+            exchange.read_by = min(now + self.policy.read_timeout, exchange.total_by)
+        if now < exchange.read_by:
             return None
         what = f"the {exchange.step.value} request"
         if now >= exchange.total_by:

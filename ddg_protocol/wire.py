@@ -205,7 +205,7 @@ class WireSession:
                 raise
             if action is NEED_DATA:
                 return NEED_DATA
-            if isinstance(action, SendRequest):
+            if type(action) is SendRequest:
                 self._give_up_exchange()
                 self._request = action
             elif type(action) not in _MOVES_ON or not self._give_up_exchange():

@@ -214,9 +214,13 @@ class Reply(BaseReply):
 
     def __iter__(self) -> Iterator[str]:
         self._must_be_entered()
-        while (event := self._next_event()) is not None:
-            if type(event) is TextDelta:
+        while not self._over:
+            event = self._chat._next()
+            if type(event) is TextDelta:  # as `_take` has it, two calls shorter
+                self._pieces.append(event.text)
                 yield event.text
+            else:
+                self._take(event)
 
     def events(self) -> Iterator[Event]:
         """Iterate over all that happens, in order.
@@ -239,8 +243,4 @@ class Reply(BaseReply):
             self._chat._rest()
 
     def _next_event(self) -> Event | None:
-        event = None if self._over else self._chat._next()
-        if type(event) is not TextDelta:
-            return self._take(event)
-        self._pieces.append(event.text)  # as `_take` does, without the call
-        return event
+        return self._take(None if self._over else self._chat._next())
