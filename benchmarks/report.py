@@ -59,6 +59,7 @@ class Scale(msgspec.Struct, frozen=True):
 
     Attributes:
         rounds: of which the medians count; everything takes its turn in each.
+        processes: that each contender has one after the other, a third of the rounds in each, where a turn is measured.
         short: events of a short reply.
         long: events of a long one.
         apart: microseconds between two events that come one by one: more than anyone needs for one.
@@ -70,6 +71,7 @@ class Scale(msgspec.Struct, frozen=True):
     """
 
     rounds: int = 9
+    processes: int = 5
     short: int = 20
     long: int = 2000
     apart: int = 300
@@ -82,6 +84,7 @@ class Scale(msgspec.Struct, frozen=True):
 
 QUICK = Scale(
     rounds=1,
+    processes=1,
     short=5,
     long=100,
     apart=100,

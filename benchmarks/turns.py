@@ -1,8 +1,8 @@
 """Parts 1 and 2: a turn from end to end, and what each further event of it costs. The same rounds serve both.
 
 What a process costs is a matter of luck, too: on which processor the system puts it and its server, and how its heap
-happens to lie. So all of it is on one processor, on which nobody has to work while another does, and everyone is
-started anew for every third round.
+happens to lie. So all of it is on one processor, on which nobody has to work while another does, and everyone has several
+processes, one after the other.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ def measured(scale: Scale) -> Found:
     """Have everyone hold every turn, each round in an order of its own."""
     found = Found({}, {})
     with on_one_processor(), server.running() as url:
-        for first in range(0, scale.rounds, 3):
-            measure(scale, range(first, min(first + 3, scale.rounds)), url, found)
+        rounds = max(1, scale.rounds // 3)
+        for process in range(scale.processes):
+            measure(scale, range(process * rounds, (process + 1) * rounds), url, found)
     return found
 
 

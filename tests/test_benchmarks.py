@@ -154,7 +154,7 @@ def test_a_turn_is_measured_on_one_processor_and_nothing_else_is() -> None:
     assert os.sched_getaffinity(0) == allowed
 
 
-def test_every_round_has_its_figures_and_every_third_its_own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_process_has_its_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
     class Counted(Worker):
@@ -164,10 +164,10 @@ def test_every_round_has_its_figures_and_every_third_its_own_processes(monkeypat
 
     monkeypatch.setattr(turns, "Worker", Counted)
     monkeypatch.setattr(turns, "ALL", {BLOCKING: ALL[BLOCKING]})
-    scale = msgspec.structs.replace(QUICK, rounds=4, long=QUICK.short + 1)
+    scale = msgspec.structs.replace(QUICK, rounds=6, processes=3, long=QUICK.short + 1)
     found = turns.measured(scale)
-    assert started == [BLOCKING] * 2
-    assert {len(figures) for figures in found.figures.values()} == {4}
+    assert started == [BLOCKING] * 3
+    assert {len(figures) for figures in found.figures.values()} == {6}
 
 
 def test_a_contender_that_fails_is_told_with_its_reason() -> None:
