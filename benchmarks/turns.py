@@ -1,8 +1,8 @@
 """Parts 1 and 2: a turn from end to end, and what each further event of it costs. The same rounds serve both.
 
 What a process costs is a matter of luck, too: on which processor the system puts it and its server, and how its heap
-happens to lie. So all of it is on one processor, on which nobody has to work while another does, and everyone has several
-processes, one after the other.
+happens to lie. So all of it is on one processor, on which nobody has to work while another does, and everyone has
+several processes, one after the other.
 """
 
 from __future__ import annotations

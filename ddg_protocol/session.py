@@ -23,7 +23,6 @@ from typing import Any, Literal, NoReturn, Self
 import msgspec
 
 from . import chat, handshake
-from ._snapshot import Snapshot
 from ._state import AT_REST, TABLE, ExchangeState, State, Trigger
 from ._turn import End, Exchange, Failed, Head, Outcome, Turn
 from .content import ContentDecoder
@@ -415,6 +414,8 @@ class Session:
         Returns:
             What `restore` reads; JSON can hold it.
         """
+        from ._snapshot import Snapshot  # which most conversations never need
+
         state, exchange, intent, last_start = self._state, self._exchange, self._intent, self._shared.pacer.last_start
         if state is State.DRAINING:
             state, exchange = State.READY, None
@@ -472,6 +473,8 @@ class Session:
         Raises:
             ConversationFormatError: the data is no snapshot, or one of another version or profile.
         """
+        from ._snapshot import Snapshot
+
         saved = Snapshot.from_data(data, profile)
         session = cls(
             profile,
