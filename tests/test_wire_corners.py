@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ddg_protocol import (
+    NEED_DATA,
+    FrontEndVersionUnknown,
     Identity,
     LocalProtocolError,
     Session,
@@ -38,6 +40,20 @@ def test_bytes_that_come_after_a_cancel_are_nobody_s() -> None:
     session.receive_bytes(connect, b"HTTP/1.1 200 OK\r\n")
     actions = [session.next_action(now=0), session.next_action(now=0)]
     assert {type(action) for action in actions} == {Close, TurnCancelled}
+
+
+def test_no_bytes_at_all_say_nothing() -> None:
+    session, connect = asked()
+    session.connected(connect)
+    session.receive_bytes(connect, b"")  # where any byte would be an answer to nothing
+    send = session.next_action(now=0)
+    assert isinstance(send, Send)
+    session.sent(send)
+    for _ in range(2):  # before the pull that begins the wait for the head, and after it
+        session.receive_bytes(connect, b"")
+        assert session.next_action(now=0) is NEED_DATA
+    session.receive_bytes(connect, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    assert isinstance(session.next_action(now=0), FrontEndVersionUnknown)
 
 
 def test_an_answer_to_a_challenge_that_was_never_given_is_refused() -> None:
