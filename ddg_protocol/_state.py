@@ -9,13 +9,13 @@ from __future__ import annotations
 import enum
 
 
-class Named(enum.Enum):
+class KeyEnum(enum.Enum):
     """An Enum whose members are keys: looked up as the objects that they are, and not by a hash of their names."""
 
     __hash__ = object.__hash__
 
 
-class State(Named):
+class State(KeyEnum):
     """Where a session is."""
 
     READY = "at rest; ask() begins a turn"
@@ -29,7 +29,7 @@ class State(Named):
     CLOSED = "at rest for good"
 
 
-class Trigger(Named):
+class Trigger(KeyEnum):
     """What moves a session."""
 
     ASK = "the caller asks"
@@ -87,7 +87,7 @@ AT_REST = frozenset({State.READY, State.CLOSED})
 """The states in which nothing is asked of the driver."""
 
 
-class ExchangeState(Named):
+class ExchangeState(KeyEnum):
     """How much of a response the driver has reported."""
 
     AWAITING_HEAD = "receive_head"
@@ -95,7 +95,7 @@ class ExchangeState(Named):
     ENDED = "nothing"
 
 
-class Answer(Named):
+class Answer(KeyEnum):
     """What a driver reports of an exchange."""
 
     HEAD = "receive_head"

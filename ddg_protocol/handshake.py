@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from ._state import Named
+from ._state import KeyEnum
 from .content import ACCEPTED
 from .conversation import MAX_VERSION_CHARS, Tokens
 from .errors import HandshakeError, printable
@@ -18,7 +18,7 @@ _HALF = re.compile(rb"[!-~]+")
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
 
 
-class Step(Named):
+class Step(KeyEnum):
     """The requests of a turn, in order."""
 
     FRONT_END = "front-end page"

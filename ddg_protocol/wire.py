@@ -101,10 +101,10 @@ _NONE, _CONNECTING, _IDLE, _SENDING, _RECEIVING, _SPOILED = _Link
 class WireSession:
     """A `Session` over a byte stream: bytes in, bytes out.
 
-    Driven as the session is: commands, `next_action`, and an answer to each intent. What is received is kept when it
-    arrives and looked at when an action is pulled. However a turn ends, pull until PAUSED: the Close of a connection
-    that can't be kept comes then. (Small bodies are read to their end by the session itself; one that it leaves before
-    costs the connection.)
+    Driven as the session is: commands, `next_action`, and an answer to each intent. Nothing that can be seen from
+    outside moves with what is received, until an action is pulled. However a turn ends, pull until PAUSED: the Close of
+    a connection that can't be kept comes then. (Small bodies are read to their end by the session itself; one that it
+    leaves before costs the connection.)
 
     Args:
         session: the conversation to drive. From now on it is driven through this object alone.

@@ -25,8 +25,6 @@ from ._waits import ReadScope, Waiter
 
 #: Bytes that may have come and not been read before the socket is left alone.
 _ROOM = 64 * 1024
-
-
 #: What the streams of a loop read into: one at a time, and each takes what came before another one reads.
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
