@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
@@ -243,10 +245,10 @@ def waiting(use: Callable[[Waiter, asyncio.Task[str]], Awaitable[None]]) -> str:
     async def main() -> str:
         waiter = Waiter(asyncio.get_running_loop())
         assert asyncio.isfuture(waiter)
-        assert waiter.done()
+        waiter.run()  # nobody waits yet
         task = asyncio.create_task(wait(waiter))
         await asyncio.sleep(0)
-        assert not waiter.done()
+        assert not task.done()
         await use(waiter, task)
         return await task
 
@@ -273,7 +275,6 @@ def test_a_task_that_is_run_by_another_one_goes_on_in_the_next_round() -> None:
         waiter.run()
         waiter.run()
         assert not task.done()
-        assert waiter.done()
         await asyncio.sleep(0)
         assert task.done()
 
@@ -282,8 +283,8 @@ def test_a_task_that_is_run_by_another_one_goes_on_in_the_next_round() -> None:
 
 def test_a_wait_ends_once_and_for_one_reason() -> None:
     async def use(waiter: Waiter, task: asyncio.Task[str]) -> None:
-        waiter.wake(OSError("first"))
-        waiter.wake(OSError("second"))
+        waiter.fail(OSError("first"))
+        waiter.fail(OSError("second"))
         waiter.run()
 
     assert waiting(use) == "first"
@@ -302,7 +303,7 @@ def test_a_task_that_waits_can_be_cancelled_with_a_message() -> None:
         assert task.cancel("second")
 
     async def after_all(waiter: Waiter, task: asyncio.Task[str]) -> None:
-        waiter.wake(OSError("too late"))
+        waiter.fail(OSError("too late"))
         assert task.cancel()
 
     assert waiting(plain) == "cancelled ()"
@@ -315,13 +316,33 @@ def test_an_error_that_ended_a_wait_ends_no_other_one() -> None:
     async def main() -> None:
         waiter = Waiter(asyncio.get_running_loop())
         for _ in range(2):
-            asyncio.get_running_loop().call_soon(waiter.wake, OSError("once"))
+            asyncio.get_running_loop().call_soon(waiter.fail, OSError("once"))
             with pytest.raises(OSError, match="once"):
                 await waiter
             asyncio.get_running_loop().call_soon(waiter.run)
             await waiter
 
     asyncio.run(main())
+
+
+def test_waits_leave_nothing_in_the_interpreter() -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(loop)
+
+        async def wait_often(times: int) -> None:
+            for _ in range(times):
+                loop.call_soon(waiter.run)
+                await waiter
+
+        await wait_often(5)
+        gc.collect()
+        blocks = sys.getallocatedblocks()
+        await wait_often(2_000)
+        gc.collect()
+        return sys.getallocatedblocks() - blocks
+
+    assert asyncio.run(main()) < 100
 
 
 def test_a_task_of_another_loop_may_not_wait() -> None:

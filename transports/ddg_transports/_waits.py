@@ -26,9 +26,14 @@ class Waiter:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._resume: Callable[[Waiter], object] | None = None  # the task, while it waits and nothing has ended that
+        #: The task, while it waits and nothing has ended that.
+        self._resume: Callable[[asyncio.Future[None]], object] | None = None
         self._context: Context | None = None
-        self._error: BaseException | None = None
+        # A task that goes on asks the future that it gets then for its result. It gets asyncio's own, a finished one:
+        # another kind is asked by a name that is made anew each time, and each goes into the interpreter's cache of
+        # methods, where some thousands of them stay in the place of others.
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._ended.set_result(None)
 
     def __await__(self) -> Generator[Waiter, None, None]:
         self._asyncio_future_blocking = True
@@ -42,26 +47,34 @@ class Waiter:
             self.wake()
         elif self._resume is not None:
             resume, self._resume = self._resume, None
-            self._context.run(resume, self)
+            self._context.run(resume, self._ended)
 
-    def wake(self, error: BaseException | None = None) -> None:
+    def wake(self, ended: asyncio.Future[None] | None = None) -> None:
         """Let the task go on, in the loop's next round.
 
         Args:
-            error: what it meets there.
+            ended: what it meets there; by default nothing.
         """
         resume, self._resume = self._resume, None
         if resume is not None:
-            self._error = error
-            self._loop.call_soon(resume, self, context=self._context)
+            self._loop.call_soon(resume, ended or self._ended, context=self._context)
 
-    # For the task, and for who looks at it
+    def fail(self, error: Exception) -> None:
+        """Let the task go on with an error, in the loop's next round."""
+        if self._resume is not None:
+            ended = self._loop.create_future()
+            ended.set_exception(error)
+            self.wake(ended)
+
+    # For the task
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Give the loop: a task of another one must not wait."""
         return self._loop
 
-    def add_done_callback(self, callback: Callable[[Waiter], object], *, context: Context | None = None) -> None:
+    def add_done_callback(
+        self, callback: Callable[[asyncio.Future[None]], object], *, context: Context | None = None
+    ) -> None:
         """Take what resumes the task."""
         self._resume, self._context = callback, context
 
@@ -71,22 +84,12 @@ class Waiter:
         Returns:
             Whether it did; otherwise the wait has been ended already, and the task meets its cancellation itself.
         """
-        waits = self._resume is not None
-        self.wake(asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg))
-        return waits
-
-    def done(self) -> bool:
-        """Tell whether no task waits, or the wait has been ended."""
-        return self._resume is None
-
-    def result(self) -> None:
-        """Raise what ended the wait, if that was an error."""
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # or its traceback would hold this frame, and this frame it
+        if self._resume is None:
+            return False
+        ended = self._loop.create_future()
+        ended.cancel(msg)
+        self.wake(ended)
+        return True
 
 
 class ReadScope:
@@ -126,7 +129,7 @@ class ReadScope:
 
     def cancel(self) -> None:
         """Let the read end without a result, if it still waits for one."""
-        self._reader.wake(_GivenUp())
+        self._reader.fail(_GivenUp())
 
     def stop(self) -> None:
         """Forget the deadline."""
