@@ -6,7 +6,9 @@ bytes and sends them. The turns are real ones, over a socket; processor time.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -35,22 +37,19 @@ def history(turns: int) -> tuple[Message, ...]:
 
 def run(scale: Scale) -> Part:
     rounds = 16 * scale.rounds  # a turn takes a millisecond, and what is compared are small differences
+    histories = {turns: history(turns) for turns in scale.turns}
+    with server.running() as url:
+        taken = measured(url, histories, rounds)
     cost: dict[str, list[float | None]] = {}
     saved: dict[str, list[float | None]] = {}
-    sizes, ours, floors = [], [], []
-    with server.running() as url:
-        for turns in scale.turns:
-            messages = history(turns)
-            size = len(msgspec.json.encode(messages))
-            mine, least = measured(url, messages, rounds)
-            plain = seconds(partial(json_dumps, messages), rounds)
-            cost[f"{turns} turns"] = [size / 1024, mine * 1e6, least * 1e6, plain * 1e6]
-            saved[f"{turns} turns"] = put_away(messages, rounds)
-            sizes.append(size)
-            ours.append(mine)
-            floors.append(least)
+    for turns, messages in histories.items():
+        size, ours, floor = taken[turns]
+        plain = seconds(partial(json_dumps, messages), rounds)
+        cost[f"{turns} turns"] = [size / 1024, ours * 1e6, floor * 1e6, plain * 1e6]
+        saved[f"{turns} turns"] = put_away(messages, rounds)
+    sizes, mine, floors = zip(*taken.values(), strict=True)
     few, some, most = scale.turns[0], scale.turns[-2], scale.turns[-1]
-    grown, before = ours[-1] - ours[0], ours[-2] - ours[0]
+    grown, before = mine[-1] - mine[0], mine[-2] - mine[0]
     per_byte = over(over(grown, sizes[-1] - sizes[0]), over(before, sizes[-2] - sizes[0]))
     limits = [
         Limit(what, ratio, at_most)
@@ -83,31 +82,41 @@ def json_dumps(messages: tuple[Message, ...]) -> str:
     return json.dumps([{"role": message.role, "content": message.content} for message in messages])
 
 
-def measured(url: str, messages: tuple[Message, ...], rounds: int) -> tuple[float, float]:
-    """Seconds of a turn that goes on with a history, and of the floor."""
+def measured(url: str, histories: dict[int, tuple[Message, ...]], rounds: int) -> dict[int, tuple[float, float, float]]:
+    """Bytes of each history, seconds of a turn that goes on with it, and of the floor.
+
+    Each length has its turn in each round. What the rounds add to the histories, a few KiB, is the same for all.
+    """
     asked = server.question(5)
     place = urlsplit(url)
-    mine, least = [], []
-    tokens = Conversation(model="gpt-4o-mini", vqd="4-1", message_history=messages, fe_version="a-b")
-    content = {"model": "gpt-4o-mini", "messages": (*messages, Message("user", asked))}
-    policy = Policy(max_prompt_chars=None)
-    with (
-        Client(DUCKDUCKGO_2025_04.at(url), policy=policy) as client,
-        client.chat(conversation=tokens, cookies={"dcm": "3"}) as chat,
-        socket.create_connection((place.hostname or "", place.port or 80)) as bare,
-    ):
-        chat.ask(asked)  # connects
-        for _ in range(rounds):
-            began = time.process_time()
-            chat.ask(asked)
-            mine.append(time.process_time() - began)
-            began = time.process_time()
-            body = msgspec.json.encode(content)
-            bare.sendall(b"POST /duckchat/v1/chat HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-            while not bare.recv(65536).endswith(b"\r\n0\r\n\r\n"):
-                pass
-            least.append(time.process_time() - began)
-    return median(mine), median(least)
+    taken: dict[int, list[tuple[float, float, float]]] = {turns: [] for turns in histories}
+    with contextlib.ExitStack() as held:
+        client = held.enter_context(Client(DUCKDUCKGO_2025_04.at(url), policy=Policy(max_prompt_chars=None)))
+        bare = held.enter_context(socket.create_connection((place.hostname or "", place.port or 80)))
+        chats = {}
+        for turns, messages in histories.items():
+            before = Conversation(model="gpt-4o-mini", vqd="4-1", message_history=messages, fe_version="a-b")
+            chats[turns] = held.enter_context(client.chat(conversation=before, cookies={"dcm": "3"}))
+            chats[turns].ask(asked)  # connects
+        for round_ in range(rounds):
+            for turns in random.Random(round_).sample(list(chats), len(chats)):
+                messages = chats[turns].conversation.message_history
+                floor = least(bare, messages, asked)
+                began = time.process_time()
+                chats[turns].ask(asked)
+                ours = time.process_time() - began
+                taken[turns].append((len(msgspec.json.encode(messages)), ours, floor))
+    return {turns: tuple(map(median, zip(*rows, strict=True))) for turns, rows in taken.items()}
+
+
+def least(bare: socket.socket, messages: tuple[Message, ...], asked: str) -> float:
+    """Seconds to encode a question with its history, to send it, and to read what is answered."""
+    began = time.process_time()
+    body = msgspec.json.encode({"model": "gpt-4o-mini", "messages": (*messages, Message("user", asked))})
+    bare.sendall(b"POST /duckchat/v1/chat HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    while not bare.recv(65536).endswith(b"\r\n0\r\n\r\n"):
+        pass
+    return time.process_time() - began
 
 
 def put_away(messages: tuple[Message, ...], rounds: int) -> list[float | None]:
