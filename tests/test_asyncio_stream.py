@@ -246,9 +246,10 @@ def waiting(use: Callable[[Waiter, asyncio.Task[str]], Awaitable[None]]) -> str:
         waiter = Waiter(asyncio.get_running_loop())
         assert asyncio.isfuture(waiter)
         waiter.run()  # nobody waits yet
+        assert waiter.done()
         task = asyncio.create_task(wait(waiter))
         await asyncio.sleep(0)
-        assert not task.done()
+        assert not waiter.done()
         await use(waiter, task)
         return await task
 
@@ -275,6 +276,7 @@ def test_a_task_that_is_run_by_another_one_goes_on_in_the_next_round() -> None:
         waiter.run()
         waiter.run()
         assert not task.done()
+        assert waiter.done()
         await asyncio.sleep(0)
         assert task.done()
 

@@ -66,7 +66,7 @@ class Waiter:
             ended.set_exception(error)
             self.wake(ended)
 
-    # For the task
+    # For the task, and for who looks at it
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Give the loop: a task of another one must not wait."""
@@ -90,6 +90,10 @@ class Waiter:
         ended.cancel(msg)
         self.wake(ended)
         return True
+
+    def done(self) -> bool:
+        """Tell whether no task waits, or the wait has been ended; `anyio.wait_all_tasks_blocked` asks."""
+        return self._resume is None
 
 
 class ReadScope:
