@@ -277,6 +277,17 @@ def test_a_whole_chunk_is_taken_where_nothing_else_is_due() -> None:
     assert http.whole_chunk(b"1\r\na\r\n") is None  # its size has begun
 
 
+@pytest.mark.parametrize("size", [b"A", b"0a", b"000000A"])
+def test_a_size_that_is_written_in_another_way_is_read_the_longer_way(size: bytes) -> None:
+    http = HttpConnection(max_head_bytes=1000)
+    http.send(REQUEST)
+    list(http.read(CHUNKED))
+    assert http.whole_chunk(b"a\r\n0123456789\r\n") == b"0123456789"
+    assert http.whole_chunk(size + b"\r\n0123456789\r\n") is None
+    assert list(http.read(size + b"\r\n0123456789\r\n")) == [b"0123456789"]
+    assert http.whole_chunk(b"a\r\n0123456789\r\n") == b"0123456789"
+
+
 def test_what_came_before_a_broken_chunk_is_given() -> None:
     http = HttpConnection(max_head_bytes=1000)
     http.send(REQUEST)
