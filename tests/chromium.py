@@ -102,6 +102,11 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def until(self, expression: str) -> None:
+        """Wait until the page has become so: some of its events come after the call that caused them."""
+        again = f"const again = () => ({expression}) ? resolve() : setTimeout(again); again();"
+        self.run(f"new Promise(resolve => {{ {again} }})")
+
     def click(self, selector: str) -> None:
         """Click in the middle of an element, as a mouse does."""
         found = self.run(

@@ -252,8 +252,8 @@ def test_the_overview_leads_to_the_entry(browser: Browser, tmp_path: Path) -> No
     visit(browser, tmp_path, text_of("troubles"))
     browser.click("label:has(#show-waits)")
     browser.click(".overview svg.scaled .w rect")
+    browser.until("document.querySelector(':target details')?.open")
     assert browser.run("document.querySelector(':target').dataset.kind") == "waits"
-    assert browser.run("document.querySelector(':target details').open") is True
     assert browser.run("document.activeElement.closest('.entry') === document.querySelector(':target')") is True
     assert browser.run("document.getElementById('show-waits').checked") is True
 
