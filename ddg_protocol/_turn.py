@@ -11,7 +11,7 @@ from ._state import EXCHANGE_TABLE, Answer, ExchangeState
 from .content import ContentDecoder
 from .conversation import Message, Tokens
 from .cookies import CookieJar
-from .errors import IncompleteStream, LocalProtocolError, StreamTooLarge
+from .errors import ContentDecodingError, IncompleteStream, LocalProtocolError, StreamTooLarge
 from .handshake import Step
 from .intents import Failure, Headers, SendRequest, field
 
@@ -175,13 +175,26 @@ class Exchange(msgspec.Struct, kw_only=True):
         if phase is not self.phase:
             raise ValueError(f"the exchange awaits {phase.value}, not {self.phase.value}")
 
+    def new_decoder(self) -> ContentDecoder:
+        """Give what undoes the response's content coding.
+
+        Raises:
+            ContentDecodingError: the coding is none that is read, and nothing is understood without the body.
+        """
+        try:
+            return ContentDecoder(field(self.headers, "content-encoding"))
+        except ContentDecodingError:
+            if self.status == 200 and self.step in (Step.FRONT_END, Step.CHAT):
+                raise
+            return ContentDecoder()  # its body is kept as it came
+
     def resume_decoder(self) -> None:
         """Bring the decoder to where it was when the exchange was saved, by what it was fed.
 
         Raises:
-            ContentDecodingError: the coding is none that is read.
+            ContentDecodingError: as `new_decoder` has it.
         """
-        self.decoder = ContentDecoder(field(self.headers, "content-encoding"))
+        self.decoder = self.new_decoder()
         if self.decoder.coded:
             self.pieces = _from(self.decoded, self.decoder.decode(bytes(self.coded)))
 

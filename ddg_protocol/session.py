@@ -25,13 +25,11 @@ import msgspec
 from . import chat, handshake
 from ._state import AT_REST, TABLE, ExchangeState, State, Trigger
 from ._turn import End, Exchange, Failed, Head, Outcome, Turn
-from .content import ContentDecoder
 from .conversation import Conversation, Message, Tokens, encodable
 from .cookies import Cookie, CookieJar
 from .errors import (
     ChallengeError,
     ChatTimeoutError,
-    ContentDecodingError,
     ConversationLimitError,
     DuckChatError,
     FrontEndVersionMissing,
@@ -717,11 +715,7 @@ class Session:
         is_number = length.isascii() and length.isdigit() and len(length) < 20
         if is_number and not others and not field(headers, "transfer-encoding"):
             exchange.expected = int(length)
-        try:
-            exchange.decoder = ContentDecoder(field(headers, "content-encoding"))
-        except ContentDecodingError:
-            if status == 200 and exchange.step in (Step.FRONT_END, Step.CHAT):
-                raise  # the others are understood without their body, which is kept as it came
+        exchange.decoder = exchange.new_decoder()
         if status in REDIRECTS:
             self._redirect(exchange)  # refused at once, before its body is read
         elif exchange.step is Step.CHAT:

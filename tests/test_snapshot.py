@@ -19,6 +19,7 @@ from ddg_protocol import (
     Failure,
     FailureKind,
     SendRequest,
+    ServiceError,
     Session,
     TextDelta,
     TransportError,
@@ -85,6 +86,19 @@ def test_a_reply_goes_on_to_the_byte_wherever_it_was_cut(coded: bool) -> None:
         assert other.pull() is PAUSED
         events = [first, *other.events] if first is not NEED_DATA else other.events
         assert events == [TextDelta("Hel"), TextDelta("lo"), TurnFinished("Hello", "stop", "gpt-4o-mini", None)]
+
+
+def test_a_refusal_in_a_coding_that_nobody_asked_for_is_gone_on_with() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 400, (("content-encoding", "br"),), now=hand.now)
+    hand.session.receive_data(request, b"what no")
+    assert hand.session.next_action(now=hand.now) is NEED_DATA
+    other = Hand(through_json(hand.session, now=hand.now))
+    other.session.receive_data(request, b"body reads")
+    other.session.receive_eof(request)
+    with pytest.raises(ServiceError, match="400"):
+        other.pull()
 
 
 @pytest.mark.parametrize("state", State)
