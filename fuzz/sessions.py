@@ -296,17 +296,19 @@ class SessionSteps(Steps[Session]):
     ``R`` a whole response: a line ``STATUS`` or ``STATUS name: value``, a line for each other field, an empty line, the
     body. ``H`` its head alone, ``D`` bytes of the body, ``Z`` bytes gzipped, ``M`` a MiB of them gzipped, if `bombs`,
     ``E`` its end, ``F`` and a digit a failure. ``O`` bytes for an earlier request, or for one that was never made.
-    ``S`` the session is stored and goes on by another clock.
+    ``S`` the session is stored and goes on by another clock, at most `stores` times.
     """
 
     request: SendRequest | None = None
     last_id = 0
     bombs = 0
+    stores = 2000
 
     def step_of_floor(self, what: bytes, text: bytes) -> None:
         session, request = self.session, self.request
         match what:
-            case b"S" if type(session) is Session:
+            case b"S" if type(session) is Session and self.stores:
+                self.stores -= 1
                 self._store(session)
             case b"O":
                 number = int(text[:2]) if text[:2].isdigit() else 99
