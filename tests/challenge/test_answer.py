@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scripts import SLOWDOWN, script
 
 from ddg_protocol.challenge import (
     answer_challenge,
@@ -23,8 +24,6 @@ from ddg_protocol.challenge import (
 )
 from ddg_protocol.errors import LocalProtocolError, UnsupportedChallenge
 from ddg_protocol.profile import Identity
-
-from .scripts import SLOWDOWN, script
 
 SAMPLE = "<div><div></div><div></div"
 LIMIT = 256 * 1024

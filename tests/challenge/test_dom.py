@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scripts import SLOWDOWN
 
 from ddg_protocol.challenge import inner_html_length
 from ddg_protocol.challenge.dom import outline, read_snippet
 from ddg_protocol.challenge.html import Rules, parse_in_div
 from ddg_protocol.errors import UnsupportedChallenge
-
-from .scripts import SLOWDOWN
 
 SECONDS = 1 * SLOWDOWN
 

@@ -7,12 +7,11 @@ import json
 from typing import Any
 
 import pytest
+from support.scripts import script
 
 from ddg_chat import explain
 from ddg_protocol.challenge import answer_challenge
 from ddg_protocol.profile import DUCKDUCKGO_2025_04, Identity
-
-from .scripts import script
 
 SAMPLE = script("<div><div></div><div></div")
 

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scripts import quoted
 
 from ddg_protocol.challenge import decode_string_literal
 from ddg_protocol.errors import UnsupportedChallenge
-
-from .scripts import quoted
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "js_literals.json").read_text("utf-8"))
 

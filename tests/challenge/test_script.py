@@ -5,11 +5,10 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.scripts import BRANDS, SLOWDOWN, quoted, script
 
 from ddg_protocol.challenge import Challenge, parse_server_hashes, read_script
 from ddg_protocol.errors import UnsupportedChallenge
-
-from .scripts import BRANDS, SLOWDOWN, quoted, script
 
 SECONDS = 1 * SLOWDOWN
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terminal import Terminal
+from support.terminal import Terminal
 
 from ddg_protocol.service import Question, Service
 from ddg_protocol.service.script import fault_from_text

@@ -1,6 +1,6 @@
 """``ddg-chat inspect``: the diagram of each recorded run, its widths, and that nothing in it can do anything.
 
-The diagrams in ``inspected/`` are there to be read; to make them anew: ``python tests/test_inspect.py``.
+The diagrams in ``inspected/`` are there to be read; to make them anew: ``python tests/cli/test_inspect.py``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.paths import ROOT, TRANSCRIPTS
 
 from ddg_chat.inspect._diagram import ASCII, Style, draw
 from ddg_chat.inspect._page import page
@@ -29,7 +30,7 @@ from ddg_protocol.service import faults as f
 from ddg_protocol.testing import Run
 from ddg_protocol.transcript import RecordedSession, Transcript
 
-TESTS = Path(__file__).parent
+INSPECTED = Path(__file__).parent / "inspected"
 NAMES = ("two-turns", "challenge", "troubles", "wire", "solver")
 SGR = re.compile(r"\x1b\[[0-9;]+m")
 
@@ -38,7 +39,7 @@ HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u202c\x07\r\x08\x7f\u2028\0"
 
 
 def text_of(name: str) -> str:
-    return (TESTS / "transcripts" / f"{name}.jsonl").read_text(encoding="utf-8")
+    return (TRANSCRIPTS / f"{name}.jsonl").read_text(encoding="utf-8")
 
 
 def timeline_of(text: str) -> Timeline:
@@ -81,15 +82,15 @@ def test_the_diagram_of_a_recorded_run_is_this(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    assert main(["inspect", str(TESTS / "transcripts" / f"{name}.jsonl")]) == 0
+    assert main(["inspect", str(TRANSCRIPTS / f"{name}.jsonl")]) == 0
     out, err = capsys.readouterr()
-    assert out == (TESTS / "inspected" / f"{name}.txt").read_text(encoding="utf-8")
+    assert out == (INSPECTED / f"{name}.txt").read_text(encoding="utf-8")
     assert err == ""
 
 
 def test_the_diagram_of_the_document_is_this_one_too() -> None:
-    document = (TESTS.parent / "docs" / "inspect.md").read_text(encoding="utf-8")
-    assert f"```text\n{(TESTS / 'inspected' / 'two-turns.txt').read_text(encoding='utf-8')}```" in document
+    document = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
+    assert f"```text\n{(INSPECTED / 'two-turns.txt').read_text(encoding='utf-8')}```" in document
 
 
 @pytest.mark.parametrize("width", [20, 60, 79, 80, 99, 100, 140])
@@ -146,7 +147,7 @@ def test_a_terminal_has_colours_unless_they_are_not_wanted(
         monkeypatch.setenv(name, value)
     out = Terminal()
     with contextlib.redirect_stdout(out):
-        assert main(["inspect", *arguments, str(TESTS / "transcripts" / "solver.jsonl")]) == 0
+        assert main(["inspect", *arguments, str(TRANSCRIPTS / "solver.jsonl")]) == 0
     assert ("\x1b[" in out.getvalue()) is has_colours
 
 
@@ -294,7 +295,7 @@ def test_a_file_that_is_none_or_is_not_there(tmp_path: Path, capsys: pytest.Capt
     assert (code, out) == (65, "")
     assert "line 1" in err
     assert main(["inspect", str(tmp_path / "nothing")]) == 74
-    assert main(["inspect", str(TESTS / "transcripts" / "solver.jsonl"), "--html", str(tmp_path / "a" / "b")]) == 74
+    assert main(["inspect", str(TRANSCRIPTS / "solver.jsonl"), "--html", str(tmp_path / "a" / "b")]) == 74
 
 
 def test_a_run_in_which_nothing_happened_is_drawn() -> None:
@@ -427,4 +428,4 @@ def test_wide_characters_count_twice_and_accents_not_at_all() -> None:
 
 if __name__ == "__main__":
     for each in NAMES:
-        (TESTS / "inspected" / f"{each}.txt").write_text(drawn(text_of(each)), encoding="utf-8")
+        (INSPECTED / f"{each}.txt").write_text(drawn(text_of(each)), encoding="utf-8")

@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from chromium import Browser, needs_chromium
+from support.chromium import Browser, needs_chromium
+from support.paths import TRANSCRIPTS
 
 from ddg_chat.inspect._page import page
 from ddg_chat.inspect._timeline import read_timeline
@@ -22,7 +23,6 @@ from ddg_protocol.service import faults as f
 from ddg_protocol.testing import Run
 from ddg_protocol.transcript import RecordedSession, Transcript
 
-TRANSCRIPTS = Path(__file__).parent / "transcripts"
 NAMES = ("two-turns", "challenge", "troubles", "wire", "solver")
 
 #: Would be an element, a handler, a script or a dialog, wherever text were taken for markup.

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import microsocks, tinyproxy
+from support.servers import microsocks, tinyproxy
 
 from ddg_chat.main import COMMANDS, main
 from ddg_protocol.service import Service

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from facing import Cut, Run, byte_by_byte, whole
+from support.facing import Cut, Run, byte_by_byte, whole
+from support.hand import DONE, HELLO, PAGE, STREAM, Hand, echoing, move_to
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -20,7 +20,6 @@ from ddg_protocol import (
     Conversation,
     ConversationLimitError,
     EmptyResponseError,
-    Failure,
     FailureKind,
     FrontEndVersionUnknown,
     HandshakeError,
@@ -52,74 +51,6 @@ from ddg_protocol import (
 )
 from ddg_protocol._state import AT_REST, TABLE, State, Trigger
 from ddg_protocol.service import Question, Service
-
-PAGE = b'<script>__DDG_BE_VERSION__="serp_1_ET";__DDG_FE_CHAT_HASH__="0123456789abcdef0123";</script>'
-STREAM = (("content-type", "text/event-stream"),)
-HELLO = b'data: {"action":"success","message":"Hel"}\n\ndata: {"action":"success","message":"lo"}\n\n'
-DONE = b"data: [DONE]\n\n"
-
-
-def echoing(*, challenge: bool = False) -> Service:
-    return Service(responder=lambda question: ["You ", "said: ", question.text, " ☃"], challenge=challenge)
-
-
-class Hand:
-    """Drives a session by hand, for tests that say each response themselves."""
-
-    def __init__(self, session: Session | None = None) -> None:
-        self.session = session or Session()
-        self.now = 0.0
-        self.events: list[object] = []
-        self.waits: list[Wait] = []
-        self.request: SendRequest | None = None
-
-    def pull(self) -> object:
-        """Pull past events and waits."""
-        while True:
-            action = self.session.next_action(now=self.now)
-            if isinstance(action, Wait):
-                self.waits.append(action)
-                self.now = max(self.now, action.until)
-                self.session.wait_elapsed(action)
-            elif isinstance(action, SendRequest):
-                self.request = action
-                return action
-            elif action is NEED_DATA or action is PAUSED or isinstance(action, SolveChallenge):
-                return action
-            else:
-                self.events.append(action)
-
-    def request_for(self, path: str) -> SendRequest:
-        request = self.pull()
-        assert isinstance(request, SendRequest), request
-        assert request.url.endswith(path), request.url
-        return request
-
-    def answer(self, status: int = 200, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> None:
-        assert self.request is not None
-        self.session.receive_head(self.request, status, headers, now=self.now)
-        if body:
-            self.session.receive_data(self.request, body)
-        self.session.receive_eof(self.request)
-
-    def fail(self, kind: FailureKind) -> None:
-        assert self.request is not None
-        self.session.transport_failed(self.request, Failure(kind, "it broke"))
-
-    def handshake(self, token: str = "4-1", challenge: str = "") -> SendRequest:
-        """Answer up to the chat request, which is returned."""
-        self.request_for("duckai=1")
-        self.answer(body=PAGE)
-        self.request_for("/aichat")
-        self.answer(headers=[("set-cookie", "seen=1; path=/")])
-        self.request_for("/status")
-        self.answer(headers=[("x-vqd-4", token), ("x-vqd-hash-1", challenge)], body=b'{"status":"0"}')
-        return self.request_for("/chat")
-
-    def to_chat(self, text: str = "Hi", **handshake: str) -> SendRequest:
-        self.session.ask(text, now=self.now)
-        return self.handshake(**handshake)
-
 
 # A conversation, whole
 
@@ -684,43 +615,6 @@ def test_a_challenge_that_is_not_read_ends_the_turn_rather_than_be_guessed() -> 
 
 
 # Legality
-
-
-def move_to(state: State) -> Hand:
-    """Bring a session into a state."""
-    hand = Hand(Session(solver="embedder", answer_challenge="always"))
-    session = hand.session
-    if state is State.CLOSED:
-        session.close()
-    if state in AT_REST:
-        return hand
-    session.ask("Hi", now=0)
-    if state is State.PLANNING:
-        return hand
-    hand.request_for("duckai=1")
-    if state is State.REQUESTING:
-        return hand
-    assert hand.request is not None
-    if state is State.READING:
-        session.receive_head(hand.request, 200, (), now=0)
-        assert hand.pull() is NEED_DATA
-        return hand
-    hand.answer(body=PAGE)
-    if state is State.WAITING:
-        assert isinstance(session.next_action(now=0), Wait)
-        return hand
-    hand.request_for("/aichat")
-    hand.answer()
-    hand.request_for("/status")
-    hand.answer(headers=[("x-vqd-4", "4-1"), ("x-vqd-hash-1", "e30=" if state is State.SOLVING else "")])
-    if state is State.SOLVING:
-        assert isinstance(hand.pull(), SolveChallenge)
-        return hand
-    request = hand.request_for("/chat")
-    session.receive_head(request, 200, STREAM, now=hand.now)
-    session.receive_data(request, HELLO + (DONE if state is State.DRAINING else b""))
-    assert hand.pull() is NEED_DATA
-    return hand
 
 
 @pytest.mark.parametrize("state", State)

@@ -18,10 +18,10 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from facing import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_session import DONE, HELLO, PAGE, STREAM, Hand, echoing, move_to
+from support.facing import Run
+from support.hand import DONE, HELLO, PAGE, STREAM, Hand, echoing, move_to
 
 from ddg_protocol import (
     NEED_DATA,

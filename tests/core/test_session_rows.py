@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 import msgspec
 import pytest
-from facing import Run
-from test_session import DONE, HELLO, PAGE, STREAM, Hand
+from support.facing import Run
+from support.hand import DONE, HELLO, PAGE, STREAM, Hand
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from facing import Run, byte_by_byte, whole
-from test_session import DONE, HELLO, STREAM, Hand, echoing, move_to
+from support.facing import Run, byte_by_byte, whole
+from support.hand import DONE, HELLO, STREAM, Hand, echoing, move_to
 
 from ddg_protocol import (
     NEED_DATA,

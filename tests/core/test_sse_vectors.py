@@ -24,7 +24,7 @@ def cases(path: Path) -> list[Case]:
     return found
 
 
-OWN = cases(Path(__file__).parent / "sse" / "own.json")
+OWN = cases(Path(__file__).parent / "sse.json")
 
 
 @pytest.fixture(scope="session")

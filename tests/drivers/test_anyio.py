@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ from typing import Any
 
 import anyio
 import pytest
-from relay import relay
+from support.relay import relay
+from support.sockets import open_sockets, settled
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -79,25 +79,6 @@ def first_then(rest: Callable[[str], Iterator[str]]) -> Service:
 
 def long(text: str) -> Iterator[str]:
     yield from (["."] * 100_000 if text == "long" else [" last"])
-
-
-def open_sockets() -> int:
-    """How many of this process are connected to somewhere."""
-    count = 0
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
-        except OSError:
-            continue
-    return count
-
-
-async def settled(before: int) -> None:
-    """Wait until there are no more sockets than before: asyncio closes with the next turns of its loop."""
-    with anyio.fail_after(TIMEOUT):
-        while open_sockets() > before:
-            gc.collect()
-            await anyio.sleep(0.001)
 
 
 async def consume(reply: AsyncReply, take: Callable[[str], object]) -> None:
@@ -371,7 +352,7 @@ async def test_cancelled_at_any_await_of_two_turns_the_conversation_is_whole_and
 
 
 async def test_cancelled_at_any_await_over_a_transport_exchanges_are_closed(emulator: Emulator) -> None:
-    from native import AsyncTransport
+    from support.native import AsyncTransport
 
     number, reached = 0, True
     before = open_sockets()

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
-from test_anyio import at, open_sockets, settled
+from support.sockets import open_sockets, settled
 
-from ddg_protocol import Policy
+from ddg_protocol import DUCKDUCKGO_2025_04, Policy
 from ddg_transports.anyio import AsyncClient
 
 MANY = int(os.environ.get("DDG_CONVERSATIONS", "50"))
@@ -57,7 +57,7 @@ async def run(url: str, many: int) -> dict[str, list[str]]:
         chat = client.chat()
         replies[name] = [(await chat.ask(f"{name} asks number {turn}?")).text for turn in range(TURNS)]
 
-    async with AsyncClient(at(url), policy=patient) as client, anyio.create_task_group() as tasks:
+    async with AsyncClient(DUCKDUCKGO_2025_04.at(url), policy=patient) as client, anyio.create_task_group() as tasks:
         for number in range(many):
             tasks.start_soon(converse, client, f"client-{number}")
     return replies

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from native import AsyncExchange, AsyncTransport, BlockingExchange, BlockingTransport, blocking, on_anyio
+from support.native import AsyncExchange, AsyncTransport, BlockingExchange, BlockingTransport, blocking, on_anyio
 
 from ddg_protocol import Failure, FailureKind, SendRequest, TransportError
 from ddg_transports.testing.contract import CHECKS, Factory, Report, Result, check, main

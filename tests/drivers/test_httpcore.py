@@ -17,8 +17,8 @@ import anyio
 import httpcore
 import httpcore2
 import pytest
-import servers
-from sweep import Stepping, cancelled_at
+from support import servers
+from support.sweep import Stepping, cancelled_at
 
 from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, ServiceProfile, TransportError
 from ddg_transports.anyio import AsyncClient

@@ -11,8 +11,8 @@ from typing import Any
 import httpcore
 import httpcore2
 import pytest
-import servers
-from h2_gateway import Gateway
+from support import servers
+from support.h2_gateway import Gateway
 
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
 from ddg_transports.testing.contract import CHECKS, check

@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from support.paths import TRANSCRIPTS
 
 # What a run inside this one imports is forgotten after it, and some of it is not to be imported twice.
 import ddg_protocol.service.script  # noqa: F401
@@ -389,7 +390,7 @@ def test_a_log_is_shown_for_whatever_fails_and_whoever_made_the_service(user: Us
 
 
 def test_a_transcript_may_be_the_service(user: User) -> None:
-    recorded = Path(__file__).parent / "transcripts" / "two-turns.jsonl"
+    recorded = TRANSCRIPTS / "two-turns.jsonl"
     user.pytester.makeconftest(
         f"""
         import pytest

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import anyio
 import pytest
-from native import AsyncTransport, BlockingTransport
-from relay import relay
+from support.native import AsyncTransport, BlockingTransport
+from support.relay import relay
 from trio.testing import MockClock
 
 from ddg_protocol import (

@@ -7,13 +7,13 @@ import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from support.paths import TRANSCRIPTS as FOLDER
 from transcripts import make
 
 from ddg_protocol import (
@@ -52,7 +52,6 @@ from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
 from ddg_protocol.transcript._serve import AsyncRecordedExchange
 from ddg_protocol.wire import WireSession
 
-FOLDER = Path(__file__).parent / "transcripts"
 TOKENS = re.compile(r"4-[0-9]{20,}")
 NAMES = sorted(make.ALL)
 

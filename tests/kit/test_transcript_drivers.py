@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from support.paths import TRANSCRIPTS as FOLDER
 
 from ddg_chat.main import main
 from ddg_protocol import DUCKDUCKGO_2025_04, ServiceProfile, Session, TransportError
@@ -24,7 +25,6 @@ from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
 from ddg_transports.emulator import Emulator
 
-FOLDER = Path(__file__).parent / "transcripts"
 TWO_TURNS = (FOLDER / "two-turns.jsonl").read_text(encoding="utf-8")
 TOKENS = re.compile(r"4-[0-9]{20,}")
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import public
 import pytest
-from documents import DOCUMENTS, ROOT, blocks, code_words, prose, read, table
+from support import public
+from support.documents import DOCUMENTS, blocks, code_words, prose, read, table
+from support.paths import ROOT
 
 import ddg_protocol
 from ddg_chat._talk import HELP

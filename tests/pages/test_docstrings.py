@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
-import public
 import pytest
+from support import public
 
 import ddg_protocol
 

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from ddg_transports.testing.contract import check
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 
 #: urllib3 gives fields of one name together, wherever they stood in the head.
 FIELDS_TOGETHER = {"head-as-given"}

@@ -7,7 +7,7 @@ from typing import get_args
 
 import msgspec
 import pytest
-from documents import read
+from support.documents import read
 
 import ddg_protocol
 from ddg_protocol import DUCKDUCKGO_2025_04, DuckChatError, Event, Policy

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from documents import DOCUMENTS, ROOT, blocks, examples, passes, read
+from support.documents import DOCUMENTS, blocks, examples, passes, read
+from support.paths import ROOT
 
 from ddg_chat.main import COMMANDS, make_parser
 

@@ -7,7 +7,8 @@ import tomllib
 from typing import Any
 
 import pytest
-from documents import ROOT, code_words, examples, read, table
+from support.documents import code_words, examples, read, table
+from support.paths import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

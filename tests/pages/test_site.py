@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-import public
 import pytest
-from documents import ROOT
+from support import public
+from support.paths import ROOT
 
 pytest.importorskip("sphinx")
 pytest.importorskip("furo")

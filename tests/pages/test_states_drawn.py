@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from support.paths import ROOT
 
 from ddg_protocol._state import EXCHANGE_TABLE, TABLE
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 GENERATOR: dict[str, Any] = runpy.run_path(str(DOCS / "states.py"))
 
 

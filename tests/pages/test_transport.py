@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import blocks, examples, read
+from support.documents import blocks, examples, read
 
 from ddg_transports.testing.contract import CHECKS, check
 

@@ -12,8 +12,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 CORE = ROOT / "ddg_protocol"
 
 #: What touches the world, draws chance, runs at once, or logs: neither imported nor brought along.

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from documents import ROOT
+from support.paths import ROOT
 
 from benchmarks import page, plot, server, turns
 from benchmarks.__main__ import PARTS

@@ -12,13 +12,13 @@ from types import FrameType
 
 import pytest
 from hypothesis import strategies as st
+from support.paths import ROOT
 
 from fuzz import engines, judge
 from fuzz.judge import Finding, Judge, shrunk, stretched
 from fuzz.target import CORPUS, Target
 from fuzz.targets import TARGETS
 
-ROOT = Path(__file__).parent.parent
 MUTATIONS = 100
 DRAWN = 2
 

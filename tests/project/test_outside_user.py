@@ -9,8 +9,8 @@ import venv
 from pathlib import Path
 
 import pytest
-from documents import examples
-from outside import run
+from support.documents import examples
+from support.outside import run
 
 #: What this repository's environment has that a user's doesn't, or must not have from there: this library above all.
 NOT_THEIRS = re.compile(r".*ddg|.*[.]pth$|pip|setuptools|pkg_resources|_distutils|pytest_(asyncio|trio)|__pycache__")

@@ -7,7 +7,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-from outside import run
+from support.outside import run
 
 PACKAGES = ("ddg_protocol", "ddg_transports", "ddg_chat")
 

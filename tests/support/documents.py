@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from support.paths import ROOT
+
 PLUGINS = ("asyncio", "trio", "pytest_cov", "hypothesispytest")
 DOCUMENTS = tuple(
     path.relative_to(ROOT).as_posix()
