@@ -6,13 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from support.outside import run
 from support.paths import ROOT
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+pytest_plugins = ("support.tiers", "support.limits")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,116 @@
+"""The suite's own rules: what is deep, what a test may take, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.paths import ROOT, TESTS
+
+CONFTEST = 'pytest_plugins = ("support.tiers", "support.limits")\n'
+
+
+def outcome_of(tests: str, folder: Path, *arguments: str, code: int) -> str:
+    """Run tests as a suite of their own with this one's rules, where SIGINT is ignored; give what pytest printed."""
+    (folder / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+    (folder / "test_it.py").write_text(tests, encoding="utf-8")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-c",
+                ROOT / "pyproject.toml",
+                "--rootdir",
+                folder,
+                "-rA",
+                "test_it.py",
+                *arguments,
+            ],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+DEEP = """
+import pytest
+
+@pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.deep("as good as 1"))])
+def test_some(n):
+    pass
+
+@pytest.mark.deep("it takes an hour")
+def test_all():
+    pass
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_is_deep_runs_when_asked_for_and_is_counted_otherwise(workers: str, tmp_path: Path) -> None:
+    printed = outcome_of(DEEP, tmp_path, "-n", workers, code=0)
+    assert "2 deep tests not run: --deep runs them too" in printed
+    assert "1 passed" in printed
+    assert "3 passed" in outcome_of(DEEP, tmp_path, "-n", workers, "--deep", code=0)
+
+
+@pytest.mark.parametrize("mark", ["deep", "deep()", "deep('')", "deep(reason='x')"])
+def test_what_is_deep_says_why(mark: str, tmp_path: Path) -> None:
+    tests = f"import pytest\n@pytest.mark.{mark}\ndef test_all():\n    pass\n"
+    outcome_of(tests, tmp_path, code=pytest.ExitCode.USAGE_ERROR)
+
+
+GREEDY = """
+import os, signal, subprocess, sys, threading, time
+
+def test_hangs():
+    threading.Event().wait()
+
+def test_spins():
+    while True:
+        pass
+
+def test_eats():
+    all = []
+    while True:
+        all.append(bytes(1 << 20))
+
+def test_control_c():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+
+def test_control_c_of_a_program():
+    program = "print(flush=True)\\nimport time\\ntry: time.sleep(60)\\nexcept KeyboardInterrupt: print('stopped')"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == b"stopped\\n"
+
+def test_leaves():
+    subprocess.Popen(["sleep", "3600"]).returncode = 0  # so that it isn't warned of
+"""
+
+
+def test_what_takes_too_much_fails_by_its_name_and_the_others_go_on(tmp_path: Path) -> None:
+    printed = outcome_of(GREEDY, tmp_path, "-o", "timeout=5", code=1)
+    assert "FAILED test_it.py::test_hangs - Failed: Timeout" in printed
+    assert "FAILED test_it.py::test_spins - Failed: Timeout" in printed
+    assert "FAILED test_it.py::test_eats - MemoryError" in printed
+    assert "still running after all tests, and killed: sleep 3600" in printed
+    assert "3 failed, 3 passed, 1 error" in printed

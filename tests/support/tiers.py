@@ -1,0 +1,92 @@
+"""The two tiers of the suite: every behaviour once by default, all that is exhaustive with ``--deep``.
+
+`pytest.mark.deep("reason")` marks what only the deep tier runs; the helpers here say how much of many cases the default
+tier tries.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+DEEP_TIMEOUT = 1800  # seconds for a test of the deep tier; pyproject.toml has the default tier's
+WORKERS = 4  # at most: each takes about 150 MB
+
+T = TypeVar("T")
+
+_left_out = pytest.StashKey[int]()
+_deep = False
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("deep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", settings.get_profile("deep"), max_examples=20)
+
+
+def examples(number: int) -> int:
+    """Return how many examples Hypothesis tries of the number that the deep tier tries."""
+    return number if _deep else min(number, 20)
+
+
+def some(cases: Iterable[T], *, one_in: int) -> list[T]:
+    """Return the cases that one test loops over: in the default tier one in so many, and the last."""
+    found = list(cases)
+    return found if _deep else [*found[:-1:one_in], *found[-1:]]
+
+
+def thinned(cases: Iterable[Any], *, one_in: int, reason: str) -> list[Any]:
+    """Return the cases as parameters of which the default tier runs one in so many, the first to begin with."""
+    deep = pytest.mark.deep(reason)
+    return [case if number % one_in == 0 else pytest.param(case, marks=deep) for number, case in enumerate(cases)]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--deep", action="store_true", help="run what is exhaustive too")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run folders in parallel; a file or a test that was named is over before workers have started."""
+    named = any(not Path(argument).is_dir() for argument in config.args)
+    return 0 if named else min(WORKERS, os.cpu_count() or 1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _deep  # read by modules of tests while they are imported
+    _deep = config.getoption("deep")
+    config.addinivalue_line("markers", "deep(reason): run by --deep only, for a reason that must be given")
+    settings.load_profile("deep" if _deep else "default")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    deep = [item for item in items if item.get_closest_marker("deep")]
+    for item in deep:
+        for mark in item.iter_markers("deep"):
+            if not (len(mark.args) == 1 and isinstance(mark.args[0], str) and mark.args[0] and not mark.kwargs):
+                raise pytest.UsageError(f"{item.nodeid}: deep wants one argument, the reason")
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(DEEP_TIMEOUT))
+    if not config.getoption("deep"):
+        config.hook.pytest_deselected(items=deep)
+        items[:] = [item for item in items if not item.get_closest_marker("deep")]
+        config.stash[_left_out] = len(deep)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_left_out, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if number := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[_left_out] = number
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if number := config.stash.get(_left_out, 0):
+        terminalreporter.write_line(f"{number} deep tests not run: --deep runs them too")
