@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT, TESTS
+from support.tiers import thinned
 
 CONFTEST = 'pytest_plugins = ("support.tiers", "support.limits")\n'
+SETTINGS = ("-c", ROOT / "pyproject.toml", "-p", "xdist", "-p", "pytest_timeout")
 
 
 def outcome_of(tests: str, folder: Path, *arguments: str, code: int) -> str:
@@ -21,20 +23,9 @@ def outcome_of(tests: str, folder: Path, *arguments: str, code: int) -> str:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-c",
-                ROOT / "pyproject.toml",
-                "--rootdir",
-                folder,
-                "-rA",
-                "test_it.py",
-                *arguments,
-            ],
+            [sys.executable, "-m", "pytest", *SETTINGS, "--rootdir", folder, "-rA", "test_it.py", *arguments],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, "PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -59,7 +50,7 @@ def test_all():
 """
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.deep("three processes, twice"))])
 def test_what_is_deep_runs_when_asked_for_and_is_counted_otherwise(workers: str, tmp_path: Path) -> None:
     printed = outcome_of(DEEP, tmp_path, "-n", workers, code=0)
     assert "2 deep tests not run: --deep runs them too" in printed
@@ -67,7 +58,10 @@ def test_what_is_deep_runs_when_asked_for_and_is_counted_otherwise(workers: str,
     assert "3 passed" in outcome_of(DEEP, tmp_path, "-n", workers, "--deep", code=0)
 
 
-@pytest.mark.parametrize("mark", ["deep", "deep()", "deep('')", "deep(reason='x')"])
+MARKS = ["deep", "deep()", "deep('')", "deep(reason='x')"]
+
+
+@pytest.mark.parametrize("mark", thinned(MARKS, one_in=4, reason="the same check"))
 def test_what_is_deep_says_why(mark: str, tmp_path: Path) -> None:
     tests = f"import pytest\n@pytest.mark.{mark}\ndef test_all():\n    pass\n"
     outcome_of(tests, tmp_path, code=pytest.ExitCode.USAGE_ERROR)
@@ -75,10 +69,16 @@ def test_what_is_deep_says_why(mark: str, tmp_path: Path) -> None:
 
 GREEDY = """
 import os, signal, subprocess, sys, threading, time
+import pytest
+from support import limits
 
+limits.PATIENCE = 0
+
+@pytest.mark.timeout(0.5)
 def test_hangs():
     threading.Event().wait()
 
+@pytest.mark.timeout(0.5)
 def test_spins():
     while True:
         pass
@@ -96,8 +96,8 @@ def test_control_c():
         pass
 
 def test_control_c_of_a_program():
-    program = "print(flush=True)\\nimport time\\ntry: time.sleep(60)\\nexcept KeyboardInterrupt: print('stopped')"
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+    program = "try: print(flush=True); input()\\nexcept KeyboardInterrupt: print('stopped')"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == b"stopped\\n"
@@ -108,7 +108,7 @@ def test_leaves():
 
 
 def test_what_takes_too_much_fails_by_its_name_and_the_others_go_on(tmp_path: Path) -> None:
-    printed = outcome_of(GREEDY, tmp_path, "-o", "timeout=5", code=1)
+    printed = outcome_of(GREEDY, tmp_path, code=1)
     assert "FAILED test_it.py::test_hangs - Failed: Timeout" in printed
     assert "FAILED test_it.py::test_spins - Failed: Timeout" in printed
     assert "FAILED test_it.py::test_eats - MemoryError" in printed
