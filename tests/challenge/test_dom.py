@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scripts import SLOWDOWN
+from support.tiers import examples
 
 from ddg_protocol.challenge import inner_html_length
 from ddg_protocol.challenge.dom import outline, read_snippet
@@ -197,7 +198,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(PIECES, max_size=60).map("".join), st.sampled_from([133, 145, 156, None]))
 def test_nothing_but_a_refusal_comes_out(html: str, chrome: int | None) -> None:
     with suppress(UnsupportedChallenge):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.scripts import BRANDS, SLOWDOWN, quoted, script
+from support.tiers import examples
 
 from ddg_protocol.challenge import Challenge, parse_server_hashes, read_script
 from ddg_protocol.errors import UnsupportedChallenge
@@ -84,7 +85,7 @@ def refusal_of(text: str) -> UnsupportedChallenge | None:
     return None
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(challenges())
 def test_what_was_put_into_a_script_is_read_back(case: tuple[str, Challenge]) -> None:
     text, said = case
@@ -92,7 +93,7 @@ def test_what_was_put_into_a_script_is_read_back(case: tuple[str, Challenge]) ->
     assert parse_server_hashes(text) == list(said.server_hashes)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(challenges(), st.integers(0, 2000), st.integers(0, 30), st.text(max_size=8))
 def test_a_mutated_script_is_read_or_refused(case: tuple[str, Challenge], at: int, cut: int, new: str) -> None:
     text = case[0][:at] + new + case[0][at + cut :]

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.paths import ROOT, TRANSCRIPTS
+from support.tiers import examples
 
 from ddg_chat.inspect._diagram import ASCII, Style, draw
 from ddg_chat.inspect._page import page
@@ -342,7 +343,7 @@ def test_nor_does_one_from_what_no_session_wrote(tmp_path: Path, capsys: pytest.
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_whatever_is_in_a_transcript_it_is_shown_inert_or_refused(data: st.DataObject) -> None:
     text = text_of("solver").encode()
     at = data.draw(st.integers(0, len(text) - 1))
@@ -382,7 +383,7 @@ ACTIONS = st.fixed_dictionaries(
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(allow_nan=False, allow_infinity=False), ACTIONS), max_size=5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_whatever_is_said_to_have_been_done_is_shown(actions: list[tuple[bool, float, dict[str, object]]]) -> None:
     head = text_of("solver").splitlines()[0]
     lines = [

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
+from support.tiers import examples
 
 from ddg_chat._markdown import _LONGEST, MarkdownStream, _Unit, write_markdown
 from ddg_chat._pace import Pace
@@ -178,7 +179,7 @@ def cut_texts(draw: st.DrawFn) -> list[str]:
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(cut_texts(), sizes)
 @example(["```\n", "a\n", "\n", "```", "\n"], (20, 5))
 @example(["* a\n", "\n", "* b\n\n  c\n* d"], (20, 2))
@@ -195,7 +196,7 @@ def test_wherever_a_text_is_cut_what_is_seen_in_the_end_is_the_same(pieces: list
 OWN_SEQUENCES = re.compile(r"\x1b\[(?:[0-9;]*m|\?25[lh]|1A|2K)")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(cut_texts(), sizes)
 def test_no_control_sequence_of_a_text_reaches_the_terminal(pieces: list[str], size: tuple[int, int]) -> None:
     raw = OWN_SEQUENCES.sub("", drawn(pieces, columns=size[0], rows=size[1]).raw)
@@ -214,7 +215,7 @@ def numbered(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])], words
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 @given(numbered(), sizes)
 def test_nothing_of_a_text_is_lost_and_nothing_doubled(
     said: tuple[list[str], list[str]], size: tuple[int, int]
@@ -241,7 +242,7 @@ def test_code_is_not_cut_where_the_terminal_becomes_narrower() -> None:
     assert screen.text == "w0w and more\nw1w and more\n0123456789 w2w"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 @given(numbered())
 def test_at_no_time_is_anything_doubled_or_out_of_order(said: tuple[list[str], list[str]]) -> None:
     pieces, words = said

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.tiers import examples
 
 from ddg_protocol.chat import ReplyReader, chat_body, chat_headers, format_prompt, last_user_message
 from ddg_protocol.conversation import Message
@@ -502,7 +503,7 @@ def outcome(source: ReplyReader, chunks: list[bytes], *, snapshots: bool = False
     return events, source.text, end, state
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800))
 @given(bodies(), st.lists(st.integers(0, 400), max_size=8), st.booleans())
 @example(stream(PLAIN, b'{"message":"\\ud83d"}', b'{"message":"\\ude00"}', b"[DONE][PING]"), [], False)
 def test_any_chunking_gives_the_same_and_only_documented_errors(body: bytes, cuts: list[int], strict: bool) -> None:
@@ -513,14 +514,14 @@ def test_any_chunking_gives_the_same_and_only_documented_errors(body: bytes, cut
     assert outcome(reader(strict=strict), [body[i : i + 1] for i in range(len(body))]) == expected
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(bodies(), st.integers(1, 60))
 def test_a_reader_goes_on_from_its_snapshot_at_any_place(body: bytes, size: int) -> None:
     chunks = [body[i : i + size] for i in range(0, len(body), size)]
     assert outcome(reader(), chunks, snapshots=True) == outcome(reader(), chunks)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800))
 @given(payload_lists)
 def test_plain_pieces_read_in_the_shorter_way_are_the_same(payloads: list[bytes]) -> None:
     # The shorter way is taken once the model is known; no other payload here names one.
@@ -530,7 +531,7 @@ def test_plain_pieces_read_in_the_shorter_way_are_the_same(payloads: list[bytes]
     assert shorter[:3] == longer[:3]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.text(max_size=12), st.data())
 def test_text_cut_between_surrogates_comes_out_whole(text: str, data: st.DataObject) -> None:
     units = text.encode("utf-16-le")
@@ -543,7 +544,7 @@ def test_text_cut_between_surrogates_comes_out_whole(text: str, data: st.DataObj
     assert all(isinstance(event, TextDelta) and event.text for event in events)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(st.text(st.characters(categories=["Cs"], include_characters="a"), max_size=3), max_size=5))
 def test_halves_without_their_other_become_the_replacement_character(pieces: list[str]) -> None:
     payloads = [json.dumps({"action": "success", "message": piece}).encode() for piece in pieces]
@@ -559,7 +560,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(st.sampled_from([None, *FRESH]), anything)
 @example("half", 10**40)
 @example("half", 0xDC00)

@@ -14,6 +14,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tiers import examples
 
 from ddg_protocol.content import ACCEPTED, PIECE, ContentDecoder
 from ddg_protocol.errors import ContentDecodingError
@@ -69,7 +70,7 @@ def test_a_body_is_decoded_whole_and_byte_by_byte(coding: str, code: Callable[[b
 
 
 @coders
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.binary(max_size=400), at=st.lists(st.integers(0, 2000), max_size=8))
 def test_how_a_body_is_cut_never_changes_what_is_decoded(
     coding: str, code: Callable[[bytes], bytes], data: bytes, at: list[int]

@@ -20,6 +20,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.tiers import examples
 
 from ddg_protocol.cookies import MAX_COOKIE_BYTES, MAX_COOKIES, Cookie, CookieJar, parse_date
 
@@ -543,7 +544,7 @@ def pairs(header: str) -> Counter[str]:
     return Counter(header.split("; ") if header else [])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(RESPONSES, max_size=6), st.lists(URLS, min_size=1, max_size=6))
 def test_the_jar_agrees_with_the_standard_librarys(
     responses: list[tuple[str, list[Line], int]], asked: list[str]

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tiers import examples
 
 from ddg_protocol.errors import RedirectRefused
 from ddg_protocol.intents import SendRequest
@@ -227,7 +228,7 @@ PIECES = st.sampled_from(
     st.one_of(st.text(st.characters()), st.lists(PIECES, max_size=12).map("".join)),
     st.sampled_from((STATUS, LOCAL.url("/"))),
 )
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=examples(500))
 def test_a_redirect_is_refused_or_leads_to_an_allowed_host_in_visible_ascii(location: str, url: str) -> None:
     profile = DUCKDUCKGO_2025_04 if url == STATUS else LOCAL
     try:

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.facing import Run
 from support.hand import DONE, HELLO, PAGE, STREAM, Hand, echoing, move_to
+from support.tiers import examples
 
 from ddg_protocol import (
     NEED_DATA,
@@ -257,7 +258,7 @@ ODD: list[Any] = [None, True, 0, -1, 7, 10**30, 1.5, -1e308, [], {}, [[]], {"x":
 ODD += ["", "x", "e30=", "\ud800", "a\r\nb", "https://["]
 
 
-@settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(600), derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_snapshot_with_anything_in_the_place_of_anything_is_refused_or_goes_on(data: st.DataObject) -> None:
     snapshot = copy.deepcopy(data.draw(st.sampled_from(SNAPSHOTS)))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.tiers import examples
 
 from ddg_protocol.errors import LocalProtocolError, StreamTooLarge
 from ddg_protocol.sse import EventStreamDecoder, Remainder, ServerSentEvent
@@ -112,7 +113,7 @@ def fed_data(chunks: list[bytes], decoder: EventStreamDecoder | None = None) -> 
     return [data.decode("utf-8", "replace") for chunk in chunks for data in decoder.feed_data(chunk)]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000))
 @given(chunkings())
 @example([b"\xef\xbb", b"\xbfdata: x\n\n"])
 @example([b"data: a\r", b"", b"\ndata: b\r\n\r", b"\n", b"data: c\n\n"])
@@ -126,7 +127,7 @@ def test_any_chunking_gives_what_the_standard_gives(chunks: list[bytes]) -> None
     assert fed_data(chunks) == [event.data for event in events]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(chunkings(), st.lists(st.booleans(), min_size=64, max_size=64))
 def test_events_and_payloads_can_be_asked_for_in_turns(chunks: list[bytes], turns: list[bool]) -> None:
     decoder = EventStreamDecoder()
@@ -136,7 +137,7 @@ def test_events_and_payloads_can_be_asked_for_in_turns(chunks: list[bytes], turn
     assert data == fed_data([b"".join(chunks)])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(chunkings(), st.integers(1, 40))
 def test_the_bound_is_the_only_error_and_does_not_depend_on_the_chunking(chunks: list[bytes], bound: int) -> None:
     def run(pieces: list[bytes], data_only: bool) -> tuple[list[str], bool]:
@@ -156,7 +157,7 @@ def test_the_bound_is_the_only_error_and_does_not_depend_on_the_chunking(chunks:
     assert all(result == results[0] for result in results)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(chunkings(), st.integers(0, 12))
 def test_another_decoder_goes_on_from_the_remainder(chunks: list[bytes], place: int) -> None:
     decoder = EventStreamDecoder()
@@ -165,7 +166,7 @@ def test_another_decoder_goes_on_from_the_remainder(chunks: list[bytes], place: 
     assert before + fed_data(chunks[place:], resumed) == fed_data(chunks)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(chunkings())
 def test_close_tells_whether_one_more_end_would_have_given_an_event(chunks: list[bytes]) -> None:
     decoder = EventStreamDecoder()
@@ -198,7 +199,7 @@ def encoded(event: ServerSentEvent, end: str) -> bytes:
     return "".join(line + end for line in (*lines, "")).encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(events_to_encode, max_size=5), st.sampled_from(["\n", "\r", "\r\n"]), st.integers(1, 50))
 def test_what_was_encoded_comes_back(events: list[ServerSentEvent], end: str, size: int) -> None:
     stream = b"".join(encoded(event, end) for event in events)

@@ -22,6 +22,7 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tiers import examples
 
 from ddg_protocol.profile import DUCKDUCKGO_2025_04
 from ddg_protocol.service import Fault, Question, Service
@@ -238,7 +239,7 @@ class TestHttp:
         assert exchange(url, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").startswith(b"HTTP/1.1 404 ")
 
     @given(data=st.binary(max_size=200) | st.text(alphabet="GET/ HTP1.0\r\n:x", max_size=200).map(str.encode))
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=examples(50))
     def test_whatever_comes_gets_an_end(self, url: str, data: bytes) -> None:
         assert re.match(rb"HTTP/1\.1 [45]\d\d |\Z", exchange(url, data))
 

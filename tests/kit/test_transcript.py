@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.paths import TRANSCRIPTS as FOLDER
+from support.tiers import examples
 from transcripts import make
 
 from ddg_protocol import (
@@ -320,7 +321,7 @@ def test_a_cookie_without_a_name_is_blanked_whole() -> None:
 
 
 @given(strategies.scripts(), strategies.chunkings(), st.booleans(), st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), suppress_health_check=list(HealthCheck))
 def test_whatever_went_wrong_its_recording_replays(
     script: list[Fault], chunking: Chunking, redact_texts: bool, wire: bool
 ) -> None:
@@ -503,7 +504,7 @@ def test_a_line_without_a_time_has_that_of_the_next_pull() -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_whatever_was_changed_in_a_transcript_it_is_read_or_refused_and_its_replay_ends(data: st.DataObject) -> None:
     text = text_of("solver").encode()
     at = data.draw(st.integers(0, len(text) - 1))
