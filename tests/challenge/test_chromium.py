@@ -15,9 +15,10 @@ from ddg_protocol.challenge import inner_html_length
 from ddg_protocol.errors import UnsupportedChallenge
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on PATH: the comparison with a browser is not made"
-)
+pytestmark = [
+    pytest.mark.deep("a real Chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the comparison with a browser is not made"),
+]
 
 FLAGS = (
     *(

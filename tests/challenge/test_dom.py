@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scripts import SLOWDOWN
-from support.tiers import examples
+from support.tiers import examples, some
 
 from ddg_protocol.challenge import inner_html_length
 from ddg_protocol.challenge.dom import outline, read_snippet
@@ -56,7 +56,7 @@ def test_the_text_is_right_too_but_for_the_case_of_svg_attributes() -> None:
 
 @pytest.mark.parametrize("chrome", [80, 132, 134, 137, 138, 145, 152, 153, 155, 157, 200, None])
 def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome: int | None) -> None:
-    for case in VECTORS:
+    for case in some(VECTORS, one_in=20):
         agreed = case["chrome133"] == expected(case, 156)
         angled = any(c in attribute for attribute in case["innerHTML133"].split('="')[1:] for c in "<>")
         try:

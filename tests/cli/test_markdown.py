@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
-from support.tiers import examples
+from support.tiers import examples, thinned
 
 from ddg_chat._markdown import _LONGEST, MarkdownStream, _Unit, write_markdown
 from ddg_chat._pace import Pace
@@ -306,7 +306,7 @@ class Measured(MarkdownStream):
         return super()._lines(unit)
 
 
-@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("kind", thinned(LONG, one_in=4, reason="much of each kind"))
 def test_however_long_a_text_is_drawing_more_of_it_takes_a_bounded_time(kind: str) -> None:
     text = LONG[kind]
     step = len(text) // 4 + 1

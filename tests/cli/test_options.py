@@ -460,6 +460,7 @@ def seconds_of(*arguments: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.deep("a measurement beside another")
 def test_help_is_there_in_two_fifths_of_the_time_that_a_peer_takes_to_import() -> None:
     pytest.importorskip("aiohttp")
     rounds = [(seconds_of("-m", "ddg_chat", "--help"), seconds_of("-c", "import aiohttp")) for _ in range(5)]

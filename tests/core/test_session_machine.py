@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -935,12 +936,11 @@ def has_past(chat: Chat) -> bool:
     return bool(chat.old)
 
 
-def test_whatever_happens_the_conversation_is_what_the_model_says_and_every_state_is_seen() -> None:
-    SessionMachine.visits, SessionMachine.seen = Counter(), Counter()
+def walk(number: int) -> None:
     run_state_machine_as_test(
         SessionMachine,
         settings=settings(
-            max_examples=EXAMPLES or 500,
+            max_examples=number,
             stateful_step_count=100 if EXAMPLES else 50,
             derandomize=not EXAMPLES,
             database=None,
@@ -949,6 +949,16 @@ def test_whatever_happens_the_conversation_is_what_the_model_says_and_every_stat
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
         ),
     )
+
+
+def test_whatever_happens_the_conversation_is_what_the_model_says() -> None:
+    walk(20)
+
+
+@pytest.mark.deep("hundreds of walks until each state is seen often")
+def test_every_state_is_seen_often() -> None:
+    SessionMachine.visits, SessionMachine.seen = Counter(), Counter()
+    walk(EXAMPLES or 500)
     missing = {state.name: SessionMachine.visits[state] for state in State if SessionMachine.visits[state] < FLOOR}
     assert not missing, f"states come to less than {FLOOR} times: {missing}"
     for event in (

@@ -13,6 +13,7 @@ import anyio
 import msgspec
 import pytest
 from support.native import AsyncExchange, AsyncTransport, BlockingExchange, BlockingTransport, blocking, on_anyio
+from support.tiers import some, thinned
 
 from ddg_protocol import Failure, FailureKind, SendRequest, TransportError
 from ddg_transports.testing.contract import CHECKS, Factory, Report, Result, check, main
@@ -20,8 +21,11 @@ from ddg_transports.testing.contract import CHECKS, Factory, Report, Result, che
 FLOORS = [(blocking, "asyncio"), (on_anyio, "asyncio"), (on_anyio, "trio")]
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize(("factory", "backend"), FLOORS, ids=["blocking", "asyncio", "trio"])
+@pytest.mark.parametrize(
+    ("factory", "backend", "tls"),
+    thinned([(*floor, tls) for floor in FLOORS for tls in (False, True)], one_in=3, reason="each over the other too"),
+    ids=["blocking-plain", "blocking-tls", "asyncio-plain", "asyncio-tls", "trio-plain", "trio-tls"],
+)
 def test_the_native_drivers_keep_the_contract(factory: Factory, backend: str, tls: bool) -> None:
     report = check(factory, tls=tls, backend=backend)
     assert report.kept, str(report)
@@ -373,7 +377,8 @@ def test_a_transport_that_is_broken_in_one_way_is_found_by_that_check_alone(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ddg_transports.testing.contract._SHORT", 0.2)
-    report = check(partial(factory_of, WAYS[name]), tls=CHECKS[name].over == "tls")
+    others = some([other for other in CHECKS if other != name], one_in=8)
+    report = check(partial(factory_of, WAYS[name]), [name, *others], tls=CHECKS[name].over == "tls")
     for transport in LEFT:
         transport.close()
     LEFT.clear()
@@ -409,7 +414,7 @@ async def loses_its_slot(context: ssl.SSLContext) -> AsyncIterator[AsyncTranspor
             await transport.aclose()
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", thinned(["asyncio", "trio"], one_in=2, reason="as on asyncio"))
 def test_a_pool_that_loses_the_slot_of_a_cancelled_request_is_found_by_that_check_alone(backend: str) -> None:
     report = check(loses_its_slot, tls=False, backend=backend)
     assert [result.name for result in report.broken] == ["cancellation"], str(report)

@@ -13,12 +13,21 @@ import httpcore2
 import pytest
 from support import servers
 from support.h2_gateway import Gateway
+from support.tiers import thinned
 
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
 from ddg_transports.testing.contract import CHECKS, check
 
 LIBRARIES: dict[str, Any] = {"httpcore": httpcore, "httpcore2": httpcore2}
 WORLDS = ["blocking", "asyncio", "trio"]
+EACH = [(world, library) for world in WORLDS for library in LIBRARIES]
+
+
+def first(number: int) -> pytest.MarkDecorator:
+    """Try each library in each world, by default only one of these pairs."""
+    cases = thinned([*EACH[number:], *EACH[:number]], one_in=len(EACH), reason="each library in each world")
+    return pytest.mark.parametrize(("world", "library"), cases, indirect=["library"])
+
 
 #: Over before there is any HTTP/2: the gateway would be asked instead of the peer.
 BEFORE_HTTP = {"refused", "bad-certificate", "no-tls", "connect-timeout"}
@@ -30,7 +39,7 @@ SPEAKS_FIRST = {"no-tls"}
 BY_EACH_WAIT = {"write-timeout"}
 
 
-@pytest.fixture(params=LIBRARIES)
+@pytest.fixture
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A library, as if it were the only one that is installed."""
     for name in LIBRARIES:
@@ -65,25 +74,25 @@ def keeps_it(
     assert report.kept, str(report)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@first(0)
 def test_straight(world: str, library: Any) -> None:
     keeps_it(world, lambda context: {"ssl_context": context})
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@first(3)
 def test_over_a_pool_that_is_handed_in(world: str, library: Any) -> None:
     pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
     keeps_it(world, lambda context: {"pool": pool(ssl_context=context, max_connections=1)})
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@first(2)
 def test_over_http_2(world: str, library: Any, gateway: Gateway) -> None:
     pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
     make = partial(pool, http1=False, http2=True, uds=gateway.plain)
     keeps_it(world, lambda context: {"pool": make()}, tls=False, but=BEFORE_HTTP | BY_EACH_WAIT)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@first(5)
 def test_over_http_2_and_tls(world: str, library: Any, gateway: Gateway) -> None:
     before = gateway.connections
     settings = {"http2": True, "uds": gateway.tls}
@@ -91,6 +100,7 @@ def test_over_http_2_and_tls(world: str, library: Any, gateway: Gateway) -> None
     assert gateway.connections > before
 
 
+@pytest.mark.deep("real proxies")
 @pytest.mark.parametrize("world", WORLDS)
 def test_behind_a_proxy(world: str, proxy: str) -> None:
     # An HTTP proxy is a party to what is plain, with headers and answers of its own; TLS goes through it untouched.

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
+from support.tiers import examples
 
 from ddg_protocol import (
     Conversation,
@@ -32,10 +33,11 @@ from ddg_protocol.testing import strategies as s
 from ddg_protocol.testing.strategies import Response
 from ddg_protocol.wire import WireSession
 
+searches = pytest.mark.deep("thousands of examples until all is met, or the smallest is found")
 T = TypeVar("T")
 MANY = settings(max_examples=3000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 REACHED = settings(MANY, phases=[Phase.generate])  # how small it can be is another question
-SOME = settings(MANY, max_examples=100)
+SOME = settings(MANY, max_examples=examples(100))
 SMALL = Policy(
     max_page_bytes=4096, max_error_bytes=1024, max_drain_bytes=1024, max_event_bytes=2048, max_reply_bytes=4096
 )
@@ -84,6 +86,7 @@ def is_read_as(kind: type) -> Callable[[bytes], bool]:
 # What they begin with
 
 
+@searches
 def test_each_shrinks_to_the_plainest_of_its_kind() -> None:
     assert smallest(s.texts()) == ""
     assert smallest(s.texts(min_size=1)) in ("Hi", "0")
@@ -101,6 +104,7 @@ def test_each_shrinks_to_the_plainest_of_its_kind() -> None:
     assert smallest(s.responses()).status == 200
 
 
+@searches
 def test_a_failing_case_shrinks_to_its_reason() -> None:
     assert smallest(s.event_streams(), lambda body: b"[PING]" in body) == s.framed(b"[PING]")
     cut = smallest(s.chunkings(), lambda chunking: len(list(chunking(b"abcdef"))) == 2)
@@ -110,6 +114,7 @@ def test_a_failing_case_shrinks_to_its_reason() -> None:
 # Conversations
 
 
+@searches
 def test_questions_are_of_every_form() -> None:
     reaches(
         s.questions(),
@@ -126,6 +131,7 @@ def test_a_session_takes_every_question(question: Any) -> None:
     Session().ask(question, now=0)
 
 
+@searches
 def test_conversations_are_of_every_age() -> None:
     reaches(
         s.conversations(),
@@ -171,15 +177,18 @@ PAYLOADS: list[tuple[SearchStrategy[bytes], Iterable[type]]] = [
 @pytest.mark.parametrize(
     ("strategy", "kinds"), PAYLOADS, ids=["pieces", "words", "ends", "unknown", "malformed", "errors"]
 )
+@searches
 def test_payloads_of_each_row_are_read_as_what_they_are(strategy: SearchStrategy[bytes], kinds: Iterable[type]) -> None:
     reaches(strategy, *map(is_read_as, kinds))
 
 
+@searches
 def test_any_payload_is_of_any_row() -> None:
     kinds = {kind for _, row in PAYLOADS for kind in row}
     reaches(s.payloads(), *map(is_read_as, sorted(kinds, key=lambda kind: kind.__name__)))
 
 
+@searches
 def test_pieces_hold_halves_of_characters_and_escapes() -> None:
     reaches(
         s.pieces(),
@@ -199,6 +208,7 @@ def test_every_error_is_one_as_a_body_too(body: bytes) -> None:
 # Streams and chunkings
 
 
+@searches
 def test_streams_are_of_every_framing_and_end_everywhere() -> None:
     reaches(
         s.event_streams(),
@@ -232,6 +242,7 @@ def test_a_chunking_loses_nothing_and_changes_nothing(body: bytes, chunking: Chu
     assert repr(read(*chunks)) == repr(read(body))
 
 
+@searches
 def test_chunkings_go_from_nothing_to_every_byte() -> None:
     data = bytes(range(100))
     reaches(
@@ -253,6 +264,7 @@ def test_a_challenge_is_read_as_what_it_means(found: tuple[str, Challenge]) -> N
     assert "\r" not in s.encoded(script)
 
 
+@searches
 def test_challenges_vary_in_everything_that_may() -> None:
     reaches(
         s.challenges(),
@@ -276,6 +288,7 @@ def readable(script: str) -> bool:
     return True
 
 
+@searches
 def test_mutated_challenges_are_mostly_refused_and_some_mean_the_same() -> None:
     reaches(
         s.mutated_challenges(),
@@ -289,6 +302,7 @@ def test_mutated_challenges_are_mostly_refused_and_some_mean_the_same() -> None:
 # Responses, and what goes wrong
 
 
+@searches
 def test_responses_are_of_every_kind() -> None:
     def has(name: str, value: str) -> Callable[[Response], bool]:
         return lambda response: any(n == name and v.startswith(value) for n, v in response.headers)
@@ -309,11 +323,13 @@ def test_responses_are_of_every_kind() -> None:
     )
 
 
+@searches
 def test_failures_and_cuts_are_of_every_kind() -> None:
     reaches(s.failures(), *(lambda f, kind=kind: f.kind is kind for kind in FailureKind))
     reaches(s.cuts(responses=3, length=10), lambda c: c == Cut(2, 10, True), lambda c: c.at == 0 and not c.reset)
 
 
+@searches
 def test_scripts_have_every_effect() -> None:
     kinds = [kind for kind in vars(faults).values() if isinstance(kind, type) and issubclass(kind, faults._Effect)]
     effects = [kind for kind in kinds if kind is not faults._Effect]
@@ -327,7 +343,7 @@ def test_scripts_have_every_effect() -> None:
 
 
 @given(s.scripts(), s.chunkings(), s.cuts())
-@settings(SOME, max_examples=40)
+@settings(SOME, max_examples=examples(40))
 def test_whatever_goes_wrong_a_turn_ends_in_a_way_that_is_documented(
     script: list[faults.Fault], chunking: Chunking, cut: Cut
 ) -> None:

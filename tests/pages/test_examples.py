@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
+from support.tiers import thinned
 
 from ddg_transports.testing.contract import check
 
@@ -36,17 +37,18 @@ def test_it_runs(path: Path) -> None:
         ("requests", "asyncio", FIELDS_TOGETHER),
         ("urllib3", "asyncio", FIELDS_TOGETHER),
         ("httpx", "asyncio", set()),
-        ("httpx", "trio", set()),
+        pytest.param("httpx", "trio", set(), marks=pytest.mark.deep("as on asyncio")),
         ("aiohttp", "asyncio", set()),
         ("trio", "trio", set()),
     ],
 )
+@pytest.mark.parametrize("tls", thinned([False, True], one_in=2, reason="the same checks once more"))
 def test_a_transport_keeps_the_contract(
-    library: str, backend: str, cannot: set[str], monkeypatch: pytest.MonkeyPatch
+    library: str, backend: str, cannot: set[str], tls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(library)
     monkeypatch.syspath_prepend(EXAMPLES)
     example = importlib.import_module(f"over_{library}")
-    report = check(getattr(example, f"Over{library.capitalize()}"), backend=backend)
+    report = check(getattr(example, f"Over{library.capitalize()}"), tls=tls, backend=backend)
     gc.collect()  # what a library left open for the garbage collector is a failure, too
     assert {result.name.removesuffix(" (tls)") for result in report.broken} == cannot, str(report)

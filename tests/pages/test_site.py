@@ -18,6 +18,8 @@ pytest.importorskip("myst_parser")
 
 from sphinx.util.inventory import InventoryFile
 
+pytestmark = pytest.mark.deep("Sphinx builds the whole site")
+
 SKIPPED = {"genindex.html", "search.html", "py-modindex.html"}  # Sphinx's own
 
 

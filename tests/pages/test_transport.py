@@ -17,7 +17,7 @@ from ddg_transports.testing.contract import CHECKS, check
 PAGE = "docs/writing-a-transport.md"
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.deep("as on asyncio"))])
 def test_the_async_example_keeps_the_contract(backend: str) -> None:
     (example,) = [code for code in examples(PAGE) if "async_factory" in code]
     namespace: dict[str, Any] = {"__name__": "example"}
@@ -30,6 +30,7 @@ def test_an_example_holds_the_blocking_one_to_the_contract() -> None:
     assert [code for code in examples(PAGE) if "class Exchange" in code and "report = check(factory)" in code]
 
 
+@pytest.mark.deep("what the examples and the command's own tests say, put together")
 @pytest.mark.parametrize(("number", "example"), [(0, "class Exchange"), (1, "async_factory")])
 def test_a_command_of_the_page_holds_an_example_to_the_contract(number: int, example: str, tmp_path: Path) -> None:
     code = next(code for code in examples(PAGE) if example in code).replace("async_factory", "factory")

@@ -37,6 +37,9 @@ class Run(NamedTuple):
     picture: str
 
 
+measures = pytest.mark.deep("all of the benchmarks run, a little of each")
+
+
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run all of it, a little of everything."""
@@ -53,6 +56,7 @@ def part_of(found: Report, name: str) -> Part:
     return part
 
 
+@measures
 def test_every_part_has_its_tables_and_every_row_a_figure(quick: Run) -> None:
     assert [part.name for part in quick.found.parts] == list(PARTS)
     for part in quick.found.parts:
@@ -66,6 +70,7 @@ def test_every_part_has_its_tables_and_every_row_a_figure(quick: Run) -> None:
                 assert all(map(math.isfinite, figures)), (table.title, name)
 
 
+@measures
 def test_whoever_is_installed_has_a_row_or_a_note_that_says_why_not(quick: Run) -> None:
     for name in INSTALLED:
         for part in (part_of(quick.found, "turn"), part_of(quick.found, "start")):
@@ -75,6 +80,7 @@ def test_whoever_is_installed_has_a_row_or_a_note_that_says_why_not(quick: Run) 
         assert set(table.rows) == {name for name in NAMES if versions(name) is not None}
 
 
+@measures
 def test_whoever_is_not_installed_is_said_to_be_missing(quick: Run) -> None:
     missing = [name for name in ALL if name not in INSTALLED]
     assert quick.found.not_installed == missing
@@ -82,6 +88,7 @@ def test_whoever_is_not_installed_is_said_to_be_missing(quick: Run) -> None:
         assert name in quick.said.rpartition("not measured: ")[2]
 
 
+@measures
 def test_what_must_hold_is_compared_where_both_are_there(quick: Run) -> None:
     limits = {limit.what for part in quick.found.parts for limit in part.limits}
     assert any(what.startswith(f"CPU of handshake and short reply: {BLOCKING} / ") for what in limits)
@@ -90,11 +97,13 @@ def test_what_must_hold_is_compared_where_both_are_there(quick: Run) -> None:
     assert any(what.startswith("payloads / ") for what in limits)
 
 
+@measures
 def test_all_of_it_is_printed(quick: Run) -> None:
     for part in quick.found.parts:
         assert as_text(part) in quick.said
 
 
+@measures
 def test_the_page_has_a_place_for_every_part_and_takes_its_tables(quick: Run) -> None:
     text = page.filled(page.PAGE.read_text(encoding="utf-8"), quick.found)
     for part in quick.found.parts:
@@ -103,6 +112,7 @@ def test_the_page_has_a_place_for_every_part_and_takes_its_tables(quick: Run) ->
     assert page.filled(text, quick.found) == text
 
 
+@measures
 def test_the_picture_has_a_bar_for_everyone(quick: Run) -> None:
     assert quick.picture == plot.drawn(quick.found)
     picture = ElementTree.fromstring(quick.picture)
@@ -217,11 +227,13 @@ def test_a_limit_that_does_not_hold_stands_out() -> None:
     assert "Why." in as_markdown(part)
 
 
+@measures
 def test_only_the_places_of_the_page_are_written(quick: Run) -> None:
     text = "before\n<!-- other -->\nkept\n<!-- end -->\nafter"
     assert page.filled(text, quick.found) == text
 
 
+@measures
 def test_the_results_come_back_from_their_file(quick: Run, tmp_path: Path) -> None:
     page.write(quick.found, tmp_path / "again.json")
     assert page.read(tmp_path / "again.json") == quick.found

@@ -13,13 +13,14 @@ from types import FrameType
 import pytest
 from hypothesis import strategies as st
 from support.paths import ROOT
+from support.tiers import examples
 
 from fuzz import engines, judge
 from fuzz.judge import Finding, Judge, shrunk, stretched
 from fuzz.target import CORPUS, Target
 from fuzz.targets import TARGETS
 
-MUTATIONS = 100
+MUTATIONS = examples(100)
 DRAWN = 2
 
 #: Modules of the core that read nothing from anybody, or that others are the way into.

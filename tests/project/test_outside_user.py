@@ -15,6 +15,8 @@ from support.outside import run
 #: What this repository's environment has that a user's doesn't, or must not have from there: this library above all.
 NOT_THEIRS = re.compile(r".*ddg|.*[.]pth$|pip|setuptools|pkg_resources|_distutils|pytest_(asyncio|trio)|__pycache__")
 
+pytestmark = pytest.mark.deep("an environment is made, and checked by mypy")
+
 KIT = """
 import importlib.metadata
 import sys

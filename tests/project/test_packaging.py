@@ -7,7 +7,10 @@ import venv
 import zipfile
 from pathlib import Path
 
+import pytest
 from support.outside import run
+
+pytestmark = pytest.mark.deep("environments are made")
 
 PACKAGES = ("ddg_protocol", "ddg_transports", "ddg_chat")
 

@@ -10,13 +10,20 @@ import select
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the page is not tried in a browser")
+_missing = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the page is not tried in a browser")
+
+
+def needs_chromium(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that is made in a browser."""
+    return pytest.mark.deep("a real Chromium")(_missing(test))
+
 
 TIMEOUT = 60.0  # for what never comes, on the slowest of machines
 FLAGS = (

@@ -41,7 +41,8 @@ def some(cases: Iterable[T], *, one_in: int) -> list[T]:
 def thinned(cases: Iterable[Any], *, one_in: int, reason: str) -> list[Any]:
     """Return the cases as parameters of which the default tier runs one in so many, the first to begin with."""
     deep = pytest.mark.deep(reason)
-    return [case if number % one_in == 0 else pytest.param(case, marks=deep) for number, case in enumerate(cases)]
+    given = (case if isinstance(case, tuple) else (case,) for case in cases)
+    return [pytest.param(*case, marks=deep if number % one_in else ()) for number, case in enumerate(given)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
