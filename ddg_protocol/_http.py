@@ -143,6 +143,21 @@ class HttpConnection:
                 return
             data = rest
 
+    def trouble(self, error: h11.RemoteProtocolError) -> str:
+        """Say what is wrong with a response, without a byte of it.
+
+        Args:
+            error: what `read` raised.
+
+        Returns:
+            A few words for a person.
+        """
+        if error.error_status_hint == 431:
+            return f"a line or the head of it is longer than {self._max_head_bytes} bytes"
+        if not self._head_due:
+            return "the framing of its body is malformed"
+        return "its head is malformed, or its framing is none that is read"
+
     def next_cycle(self) -> bool:
         """Be ready for the next request, after the end of a response.
 

@@ -1,7 +1,7 @@
 """What a session asks of its driver, and the words the driver answers with.
 
 An intent has an ``id`` that is unique in its session and kept by snapshots; answers match by it.
-Reprs hide what must not reach a log: tokens, cookies, the answer to a challenge.
+Reprs hide what must not reach a log: tokens, cookies, the answer to a challenge, and whatever else could be a secret.
 """
 
 from __future__ import annotations
@@ -11,28 +11,52 @@ from typing import final
 
 import msgspec
 
+from ._harmless import TARGETS, is_harmless, is_known_name, is_sent
 from .profile import Identity
 
 Headers = tuple[tuple[str, str], ...]
 """Header fields in order, names in lower case, values latin-1; repeated where they repeat."""
 
-SECRET_HEADERS = frozenset({"cookie", "set-cookie", "x-vqd-4", "x-vqd-hash-1", "authorization", "proxy-authorization"})
-"""Header names whose values never show in a repr, a log or a transcript."""
+SECRET_HEADERS = frozenset(
+    """authentication-info authorization cookie cookie2 proxy-authenticate proxy-authentication-info
+    proxy-authorization set-cookie set-cookie2 www-authenticate x-vqd-4 x-vqd-hash-1""".split()
+)
+"""Names of headers that carry secrets. They aren't all that is hidden: see `redacted`."""
 
 
-def redacted(headers: Headers) -> Headers:
-    """Put ``<N characters>`` in place of each secret value that isn't empty.
+def redacted(headers: Headers, *, sent: bool = False) -> Headers:
+    """Replace what could be a secret by ``<N characters>``.
+
+    What the service says is hidden unless it is known to be harmless, by the field and its value. Of a request, names
+    are shown, and the values of the fields that every request has.
 
     Args:
         headers: the fields as sent or received.
+        sent: whether they are those of a request.
 
     Returns:
-        The same fields, in order, fit to be shown.
+        The same fields, in order, fit to be shown. Empty values stay empty.
     """
+    if sent:
+        return tuple((name, value if is_sent(name.lower()) else _hidden(value)) for name, value in headers)
     return tuple(
-        (name, f"<{len(value)} characters>" if value and name.lower() in SECRET_HEADERS else value)
+        (
+            name if name.lower() in SECRET_HEADERS or is_known_name(name.lower()) else _hidden(name),
+            value if is_harmless(name.lower(), value) else _hidden(value),
+        )
         for name, value in headers
     )
+
+
+def _hidden(text: str) -> str:
+    return f"<{len(text)} characters>" if text else ""
+
+
+def _shown_url(url: str) -> str:
+    """Return a URL as far as it may be shown: a redirect can lead to one with a secret in its path or query."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, target = rest.partition("/")
+    return url if slash + target in TARGETS else f"{scheme}{separator}{host}/{_hidden(target)}"
 
 
 def field(headers: Headers, name: str) -> str:
@@ -86,8 +110,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     def __repr__(self) -> str:
         return (
-            f"SendRequest(id={self.id}, method={self.method!r}, url={self.url!r}, headers={redacted(self.headers)!r}, "
-            f"body=<{len(self.body)} bytes>, timeout={self.timeout!r})"
+            f"SendRequest(id={self.id}, method={self.method!r}, url={_shown_url(self.url)!r}, "
+            f"headers={redacted(self.headers, sent=True)!r}, body=<{len(self.body)} bytes>, timeout={self.timeout!r})"
         )
 
 

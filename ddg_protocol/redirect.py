@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from .errors import RedirectRefused, printable
+from .errors import RedirectRefused
 from .intents import SendRequest
 from .policy import Policy
 from .profile import ServiceProfile, is_loopback, netloc
@@ -33,25 +33,25 @@ def redirect_target(
         The absolute URL.
 
     Raises:
-        RedirectRefused: it may not be followed; the message says why.
+        RedirectRefused: it may not be followed; the message says why. It doesn't quote the address, which can hold a
+            token.
     """
-    shown = printable(location)
     if request.method == "POST" and status in _TURN_INTO_GET:
         raise RedirectRefused(f"the service redirects the question ({status}) in a way that would drop it")
     if redirects >= policy.max_redirects:
-        raise RedirectRefused(f"more than {policy.max_redirects} redirects; the last leads to {shown!r}")
+        raise RedirectRefused(f"more than {policy.max_redirects} redirects")
     try:
         target = urlsplit(urljoin(request.url, location))
         host, port = target.hostname or "", target.port
         if not _URL.fullmatch(location) or port == 0:
             raise ValueError
     except ValueError:
-        raise RedirectRefused(f"the redirect ({status}) has no address that could be followed: {shown!r}") from None
+        raise RedirectRefused(f"the redirect ({status}) has no address that could be followed") from None
     is_safe = target.scheme == "https" or (target.scheme == urlsplit(request.url).scheme and is_loopback(host))
     if not is_safe or target.username is not None:
         raise RedirectRefused(
-            f"a redirect to {shown!r} is not followed: it must stay on https, or on loopback, and name no user"
+            f"the redirect ({status}) is not followed: it must stay on https, or on loopback, and name no user"
         )
     if not profile.allows(host):
-        raise RedirectRefused(f"a redirect to {shown!r} is not followed: the profile does not allow that host")
+        raise RedirectRefused(f"the redirect ({status}) is not followed: the profile does not allow that host")
     return urlunsplit((target.scheme, netloc(host, port), target.path or "/", target.query, ""))

@@ -387,7 +387,8 @@ class WireSession:
             if at_end:
                 self._fail(Failure(FailureKind.CUT, "the connection ended before the response was complete"))
             else:
-                self._fail(Failure(FailureKind.OTHER, f"the response is not HTTP/1.1: {printable(str(error))}"))
+                # h11's own text quotes the line that it refuses, which can be one with a token or a cookie.
+                self._fail(Failure(FailureKind.OTHER, f"the response is not HTTP/1.1: {self._http.trouble(error)}"))
 
     def _pass_on(self, request: SendRequest, data: bytes, now: float) -> None:
         """Give the session what the connection makes of more bytes, or of its end."""

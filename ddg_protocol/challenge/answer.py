@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from ..conversation import MAX_TOKEN_BYTES
-from ..errors import LocalProtocolError, UnsupportedChallenge, printable
+from ..errors import LocalProtocolError, UnsupportedChallenge
 from ..profile import Identity
 from .script import MAX_SAFE_INTEGER, Challenge, describe_form, read_script
 
@@ -50,7 +50,7 @@ def read_challenge(header: str, *, max_bytes: int) -> str:
     except (binascii.Error, ValueError):
         form = describe_form(header)
         raise UnsupportedChallenge(
-            f"the challenge is not base64: `{printable(header, 24)}`" + (f"; it looks like {form}" if form else ""),
+            "the challenge is not base64" + (f"; it looks like {form}" if form else ""),
             expected="base64",
             form=form,
         ) from None

@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
-from ..errors import UnsupportedChallenge, printable
+from ..errors import UnsupportedChallenge
 from .literals import LITERAL, decode_string_literal
 
 _LINE_END = "\n\r\u2028\u2029"
@@ -95,6 +95,11 @@ class _Reader:
             if not self._skip(text):
                 self._refuse(f"`{text}`")
 
+    def _expect_own(self, name: str) -> None:
+        """Expect a name that the script made up; a script's own words are never quoted."""
+        if not self._skip(name):
+            self._refuse("the name of the `div`")
+
     def _expect_kind(self, kind: str, expected: str) -> _Token:
         if self._next.kind != kind:
             self._refuse(expected)
@@ -104,11 +109,10 @@ class _Reader:
         position = self._next.start if position is None else position
         line = self._script.count("\n", 0, position) + 1
         column = position - self._script.rfind("\n", 0, position)
-        found = printable(self._script[position : position + 24], 24)
         form = describe_form(self._script)
         raise UnsupportedChallenge(
             f"the challenge can't be read at line {line}, column {column}: expected {expected}, "
-            f"found {f'`{found}`' if found else 'its end'}" + (f"; it looks like {form}" if form else ""),
+            f"found {_kind_at(self._script, position)}" + (f"; it looks like {form}" if form else ""),
             position=position,
             expected=expected,
             form=form,
@@ -240,7 +244,7 @@ class _Reader:
         self._expect("=>")
         b = re.escape(brand)
         if not re.fullmatch(rf'`"\$\{{ *{b}\.brand *\}}";v="\$\{{ *{b}\.version *\}}"`', self._next.text):
-            self._refuse(f'`"${{{brand}.brand}}";v="${{{brand}.version}}"` as a template')
+            self._refuse('`"${b.brand}";v="${b.version}"` as a template, with the name before `=>` for b')
         self._take()
         self._expect(")", ".", "join", "(")
         self._expect_string(", ")
@@ -255,7 +259,8 @@ class _Reader:
         self._expect_string("div")
         self._expect(")")
         self._end_of_statement()
-        self._expect(element, ".", "innerHTML", "=")
+        self._expect_own(element)
+        self._expect(".", "innerHTML", "=")
         html = self._string()
         self._end_of_statement()
         self._return()
@@ -266,11 +271,14 @@ class _Reader:
         return html, offset
 
     def _offset_and_length(self, element: str) -> int:
-        length = (element, ".", "innerHTML", ".", "length")
+        length = (".", "innerHTML", ".", "length")
         if not self._at(element):
             offset = self._integer()
-            self._expect("+", *length)
+            self._expect("+")
+            self._expect_own(element)
+            self._expect(*length)
             return offset
+        self._expect_own(element)
         self._expect(*length)
         if self._skip("-"):
             return -self._integer()
@@ -285,6 +293,16 @@ class _Reader:
             self._refuse("an integer up to 2^53 - 1")
         self._take()
         return sign * int(token.text, 0)
+
+
+def _kind_at(script: str, position: int) -> str:
+    """Say what stands at a position. A script can hold secrets: of what it has, only marks and known words are quoted."""
+    token = _TOKEN.match(script, position)
+    if token is None:
+        return "its end" if position == len(script) else "a character that begins nothing"
+    if token.lastgroup == "mark" or _NOT_A_NAME.fullmatch(token[0]):
+        return f"`{token[0]}`"
+    return {"name": "a name", "number": "a number", "string": "a string literal"}[token.lastgroup or ""]
 
 
 def read_script(script: str) -> Challenge:
@@ -303,7 +321,7 @@ def read_script(script: str) -> Challenge:
     return _Reader(script).read()
 
 
-_META_VERSION = re.compile(r"""\bmeta["']?\s{0,9}:\s{0,9}\{[^{}]{0,500}?\bv["']?\s{0,9}:\s{0,9}["']?(\w{1,16})""")
+_META_VERSION = re.compile(r"""\bmeta["']?\s{0,9}:\s{0,9}\{[^{}]{0,500}?\bv["']?\s{0,9}:\s{0,9}["']?([0-9]{1,3})\b""")
 
 
 def describe_form(text: str) -> str:

@@ -38,7 +38,8 @@ class ServiceRequest(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return (
-            f"ServiceRequest(method={self.method!r}, target={self.target!r}, headers={redacted(self.headers)!r}, "
+            f"ServiceRequest(method={self.method!r}, target={self.target!r}, "
+            f"headers={redacted(self.headers, sent=True)!r}, "
             f"body=<{len(self.body)} bytes>)"
         )
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from .._state import State
 from ..content import PIECE, ContentDecoder
 from ..conversation import Conversation, Message
 from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
-from ..intents import Failure, Headers, SendRequest, SolveChallenge, Wait
-from ..session import Action, Session
+from ..intents import Failure, Headers, SendRequest, SolveChallenge, Wait, field
+from ..policy import ClientState, Policy
+from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ..session import Action, Session, no_jitter
 from ._lines import (
     Ask,
     Cancel,
@@ -79,6 +81,41 @@ class RecordedSession(Session):
         )
         write(write_line(head).decode() + "\n")
         self._double = restored(head, self._drawn.popleft, Session)
+
+    @classmethod
+    def restore(  # type: ignore[override]
+        cls,
+        data: object,
+        *,
+        now: float,
+        write: Callable[[str], object],
+        redact_texts: bool = False,
+        profile: ServiceProfile = DUCKDUCKGO_2025_04,
+        policy: Policy | None = None,
+        shared: ClientState | None = None,
+        jitter: Callable[[], float] = no_jitter,
+    ) -> Self:
+        """Restore a session that was stored at rest, and record it from there on.
+
+        Args:
+            data: what `snapshot` gave.
+            now: the caller's clock, in seconds.
+            write: as for a new recording.
+            redact_texts: as for a new recording.
+            profile: as for `Session.restore`.
+            policy: as for `Session.restore`.
+            shared: as for `Session.restore`.
+            jitter: as for `Session.restore`.
+
+        Returns:
+            A recorded session that does what the stored one would have done.
+
+        Raises:
+            ConversationFormatError: the data is no snapshot, or one of another version or profile.
+            LocalProtocolError: the session was stored amid a turn.
+        """
+        session = Session.restore(data, now=now, profile=profile, policy=policy, shared=shared, jitter=jitter)
+        return cls(session, write, redact_texts=redact_texts)
 
     def __repr__(self) -> str:
         return f"<Recorded {self._session!r}>"
@@ -221,13 +258,13 @@ class _Body:
     """The body of a chat response whose texts are blanked; undoes its coding, in which nothing could be blanked."""
 
     def __init__(self, status: int, headers: Headers) -> None:
-        names = {name.lower(): value for name, value in headers}
-        is_reply = status == 200 and names.get("content-type", "").lower().startswith("text/event-stream")
+        fields = tuple((name.lower(), value) for name, value in headers)
+        is_reply = status == 200 and field(fields, "content-type").lower().startswith("text/event-stream")
         self._texts = ReplyTexts() if is_reply else None
         self._decoder = ContentDecoder()
         self.headers = headers
         try:
-            self._decoder = ContentDecoder(names.get("content-encoding", ""))
+            self._decoder = ContentDecoder(field(fields, "content-encoding"))
         except ContentDecodingError:
             return  # such a body means nothing to the session
         if self._decoder.coded:

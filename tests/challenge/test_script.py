@@ -181,7 +181,7 @@ def test_a_number_may_be_taken_away() -> None:
 
 def test_a_refusal_says_where_and_what_was_expected() -> None:
     text = script().replace("String(", "Number(")
-    with pytest.raises(UnsupportedChallenge, match=r"line 4, column .*: expected `String`, found `Number") as refused:
+    with pytest.raises(UnsupportedChallenge, match=r"line 4, column .*: expected `String`, found a name") as refused:
         read_script(text)
     assert refused.value.position == text.index("Number(")
     assert refused.value.expected == "`String`"

@@ -55,7 +55,25 @@ def test_a_secret_header_is_hidden_in_any_case(name: str) -> None:
 
 def test_other_headers_are_shown_in_their_order() -> None:
     fields = (("accept", "text/html"), ("x-fe-version", "serp_1-2"), ("accept", "*/*"))
+    assert redacted(fields, sent=True) == fields
+    fields = (("content-type", "text/html; charset=utf-8"), ("date", "Thu, 01 Jan 2026 00:01:40 GMT"), ("age", "7"))
     assert redacted(fields) == fields
+
+
+def test_of_a_response_only_what_is_known_to_be_harmless_is_shown() -> None:
+    fields = (("etag", "abc"), ("server", "abc"), ("x-abc", "1"), ("location", "/?abc"), ("set-cookie2", "a=abc"))
+    assert redacted(fields) == (
+        ("etag", "<3 characters>"),
+        ("server", "<3 characters>"),
+        ("<5 characters>", "<1 characters>"),
+        ("location", "<5 characters>"),
+        ("set-cookie2", "<5 characters>"),
+    )
+
+
+def test_an_address_that_is_not_the_service_s_own_is_shown_without_its_target() -> None:
+    shown = repr(msgspec.structs.replace(REQUEST, url="https://duckduckgo.com/a?token=abc"))
+    assert "url='https://duckduckgo.com/<11 characters>'" in shown
 
 
 def test_a_field_is_found_by_its_name_and_several_are_joined() -> None:

@@ -84,7 +84,7 @@ def test_a_redirect_that_keeps_the_question_is_followed(status: int) -> None:
 
 def test_ten_redirects_are_followed_and_no_more() -> None:
     assert target("/10", redirects=9) == "https://duckduckgo.com/10"
-    with pytest.raises(RedirectRefused, match="more than 10 redirects; the last leads to '/11'"):
+    with pytest.raises(RedirectRefused, match="^more than 10 redirects$"):
         target("/11", redirects=10)
 
 
@@ -112,7 +112,7 @@ def test_ten_redirects_are_followed_and_no_more() -> None:
 def test_a_redirect_to_another_host_is_refused(location: str) -> None:
     with pytest.raises(RedirectRefused, match=r"the profile does not allow that host|no address") as caught:
         target(location)
-    assert location in str(caught.value)
+    assert location not in str(caught.value)  # it can have a token in it
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+import h11
 import pytest
 from support.native import AsyncTransport, BlockingTransport
 from support.relay import relay
@@ -183,6 +184,17 @@ def test_what_an_exception_means_is_told_by_its_class_and_else_by_the_caller() -
     error = transport_error(ConnectionResetError(104, "reset\x1b by peer"), "reading", FailureKind.CUT)
     assert (str(error), error.failure.kind) == ("reading: reset\\x1b by peer", FailureKind.CUT)
     assert str(transport_error(ValueError(), "reading")) == "reading: ValueError"
+    assert str(transport_error(OSError("no address"), "connecting")) == "connecting: no address"
+    assert str(transport_error(TransportError("over", failure=error.failure), "reading")) == "reading: over"
+
+
+def test_what_a_library_says_is_not_repeated_since_it_can_quote_what_came() -> None:
+    class BadStatusLine(OSError):
+        """As of urllib3 and requests, whose exceptions are OSErrors too."""
+
+    error = h11.RemoteProtocolError("illegal header line: bytearray(b'x-vqd-4 : 4-123')")
+    assert str(transport_error(error, "reading")) == "reading: RemoteProtocolError"
+    assert str(transport_error(BadStatusLine("4-123"), "reading")) == "reading: BadStatusLine"
 
 
 # Time

@@ -350,9 +350,10 @@ def test_a_stand_in_is_as_long_and_the_same_for_the_same(value: str) -> None:
     stand_in = found.value(value)
     assert len(stand_in) == len(value)
     assert found.value(value) == stand_in
-    visible = [index for index, char in enumerate(value) if "!" <= char <= "~"]
-    assert all(stand_in[i] == value[i] for i in range(len(value)) if i not in visible)
-    assert all("!" <= stand_in[i] <= "~" for i in visible)
+    for before, after in zip(value, stand_in, strict=True):
+        assert ("!" <= before <= "~") == ("!" <= after <= "~")
+        assert before.isascii() == after.isascii()
+        assert (before in " \t") == (after in " \t")
 
 
 def test_different_tokens_have_different_stand_ins() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from ddg_protocol import FailureKind, SendRequest, TransportError
 from ddg_protocol.errors import printable
 
-from .transport import transport_error
+from .transport import is_harmless, transport_error
 
 _MOST_KEPT = 10
 
@@ -32,6 +33,14 @@ _KINDS = {
     "LocalProtocolError": FailureKind.OTHER,
     "ProtocolError": FailureKind.CUT,
 }
+
+
+_PROXY_STATUS = re.compile(r"[1-9][0-9]{2}(?= )")
+#: Texts of the library that are the same whatever the peer says.
+_KNOWN_TEXT = re.compile(
+    r"Server disconnected(?: without sending a response\.)?|Invalid username/password"
+    r"|Proxy Server could not connect: [A-Za-z ]{4,40}\."
+)
 
 
 class Pool(Protocol):
@@ -174,5 +183,17 @@ def meant(doing: str) -> Iterator[None]:
         said: BaseException = error
         while said.__cause__ is not None:  # the library's own say less than what they were made of
             said = said.__cause__
-        said = TimeoutError("timed out") if kind is FailureKind.TIMEOUT else said
-        raise transport_error(said, doing, kind) from error
+        if kind is FailureKind.TIMEOUT:
+            said = TimeoutError("timed out")
+        elif known := _known_text(error):
+            said = OSError(known)
+        # The library's texts quote header lines that can't be read, and a traceback would show them.
+        raise transport_error(said, doing, kind) from (error if is_harmless(said) and not known else None)
+
+
+def _known_text(error: Exception) -> str:
+    """Return what an exception of the library says, if nothing in it can be a peer's words; else an empty text."""
+    text = str(error)
+    if status := _PROXY_STATUS.match(text):
+        return f"the proxy answered {status[0]}"  # its reason phrase follows
+    return text if _KNOWN_TEXT.fullmatch(text) else ""

@@ -42,7 +42,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Protocol
 
-from ddg_protocol import Failure, FailureKind, SendRequest, TransportError
+from ddg_protocol import DuckChatError, Failure, FailureKind, SendRequest, TransportError
 from ddg_protocol.errors import printable
 
 __all__ = ["AsyncExchange", "AsyncTransport", "Exchange", "Transport", "transport_error"]
@@ -128,6 +128,7 @@ def transport_error(error: BaseException, doing: str, otherwise: FailureKind = F
     """Say what an exception means for an exchange.
 
     Timeouts and failures of TLS are known by the standard library's exceptions; what else there is, the caller knows.
+    An HTTP library's own exceptions can quote what came, such as a line with a token: of them only the class is said.
 
     Args:
         error: what a library raised.
@@ -135,13 +136,23 @@ def transport_error(error: BaseException, doing: str, otherwise: FailureKind = F
         otherwise: what it is, if neither a timeout nor TLS.
 
     Returns:
-        The error, to be raised from ``error``.
+        The error. Raise it ``from None`` unless ``error`` is the standard library's: a traceback shows what an error
+        was raised from.
     """
     kind = otherwise
     if isinstance(error, TimeoutError):
         kind = FailureKind.TIMEOUT
     elif isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         kind = FailureKind.TLS
-    said = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
+    said = ""
+    if is_harmless(error):
+        said = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
     text = f"{doing}: {printable(said or type(error).__name__)}"
     return TransportError(text, failure=Failure(kind, text))
+
+
+def is_harmless(error: BaseException) -> bool:
+    """Return whether an exception's text comes from the system or this library, and not from a peer."""
+    if isinstance(error, DuckChatError):
+        return True
+    return isinstance(error, OSError) and type(error).__module__ in ("builtins", "socket", "ssl")

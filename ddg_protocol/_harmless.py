@@ -1,0 +1,89 @@
+"""What of a head may be shown: an allowlist of fields, and of values they have. Everything else can be a secret."""
+
+from __future__ import annotations
+
+import re
+
+DATE = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} [0-9:]{8} GMT"
+_NUMBER = r"[0-9]{1,10}"
+_CODING = r"(?:aws-chunked|br|chunked|compress|deflate|gzip|identity|x-gzip|zstd)"
+_MEDIA = (
+    r"(?:text/(?:css|event-stream|html|javascript|plain|xml)"
+    r"|application/(?:javascript|json|octet-stream|problem\+json|xml))"
+)
+_DIRECTIVE = (
+    r"(?:immutable|must-revalidate|no-cache|no-store|no-transform|private|proxy-revalidate|public"
+    rf"|(?:max-age|s-maxage|stale-if-error|stale-while-revalidate)={_NUMBER})"
+)
+_VARIED = r"(?:\*|accept|accept-encoding|accept-language|cookie|origin|user-agent)"
+
+
+def _list_of(item: str) -> str:
+    return rf"{item}(?: ?, ?{item})*"
+
+
+#: Fields of responses, and the values that are shown.
+_VALUES = {
+    name: re.compile(pattern, re.IGNORECASE)
+    for name, pattern in {
+        "accept-ranges": "bytes|none",
+        "age": _NUMBER,
+        "cache-control": _list_of(_DIRECTIVE),
+        "cf-cache-status": "bypass|dynamic|expired|hit|miss|none|revalidated|stale|updating",
+        "connection": "close|keep-alive|upgrade",
+        "content-encoding": _list_of(_CODING),
+        "content-length": _NUMBER,
+        "content-type": rf"{_MEDIA}(?:; ?charset=\"?(?:iso-8859-1|us-ascii|utf-8)\"?)?",
+        "date": DATE,
+        "expires": f"{DATE}|0|-1",
+        "keep-alive": _list_of(r"(?:max|timeout)=[0-9]{1,5}"),
+        "last-modified": DATE,
+        "pragma": "no-cache",
+        "referrer-policy": "no-referrer|origin|same-origin|strict-origin|strict-origin-when-cross-origin|unsafe-url",
+        "retry-after": f"{_NUMBER}|{DATE}",
+        "server": "apache|caddy|cloudflare|envoy|nginx|uvicorn",
+        "strict-transport-security": rf"max-age={_NUMBER}(?:; ?includeSubDomains)?(?:; ?preload)?",
+        "transfer-encoding": _list_of(_CODING),
+        "vary": _list_of(_VARIED),
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "deny|sameorigin",
+        "x-xss-protection": "0|1|1; ?mode=block",
+    }.items()
+}
+#: Fields of responses whose values are never shown.
+_NAMES = frozenset(
+    """accept-ch access-control-allow-credentials access-control-allow-headers access-control-allow-methods
+    access-control-allow-origin access-control-expose-headers access-control-max-age allow alt-svc authentication-info
+    cf-mitigated cf-ray content-disposition content-language content-location content-range content-security-policy
+    content-security-policy-report-only cross-origin-embedder-policy cross-origin-opener-policy
+    cross-origin-resource-policy digest etag expect-ct link location nel origin-trial permissions-policy
+    proxy-authenticate proxy-authentication-info report-to reporting-endpoints server-timing set-cookie set-cookie2
+    timing-allow-origin trailer upgrade via warning www-authenticate x-cache x-duckduckgo-locale
+    x-permitted-cross-domain-policies x-powered-by x-request-id x-robots-tag x-vqd-4 x-vqd-hash-1""".split()
+)
+#: Fields of requests whose values are shown: they are the profile's, or those that every request has.
+_SENT = frozenset(
+    """accept accept-encoding accept-language cache-control connection content-length content-type dnt host origin
+    pragma priority referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site
+    sec-fetch-user te transfer-encoding upgrade-insecure-requests user-agent x-fe-version x-vqd-accept""".split()
+)
+#: The addresses of the service (PROTOCOL.md section 2): paths with their queries.
+TARGETS = frozenset(
+    ("", "/", "/aichat", "/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1", "/duckchat/v1/status", "/duckchat/v1/chat")
+)
+
+
+def is_known_name(name: str) -> bool:
+    """Return whether the name of a response's field, in lower case, may be shown."""
+    return name in _VALUES or name in _NAMES
+
+
+def is_harmless(name: str, value: str) -> bool:
+    """Return whether the value of a response's field may be shown. The name is in lower case."""
+    known = _VALUES.get(name)
+    return not value or (known is not None and known.fullmatch(value.strip(" \t")) is not None)
+
+
+def is_sent(name: str) -> bool:
+    """Return whether the value of a request's field may be shown. The name is in lower case."""
+    return name in _SENT
