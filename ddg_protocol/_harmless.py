@@ -18,6 +18,11 @@ _DIRECTIVE = (
 _VARIED = r"(?:\*|accept|accept-encoding|accept-language|cookie|origin|user-agent)"
 
 
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text, which blanks separate."""
+    return frozenset(text.split())
+
+
 def _list_of(item: str) -> str:
     return rf"{item}(?: ?, ?{item})*"
 
@@ -51,7 +56,7 @@ _VALUES = {
     }.items()
 }
 #: Fields of responses whose values are never shown.
-_NAMES = frozenset(
+_NAMES = words(
     """accept-ch access-control-allow-credentials access-control-allow-headers access-control-allow-methods
     access-control-allow-origin access-control-expose-headers access-control-max-age allow alt-svc authentication-info
     cf-mitigated cf-ray content-disposition content-language content-location content-range content-security-policy
@@ -59,13 +64,13 @@ _NAMES = frozenset(
     cross-origin-resource-policy digest etag expect-ct link location nel origin-trial permissions-policy
     proxy-authenticate proxy-authentication-info report-to reporting-endpoints server-timing set-cookie set-cookie2
     timing-allow-origin trailer upgrade via warning www-authenticate x-cache x-duckduckgo-locale
-    x-permitted-cross-domain-policies x-powered-by x-request-id x-robots-tag x-vqd-4 x-vqd-hash-1""".split()
+    x-permitted-cross-domain-policies x-powered-by x-request-id x-robots-tag x-vqd-4 x-vqd-hash-1"""
 )
 #: Fields of requests whose values are shown: they are the profile's, or those that every request has.
-_SENT = frozenset(
+_SENT = words(
     """accept accept-encoding accept-language cache-control connection content-length content-type dnt host origin
     pragma priority referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site
-    sec-fetch-user te transfer-encoding upgrade-insecure-requests user-agent x-fe-version x-vqd-accept""".split()
+    sec-fetch-user te transfer-encoding upgrade-insecure-requests user-agent x-fe-version x-vqd-accept"""
 )
 #: The addresses of the service (PROTOCOL.md section 2): paths with their queries.
 TARGETS = frozenset(

@@ -11,15 +11,15 @@ from typing import final
 
 import msgspec
 
-from ._harmless import TARGETS, is_harmless, is_known_name, is_sent
+from ._harmless import TARGETS, is_harmless, is_known_name, is_sent, words
 from .profile import Identity
 
 Headers = tuple[tuple[str, str], ...]
 """Header fields in order, names in lower case, values latin-1; repeated where they repeat."""
 
-SECRET_HEADERS = frozenset(
+SECRET_HEADERS = words(
     """authentication-info authorization cookie cookie2 proxy-authenticate proxy-authentication-info
-    proxy-authorization set-cookie set-cookie2 www-authenticate x-vqd-4 x-vqd-hash-1""".split()
+    proxy-authorization set-cookie set-cookie2 www-authenticate x-vqd-4 x-vqd-hash-1"""
 )
 """Names of headers that carry secrets. They aren't all that is hidden: see `redacted`."""
 

@@ -13,7 +13,7 @@ from .profile import ServiceProfile, is_loopback, netloc
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses that lead elsewhere."""
 _TURN_INTO_GET = frozenset({301, 302, 303})
-_URL = re.compile(r"[!-\[\]-~]+")  # visible ASCII, and no backslash: half of all readers take it for a slash
+URL_TEXT = re.compile(r"[!-\[\]-~]+")  # visible ASCII, and no backslash: half of all readers take it for a slash
 
 
 def redirect_target(
@@ -43,7 +43,7 @@ def redirect_target(
     try:
         target = urlsplit(urljoin(request.url, location))
         host, port = target.hostname or "", target.port
-        if not _URL.fullmatch(location) or port == 0:
+        if not URL_TEXT.fullmatch(location) or port == 0:
             raise ValueError
     except ValueError:
         raise RedirectRefused(f"the redirect ({status}) has no address that could be followed") from None

@@ -85,6 +85,20 @@ literals = of(
     "'\u2028'".encode(),
 )
 scripts = strategies.challenges().map(lambda found: utf8(found[0])) | strategies.mutated_challenges().map(utf8)
+#: Streams, heads and challenges, whose texts and secrets are replaced in transcripts.
+redacted = (
+    replies
+    | heads
+    | scripts
+    | of(
+        "set-cookie: user=\u00c3\u00a9; comment=\u00e9; path=/a;b".encode("latin-1"),
+        b"set-cookie2: a=b\nwww-authenticate: Digest nonce=",
+        b"location: https://a@duckduckgo.com:8443/duckchat/../x?y#z\nlocation: http:x",
+        b"date: 1 jan 2025 1:02:03 and\nretry-after: 99999999999999",
+        b"content-type: text/event-stream; charset=\ncontent-length: 1, 12345678901",
+        b"function(){ const _0xab = `${b.brand}`; /* */ return 'a' // b",
+    )
+)
 snippets = strategies.snippets().map(utf8) | of(
     b"<table><tr><td><select><option>a<table><b>",
     b"<b><i><p></b>x</i>",

@@ -58,7 +58,7 @@ from ddg_protocol.conversation import Tokens
 from ddg_protocol.cookies import MAX_COOKIES, CookieJar, parse_date
 from ddg_protocol.errors import ConversationFormatError, HandshakeError, printable
 from ddg_protocol.handshake import read_notice, read_tokens, read_version, require_tokens
-from ddg_protocol.intents import Headers
+from ddg_protocol.intents import Headers, redacted
 from ddg_protocol.redirect import REDIRECTS, redirect_target
 from ddg_protocol.refusal import retry_after, service_error
 from ddg_protocol.service._challenge import Challenge as Asked
@@ -66,6 +66,7 @@ from ddg_protocol.service._exchange import Refusal
 from ddg_protocol.service._pages import http_date
 from ddg_protocol.service._tokens import Tokens as Issued
 from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
+from ddg_protocol.transcript._words import same_script
 
 CUT = b"\xff"
 BYTE_BY_BYTE = 300
@@ -206,7 +207,7 @@ def _outcome(
 
 
 def redaction(data: bytes) -> None:
-    """Blank the texts of a stream: as many bytes, however they are cut; and blank ones stay as they are."""
+    """Blank the texts of a stream, however it is cut; replace what a head or a challenge says."""
     chunks = data.split(CUT)
     whole = b"".join(chunks)
     texts = ReplyTexts()
@@ -216,7 +217,31 @@ def redaction(data: bytes) -> None:
     assert blanked == ReplyTexts().feed(blanked)
     headers = fields_of(whole)
     stood_in = Secrets(PROFILE).headers(headers)
-    assert [name for name, _ in stood_in] == [name for name, _ in headers]
+    assert len(stood_in) == len(headers)
+    for name, value in headers:
+        field = (name, value + _SECRET)
+        if name != "x-vqd-hash-1":  # in base64 it is something else
+            shown = repr(Secrets(PROFILE).headers((field,))) + repr(redacted((field,)))
+            assert _SECRET not in shown, f"{name} is shown"
+    for place in _PLACES:
+        planted = (*headers[:4], place(_SECRET))
+        shown = repr(Secrets(PROFILE).headers(planted)) + repr(redacted(planted))
+        assert _SECRET not in shown, f"{place(_SECRET)} is shown"
+    script = whole.decode("latin-1")
+    same_script(script, Secrets(PROFILE).value)
+    for said in (f"a = '{_SECRET}' // {_SECRET}", f"/* {_SECRET} */ {_SECRET[:15]}(`<p>{_SECRET}`)"):
+        assert _SECRET[:15] not in same_script(said + script, Secrets(PROFILE).value)
+
+
+_SECRET = "Qz7secretSECRET\xc3\xa9"
+#: Where a head can have a secret, beside what the input has.
+_PLACES: tuple[Callable[[str], tuple[str, str]], ...] = (
+    lambda secret: ("set-cookie", f"user={secret}; path=/{secret}; comment={secret}"),
+    lambda secret: ("set-cookie2", secret),
+    lambda secret: ("www-authenticate", f'Bearer realm="{secret}"'),
+    lambda secret: ("location", f"/{secret}?{secret}#{secret}"),
+    lambda secret: (f"x-{secret}", secret),
+)
 
 
 # The handshake

@@ -48,7 +48,12 @@ TARGETS = (
     Target(name="profile", run=parsers.profile, inputs=inputs.profiles, covers=_core("profile", "policy")),
     Target(name="messages", run=parsers.messages, inputs=inputs.messages, covers=_core("chat", "profile")),
     Target(name="shown", run=parsers.shown, inputs=inputs.texts, covers=("ddg_protocol.errors", "ddg_chat._text")),
-    Target(name="redaction", run=parsers.redaction, inputs=inputs.replies, covers=_core("transcript._redaction")),
+    Target(
+        name="redaction",
+        run=parsers.redaction,
+        inputs=inputs.redacted,
+        covers=_core("transcript._redaction", "transcript._words"),
+    ),
     Target(
         name="fault-scripts",
         run=sessions.fault_scripts,

@@ -28,7 +28,7 @@ _FOREIGN = re.compile(r"[^\x00-\x7f]")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _WORD = re.compile(r"\S")
 _DIGITS = re.compile(r"[0-9]+")
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCATION = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:)?(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)"
@@ -170,7 +170,9 @@ class Secrets:
         stand_in: dict[str, Callable[[str], str]] = {
             "domain": self._domain,
             "expires": lambda text: text if is_harmless("date", text) else self._date(text),
-            "max-age": lambda text: _number(text, 11) if _DIGITS.fullmatch(text.removeprefix("-")) else self.value(text),
+            "max-age": lambda text: (
+                _number(text, 11) if _DIGITS.fullmatch(text.removeprefix("-")) else self.value(text)
+            ),
             "path": self._path,
         }
         if known in stand_in:

@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Callable
 
+from .._harmless import words
 from ..challenge.literals import LITERAL, decode_string_literal
 from ..errors import UnsupportedChallenge
 
-_SCRIPT_WORDS = frozenset(
+_SCRIPT_WORDS = words(
     """Array Boolean JSON Math Number Object Promise Reflect RegExp String Symbol abs apply arguments async await b
     body brand brands break bytes call case catch charCodeAt class client_hashes concat const constructor continue
     createElement debug debugger default delete do document e else enum eval every export extends false finally find
@@ -21,9 +22,9 @@ _SCRIPT_WORDS = frozenset(
     keys length let map max meta min navigator new null of package parse parseInt private protected prototype public
     push random reduce replace return server_hashes set shift signals slice splice split static stringify substr
     substring super switch this throw toString true try typeof undefined userAgent userAgentData v value var version
-    void webdriver while window with yield""".split()
+    void webdriver while window with yield"""
 )
-_HTML_WORDS = frozenset(
+_HTML_WORDS = words(
     """a abbr acronym address amp annotation annotation-xml applet apos area article aside audio b base basefont bdi bdo
     bgsound big blink blockquote body br button canvas caption center circle cite class code col colgroup color command
     copy data datalist dd del desc details dfn dialog dir div dl doctype dt em embed encoding face fieldset figcaption
@@ -33,7 +34,7 @@ _HTML_WORDS = frozenset(
     ol optgroup option output p param path picture plaintext pre progress q quot rb rect rp rt rtc ruby s samp script
     search section select selected selectedcontent size slot small source span strike strong style sub summary sup svg
     table tbody td template text textarea tfoot th thead time title tr track tt type u ul use value var video wbr xml
-    xmlns xmp""".split()
+    xmlns xmp"""
 )
 _PART = re.compile(
     rf"(?P<comment>//[^\n\r\u2028\u2029]*|/\*.*?\*/)|(?P<literal>{LITERAL.pattern})|(?P<word>[A-Za-z0-9_$]+)"

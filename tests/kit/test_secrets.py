@@ -99,7 +99,8 @@ def test_a_cookie_that_came_is_the_cookie_that_goes_out_where_it_belongs() -> No
     )
     lines: list[str] = []
     drive(RecordedSession(session(answer_challenge="never"), lines.append), 200, fields)
-    (post,) = [gives for gives in (json.loads(line).get("gives") for line in lines) if gives and gives.get("method") == "POST"]
+    given = [json.loads(line).get("gives") or {} for line in lines]
+    (post,) = [gives for gives in given if gives.get("method") == "POST"]
     head = next(json.loads(line) for line in lines if '"do":"receive_head"' in line)
     name, _, value = head["headers"][0][1].partition(";")[0].partition("=")
     assert (len(name), len(value)) == (4, 4)

@@ -83,7 +83,10 @@ FIELDS: dict[str, Plant] = {
     "token": lambda s: ("x-vqd-4", s),
     "challenge": lambda s: ("x-vqd-hash-1", s),
     "challenge in base64": lambda s: ("x-vqd-hash-1", base64.b64encode(s.encode("latin-1")).decode()),
-    "challenge of another form": lambda s: ("x-vqd-hash-1", _challenge(f"(()=>{{const _0xab='{s}';meta={{v:'4'}}}})()")),
+    "challenge of another form": lambda s: (
+        "x-vqd-hash-1",
+        _challenge(f"(()=>{{const _0xab='{s}';meta={{v:'4'}}}})()"),
+    ),
     "challenge with a comment": lambda s: ("x-vqd-hash-1", _challenge(f"// {s}\n{SCRIPT % ('abc', '<p>')}")),
     "short hash": lambda s: ("x-vqd-hash-1", _challenge(SCRIPT % (_quoted(s), "<p>"))),
     "snippet": lambda s: ("x-vqd-hash-1", _challenge(SCRIPT % ("abc", f"<p>{_quoted(s)}</p>"))),
@@ -122,7 +125,8 @@ FIELDS: dict[str, Plant] = {
 }
 """Where a service can put a secret into a field of a head, by what the place is called."""
 
-SCRIPT = """(function () { return { server_hashes: ["%s"], client_hashes: [navigator.userAgent + (navigator.userAgentData ?
+SCRIPT = """(function () { return { server_hashes: ["%s"],
+client_hashes: [navigator.userAgent + (navigator.userAgentData ?
 navigator.userAgentData.brands.map(brand => `"${brand.brand}";v="${brand.version}"`).join(', ') : ''),(function(){
 const e = document.createElement('div');e.innerHTML = "%s";return String(17 + e.innerHTML.length);})()], signals: {} };
 })()"""
