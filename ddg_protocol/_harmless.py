@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-DATE = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} [0-9:]{8} GMT"
+DATE = (
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
+    r" [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+)
 _NUMBER = r"[0-9]{1,10}"
 _CODING = r"(?:aws-chunked|br|chunked|compress|deflate|gzip|identity|x-gzip|zstd)"
 _MEDIA = (

@@ -296,7 +296,7 @@ class _Reader:
 
 
 def _kind_at(script: str, position: int) -> str:
-    """Say what stands at a position. A script can hold secrets: of what it has, only marks and known words are quoted."""
+    """Say what stands at a position. A script can hold secrets, so only marks and known words are quoted."""
     token = _TOKEN.match(script, position)
     if token is None:
         return "its end" if position == len(script) else "a character that begins nothing"

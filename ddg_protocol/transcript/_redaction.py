@@ -21,6 +21,7 @@ from .._harmless import is_harmless, is_known_name
 from ..cookies import parse_date
 from ..intents import Headers
 from ..profile import ServiceProfile, is_loopback
+from ..redirect import URL_TEXT
 from ._words import same_script
 
 _VISIBLE = re.compile(r"[!-~]")
@@ -192,6 +193,8 @@ class Secrets:
 
     def _location(self, text: str) -> str:
         """Return an address that is followed where this one is, part by part."""
+        if not URL_TEXT.fullmatch(text):
+            return self.value(text)[:-1] + "\\"  # is no address either
         found = _LOCATION.fullmatch(text)
         assert found is not None, "every text has these parts"
         scheme, authority, path, query, fragment = found.groups()

@@ -12,7 +12,7 @@ from ddg_protocol import DUCKDUCKGO_2025_04, DuckChatError, Policy
 from ddg_protocol.transcript import RecordedSession
 from ddg_transports.blocking import Client
 from ddg_transports.httpcore import HttpcoreTransport
-from ddg_transports.testing.peer import CLOSE, Peer
+from ddg_transports.testing.peer import CLOSE, Peer, Said
 
 DRIVERS = {"blocking": False, "httpcore": True}
 FEW = settings(
@@ -29,7 +29,8 @@ def asked(raw: bytes, *, over_httpcore: bool) -> str:
         shown.append(repr(action))
 
     with ExitStack() as stack:
-        peer = stack.enter_context(Peer(*[[raw, CLOSE]] * 8))
+        reply: Said = (raw, CLOSE)
+        peer = stack.enter_context(Peer(*[reply] * 8))
         transport = stack.enter_context(HttpcoreTransport()) if over_httpcore else None
         profile = DUCKDUCKGO_2025_04.at(peer.url)
         client = stack.enter_context(Client(profile, policy=POLICY, on_action=on_action, transport=transport))

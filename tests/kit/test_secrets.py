@@ -35,7 +35,7 @@ def test_a_line_that_is_not_http_is_never_quoted(place: str, secret: str) -> Non
 @given(secret=planted(), status=st.sampled_from((200, 302, 307, 401, 418, 429, 503)), token=st.booleans())
 @SLOW
 def test_a_secret_in_a_field_of_a_head_is_shown_nowhere(place: str, secret: str, status: int, token: bool) -> None:
-    fields = (FIELDS[place](wire_text(secret)),)
+    fields: tuple[tuple[str, str], ...] = (FIELDS[place](wire_text(secret)),)
     if token or "hash" in fields[0][0]:
         fields = (("x-vqd-4", "4-1"), *fields)
     lines: list[str] = []
