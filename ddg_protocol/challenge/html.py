@@ -32,7 +32,8 @@ _Again: TypeAlias = Any
 """A token that is to be processed again, or None."""
 
 _CHARACTERS = tokenTypes["Characters"], tokenTypes["SpaceCharacters"]
-_TABLE_PARTS = frozenset(("table", "tbody", "template", "tfoot", "thead", "tr"))
+_TABLE_PARTS = frozenset(("table", "tbody", "tfoot", "thead", "tr"))
+"""Where text and misnested elements are moved before the table; Chrome's list, the standard's has ``template`` too."""
 
 
 class Rules(NamedTuple):
@@ -42,13 +43,18 @@ class Rules(NamedTuple):
         mixed_select: ``select`` may hold any element, and is no insertion mode of its own.
         unbounded_adoption: the adoption agency's inner loop has no limit, as in the standard.
         processing_instructions: ``<?x y?>`` is a node of its own, not a comment.
-        waits_for_doctype: ``<!d`` less than seven characters from the end is waited on forever, and lost.
+        waits_for: keywords that the tokenizer waits for if the snippet ends before one could: ``<!d>`` has no room for
+            ``<!doctype``. The keyword never comes, and everything from there on is lost.
+        cdata_at_integration_points: a CDATA section is one in ``<svg><desc>`` and ``<math><mi>`` too, not a comment.
+        formats_with_is: ``<b is=x>`` is a formatting element like ``<b>``, opened again where its end was missing.
     """
 
     mixed_select: bool
     unbounded_adoption: bool
     processing_instructions: bool
-    waits_for_doctype: bool
+    waits_for: frozenset[str]
+    cdata_at_integration_points: bool
+    formats_with_is: bool
 
 
 class _FastPath:
@@ -96,10 +102,35 @@ class _Tokenizer(HTMLTokenizer):
     tokenQueue: Any
     currentToken: Any
 
+    def __init__(self, html: str, parser: _Parser) -> None:
+        super().__init__(html, parser=parser)
+        self._html = html
+
     def _rest(self) -> str:
         """Give what is not read yet; the stream holds a last CR or surrogate back."""
         rest: str = self.stream.chunk[self.stream.chunkOffset :]
         return rest + (self.stream._bufferedCharacter or "").replace("\r", "\n")
+
+    def _waits_for(self, keyword: str) -> bool:
+        """Tell whether what is left, with the end as one more character, has no room for a keyword waited for."""
+        if keyword not in self.parser.rules.waits_for:
+            return False
+        left = re.findall(r"\r\n|.", self._html, re.DOTALL)[-len(self._rest()) :]  # where a CR LF is still two
+        return len("".join(left).encode("utf-16-le", "surrogatepass")) // 2 + 1 < len(keyword)
+
+    def _wait(self) -> bool:
+        """Lose the rest; text in a table would wait too, which no browser was seen to do."""
+        if self.parser.has_pending_table_text():
+            raise UnsupportedChallenge(
+                "`<!` after text in a table, too near to the end of the HTML snippet", expected="a whole declaration"
+            )
+        return self._drop_rest()
+
+    def _drop_rest(self) -> bool:
+        while self.stream.char() is not EOF:
+            pass
+        self.state = self.dataState
+        return True
 
     def consumeEntity(self, allowedChar: str | None = None, fromAttribute: bool = False) -> None:
         rest = self._rest()
@@ -130,14 +161,12 @@ class _Tokenizer(HTMLTokenizer):
             if not end:
                 raise UnsupportedChallenge("an XML declaration without an end in the HTML snippet", expected="`>`")
             return super().tagOpenState()
-        self.state = self.dataState
         if not end:
-            while self.stream.char() is not EOF:
-                pass
-        else:
-            self.stream.chunkOffset += found.end()
-            data = data.lstrip(" \t\n\f").removesuffix("?").replace("\0", "\ufffd")
-            self.tokenQueue.append({"type": tokenTypes["Comment"], "data": ProcessingInstruction(f"{target} {data}?")})
+            return self._drop_rest()
+        self.stream.chunkOffset += found.end()
+        data = data.lstrip(" \t\n\f").removesuffix("?").replace("\0", "\ufffd")
+        self.tokenQueue.append({"type": tokenTypes["Comment"], "data": ProcessingInstruction(f"{target} {data}?")})
+        self.state = self.dataState
         return True
 
     def commentStartState(self) -> bool:
@@ -154,10 +183,22 @@ class _Tokenizer(HTMLTokenizer):
         return True
 
     def markupDeclarationOpenState(self) -> bool:
-        rest = self._rest()
-        if self.parser.rules.waits_for_doctype and len(rest) < 7 and rest[:1] in tuple("dD["):
-            raise UnsupportedChallenge("`<!` too near to the end of the HTML snippet", expected="a whole declaration")
+        rest, node = self._rest(), self.parser.tree.openElements[-1]
+        if rest.startswith("[") and node.namespace != HTML:
+            if self.parser.is_integration_point(node) and not self.parser.rules.cdata_at_integration_points:
+                self.state = self.bogusCommentState
+                return True
+            if self._waits_for("[CDATA["):
+                return self._wait()
+        elif rest[:1] in ("D", "d") and self._waits_for("doctype"):
+            return self._wait()
         return super().markupDeclarationOpenState()
+
+    def afterDoctypeNameState(self) -> bool:
+        keyword = {"P": "public", "S": "system"}.get(self._rest()[:1].upper())
+        if keyword and self._waits_for(keyword):
+            return self._wait()
+        return super().afterDoctypeNameState()
 
 
 class _Corrected:
@@ -242,6 +283,12 @@ class _InBody(_Corrected, _html5lib.inBody):  # type: ignore[misc]
             self.tree.pop_until(node.name)
         self.startTagCloseP(token)
 
+    def addFormattingElement(self, token: _Token) -> None:
+        if "is" in token["data"] and not self.parser.rules.formats_with_is:
+            self.tree.insertElement(token)
+        else:
+            super().addFormattingElement(token)
+
     def startTagButton(self, token: _Token) -> None:
         if self.tree.elementInScope("button") and not self.parser.nested_buttons:
             self.tree.generateImpliedEndTags()
@@ -317,7 +364,7 @@ class _InBody(_Corrected, _html5lib.inBody):  # type: ignore[misc]
                 after = clone
             clone.appendChild(last)
             last = clone
-        if ancestor.name in _TABLE_PARTS - {"template"}:
+        if ancestor.name in _TABLE_PARTS:
             parent, before = self.tree.getTableMisnestedNodePosition()
             parent.insertBefore(last, before)
         else:
@@ -594,9 +641,7 @@ class _InForeignContent(_html5lib.inForeignContent):  # type: ignore[misc]
 
     def _leave(self) -> None:
         while not (
-            self.tree.openElements[-1].namespace == HTML
-            or self.parser.isHTMLIntegrationPoint(self.tree.openElements[-1])
-            or self.parser.isMathMLTextIntegrationPoint(self.tree.openElements[-1])
+            self.tree.openElements[-1].namespace == HTML or self.parser.is_integration_point(self.tree.openElements[-1])
         ):
             self.tree.openElements.pop()
 
@@ -630,6 +675,7 @@ class _Parser(HTMLParser):
         self.nested_buttons = nested_buttons
         self.skip_line_feed = False
         self.template_modes: list[Any] = []
+        self._open_details: set[str] = set()
         self.fast_path = _FastPath()
         corrected = {
             "inBody": _InBodyOfMixedSelect if rules.mixed_select else _InBody,
@@ -678,8 +724,8 @@ class _Parser(HTMLParser):
                 self._flush_table_text()
             if token["type"] == tokenTypes["Doctype"]:
                 continue
-            if token["type"] == tokenTypes["StartTag"] and "is" in token["data"]:
-                raise UnsupportedChallenge("`is` among a tag's attributes in the HTML snippet", expected="another")
+            if token["type"] == tokenTypes["StartTag"] and token["name"] == "details":
+                self._see_details(token["data"])
             if token["data"] == "\0" and self._phase_for(token) is not self.phases["inForeignContent"]:
                 continue  # as if it had not been there
             if self.skip_line_feed:
@@ -694,9 +740,19 @@ class _Parser(HTMLParser):
         self.fast_path.check()
         self._flush_table_text()
 
+    def _see_details(self, attributes: dict[str, str]) -> None:
+        """Refuse a second open ``details`` of one name: the browser takes its ``open`` away, after the parsing."""
+        if "open" in attributes and attributes.get("name"):
+            if attributes["name"] in self._open_details:
+                raise UnsupportedChallenge("two open `details` of one name in the HTML snippet", expected="one")
+            self._open_details.add(attributes["name"])
+
+    def has_pending_table_text(self) -> bool:
+        return self.phase is self.phases["inTableText"]
+
     def _flush_table_text(self) -> None:
-        pending = self.phases["inTableText"]
-        if self.phase is pending:
+        if self.has_pending_table_text():
+            pending = self.phase
             self.phase = pending.originalPhase
             pending.flushCharacters()
 
@@ -717,6 +773,9 @@ class _Parser(HTMLParser):
         ):
             return self.phase
         return self.phases["inForeignContent"]
+
+    def is_integration_point(self, element: Element) -> bool:
+        return self.isHTMLIntegrationPoint(element) or self.isMathMLTextIntegrationPoint(element)
 
     def isMathMLTextIntegrationPoint(self, element: Any) -> bool:
         return element.nameTuple in {(MATHML, name) for name in ("mi", "mn", "mo", "ms", "mtext")}
@@ -743,7 +802,8 @@ class _Parser(HTMLParser):
                 self.phase = self.template_modes[-1]
                 return
             if node.name == "select" and not self.rules.mixed_select:
-                self.phase = self.phases["inSelectInTable" if self.tree.has_open("table") else "inSelect"]
+                in_table = self.tree.innermost("table", "template") == "table"
+                self.phase = self.phases["inSelectInTable" if in_table else "inSelect"]
                 return
             if node.name in modes:
                 self.phase = self.phases[modes[node.name]]

@@ -119,6 +119,10 @@ class Tree(base.TreeBuilder):
     def has_open(self, name: str) -> bool:
         return any(node.name == name for node in self.openElements)
 
+    def innermost(self, *names: str) -> str:
+        """Return the name of the innermost open element among these, or an empty text."""
+        return next((node.name for node in reversed(self.openElements) if node.name in names), "")
+
     def pop_until(self, *names: str) -> None:
         while self.openElements.pop().name not in names:
             pass

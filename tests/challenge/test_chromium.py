@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.snippets import THEMES, mixed_snippet, snippet
 
 from ddg_protocol.challenge import inner_html_length
 from ddg_protocol.errors import UnsupportedChallenge
@@ -40,32 +41,13 @@ const lengths = %s.map(html => {
 document.querySelector('pre').textContent = JSON.stringify(lengths);
 </script>"""
 
+EACH = 400
+"""Snippets of each theme. When the themes were made, 24,000 had no wrong answer for Chromium 156.0.8078.108."""
+
+REFUSED = {"simple": 0.35, "attributes": 0.05, "service": 0.0, "adoption": 0.0, "tables": 0.0}
+"""How many of a theme's snippets may be refused, where not one in a hundred."""
+
 SERVICE = ("div", "p", "li", "br", "ul", "span", "b", "i")
-HOSTILE = re.findall(
-    r"\w+",
-    """a b i p div span li ul table tbody tr td th caption col colgroup select option optgroup template svg math mi desc
-    title foreignObject annotation form button pre h1 h2 br hr input textarea script style noscript ruby rb rt rtc nobr
-    marquee object dialog search summary details main image iframe frameset body html head x font""",
-)
-SCRAPS = [
-    *(
-        "x",
-        " ",
-        "\n",
-        "a b",
-        "&amp;",
-        "&nbsp;",
-        "&lt",
-        "&notit;",
-        "&#10;",
-        "&#0;",
-        "\0",
-        "\u00a0",
-        "\U0001f600",
-        "\ud800",
-    ),
-    *("<", "</", "<!d>", "<!--c-->", "<!-->", "<![CDATA[x]]>", "<?a b?>", "</ x>", "1<2", "\r\n", "<!--", "<p a='<'>"),
-]
 
 
 def service_snippet(chance: random.Random) -> str:
@@ -73,15 +55,6 @@ def service_snippet(chance: random.Random) -> str:
     tags = chance.sample(SERVICE, chance.randint(1, 3))
     pieces = [f"<{'/' * chance.randint(0, 1)}{chance.choice(tags)}>" for _ in range(chance.randint(2, 8))]
     return "".join(pieces)[: chance.choice([None, -1])]
-
-
-def hostile_snippet(chance: random.Random) -> str:
-    tags = chance.sample(HOSTILE, chance.randint(1, 8))
-    pieces = [
-        chance.choice(SCRAPS) if chance.random() < 0.3 else f"<{'/' * chance.randint(0, 1)}{chance.choice(tags)}>"
-        for _ in range(chance.randint(2, 25))
-    ]
-    return "".join(pieces)
 
 
 def chromium_lengths(snippets: list[str], folder: Path) -> list[int]:
@@ -115,19 +88,21 @@ def test_no_snippet_of_the_services_kind_is_wrong_or_refused(version: int, tmp_p
     assert wrong == [], f"seed {seed}, Chromium {version}"
 
 
-def test_no_hostile_snippet_is_wrong(version: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("theme", [*THEMES, "mixed"])
+def test_no_snippet_about_a_rule_is_wrong(version: int, theme: str, tmp_path: Path) -> None:
     seed = random.SystemRandom().getrandbits(32)
     chance = random.Random(seed)
-    snippets = [hostile_snippet(chance) for _ in range(3000)]
-    wrong, refused = [], 0
+    snippets = [snippet(chance, THEMES[theme]) if theme in THEMES else mixed_snippet(chance) for _ in range(EACH)]
+    snippets = [html for html in snippets if len(html) <= 1024]
+    wrong, refused = [], []
     for html, right in zip(snippets, chromium_lengths(snippets, tmp_path), strict=True):
         try:
             if inner_html_length(html, chrome=version) != right:
                 wrong.append(html)
         except UnsupportedChallenge:
-            refused += 1
+            refused.append(html)
     assert wrong == [], f"seed {seed}, Chromium {version}"
-    assert version != 156 or refused <= 0.01 * len(snippets), f"seed {seed}"
+    assert version != 156 or len(refused) <= REFUSED.get(theme, 0.01) * len(snippets), f"seed {seed}: {refused}"
 
 
 def test_the_snippets_reach_the_browser_as_they_are(tmp_path: Path) -> None:
