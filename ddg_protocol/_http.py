@@ -32,22 +32,28 @@ _SIZE_BEGUN = re.compile(rb"[0-9A-Fa-f]{0,7}\r?\Z")
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 #: A response is due, or its body.
 _UNDER_WAY = (h11.SEND_RESPONSE, h11.SEND_BODY)
+#: The most bytes that are read at once: what is made of them takes several times their memory.
+_SLICE = 64 * 1024
 
 
 class HttpConnection:
     """Writes requests, each as one piece, and reads their responses, one after the other.
 
     Args:
-        max_head_bytes: the longest head of a response.
+        max_head_bytes: the longest head of a response, with the interim ones before it.
+        max_framing_bytes: the most that may be read behind the head and is not of the body: chunk extensions, trailers.
+            The sizes of plain chunks don't count: there are few of them for each byte of the body.
     """
 
-    def __init__(self, *, max_head_bytes: int) -> None:
+    def __init__(self, *, max_head_bytes: int, max_framing_bytes: int) -> None:
         self._max_head_bytes = max_head_bytes
+        self._max_framing_bytes = max_framing_bytes
         self._begin()
 
     def _begin(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=self._max_head_bytes)
         self._head_due = True
+        self._framing = 0  # what h11 was given of the head, and then of the rest without the body
         self._line_end = b""  # what the head ends with so far, as far as it may be half of a blank line
         self._left = 0  # bytes still to come of a body of known length
         self._over = False  # whether the response is whole
@@ -112,8 +118,15 @@ class HttpConnection:
             What of the body is in them as bytes, everything else as h11's events. `h11.EndOfMessage` is the last.
 
         Raises:
-            h11.RemoteProtocolError: it is not HTTP/1.1, or ended before the response was whole.
+            h11.RemoteProtocolError: it is not HTTP/1.1, ended before the response was whole, or is longer than a bound.
         """
+        if len(data) <= _SLICE:
+            yield from self._read(data)
+            return
+        for start in range(0, len(data), _SLICE):
+            yield from self._read(data[start : start + _SLICE])
+
+    def _read(self, data: bytes) -> Iterator[bytes | h11.Event]:
         while True:
             rest = b""
             if self._over:
@@ -137,8 +150,10 @@ class HttpConnection:
                 return
             elif self._head_due:
                 data, rest = self._read_head(data)
+            self._framing += len(data)
             self._h11.receive_data(data)
             yield from self._events()
+            self._check_framing()
             if not rest:
                 return
             data = rest
@@ -182,25 +197,45 @@ class HttpConnection:
     def _events(self) -> Iterator[bytes | h11.Event]:
         """Give what h11 makes of the bytes it has; what stands behind the end of the response is not read."""
         before: object = None
+        body: list[bytes] = []  # which goes out in one piece: one for each chunk can take 50 times as much memory
         while self._h11.their_state in _UNDER_WAY:
-            event = self._h11.next_event()
+            try:
+                event = self._h11.next_event()
+            except h11.RemoteProtocolError:
+                if body:
+                    yield b"".join(body)
+                raise
             if isinstance(event, type):  # NEED_DATA and PAUSED are classes
                 break
             before = event
             # By `type`: isinstance is slow with the abstract base class that the events have.
             if type(event) is h11.Data:
-                yield bytes(event.data)
+                body.append(bytes(event.data))
+                self._framing -= len(event.data)
                 continue
             if type(event) is h11.Response:
+                self._check_framing()
                 self._head_due = False
+                self._framing = 0
             elif type(event) is h11.EndOfMessage:
                 self._over = True
+            if body:
+                yield b"".join(body)
+                body.clear()
             yield event
+        if body:
+            yield b"".join(body)
         if type(before) is h11.Response:
             # It waits for a body of which it has seen nothing, and has looked at the two fields: chunks go first.
             fields = dict(before.headers)
             self._in_chunks = self._between_chunks = b"transfer-encoding" in fields
             self._left = 0 if self._in_chunks else int(fields.get(b"content-length", 0))
+
+    def _check_framing(self) -> None:
+        bound = self._max_head_bytes if self._head_due else self._max_framing_bytes
+        if self._framing > bound:
+            what = "its heads are" if self._head_due else "what frames its body is"
+            raise h11.RemoteProtocolError(f"{what} longer than {bound} bytes")
 
     def _read_chunks(self, data: bytes) -> tuple[bytes, bytes]:
         """Take plain chunks off.

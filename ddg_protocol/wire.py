@@ -123,7 +123,7 @@ class WireSession:
         # The connection.
         self._link = _NONE
         self._connect: Connect | None = None
-        self._http = HttpConnection(max_head_bytes=session.policy.max_head_bytes)
+        self._http = self._new_http()
         self._kept = False
         # What was reported and not looked at yet.
         self._unread = False
@@ -329,13 +329,17 @@ class WireSession:
 
     # The connection
 
+    def _new_http(self) -> HttpConnection:
+        policy = self._policy
+        return HttpConnection(max_head_bytes=policy.max_head_bytes, max_framing_bytes=policy.max_reply_bytes)
+
     def _carry(self, request: SendRequest, now: float) -> Connect | Send | Close | None:
         """Take the next step of a request towards the wire; None where it can't be sent at all."""
         try:
             host, port, tls = origin = _origin(request.url)
             if self._connect is None:
                 self._link = _CONNECTING
-                self._http = HttpConnection(max_head_bytes=self._policy.max_head_bytes)
+                self._http = self._new_http()
                 self._connect = Connect(id=self._new_id(), host=host, port=port, tls=tls, timeout=request.timeout)
                 return self._connect
             if origin != (self._connect.host, self._connect.port, self._connect.tls):

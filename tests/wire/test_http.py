@@ -47,7 +47,7 @@ def written(write: Callable[[SendRequest], bytes], request: SendRequest) -> byte
 
 def seen_by_us(chunks: Iterable[bytes], *, whole: bool) -> tuple[Seen, list[int]]:
     """Give what is read, first of all as one whole chunk or not, and how much of the body after each chunk."""
-    http, seen, lengths = HttpConnection(max_head_bytes=1000), Seen(), []
+    http, seen, lengths = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000), Seen(), []
     http.send(REQUEST)
     for chunk in chunks:
         try:
@@ -198,7 +198,7 @@ def test_a_request_is_written_as_h11_writes_it_or_not_at_all(
         body=body if method == "POST" else b"",
         timeout=1.0,
     )
-    assert written(HttpConnection(max_head_bytes=1000).send, request) == written(written_by_h11, request)
+    assert written(HttpConnection(max_head_bytes=1000, max_framing_bytes=1000).send, request) == written(written_by_h11, request)
 
 
 @given(responses(), st.lists(st.integers(0, 300), max_size=12), st.booleans())
@@ -222,7 +222,7 @@ def test_it_reads_what_h11_reads_byte_by_byte(data: bytes) -> None:
 def test_no_control_character_is_written(value: str) -> None:
     request = msgspec.structs.replace(REQUEST, headers=(("x", value),))
     with pytest.raises(ValueError, match=r"^the header 'x' is not one that HTTP has$"):
-        HttpConnection(max_head_bytes=1000).send(request)
+        HttpConnection(max_head_bytes=1000, max_framing_bytes=1000).send(request)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_it_reads_what_h11_reads_wherever_it_is_cut_in_three(response: bytes) ->
 
 
 def test_the_chunks_that_come_together_are_one_piece() -> None:
-    http = HttpConnection(max_head_bytes=1000)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     _, *pieces = http.read(CHUNKED + b"1\r\na\r\n" + b"2\r\nbc\r\n" + b"5\r\nd")
     assert pieces == [b"abcd"]
@@ -253,7 +253,7 @@ def test_the_chunks_that_come_together_are_one_piece() -> None:
 
 
 def test_a_body_of_known_length_is_given_as_it_comes_and_not_copied() -> None:
-    http = HttpConnection(max_head_bytes=1000)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     _, *pieces = http.read(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
     assert pieces == [b"ab"]
@@ -264,7 +264,7 @@ def test_a_body_of_known_length_is_given_as_it_comes_and_not_copied() -> None:
 
 
 def test_a_whole_chunk_is_taken_where_nothing_else_is_due() -> None:
-    http = HttpConnection(max_head_bytes=1000)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     assert http.whole_chunk(b"1\r\na\r\n") is None  # the head is due
     list(http.read(CHUNKED))
@@ -279,7 +279,7 @@ def test_a_whole_chunk_is_taken_where_nothing_else_is_due() -> None:
 
 @pytest.mark.parametrize("size", [b"A", b"0a", b"000000A"])
 def test_a_size_that_is_written_in_another_way_is_read_the_longer_way(size: bytes) -> None:
-    http = HttpConnection(max_head_bytes=1000)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     list(http.read(CHUNKED))
     assert http.whole_chunk(b"a\r\n0123456789\r\n") == b"0123456789"
@@ -289,7 +289,7 @@ def test_a_size_that_is_written_in_another_way_is_read_the_longer_way(size: byte
 
 
 def test_what_came_before_a_broken_chunk_is_given() -> None:
-    http = HttpConnection(max_head_bytes=1000)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     list(http.read(CHUNKED))
     pieces = http.read(b"1\r\na\r\n" + b"2\r\nbcdef")
@@ -301,7 +301,7 @@ def test_what_came_before_a_broken_chunk_is_given() -> None:
 @pytest.mark.parametrize("end", ["1.1 204 \r\n", "1.1 200 \r\nconnection: close\r\ncontent-length: 0\r\n"])
 @pytest.mark.parametrize("behind", [b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\x00"])
 def test_what_stands_behind_the_end_of_a_response_only_ends_the_connection(end: str, behind: bytes) -> None:
-    http = HttpConnection(max_head_bytes=1000)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     response, *rest = http.read(f"HTTP/{end}\r\n".encode() + behind)
     assert isinstance(response, h11.Response)
@@ -310,7 +310,7 @@ def test_what_stands_behind_the_end_of_a_response_only_ends_the_connection(end: 
 
 
 def test_a_second_response_is_read_as_the_first_was() -> None:
-    http = HttpConnection(max_head_bytes=1000)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     for _ in range(2):
         http.send(REQUEST)
         response, *rest = http.read(CHUNKED + b"1\r\na\r\n" + b"0\r\n\r\n")
