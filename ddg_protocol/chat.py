@@ -6,6 +6,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
 import msgspec
@@ -158,7 +159,7 @@ def _read_part(where: str, part: Any) -> str:
 # The reply
 
 
-class Piece(msgspec.Struct, gc=False, kw_only=True):
+class Piece(msgspec.Struct, gc=False, kw_only=True, forbid_unknown_fields=True):
     """A plain piece of the reply, and nothing but that: what isn't one fails to be decoded as one.
 
     The members are in the order in which the service sends them: msgspec looks for the next one first.
@@ -166,28 +167,24 @@ class Piece(msgspec.Struct, gc=False, kw_only=True):
     Attributes:
         role: the assistant's, or absent.
         message: the text.
+        created: not used.
+        id: not used.
         action: there, and nothing else.
-        parts: absent; a payload that has some is more than its text.
-        source: likewise.
+        model: not used; it is known by now.
     """
 
     role: Literal["assistant"] | None = None
     message: str
+    created: float | str | None = None
+    id: str | float | None = None
     action: Literal["success"]
-    parts: None = None
-    source: None = None
+    model: str | float | None = None
 
 
-class _Payload(msgspec.Struct):
-    """The members that count, of any JSON object; each may be missing or of any kind, and null counts as missing."""
-
-    action: Any = None
-    message: Any = None
-    role: Any = None
-    parts: Any = None
-    source: Any = None
-    model: Any = None
-    type: Any = None
+#: The members of a piece. They hold numbers and words; whatever else a payload holds is more than its text.
+_BOOKKEEPING = frozenset({"action", "message", "role", "created", "id", "model", "status"})
+#: What these hold is more than text even where it is empty (PROTOCOL.md section 6).
+_PARTS = frozenset({"parts", "source"})
 
 
 class _Saved(msgspec.Struct, forbid_unknown_fields=True):
@@ -195,6 +192,8 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
 
     remainder: Remainder
     payloads: list[bytes]
+    unread: bytes
+    size: int
     text: str
     half: int
     text_given: bool
@@ -217,22 +216,31 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError("half is not a high surrogate")
         if self.ended and not (self.done or self.half):
             raise ValueError("ended, and neither done nor half a character left")
-        if self.done and (self.payloads or not self.text):
+        if self.done and (self.payloads or self.unread or not self.text):
             raise ValueError("done, with payloads left or without text")
+        if self.size < 0:
+            raise ValueError("size is not a number of bytes")
         if self.text_given and not (self.payloads and self.text):
             raise ValueError("text_given, and no payload whose text it was")
         msgspec.json.encode(self)  # fails for text that can't be encoded
 
 
 decode_piece = msgspec.json.Decoder(Piece).decode
-_decode_payload = msgspec.json.Decoder(_Payload).decode
+_decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
 
 #: What the decoders raise; nothing else.
 _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _DONE = b"[DONE]"
 #: A word ends at a bracket that ends the payload or is followed by another word: titles may hold brackets.
-_WORD = re.compile(rb"\[([A-Z_]+)(?::(.*?))?\](?=\[[A-Z_]|\Z)", re.DOTALL)
+_WORD = re.compile(rb"\[([A-Z_][A-Z0-9_]*)(?::(.*?))?\](?=\[[A-Z_]|\Z)", re.DOTALL)
+
+#: The most bytes that are cut into payloads at once: 64 KiB of tiny events take 1 MiB of memory.
+_SLICE = 64 * 1024
+#: How many pieces of text are kept before they are joined: each takes 50 bytes beside its text.
+_MANY_PIECES = 1024
+#: Characters of which each makes a `str` take four bytes for every character.
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
 
 
 class ReplyReader:
@@ -250,21 +258,24 @@ class ReplyReader:
     """
 
     __slots__ = (
+        "_at",
         "_decoder",
         "_ended",
-        "_fed",
         "_half",
+        "_joined",
         "_last_empty_at",
+        "_look_at",
         "_max_reply_bytes",
-        "_measured",
         "_output_limit",
         "_payloads",
         "_pieces",
         "_plain",
-        "_room",
         "_size",
         "_strict",
         "_text_given",
+        "_text_length",
+        "_text_width",
+        "_unread",
         "done",
         "finish_reason",
         "idle",
@@ -279,19 +290,21 @@ class ReplyReader:
         Args:
             strict: whether a malformed payload is raised instead of given as an event.
             max_event_bytes: the longest line or event of the stream.
-            max_reply_bytes: the longest text, in UTF-8.
+            max_reply_bytes: the longest stream, every byte of it counted, and the most memory its text may take.
         """
         self._strict = strict
         self._max_reply_bytes = max_reply_bytes
         self._decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
-        self._fed: bytes | None = None  # the last chunk, until it is needed
+        self._unread: deque[bytes] = deque()  # the chunks, until they are needed
+        self._at = 0  # how much of the first one was cut into payloads
         self._payloads: deque[bytes] = deque()
+        self._size = 0  # how many bytes of the stream were cut into payloads
+        self._look_at = 0  # the size from which on a chunk does not go the short way: there is something to be done
+        # The text, in pieces: those that were joined, and those since then.
+        self._joined: list[str] = []
         self._pieces: list[str] = []
-        # The reply's bound is in bytes and counting them costs, so characters are counted down, from as many as are
-        # sure to fit; when they are used up, the pieces that were not measured yet are.
-        self._room = max_reply_bytes // 4
-        self._measured = 0  # how many pieces
-        self._size = 0  # and their bytes
+        self._text_length = 0  # in characters, once it is measured
+        self._text_width = 0  # the bytes of each in memory; 0 until it is measured
         self._last_empty_at = -1  # how many pieces there were when an empty one came
         self._half = ""  # a high surrogate that waits for its low one
         self._text_given = False  # of the payload that is next, which has more to it
@@ -308,12 +321,15 @@ class ReplyReader:
     @property
     def text(self) -> str:
         """All pieces that were given out, joined."""
-        return "".join(self._pieces)
+        self._join_pieces()
+        text = "".join(self._joined)
+        self._joined = [text] if text else []
+        return text
 
     @property
     def has_pieces(self) -> bool:
         """Whether a `TextDelta` was given out."""
-        return bool(self._pieces)
+        return bool(self._pieces or self._joined)
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the body in.
@@ -321,12 +337,9 @@ class ReplyReader:
         Args:
             data: the next ones, content-decoded, cut anywhere.
         """
-        if self.done:
-            return
-        if self._fed is not None:
-            self._cut(self._fed)
-        self._fed = data
-        self.idle = False
+        if data and not self.done:
+            self._unread.append(data)
+            self.idle = False
 
     def next_event(self, data: bytes | None = None) -> Event | None:
         """Interpret as many payloads as make one event.
@@ -345,28 +358,33 @@ class ReplyReader:
         """
         if data is not None:
             # Most chunks of a reply are one plain piece: they go this way alone, through no more than they need.
-            if self.idle and self._plain and (payload := self._decoder.whole_block(data)) is not None:
+            size = self._size + len(data)
+            if (
+                self.idle
+                and self._plain
+                and size <= self._look_at
+                and (payload := self._decoder.whole_block(data)) is not None
+            ):
+                self._size = size
                 try:
                     text = decode_piece(payload).message
                 except _NOT_DECODED:
                     text = ""
                 if text:  # as `_give` has it: a call here would cost a tenth of the whole way
-                    self._room -= len(text)
-                    if self._room < 0:
-                        self._measure(text)
                     self._pieces.append(text)
                     return TextDelta(text)
                 self._payloads.append(payload)
                 self.idle = False
             else:
                 self.feed(data)
-        if self._fed is not None:
-            self._cut(self._fed)
         while True:
             if self._payloads:
                 raw = self._payloads.popleft()
             elif self._decoder.too_large and not self.done:
                 raise self._decoder.error()
+            elif self._unread:
+                self._cut()
+                continue
             else:
                 self.idle = True
                 return None
@@ -412,12 +430,13 @@ class ReplyReader:
 
     def to_data(self) -> dict[str, Any]:
         """Give the reader's state, as data that JSON can hold; `from_data` makes a reader of it that goes on."""
-        if self._fed is not None:
-            self._cut(self._fed)
+        text = self.text
         saved = _Saved(
             remainder=self._decoder.remainder,
             payloads=list(self._payloads),
-            text=self.text,
+            unread=b"".join(self._unread)[self._at :],
+            size=self._size,
+            text=text,
             half=ord(self._half) if self._half else 0,
             text_given=self._text_given,
             last_empty=self._last_empty_at == len(self._pieces),
@@ -458,12 +477,14 @@ class ReplyReader:
                 f"the reply in the snapshot can't be read: {printable(str(error))}"
             ) from error
         reader._payloads.extend(saved.payloads)
+        if saved.unread:
+            reader._unread.append(saved.unread)
+        reader._size = saved.size
         reader.idle = False
         if saved.text:
-            reader._pieces.append(saved.text)
-            reader._room -= len(saved.text)
+            reader._joined.append(saved.text)
         if saved.last_empty:
-            reader._last_empty_at = len(reader._pieces)
+            reader._last_empty_at = 0
         reader._half = chr(saved.half) if saved.half else ""
         reader._text_given = saved.text_given
         reader._output_limit = saved.output_limit
@@ -475,13 +496,30 @@ class ReplyReader:
         reader.finish_reason = saved.finish_reason
         return reader
 
-    def _cut(self, data: bytes) -> None:
-        self._fed = None
-        try:
-            payloads = self._decoder.feed_data(data)
-        except StreamTooLarge:
-            return  # `next_event` comes to it, after the payloads before
-        self._payloads.extend(payloads)
+    def _cut(self) -> None:
+        """Cut the next bytes into payloads, so few that little memory is taken, and see to the bounds."""
+        if self._size >= self._max_reply_bytes:
+            limit = self._max_reply_bytes
+            raise StreamTooLarge(f"the reply is longer than {limit} bytes", limit=limit)
+        chunk, at = self._unread[0], self._at
+        data = chunk[at : at + min(_SLICE, self._max_reply_bytes - self._size)]
+        self._size += len(data)
+        self._at += len(data)
+        if self._at == len(chunk):
+            self._unread.popleft()
+            self._at = 0
+        if len(self._pieces) >= _MANY_PIECES:
+            self._join_pieces()
+        # The text of a stream that is shorter than a quarter of the bound takes no more memory than that.
+        self._look_at = min(self._size + _SLICE, self._max_reply_bytes // 4)
+        with suppress(StreamTooLarge):  # `next_event` comes to it, after the payloads before
+            self._payloads.extend(self._decoder.feed_data(data))
+
+    def _join_pieces(self) -> None:
+        if self._pieces:
+            self._last_empty_at = 0 if self._last_empty_at == len(self._pieces) else -1
+            self._joined.append("".join(self._pieces))
+            self._pieces.clear()
 
     def _interpret(self, raw: bytes) -> Event | None:
         """Do what a payload says, or the first part of it, with the rest of it put back."""
@@ -496,24 +534,24 @@ class ReplyReader:
         payload = _read_payload(raw)
         if payload is None:
             return self._interpret_words(raw)
-        failed = payload.action == "error" or (
-            payload.action is None and isinstance(payload.type, str) and payload.type.startswith("ERR_")
-        )
-        if failed:
+        action, kind = payload.get("action"), payload.get("type")
+        if action == "error" or (action is None and isinstance(kind, str) and kind.startswith("ERR_")):
             if self._half:
                 self._payloads.appendleft(raw)
                 return self._give(self._flush())
             raise service_error(200, raw)
-        by_assistant = payload.role is None or payload.role == "assistant"
-        unknown = not by_assistant or payload.parts is not None or payload.source is not None
+        by_assistant = payload.get("role") in (None, "assistant")
+        unknown = not by_assistant or any(payload.get(name) is not None for name in _PARTS)
         if not (unknown or _is_piece(payload)):
             return self._malformed(raw)
-        if self.served_model is None and isinstance(payload.model, str) and payload.model:
-            self.served_model = _encodable(payload.model)
+        unknown = unknown or any(_is_more(name, value) for name, value in payload.items())
+        model, message = payload.get("model"), payload.get("message")
+        if self.served_model is None and isinstance(model, str) and model:
+            self.served_model = _encodable(model)
         text = ""
-        if by_assistant and isinstance(payload.message, str):
-            self._last_empty_at = -1 if payload.message else len(self._pieces)
-            text = self._join(payload.message)
+        if by_assistant and isinstance(message, str):
+            self._last_empty_at = -1 if message else len(self._pieces)
+            text = self._join(message)
         if not text:
             return UnknownPayload(raw) if unknown else None
         if unknown:
@@ -552,7 +590,7 @@ class ReplyReader:
             self.limit_reached = self.limit_reached or name == b"LIMIT_CONVERSATION"
             self._output_limit = self._output_limit or name == b"LIMIT_OUTPUT"
             return LimitReached(str(name[6:], "ascii").lower())
-        return self._malformed(raw)
+        return UnknownPayload(raw)
 
     def _malformed(self, raw: bytes) -> MalformedPayload:
         if self._strict:
@@ -572,27 +610,34 @@ class ReplyReader:
         return text
 
     def _give(self, text: str) -> TextDelta:
-        self._room -= len(text)
-        if self._room < 0:
+        if self._size > self._max_reply_bytes // 4:
             self._measure(text)
         self._pieces.append(text)
         return TextDelta(text)
 
     def _measure(self, text: str) -> None:
-        self._size += sum(len(piece.encode()) for piece in self._pieces[self._measured :]) + len(text.encode())
-        self._measured = len(self._pieces) + 1
-        if self._size > self._max_reply_bytes:
+        """Check how much memory the text would take with another piece: one wide character widens all of it.
+
+        Raises:
+            StreamTooLarge: more than the bound.
+        """
+        if not self._text_width:
+            before = self.text
+            self._text_length, self._text_width = len(before), _width(before)
+        self._text_length += len(text)
+        self._text_width = max(self._text_width, _width(text))
+        if self._text_length * self._text_width > self._max_reply_bytes:
             limit = self._max_reply_bytes
-            raise StreamTooLarge(f"the reply is longer than {limit} bytes", limit=limit)
-        self._room = (self._max_reply_bytes - self._size) // 4
+            raise StreamTooLarge(f"the text of the reply takes more than {limit} bytes of memory", limit=limit)
 
     def _finish(self, reason: FinishReason) -> None:
-        if not self._pieces:
+        if not self.has_pieces:
             raise EmptyResponseError("the reply is complete and holds no text")
         self.done = True
         self.finish_reason = "length" if self._output_limit else reason
         self._payloads.clear()
-        self._fed = None
+        self._unread.clear()
+        self._at = 0
         self._plain = False
 
 
@@ -606,15 +651,32 @@ def _split_words(raw: bytes) -> list[bytes]:
     return words if position == len(raw) else []
 
 
-def _is_piece(payload: _Payload) -> bool:
-    """Tell whether a payload with nothing unknown in it is one of the reply's; its text may be missing."""
-    if payload.message is None:
-        return bool(payload.action == "success")
-    return isinstance(payload.message, str) and payload.action in (None, "success")
+def _is_piece(payload: dict[str, Any]) -> bool:
+    """Tell whether a payload is a piece of the reply; its text may be missing, and it may hold more than that."""
+    action, message = payload.get("action"), payload.get("message")
+    if message is None:
+        return bool(action == "success")
+    return isinstance(message, str) and (action is None or bool(action == "success"))
 
 
-def _read_payload(raw: bytes) -> _Payload | None:
+def _is_more(name: str, value: Any) -> bool:
+    """Tell whether a member of a piece holds something beside its text."""
+    if name in _BOOKKEEPING:
+        return isinstance(value, dict | list)
+    return value is not None and value not in ("", [], {})
+
+
+def _width(text: str) -> int:
+    """Tell how many bytes each character of a `str` takes, at most."""
+    if text.isascii():
+        return 1
+    return 4 if _WIDE.search(text) else 2
+
+
+def _read_payload(raw: bytes) -> dict[str, Any] | None:
     """Read a JSON payload; None where it is not a JSON object."""
+    if not raw.lstrip().startswith(b"{"):  # words, mostly: that it is no JSON would cost several times as much to find
+        return None
     try:
         return _decode_payload(raw)
     except _NOT_DECODED:
@@ -622,9 +684,10 @@ def _read_payload(raw: bytes) -> _Payload | None:
     # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
     # latter is what the event stream has U+FFFD for.
     try:
-        return msgspec.convert(_JSON.decode(str(raw, "utf-8", "replace")), _Payload)
-    except (msgspec.ValidationError, ValueError, RecursionError):
+        payload = _JSON.decode(str(raw, "utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
+    return payload if isinstance(payload, dict) else None
 
 
 def _refuse(constant: str) -> NoReturn:

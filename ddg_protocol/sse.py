@@ -90,14 +90,12 @@ class EventStreamDecoder:
         "_at_start",
         "_closed",
         "_data",
-        "_data_size",
         "_event",
         "_id",
         "_in_block",
         "_max",
         "_retry",
         "_tail",
-        "_tail_size",
         "_whole",
         "last_event_id",
         "reconnection_time",
@@ -108,15 +106,12 @@ class EventStreamDecoder:
         self.last_event_id = ""
         self.reconnection_time: int | None = None
         self._max = max_event_bytes
-        # The unfinished line, in the pieces in which it came: joining them with each chunk would be quadratic.
-        self._tail: list[bytes] = []
-        self._tail_size = 0
+        self._tail = bytearray()  # the unfinished line
         self._at_start = True
         self._after_cr = False
         # The unfinished block.
         self._in_block = False
-        self._data: list[bytes] = []
-        self._data_size = 0
+        self._data = bytearray()  # its data lines, each with an LF: an object for each could take 20 times as much
         self._event = ""
         self._id = ""
         self._retry: int | None = None
@@ -140,9 +135,8 @@ class EventStreamDecoder:
             LocalProtocolError: after `close`.
         """
         if self._tail and _LF not in data and _CR not in data:
-            self._tail.append(data)
-            self._tail_size += len(data)
-            if self._tail_size <= self._max:
+            self._tail += data
+            if len(self._tail) <= self._max:
                 return []
             self.too_large = True
         payloads = self._cut(data)
@@ -173,9 +167,8 @@ class EventStreamDecoder:
             if len(payload) == size - 8 and 10 not in payload and 13 not in payload:
                 return [payload]
         if self._tail and _LF not in data and _CR not in data:
-            self._tail.append(data)
-            self._tail_size += len(data)
-            if self._tail_size <= self._max:
+            self._tail += data
+            if len(self._tail) <= self._max:
                 return []
             self.too_large = True
         payloads = self._cut(data)
@@ -222,14 +215,19 @@ class EventStreamDecoder:
     @property
     def unfinished(self) -> bytes | None:
         """The data that has come of an event that is not finished; None where none was begun."""
-        tail = b"".join(self._tail)
+        tail = bytes(self._tail)
         if self._at_start:
             tail = tail.removeprefix(_BOM)
         name, _, value = tail.partition(b":")
-        lines = self._data
+        lines = self._lines
         if name == b"data" or (tail and b"data".startswith(tail)):
-            lines = [*lines, value.removeprefix(b" ")]
+            lines.append(value.removeprefix(b" "))
         return b"\n".join(lines) if lines else None
+
+    @property
+    def _lines(self) -> list[bytes]:
+        """The data lines of the unfinished event."""
+        return bytes(self._data).split(b"\n")[:-1]
 
     @property
     def remainder(self) -> Remainder:
@@ -239,8 +237,8 @@ class EventStreamDecoder:
             after_cr=self._after_cr,
             in_block=self._in_block,
             too_large=self.too_large,
-            data=list(self._data),
-            tail=b"".join(self._tail),
+            data=self._lines,
+            tail=bytes(self._tail),
         )
 
     @classmethod
@@ -266,11 +264,8 @@ class EventStreamDecoder:
         decoder._after_cr = remainder.after_cr
         decoder._in_block = remainder.in_block
         decoder.too_large = remainder.too_large
-        decoder._data = list(remainder.data)
-        decoder._data_size = sum(map(len, remainder.data)) + len(remainder.data)
-        if remainder.tail:
-            decoder._tail.append(remainder.tail)
-            decoder._tail_size = len(remainder.tail)
+        decoder._data += b"".join(line + b"\n" for line in remainder.data)
+        decoder._tail += remainder.tail
         return decoder
 
     def _cut(self, data: bytes) -> list[bytes] | None:
@@ -278,11 +273,10 @@ class EventStreamDecoder:
         if self._in_block or self._after_cr or self.too_large or self._closed or _CR in data:
             return None
         end = data.rfind(b"\n\n")
-        pieces = [*self._tail, data[:end]]
-        if end < 0 or not pieces[0].startswith(_PREFIX):
+        begun = self._tail or data
+        if end < 0 or not begun.startswith(_PREFIX):
             return None
-        pieces[0] = pieces[0][len(_PREFIX) :]
-        body = b"".join(pieces)  # without the prefix already: a long line is copied only this once
+        body = bytes(self._tail[len(_PREFIX) :]) + data[:end] if self._tail else data[len(_PREFIX) : end]
         payloads = [body]
         if _LF in body:
             payloads = body.split(_BETWEEN)
@@ -321,7 +315,7 @@ class EventStreamDecoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, tail = data.split(b"\n")
         if lines and self._tail:
-            lines[0] = b"".join((*self._tail, lines[0]))
+            lines[0] = bytes(self._tail) + lines[0]
             self._tail.clear()
         for line in lines:
             self.too_large = self.too_large or len(line) > self._max
@@ -341,14 +335,12 @@ class EventStreamDecoder:
             self._in_block = False
             self.last_event_id = self._id
             if self._data:
-                events.append((self._event, b"\n".join(self._data), self._id, self._retry))
+                events.append((self._event, bytes(self._data[:-1]), self._id, self._retry))
                 self._data.clear()
-                self._data_size = 0
             self._event = ""
             self._retry = None
         if tail:  # the first piece of its line: others never come here
-            self._tail.append(tail)
-            self._tail_size = len(tail)
+            self._tail += tail
             self.too_large = self.too_large or len(tail) > self._max
         unfinished = self._in_block or self._after_cr or self._tail or self.too_large
         self._whole = 0 if unfinished else self._max
@@ -360,9 +352,9 @@ class EventStreamDecoder:
         if value.startswith(b" "):
             value = value[1:]
         if name == b"data":
-            self._data.append(value)
-            self._data_size += len(value) + 1
-            self.too_large = self._data_size > self._max
+            self._data += value
+            self._data += b"\n"
+            self.too_large = len(self._data) > self._max
         elif name == b"event":
             self._event = str(value, "utf-8", "replace")
         elif name == b"id":

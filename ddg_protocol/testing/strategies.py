@@ -163,7 +163,7 @@ def pieces() -> SearchStrategy[bytes]:
             "created": st.sampled_from([1745000000, 1745000000000]),
             "id": st.just("chatcmpl-1"),
             "model": st.sampled_from(["gpt-4o-mini-2024-07-18", "", None, 7]),
-            "unknown": st.sampled_from([None, 1, [], {"a": "b"}]),
+            "unknown": st.sampled_from([None, "", [], {}]),
         },
     )
     made = st.builds(lambda text, more: {"action": "success", "message": text, **more}, said, extra)
@@ -199,7 +199,7 @@ def ends() -> SearchStrategy[bytes]:
 
 
 def unknown_payloads() -> SearchStrategy[bytes]:
-    """Give JSON of later revisions: other roles, ``parts``, ``source``; with text or without."""
+    """Give what later revisions say: other roles, ``parts``, ``source``, other members, with text or without; words."""
     base = st.fixed_dictionaries(
         {},
         optional={"message": texts(), "action": st.just("success"), "model": st.just("gpt-5.4-nano")},
@@ -210,8 +210,12 @@ def unknown_payloads() -> SearchStrategy[bytes]:
         {"role": "ui-component", "name": "weather-card"},
         {"role": "assistant", "parts": [{"type": "generated-image", "result": "AAAA"}]},
         {"source": {}},
+        {"action": "success", "sources": [{"url": "https://example.com/"}]},
+        {"action": "success", "message": "", "reasoning": "Since the sky"},
+        {"action": "success", "data": {"a": "b"}},
     ]
-    return st.builds(lambda more, kind: _as_json({**more, **kind}, True), base, st.sampled_from(kinds))
+    new_words = st.sampled_from([b"[UNKNOWN]", b"[LIMIT_]", b"[ADS:x]", b"[WARN_CONVERSATION_LIMIT:2]"])
+    return st.builds(lambda more, kind: _as_json({**more, **kind}, True), base, st.sampled_from(kinds)) | new_words
 
 
 ERRORS: tuple[tuple[int, str], ...] = (
@@ -258,7 +262,7 @@ def malformed_payloads() -> SearchStrategy[bytes]:
     return st.sampled_from(
         (
             *(b"not JSON", b"{", b'{"action":"success","message":"cut', b"[]", b"7", b"null", b'"text"', b"NaN"),
-            *(b"[done]", b"[UNKNOWN", b"[UNKNOWN]", b"[LIMIT_]", b"[DONE]x", b'{"action":"other"}', b"{}"),
+            *(b"[done]", b"[UNKNOWN", b"[DONE]x", b'{"action":"other"}', b"{}"),
             *(b'{"action":"success","message":7}', b'{"message":"x"', b"\xff\xfe", b'{"message":"\xff"}', b"[" * 2000),
         )
     ) | st.binary(max_size=12).filter(lambda data: not set(data) & set(b"\r\n"))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -43,6 +44,7 @@ from ddg_protocol.events import (
 )
 from ddg_protocol.profile import DUCKDUCKGO_2025_04, Identity
 
+PLAIN = b'{"action":"success","message":"x","model":"m"}'
 HELLO = b'{"role":"assistant","message":"Hello","created":1751751911,"id":"x","action":"success","model":"m-1"}'
 EMPTY = b'{"action":"success","message":""}'
 DONE = b"[DONE]"
@@ -170,7 +172,11 @@ def test_the_headers_are_those_of_the_protocol() -> None:
         (b'{"message":"no action"}', [TextDelta("no action")]),
         (b'{"action":"success","message":"\\u00e9\\ud83d\\ude00"}', [TextDelta("é\U0001f600")]),
         (b'{"action":"success","message":"a\xffb"}', [TextDelta("a\ufffdb")]),
-        (b'{"action":"success","message":"x","id":"\\ud83d","n":' + b"1" * 5000 + b"}", [TextDelta("x")]),
+        (b'{"action":"success","message":"x","id":"\\ud83d","created":' + b"1" * 5000 + b"}", [TextDelta("x")]),
+        (
+            b'{"action":"success","message":"x","id":"\\ud83d","n":' + b"1" * 5000 + b"}",
+            [TextDelta("x"), UnknownPayload],
+        ),
         (b' {"action":"success",  "message":"x"} ', [TextDelta("x")]),
         (EMPTY, []),
         (b'{"action":"success"}', []),
@@ -196,6 +202,29 @@ def test_the_headers_are_those_of_the_protocol() -> None:
         (b'{"action":"call","message":"Here","parts":[{}]}', [TextDelta("Here"), UnknownPayload]),
         (b'{"role":"assistant","message":["Here"],"parts":[{}]}', [UnknownPayload]),
         (b'{"action":"success","message":"x","role":1}', [UnknownPayload]),
+        # A piece that holds more than text: the text, and then the whole of it.
+        (b'{"action":"success","role":"assistant","message":"","sources":[{}]}', [UnknownPayload]),
+        (b'{"action":"success","role":"assistant","reasoning":"Since"}', [UnknownPayload]),
+        (b'{"action":"success","data":{"x":1}}', [UnknownPayload]),
+        (b'{"action":"success","message":"Here","sources":[{}]}', [TextDelta("Here"), UnknownPayload]),
+        (b'{"message":"Here","n":0}', [TextDelta("Here"), UnknownPayload]),
+        (b'{"action":"success","message":"Here","id":{"x":1}}', [TextDelta("Here"), UnknownPayload]),
+        (
+            b'{"action":"success","message":"Here","sources":[],"a":{},"b":"","c":null,"status":200}',
+            [TextDelta("Here")],
+        ),
+        (b'{"action":"success","message":"","sources":[],"a":{},"b":"","c":null,"created":true}', []),
+        # Words that are not known.
+        (b"[PONG]", [UnknownPayload]),
+        (b"[PING:1]", [UnknownPayload]),
+        (b"[CHAT_TITLE]", [UnknownPayload]),
+        (b"[LIMIT_]", [UnknownPayload]),
+        (b"[LIMIT_INPUT:1]", [UnknownPayload]),
+        (b"[DONE:1]", [UnknownPayload]),
+        (b"[ADS:x]", [UnknownPayload]),
+        (b"[WARN_CONVERSATION_LIMIT:2]", [UnknownPayload]),
+        (b"[V2_WORD]", [UnknownPayload]),
+        (b"[ADS:x][PING]", [UnknownPayload(b"[ADS:x]"), Heartbeat()]),
     ],
 )
 def test_a_payload_that_is_known(payload: bytes, events: list[Any]) -> None:
@@ -230,14 +259,9 @@ def test_a_payload_that_is_known(payload: bytes, events: list[Any]) -> None:
         b'{"n":' + b"[" * 100_000,
         b"[PING]x",
         b"x[PING]",
-        b"[PONG]",
         b"[ping]",
-        b"[PING:1]",
-        b"[CHAT_TITLE]",
+        b"[2X]",
         b"[CHAT_TITLE:x",
-        b"[LIMIT_]",
-        b"[LIMIT_INPUT:1]",
-        b"[DONE:1]",
     ],
 )
 def test_a_payload_that_is_malformed_is_an_event_or_an_error(payload: bytes) -> None:
@@ -390,31 +414,157 @@ def test_an_event_over_the_bound_comes_after_those_before_it() -> None:
         source.next_event()
 
 
-@pytest.mark.parametrize("piece", ["a", "é", "\u20ac", "\U0001f600", "aé", "\U0001f600x"])
-@pytest.mark.parametrize("bound", [1, 7, 40, 1001])
-def test_the_reply_bound_is_exact_in_utf8_bytes(piece: str, bound: int) -> None:
-    source = reader(max_reply_bytes=bound)
-    payload = json.dumps({"action": "success", "message": piece, "model": "m"}, ensure_ascii=False).encode()
-    fits = bound // len(piece.encode())
-    for _ in range(fits):
-        source.feed(stream(payload))
-        assert source.next_event() == TextDelta(piece)
-        assert source.next_event() is None
-    source.feed(stream(payload))
-    with pytest.raises(StreamTooLarge, match=f"the reply is longer than {bound} bytes"):
-        source.next_event()
-    assert source.text == piece * fits
+FILLERS = {
+    "comments": b": comment\n",
+    "blank lines": b"\n",
+    "carriage returns": b"\r",
+    "empty data": b"data:\n\n",
+    "unknown fields": b"field: x\n\n",
+    "ids": b"id: 7\n\n",
+    "times": b"retry: 10\n",
+    "types": b"event: message\n",
+    "pings": b"data: [PING]\n\n",
+    "empty pieces": b'data: {"action":"success","message":""}\n\n',
+    "pieces without a message": b'data: {"action":"success"}\n\n',
+    "pieces": b'data: {"action":"success","message":"x","model":"m"}\n\n',
+    "malformed payloads": b"data: x\n\n",
+}
 
 
-def test_the_reply_bound_is_as_exact_where_each_chunk_is_one_plain_piece() -> None:
-    source = reader(max_reply_bytes=3 * len("aé".encode()))
-    chunk = stream('{"action":"success","message":"aé","model":"m"}'.encode())
-    for _ in range(3):
-        assert source.next_event(chunk) == TextDelta("aé")
-        assert source.next_event() is None
-    with pytest.raises(StreamTooLarge, match="the reply is longer than 9 bytes"):
-        source.next_event(chunk)
-    assert source.text == 3 * "aé"
+@pytest.mark.parametrize("filler", FILLERS.values(), ids=FILLERS)
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_every_byte_of_a_reply_counts_whether_it_means_anything_or_not(filler: bytes, size: int) -> None:
+    bound = 2000
+    source, events, sent = reader(max_reply_bytes=bound), 0, 0
+    body = stream(HELLO) + filler * (4 * bound // len(filler))
+
+    def fill() -> None:
+        nonlocal events, sent
+        for start in range(0, len(body), size):
+            event = source.next_event(body[start : start + size])
+            sent = start + size
+            while event is not None:
+                events += 1
+                event = source.next_event()
+
+    with pytest.raises(StreamTooLarge, match="the reply is longer than 2000 bytes") as raised:
+        fill()
+    assert raised.value.limit == bound
+    assert sent <= bound + size
+    assert events >= 1
+    assert source.text.startswith("Hello")
+
+
+@pytest.mark.parametrize("size", [1, 50, 1000])
+def test_the_bound_of_a_reply_is_exact(size: int) -> None:
+    body = stream(HELLO, PLAIN, EMPTY, PLAIN) + b": comment\n\n" + stream(DONE)
+    for over in (0, 1):
+        source = reader(max_reply_bytes=len(body) - over)
+        for start in range(0, len(body), size):
+            source.feed(body[start : start + size])
+        assert [source.next_event() for _ in range(3)] == [TextDelta("Hello"), TextDelta("x"), TextDelta("x")]
+        if over:
+            with pytest.raises(StreamTooLarge):
+                source.next_event()
+        else:
+            assert source.next_event() is None
+        assert source.done is not bool(over)
+
+
+@pytest.mark.parametrize("size", [500, 1 << 20])
+@pytest.mark.parametrize(
+    ("first", "fits"), [("a", 1 << 20), ("\u20ac", 1 << 19), ("\U0001f600", 1 << 18)], ids=["ascii", "bmp", "wide"]
+)
+def test_the_text_of_a_reply_takes_no_more_memory_than_a_reply_has_bytes(first: str, fits: int, size: int) -> None:
+    # One wide character makes all of a text wide.
+    source = reader(max_reply_bytes=1 << 20)
+    said = [TextDelta(first), *[TextDelta("x" * 1000)] * 1100]
+    body = stream(*(json.dumps({"action": "success", "message": each.text}).encode() for each in said))
+    events: list[Event] = []
+
+    def fill() -> None:
+        for start in range(0, len(body), size):
+            source.feed(body[start : start + size])
+            while (event := source.next_event()) is not None:
+                events.append(event)
+
+    with pytest.raises(StreamTooLarge) as raised:
+        fill()
+    assert events == said[: len(events)]
+    assert fits - 2000 - 45 * len(events) <= len(source.text) <= fits
+    assert ("of memory" in str(raised.value)) is (first != "a")
+
+
+@pytest.mark.parametrize("size", [23, 1 << 16, 1 << 24])
+def test_a_reply_of_tiny_pieces_takes_little_memory_beside_its_text(size: int) -> None:
+    piece = b'data: {"message":"ab"}\n\n'
+    body = stream(HELLO) + piece * 40_000
+    source = reader()
+    tracemalloc.start()
+    try:
+        for start in range(0, len(body), size):
+            source.feed(body[start : start + size])
+            while source.next_event() is not None:
+                pass
+        assert source.text == "Hello" + "ab" * 40_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * 1024 * 1024 + min(size, len(body))
+
+
+@pytest.mark.parametrize("line", [b"data: ab\n", b"data\n"])
+def test_an_event_of_tiny_lines_takes_little_memory_beside_its_data(line: bytes) -> None:
+    source = reader()
+    body = line * 150_000
+    tracemalloc.start()
+    try:
+        for start in range(0, len(body), 1000):
+            source.feed(body[start : start + 1000])
+            assert source.next_event() is None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 1024 * 1024
+
+
+# Nothing is lost
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(0, 9)
+    | st.sampled_from(["", "x", "success", "assistant", "error", "ERR_X"]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["", "message", "x"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+names = st.sampled_from(["action", "message", "role", "created", "id", "model", "status", "type", "parts", "source"])
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.dictionaries(names | st.sampled_from(["sources", "reasoning", "data", "x"]), json_values, max_size=5))
+def test_whatever_a_payload_carries_is_in_an_event(payload: dict[str, Any]) -> None:
+    raw = json.dumps(payload).encode()
+    for before in ([], [HELLO]):
+        source = reader()
+        source.feed(stream(*before, raw))
+        for _ in before:
+            assert source.next_event() == TextDelta("Hello")
+        if payload.get("action") == "error" or str(payload.get("type")).startswith("ERR_"):
+            with suppress(ServiceError):
+                pulled(source)  # raised with all of it as its body, or an event as below
+            continue
+        events = pulled(source)
+        if any(isinstance(event, UnknownPayload | MalformedPayload) and event.raw == raw for event in events):
+            continue
+        held = {name: value for name, value in payload.items() if value not in (None, "", [], {})}
+        assert held.pop("message", "") == "".join(cast(TextDelta, event).text for event in events)
+        assert held.pop("role", "assistant") == "assistant"
+        assert held.pop("action", "success") == "success"
+        assert all(isinstance(held.pop(name, 0), str | int) for name in ("created", "id", "model", "status"))
+        assert held == {}
 
 
 # Any bytes, any chunking, any place to stop
@@ -435,7 +585,8 @@ def payloads_of_json(draw: st.DrawFn) -> bytes:
                 "role": member("assistant", "assistant", "user", [], "\ud800"),
                 "parts": member([], [1]),
                 "source": member({}),
-                "id": member("i", "\ud83d", 10**30),
+                "sources": member([], [{}], "x", 0),
+                "id": member("i", "\ud83d", 10**30, {"x": 1}),
                 "type": member("ERR_X", 3),
             },
         )
@@ -451,6 +602,7 @@ words = st.sampled_from(
         b"[LIMIT_CONVERSATION]",
         b"[CHAT_TITLE:\xff]",
         b"[STOP_REASON:]",
+        b"[ADS:x]",
         b"[",
         b"]",
     ]
@@ -458,7 +610,6 @@ words = st.sampled_from(
 payload_lists = st.lists(
     st.one_of(payloads_of_json(), st.lists(words, max_size=3).map(b"".join), st.binary(max_size=8)), max_size=8
 )
-PLAIN = b'{"action":"success","message":"x","model":"m"}'
 
 
 @st.composite

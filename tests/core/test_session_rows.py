@@ -593,9 +593,10 @@ PAYLOADS: list[tuple[bytes, list[Event]]] = [
         b'{"action":"success","message":"x","parts":[{}]}',
         [TextDelta("x"), UnknownPayload(b'{"action":"success","message":"x","parts":[{}]}')],
     ),
+    (b"[UNKNOWN]", [UnknownPayload(b"[UNKNOWN]")]),
     (b'{"source":{"url":"https://x.example"}}', [UnknownPayload(b'{"source":{"url":"https://x.example"}}')]),
 ]
-MALFORMED = [b"not JSON", b"[UNKNOWN]", b"{", b"7", b"[]", b'{"action":"dance"}', b"\xff"]
+MALFORMED = [b"not JSON", b"[UNKNOWN", b"{", b"7", b"[]", b'{"action":"dance"}', b"\xff"]
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -750,7 +751,7 @@ def test_who_asks_while_the_rest_of_a_reply_is_read_wants_no_more_of_it() -> Non
     assert hand.pull() is NEED_DATA
     assert hand.session.request == before
     hand.session.ask("More", now=hand.now)
-    assert hand.session.deadline is None
+    assert hand.session.deadline == hand.now + 180  # the new turn's own
     hand.session.receive_data(before, b": late\n")
     hand.request_for("/status")
 
