@@ -127,7 +127,8 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             self._check_exchange(self.exchange, state)
         times = [self.last_start, self.jar.offset, self.intent.until if isinstance(self.intent, Wait) else None]
         if self.turn is not None:
-            times += [self.turn.jar.offset, self.turn.backoff_until, self.turn.slot, self.turn.elapsed]
+            turn = self.turn
+            times += [turn.until, turn.jar.offset, turn.backoff_until, turn.slot, turn.elapsed]
         if self.exchange is not None:
             times += [self.exchange.read_by, self.exchange.total_by]
         if not all(time is None or math.isfinite(time) for time in times):

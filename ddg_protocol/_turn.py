@@ -22,6 +22,7 @@ class Turn(msgspec.Struct, kw_only=True):
     Attributes:
         messages: the history and the new one.
         model: the id of the model that is asked.
+        until: when all of it must be over.
         jar: the cookies; taken as they come.
         tokens: the newest pair; None where it has to be asked for.
         spent: whether `tokens` have been sent with a question.
@@ -41,6 +42,7 @@ class Turn(msgspec.Struct, kw_only=True):
 
     messages: tuple[Message, ...]
     model: str
+    until: float
     jar: CookieJar
     landing_due: bool
     answering: bool
@@ -63,6 +65,7 @@ class Turn(msgspec.Struct, kw_only=True):
         jar.offset = None if jar.offset is None else jar.offset - by
         return msgspec.structs.replace(
             self,
+            until=self.until + by,
             jar=jar,
             backoff_until=_later(self.backoff_until, by),
             slot=_later(self.slot, by),
@@ -108,6 +111,7 @@ class Exchange(msgspec.Struct, kw_only=True):
         read_by: when the next bytes must have come; never later than `total_by`.
         total_by: when all must have come.
         phase: how much was reported.
+        head_size: how many bytes of heads came, those of interim responses included.
         head: the response's head, where it was reported and not looked at.
         chunks: of the body, where they were reported and not looked at.
         end: how it ended, where it did.
@@ -121,7 +125,7 @@ class Exchange(msgspec.Struct, kw_only=True):
         coded: all that the decoder of a chat response was fed; a snapshot has no other way to its state.
         decoded: how many bytes of what it gave were looked at.
         body: what is kept of a body that is not a reply.
-        limit: how much is kept of it, and of `coded`.
+        limit: how much is kept of it; as much may come of a body that is coded, before it is decoded.
     """
 
     request: SendRequest
@@ -130,6 +134,7 @@ class Exchange(msgspec.Struct, kw_only=True):
     read_by: float
     total_by: float
     phase: ExchangeState = ExchangeState.AWAITING_HEAD
+    head_size: int = 0
     head: Head | None = None
     chunks: deque[bytes] = msgspec.field(default_factory=deque)
     end: End | Failed | None = None
@@ -228,7 +233,7 @@ class Exchange(msgspec.Struct, kw_only=True):
         Raises:
             IncompleteStream: the body is shorter than its content-length.
             ContentDecodingError: it is not of its content coding.
-            StreamTooLarge: its compressed form is longer than all that is kept.
+            StreamTooLarge: its compressed form is longer than its bound.
         """
         piece = self.next_piece()
         if piece:
@@ -241,26 +246,24 @@ class Exchange(msgspec.Struct, kw_only=True):
         Raises:
             IncompleteStream: the body is shorter than its content-length.
             ContentDecodingError: it is not of its content coding.
-            StreamTooLarge: its compressed form is longer than all that is kept, or a reply is that without it.
+            StreamTooLarge: its compressed form is longer than its bound.
         """
         while True:
-            if self.step is Step.CHAT and self.decoded > self.limit:
-                raise StreamTooLarge(f"the reply is longer than {self.limit} bytes, decompressed", limit=self.limit)
             if self.pieces is not None:
                 piece = next(self.pieces, None)
                 if piece is not None:
-                    kept = piece[: self.limit - self.decoded] if self.step is Step.CHAT else piece
                     self.decoded += len(piece)
-                    if kept:
-                        return kept
-                    continue
+                    return piece
                 self.pieces = None
             if not self.chunks:
                 break
             data = self.chunks.popleft()
             self.received += len(data)
             if self.decoder.coded:
-                self._keep_coded(data)
+                if self.received > self.limit:  # a coding can say nothing for ever
+                    raise StreamTooLarge(f"the compressed body is longer than {self.limit} bytes", limit=self.limit)
+                if self.step is Step.CHAT:
+                    self.coded += data
                 self.pieces = self.decoder.decode(data)
             elif data:
                 return data
@@ -269,12 +272,6 @@ class Exchange(msgspec.Struct, kw_only=True):
         self._check_length()
         self.decoder.end()
         return b""
-
-    def _keep_coded(self, data: bytes) -> None:
-        if self.step is Step.CHAT:
-            self.coded += data
-            if len(self.coded) > self.limit:
-                raise StreamTooLarge(f"the compressed body is longer than {self.limit} bytes", limit=self.limit)
 
     def _check_length(self) -> None:
         """Hold the body against its content-length (PROTOCOL.md section 6: the core checks it itself)."""

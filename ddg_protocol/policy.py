@@ -23,15 +23,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         write_timeout: sending a request.
         read_timeout: the wait for the response's head, and for each next piece of its body.
         total_timeout: one whole exchange, from the pull of its `SendRequest` to the end of its body.
+        turn_timeout: one whole turn, from `Session.ask` to the end of the reply: every request, redirect, retry and
+            wait of it counts, and so does the time in which other chats of the client have their turn. A wait that
+            would end later is not begun: the turn ends at once.
         drain_timeout: reading the little that follows a complete reply, so that the connection can be kept.
         max_redirects: followed for one request.
         max_prompt_chars: the longest prompt that is sent; None sends any.
-        max_head_bytes: a response's head.
+        max_head_bytes: a response's head, with the interim ones (1xx) before it.
         max_page_bytes: the front-end page.
         max_error_bytes: what is kept of the body of a refusal.
         max_drain_bytes: what is read of a body that nobody wants, so that the connection can be kept.
         max_event_bytes: a line or an event of the stream.
-        max_reply_bytes: the text of a reply, and the whole of one that came compressed, decompressed.
+        max_reply_bytes: a reply: every byte of its body, before and after decompression, whether it means anything or
+            not; the memory that its text takes; and by itself what a `wire.WireSession` reads of chunk extensions,
+            sizes in an unusual form and trailers.
         max_challenge_bytes: a challenge, as encoded in its header.
     """
 
@@ -43,6 +48,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     write_timeout: float = 10.0
     read_timeout: float = 30.0
     total_timeout: float = 60.0
+    turn_timeout: float = 180.0
     drain_timeout: float = 1.0
     max_redirects: int = 10
     max_prompt_chars: int | None = 16_000
@@ -89,18 +95,20 @@ class Pacer:
         self.last_start: float | None = None
         self._last_begin = -math.inf
 
-    def reserve(self, now: float, interval: float) -> float:
+    def reserve(self, now: float, interval: float, *, by: float = math.inf) -> float:
         """Take the next free start. It is never given back.
 
         Args:
             now: the caller's clock, in seconds.
             interval: seconds to keep from the last reserved start.
+            by: the latest start that is of use; a later one is not taken.
 
         Returns:
             When the request may start, on the caller's clock.
         """
         start = now if self.last_start is None else max(now, self.last_start + interval)
-        self.last_start = start
+        if start <= by:
+            self.last_start = start
         return start
 
     def earliest(self, interval: float) -> float:

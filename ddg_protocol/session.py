@@ -160,8 +160,9 @@ class Session:
     @property
     def deadline(self) -> float | None:
         """The latest time at which `next_action` must be called again, on the caller's clock; None for none."""
-        exchange = self._exchange
-        return None if exchange is None else exchange.read_by
+        if self._exchange is not None:
+            return self._exchange.read_by
+        return None if self._turn is None else self._turn.until
 
     def __repr__(self) -> str:
         return f"<Session {self._state.name} at {self.profile.origin}, {self._conversation!r}>"
@@ -196,6 +197,7 @@ class Session:
         self._turn = Turn(
             messages=(*history, Message("user", content)),
             model=model,
+            until=now + self.policy.turn_timeout,
             jar=self._jar.copy() if self._jar.cookies else self._fresh_jar(),
             landing_due=self._supplied is None and not self._jar.cookies,
             answering=self._answer_challenge == "always" or (self._answer_challenge == "on_demand" and wanted),
@@ -207,7 +209,7 @@ class Session:
         """Give the turn up; legal everywhere. The conversation is as it was before. Pull until `PAUSED`."""
         target = self._target(Trigger.CANCEL)
         if self._state not in AT_REST and self._state is not State.DRAINING:
-            self._cancelled = TurnCancelled(self._reader.text if self._reader is not None else "")
+            self._cancelled = TurnCancelled(self._text_so_far())
             self._spend_token()
         self._leave_turn()
         self._state = target
@@ -283,7 +285,7 @@ class Session:
                 case State.READING:
                     action = self._read(now)
                 case State.WAITING | State.SOLVING:
-                    action = self._await_answer()
+                    action = self._await_answer(now)
                 case State.DRAINING:
                     action = self._drain(now)
                 case State.STREAMING:
@@ -297,7 +299,7 @@ class Session:
     def receive_head(
         self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
     ) -> None:
-        """Report the head of a response; interim ones (1xx) are ignored.
+        """Report the head of a response. Of interim ones (1xx) nothing counts but their size.
 
         Args:
             request: what it answers.
@@ -308,9 +310,11 @@ class Session:
         Raises:
             LocalProtocolError: a head is not what is awaited, or the request was never given.
         """
-        if status >= 200 and (exchange := self._exchange_of(request)) is not None:
+        if (exchange := self._exchange_of(request)) is not None:
             fields = tuple((name.lower(), value) for name, value in headers)
-            exchange.report(Head(status, fields, now))
+            if status >= 200:
+                exchange.report(Head(status, fields, now))
+            exchange.head_size += _STATUS_LINE + sum(len(name) + len(value) + 4 for name, value in fields)
 
     def receive_data(self, request: SendRequest, data: bytes) -> None:
         """Report bytes of the body, not content-decoded, cut anywhere.
@@ -555,6 +559,8 @@ class Session:
         if turn.elapsed is not None:
             # The driver's word counts: a timer that is a little early, or a test's clock that stands, is not sent back.
             now = max(now, turn.elapsed)
+        if now >= turn.until:
+            self._fail(self._out_of_time())
         if turn.backoff_until is not None and turn.backoff_until > now:
             return self._wait(turn.backoff_until, "backoff")
         step = self._next_step(turn)
@@ -562,8 +568,11 @@ class Session:
             return self._find_answer(turn)
         pacer, interval = self._shared.pacer, self.profile.interval
         if turn.slot is None:
-            turn.slot = pacer.reserve(now, interval * (1 + 0.5 * turn.retries[step]))
+            turn.slot = pacer.reserve(now, interval * (1 + 0.5 * turn.retries[step]), by=turn.until)
         start = max(turn.slot, pacer.earliest(interval))
+        if start >= turn.until:
+            text = f"the next request may begin in {start - now:.0f} s, which is longer than this turn may take"
+            self._fail(ChatTimeoutError(f"{text} (turn_timeout); ask again then"))
         if start > now:
             # What to request, and whether it may begin, is decided anew when the wait is over.
             return self._wait(start, "pacing")
@@ -623,11 +632,13 @@ class Session:
 
     # WAITING, SOLVING
 
-    def _await_answer(self) -> Action | None:
+    def _await_answer(self, now: float) -> Action | None:
         outcome, turn = self._outcome, self._turn
-        if outcome is None:
-            return self._intent  # may simply be asked for again
         assert turn is not None
+        if outcome is None:
+            if now >= turn.until and self._state is State.SOLVING:
+                self._fail(self._out_of_time())
+            return self._intent  # may simply be asked for again
         if self._state is State.SOLVING:
             if not outcome.good:
                 self._fail(
@@ -670,16 +681,16 @@ class Session:
         cookie = turn.jar.header_for(url, now=now)
         if cookie:
             headers = (*headers, ("cookie", cookie))
-        request = SendRequest(
-            id=self.new_id(), method=method, url=url, headers=headers, body=body, timeout=policy.connect_timeout
-        )
+        total_by = min(now + policy.total_timeout, turn.until)
+        timeout = min(policy.connect_timeout, total_by - now)
+        request = SendRequest(id=self.new_id(), method=method, url=url, headers=headers, body=body, timeout=timeout)
         head_timeout = policy.connect_timeout + policy.write_timeout + policy.read_timeout
         self._exchange = Exchange(
             request=request,
             step=step,
             redirects=redirects,
-            read_by=now + min(head_timeout, policy.total_timeout),
-            total_by=now + policy.total_timeout,
+            read_by=min(now + head_timeout, total_by),
+            total_by=total_by,
         )
         self._move(Trigger.SEND)
         return request
@@ -688,6 +699,9 @@ class Session:
         exchange = self._exchange
         assert exchange is not None
         head, exchange.head = exchange.head, None
+        if exchange.head_size > self.policy.max_head_bytes:
+            text = f"the response's head, with the interim ones before it, is longer than {self.policy.max_head_bytes}"
+            return self._step_failed(exchange, StreamTooLarge(f"{text} bytes", limit=self.policy.max_head_bytes), now)
         if head is None:
             failure = self._failure(exchange, now)
             return NEED_DATA if failure is None else self._step_failed(exchange, self._broken(exchange, failure), now)
@@ -703,12 +717,6 @@ class Session:
         turn = self._turn
         assert turn is not None
         status, headers = exchange.status, exchange.headers
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
-        if size > self.policy.max_head_bytes:
-            raise StreamTooLarge(
-                f"the response's head is {size} bytes long, more than {self.policy.max_head_bytes}",
-                limit=self.policy.max_head_bytes,
-            )
         turn.jar.receive(exchange.request.url, headers, now=when)
         # One length that is said several times is one (RFC 9110 section 8.6).
         length, *others = {said.strip(" \t") for said in field(headers, "content-length").split(",")}
@@ -774,7 +782,10 @@ class Session:
         event: Event | None = None
         try:
             if status in REDIRECTS:
-                return self._send(exchange.step, self._redirect(exchange), exchange.redirects + 1, now)
+                location = self._redirect(exchange)
+                if now >= turn.until:
+                    raise self._out_of_time()
+                return self._send(exchange.step, location, exchange.redirects + 1, now)
             if status != 200 or exchange.step is Step.CHAT:
                 raise service_error(status, bytes(body), retry_after=retry_after(exchange.headers))
             match exchange.step:
@@ -810,13 +821,14 @@ class Session:
         """Commit the turn: the one place where a conversation changes."""
         turn, before = self._turn, self._conversation
         assert turn is not None
+        text = self._text_so_far()
         # A pair that was sent is spent: where the response brought no newer one, the next turn asks for one.
         tokens = turn.tokens if turn.tokens is not None and not turn.spent else Tokens()
         self._conversation = Conversation(
             model=turn.model,
             vqd=tokens.vqd,
             vqd_hash_1=tokens.vqd_hash_1,
-            message_history=(*turn.messages, Message("assistant", reader.text)),
+            message_history=(*turn.messages, Message("assistant", text)),
             cookies=turn.jar.cookies,
             fe_version=self._fe_version(),
             title=before.title if reader.title is None else reader.title,
@@ -828,7 +840,7 @@ class Session:
         exchange.received = 0
         exchange.read_by = exchange.total_by = now + self.policy.drain_timeout
         self._move(Trigger.DONE)
-        return TurnFinished(reader.text, reader.finish_reason, turn.model, reader.served_model)
+        return TurnFinished(text, reader.finish_reason, turn.model, reader.served_model)
 
     def _drain(self, now: float) -> Action | None:
         exchange = self._exchange
@@ -855,7 +867,9 @@ class Session:
         if now < exchange.read_by:
             return None
         what = f"the {exchange.step.value} request"
-        if now >= exchange.total_by:
+        if self._turn is not None and now >= self._turn.until:
+            text = str(self._out_of_time())
+        elif now >= exchange.total_by:
             text = f"{what} took longer than {self.policy.total_timeout:g} s (total_timeout)"
         elif self._state is State.REQUESTING:
             text = f"{what} got no response in time (connect, write and read timeouts)"
@@ -863,8 +877,11 @@ class Session:
             text = f"nothing more came of the answer to {what} for {self.policy.read_timeout:g} s (read_timeout)"
         return Failure(FailureKind.TIMEOUT, text)
 
+    def _out_of_time(self) -> ChatTimeoutError:
+        return ChatTimeoutError(f"the turn took longer than {self.policy.turn_timeout:g} s (turn_timeout)")
+
     def _broken(self, exchange: Exchange, failure: Failure) -> DuckChatError:
-        """Give the error that an exchange's failure is."""
+        """Convert a transport failure to the exception for this phase."""
         error: DuckChatError
         text = printable(failure.text, 300) or f"the {exchange.step.value} request failed ({failure.kind.value})"
         if failure.kind is FailureKind.TIMEOUT:
@@ -919,9 +936,11 @@ class Session:
             or asked > self.policy.max_retry_after
         ):
             self._fail(error)
-        turn.retries[step] += 1
-        delay = backoff(step, turn.retries[step], base=self.policy.base_delay, jitter=self._jitter())
-        delay = max(delay, asked)
+        tries = turn.retries[step] + 1
+        delay = max(asked, backoff(step, tries, base=self.policy.base_delay, jitter=self._jitter()))
+        if now + delay >= turn.until:
+            self._fail(error)
+        turn.retries[step] = tries
         turn.backoff_until = now + delay
         if isinstance(error, RateLimitError):
             turn.renew(None)
@@ -948,11 +967,18 @@ class Session:
     def _fail(self, error: DuckChatError) -> NoReturn:
         """End the turn with an error; the conversation keeps all but a token that was spent."""
         if self._reader is not None:
-            error.text = self._reader.text
+            error.text = self._text_so_far()
         self._spend_token()
         self._leave_turn()
         self._move(Trigger.FAIL)
         raise error
+
+    def _text_so_far(self) -> str:
+        """Join what came of the reply, at its end. Its coded form goes first: each may take max_reply_bytes."""
+        if self._reader is None or self._exchange is None:
+            return ""
+        self._exchange.coded.clear()
+        return self._reader.text
 
     def _spend_token(self) -> None:
         if self._turn is not None and self._turn.chat_sent:
@@ -981,6 +1007,8 @@ class Session:
 
 # Members of an Enum cost as much as a call on Python 3.11; these are asked for with every chunk.
 _STREAMING, _AWAITING_BODY = State.STREAMING, ExchangeState.AWAITING_BODY
+#: The size of a status line without a reason, and of the blank line that ends a head.
+_STATUS_LINE = len("HTTP/1.1 200 \r\n\r\n")
 _COMMANDS = frozenset({Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE})
 
 

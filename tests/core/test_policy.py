@@ -19,7 +19,7 @@ WHOLE = {
 }
 SECONDS = {
     *("base_delay", "max_retry_after", "connect_timeout", "write_timeout", "read_timeout", "total_timeout"),
-    "drain_timeout",
+    *("drain_timeout", "turn_timeout"),
 }
 MAY_BE_0 = {"max_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout"}
 
@@ -37,6 +37,7 @@ def test_the_defaults_are_those_of_the_protocol() -> None:
         max_retries=3,
         base_delay=2.0,
         total_timeout=60.0,
+        turn_timeout=180.0,
         max_redirects=10,
         max_prompt_chars=16_000,
         max_head_bytes=128 * 1024,
