@@ -217,7 +217,7 @@ class Reply(BaseReply):
         while not self._over:
             event = self._chat._next()
             if type(event) is TextDelta:  # as `_take` has it, two calls shorter
-                self._pieces.append(event.text)
+                self._said.write(event.text)
                 yield event.text
             else:
                 self._take(event)
