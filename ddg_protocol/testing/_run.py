@@ -23,6 +23,12 @@ Chunking = Callable[[bytes], Iterable[bytes]]
 
 SPRING_2025 = 1_745_000_000.0
 
+_MIB = 1024 * 1024
+_MAX_BYTES = 32 * _MIB
+_MAX_STEPS = 100_000
+_MAX_KEPT = 1 * _MIB
+_TOO_MUCH = f"the run ends a turn after {_MAX_BYTES // _MIB} MiB of responses, or {_MAX_STEPS} reads and events"
+
 
 def whole(data: bytes) -> Iterator[bytes]:
     """Leave the bytes as they were sent.
@@ -78,7 +84,11 @@ class Run:
     """A session driven against a service, and what happened on the way.
 
     It does what a driver does. Delays of the service and waits of the session pass on the clock, in no time; a delay
-    past the session's deadline is a timeout, as it would be in the world.
+    past the session's deadline is a timeout, as it would be in the world. So `Policy.turn_timeout` bounds a turn, by
+    the clock.
+
+    A turn is bounded in work, too, whatever the service sends: after 32 MiB of responses, or 100,000 reads and events,
+    the run interrupts the exchange, and the turn ends with a `TransportError` that says so.
 
     Args:
         session: a `Session`, which is given heads and bodies, or a `WireSession`, which is given HTTP/1.1.
@@ -90,7 +100,8 @@ class Run:
 
     Attributes:
         requests: what the service was asked, in order.
-        responses: the bytes of each response that reached the session: its body, or all of it for a `WireSession`.
+        responses: the bytes of each response that reached the session: its body, or all of it for a `WireSession`. Of
+            a longer one the first MiB.
         waits: what was waited for.
         events: what the caller saw of the last turn.
     """
@@ -115,6 +126,7 @@ class Run:
         self.responses: list[bytearray] = []
         self.waits: list[Wait] = []
         self.events: list[Event] = []
+        self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS  # of this turn
         self._request: SendRequest | None = None  # of a Session, that is being answered
         self._connect: Connect | None = None  # of a WireSession, that is open
         self._ended = False  # the peer has closed that one
@@ -165,6 +177,7 @@ class Run:
     def begin(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
         """Begin a turn, for one who takes its events one by one; see `Session.ask`."""
         self.events = []
+        self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS
         self.session.ask(messages, model=model, now=self.clock.now)
 
     def next_event(self) -> Event | None:
@@ -210,6 +223,7 @@ class Run:
                     else:
                         self.session.challenge_solved(action, answer)
                 case _:
+                    self._steps_left -= 1
                     self.events.append(action)
                     return action
 
@@ -258,10 +272,16 @@ class Run:
         incoming, deadline = self._incoming, self.session.deadline
         assert incoming is not None, "the session waits for data, and there is no response"
         assert deadline is not None, "the session waits for data without a deadline"
+        if self._bytes_left <= 0 or self._steps_left <= 0:
+            self._fail(Failure(FailureKind.INTERRUPTED, _TOO_MUCH))
+            return
         got = incoming.next(deadline)
         self.clock.advance_to(min(incoming.due, deadline))
+        self._steps_left -= 1
         if isinstance(got, bytes):
-            self.responses[-1] += got
+            self._bytes_left -= len(got)
+            kept = self.responses[-1]
+            kept += got[: _MAX_KEPT - len(kept)]
             if self._request is not None and isinstance(self.session, Session):
                 self.session.receive_data(self._request, got)
             else:

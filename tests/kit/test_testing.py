@@ -23,6 +23,7 @@ from ddg_protocol import (
     Session,
     SolveChallenge,
     State,
+    StreamTooLarge,
     TextDelta,
     TransportError,
     TurnCancelled,
@@ -314,6 +315,40 @@ def test_delays_pass_on_the_clock_and_one_past_the_deadline_is_a_timeout() -> No
     for session in on_both_floors(policy=Policy(read_timeout=1.5)):
         with pytest.raises(ChatTimeoutError, match="read_timeout"):
             Run(session, echoing(delay=2.0)).ask("Hi")
+
+
+ENDLESS = {
+    "comments": (f.Done(""), f.Endless(": comment\n")),
+    "comments, byte by byte": (f.Done(""), f.Endless(":\n"), f.Split((1,))),
+    "pings": (
+        f.Done(""),
+        f.Endless("data: [PING]\n\n"),
+    ),
+    "text": (f.Body(""), f.Endless('data: {"message":"x"}\n\n')),
+    "a bomb": (f.Done(""), f.Endless("\n"), f.Coding()),
+}
+
+
+@pytest.mark.parametrize("effects", ENDLESS.values(), ids=ENDLESS)
+def test_a_run_ends_whatever_the_script_says(effects: tuple[f.Effect, ...]) -> None:
+    for session in on_both_floors(policy=Policy(max_reply_bytes=4 * 1024 * 1024)):
+        run = Run(session, echoing(script=[Fault("chat", effects)]))
+        with pytest.raises((StreamTooLarge, TransportError)) as caught:
+            run.ask("Hi")
+        if isinstance(caught.value, TransportError):
+            assert "the run ends a turn after 32 MiB of responses, or 100000 reads and events" in str(caught.value)
+        assert len(run.events) <= 100_000 + 64 * 1024
+        assert max(map(len, run.responses)) <= 1024 * 1024
+        assert run.next_event() is None
+        assert session.conversation.message_history == ()
+
+
+def test_a_run_reads_no_more_than_its_bound_of_a_patient_session() -> None:
+    for session in on_both_floors(policy=Policy(max_page_bytes=1 << 40)):
+        run = Run(session, echoing(script=[Fault("front_end", [f.Endless("x" * 65_536)])]))
+        with pytest.raises(TransportError, match="32 MiB"):
+            run.ask("Hi")
+        assert run.next_event() is None
 
 
 @pytest.mark.parametrize("reset", [False, True])
