@@ -198,7 +198,8 @@ def test_a_request_is_written_as_h11_writes_it_or_not_at_all(
         body=body if method == "POST" else b"",
         timeout=1.0,
     )
-    assert written(HttpConnection(max_head_bytes=1000, max_framing_bytes=1000).send, request) == written(written_by_h11, request)
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
+    assert written(http.send, request) == written(written_by_h11, request)
 
 
 @given(responses(), st.lists(st.integers(0, 300), max_size=12), st.booleans())
