@@ -7,12 +7,13 @@ a transaction.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
-from .cookies import Cookie
-from .errors import ConversationFormatError, InvalidToken, printable
+from .cookies import MAX_COOKIES, MAX_JAR_BYTES, Cookie
+from .errors import ConversationFormatError, InvalidToken, printable, shown
 
 FORMAT_VERSION = 1
 MAX_TOKEN_BYTES = 64 * 1024
@@ -98,7 +99,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     answers_wanted: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what must not be put into a header, and text that JSON in UTF-8 has no bytes for.
+        """Refuse what must not be put into a header, text that JSON in UTF-8 has no bytes for, and too many cookies.
 
         Raises:
             ValueError: which member, and why.
@@ -111,6 +112,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(str(error)) from None
         if not _VISIBLE.fullmatch(self.fe_version) or len(self.fe_version) > MAX_VERSION_CHARS:
             raise ValueError(f"fe_version must be visible ASCII, at most {MAX_VERSION_CHARS} characters")
+        check_cookies(self.cookies)
 
     def __repr__(self) -> str:
         title = self.title if self.title is None else printable(self.title)
@@ -166,9 +168,20 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ConversationFormatError(f"not a stored conversation: {printable(str(error), 300)}") from error
         raise ConversationFormatError(
-            f"the conversation is of format version {version}, and this version of ddg-protocol reads {FORMAT_VERSION}"
+            f"the conversation is of format version {shown(version)}, "
+            f"and this version of ddg-protocol reads {FORMAT_VERSION}"
             + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
         )
+
+
+def check_cookies(cookies: Collection[Cookie]) -> None:
+    """Refuse more cookies than a jar keeps.
+
+    Raises:
+        ValueError: there are too many, or they are too long in total.
+    """
+    if len(cookies) > MAX_COOKIES or sum(cookie.size for cookie in cookies) > MAX_JAR_BYTES:
+        raise ValueError(f"there may be {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
 
 
 def encodable(text: str) -> bool:

@@ -15,18 +15,22 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .intents import Headers
+from .profile import MAX_COOKIE_BYTES as MAX_COOKIE_BYTES
 from .profile import is_address
 
 MAX_COOKIES = 180
 """Cookies kept in a jar; the oldest goes first. Browsers keep about as many for a site."""
-MAX_COOKIE_BYTES = 4096
-"""Name and value of one cookie (RFC 6265 section 6.1); a longer one is ignored."""
+MAX_ATTRIBUTE_BYTES = 1024
+"""An attribute of a cookie, such as its path (RFC 6265bis section 5.6); a longer one is ignored."""
+MAX_JAR_BYTES = 512 * 1024
+"""Names, values, domains and paths of all cookies in a jar; the oldest goes first. At least 85 cookies fit."""
 
 _NAME = re.compile(r"[!-:<>-~]+")
-_VALUE = re.compile(r"[ -:<-~]*")
+_VALUE = re.compile(r"(?:[!-:<-~](?:[ -:<-~]*[!-:<-~])?)?")
 _HOST = re.compile(r"[!-.0-@\[-~]+")  # what a URL's host may be made of, and is in lower case
 _PATH = re.compile(r"/[ -~]*")
 _MAX_AGE = re.compile(r"-?[0-9]+")
+_LAST = 1e12  # past the year 9999, which dates end with, and what an age can add
 _LONGEST = 1e10  # three hundred years: stored conversations have no word for "never"
 _NO_EARLIER = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 """The service's clock where it doesn't say its ``Date``: older than this protocol, so that no cookie ends too soon."""
@@ -59,14 +63,29 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Refuse what could not be sent back.
 
         Raises:
-            ValueError: the name or the value doesn't fit a ``cookie`` header, or the domain or path no address.
+            ValueError: the name or the value doesn't fit a ``cookie`` header, the domain or the path fits no address,
+                one of them is too long, or ``expires`` is no time.
         """
         if not _NAME.fullmatch(self.name) or not _VALUE.fullmatch(self.value):
-            raise ValueError("a cookie's name must be visible ASCII without = and ;, its value ASCII text without ;")
+            raise ValueError(
+                "a cookie's name must be visible ASCII without = and ;, "
+                "its value ASCII text without ; and without blanks around it"
+            )
         if not _HOST.fullmatch(self.domain) or self.domain.startswith("."):
             raise ValueError("a cookie's domain must be a host in lower case, without a leading dot")
         if not _PATH.fullmatch(self.path):
             raise ValueError("a cookie's path must begin with / and be ASCII text")
+        if len(self.name) + len(self.value) > MAX_COOKIE_BYTES:
+            raise ValueError(f"a cookie's name and value must be at most {MAX_COOKIE_BYTES} bytes long")
+        if len(self.domain) > MAX_ATTRIBUTE_BYTES or len(self.path) > MAX_ATTRIBUTE_BYTES:
+            raise ValueError(f"a cookie's domain and path must be at most {MAX_ATTRIBUTE_BYTES} bytes long")
+        if self.expires is not None and not abs(self.expires) <= _LAST:
+            raise ValueError(f"a cookie's expires must be within {_LAST:.0e} seconds of 1970")
+
+    @property
+    def size(self) -> int:
+        """How many bytes it counts for in a jar: those of its name, value, domain and path."""
+        return len(self.name) + len(self.value) + len(self.domain) + len(self.path)
 
     def __repr__(self) -> str:
         return f"<Cookie {self.name!r} of {self.domain}{self.path}, {len(self.value)} characters>"
@@ -75,14 +94,17 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class CookieJar:
     """Takes ``set-cookie`` headers and gives ``cookie`` headers. In order: longer paths first, then older cookies.
 
+    It keeps at most `MAX_COOKIES`, and of those as many as fit into `MAX_JAR_BYTES`; the oldest goes first.
+
     Args:
         cookies: what it begins with.
     """
 
-    __slots__ = ("_by_key", "offset")
+    __slots__ = ("_by_key", "_size", "offset")
 
     def __init__(self, cookies: Iterable[Cookie] = ()) -> None:
         self._by_key: dict[tuple[str, str, str], Cookie] = {}
+        self._size = 0  # of them all
         self.offset: float | None = None  # the service's clock less the caller's
         for cookie in cookies:
             self.set(cookie)
@@ -95,15 +117,22 @@ class CookieJar:
     def copy(self) -> CookieJar:
         """Give a jar that goes its own way from here."""
         jar = CookieJar()
-        jar._by_key = self._by_key.copy()
+        jar._by_key, jar._size = self._by_key.copy(), self._size
         jar.offset = self.offset
         return jar
 
     def set(self, cookie: Cookie) -> None:
         """Put a cookie in, in the place of one with the same name, domain and path (RFC 6265 section 5.3)."""
-        self._by_key[cookie.domain, cookie.path, cookie.name] = cookie
-        if len(self._by_key) > MAX_COOKIES:
-            del self._by_key[next(iter(self._by_key))]
+        key = cookie.domain, cookie.path, cookie.name
+        before = self._by_key.get(key)
+        self._by_key[key] = cookie
+        self._size += cookie.size - (0 if before is None else before.size)
+        while len(self._by_key) > MAX_COOKIES or self._size > MAX_JAR_BYTES:
+            self._remove(next(iter(self._by_key)))
+
+    def _remove(self, key: tuple[str, str, str]) -> None:
+        if (cookie := self._by_key.pop(key, None)) is not None:
+            self._size -= cookie.size
 
     def receive(self, url: str, headers: Headers, *, now: float) -> None:
         """Take the cookies of a response; those that the host may not set, or that are malformed, are ignored.
@@ -130,7 +159,7 @@ class CookieJar:
             if cookie is None:
                 continue
             if cookie.expires is not None and cookie.expires <= time:
-                self._by_key.pop((cookie.domain, cookie.path, cookie.name), None)
+                self._remove((cookie.domain, cookie.path, cookie.name))
             else:
                 self.set(cookie)
 
@@ -149,7 +178,7 @@ class CookieJar:
             time = now + self.offset
             over = [key for key, c in self._by_key.items() if c.expires is not None and c.expires <= time]
             for key in over:
-                del self._by_key[key]
+                self._remove(key)
         fitting = [
             cookie
             for cookie in self._by_key.values()
@@ -172,13 +201,15 @@ def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
     """Read a ``set-cookie`` value by RFC 6265 sections 5.2 and 5.3; of an attribute given twice the last counts."""
     pair, *attributes = line.split(";")
     name, equals, value = (part.strip(" \t") for part in pair.partition("="))
-    if not equals or len(name) + len(value) > MAX_COOKIE_BYTES:
+    if not equals:
         return None
     domain = path = max_age = ""
     expires: float | None = None
     secure = http_only = False
     for attribute in attributes:
         key, _, text = (part.strip(" \t") for part in attribute.partition("="))
+        if len(text) > MAX_ATTRIBUTE_BYTES:
+            continue
         match key.lower():
             case "domain" if text:
                 domain = text.removeprefix(".").lower()
@@ -204,7 +235,7 @@ def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
             host_only=not domain,
             secure=secure,
             http_only=http_only,
-            expires=time + min(float(max_age), _LONGEST) if max_age else expires,
+            expires=time + max(-_LONGEST, min(float(max_age), _LONGEST)) if max_age else expires,
         )
     except ValueError:
         return None

@@ -28,6 +28,23 @@ def printable(text: str, limit: int = 120) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def shown(value: object, limit: int = 120) -> str:
+    """Put a value of any kind into a message: it may be nested without end, or be too long a number for text.
+
+    Args:
+        value: what was handed in or read.
+        limit: the most characters that are kept of a text.
+
+    Returns:
+        A text in quotes, a number of usual size, or the name of anything else's type.
+    """
+    if isinstance(value, str):
+        return repr(printable(value, limit))
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**20):
+        return repr(value)
+    return f"{'a huge ' if isinstance(value, int) else ''}{type(value).__name__}"
+
+
 class DuckChatError(Exception):
     """The root of all that this library raises.
 

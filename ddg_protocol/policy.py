@@ -6,13 +6,19 @@ import math
 
 import msgspec
 
+from .errors import shown
+
 KIB = 1024
 MIB = 1024 * 1024
+MAX_SECONDS = 1_000_000
+"""The longest time that is waited, eleven days: in milliseconds it fits the 32 bits that some platforms have for it."""
 _MAY_BE_0 = frozenset({"max_retries", "base_delay", "max_retry_after", "drain_timeout", "max_redirects"})
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Tries, times and bounds. Times are in seconds; sizes are of decompressed bytes (PROTOCOL.md sections 7 and 8).
+    """Tries, times and bounds (PROTOCOL.md sections 7 and 8).
+
+    Times are in seconds, at most `MAX_SECONDS` (1,000,000); sizes are of decompressed bytes.
 
     Attributes:
         strict: whether a malformed payload ends the turn (`MalformedEvent`) instead of being an event.
@@ -64,7 +70,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what can't be meant.
 
         Raises:
-            ValueError: which attribute is not a number of its kind: whole where it counts something, finite always.
+            ValueError: which attribute is not a number of its kind: whole where it counts something, at most
+                `MAX_SECONDS` where it is a time.
         """
         for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
             value = getattr(self, name)
@@ -73,10 +80,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             whole = isinstance(default, int)
             fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
             least = 0 if name in _MAY_BE_0 else math.ulp(0.0)
-            if not (fits and least <= value < math.inf):
+            if not (fits and least <= value and (whole or value <= MAX_SECONDS)):
                 kind = "a whole number" if whole else "a number"
                 bound = "0 or more" if least == 0 else "more than 0"
-                raise ValueError(f"Policy.{name} must be {kind}, {bound}, not {value!r}")
+                most = "" if whole else f" and at most {MAX_SECONDS}"
+                raise ValueError(f"Policy.{name} must be {kind}, {bound}{most}, not {shown(value)}")
 
 
 class Pacer:

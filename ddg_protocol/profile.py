@@ -10,13 +10,17 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .errors import ModelNotSupportedError, printable
+from .errors import ModelNotSupportedError, printable, shown
+from .policy import MAX_SECONDS
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A header's name, and other words of HTTP (RFC 9110 section 5.6.2)."""
 FIELD_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?")
 """A header's value, as latin-1 text (RFC 9110 section 5.5)."""
 _COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+MAX_COOKIE_BYTES = 4096
+"""Name and value of one cookie (RFC 6265bis section 5.6); a longer one is ignored."""
+_MAX_HOST = 253  # RFC 1035 section 2.3.4, without the dot at the end
 _PATH = re.compile(r"/[!-\"$-\[\]-~]*")  # visible ASCII; a fragment is never sent, and a backslash is no part of a URL
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\])(?::(?P<port>[1-9][0-9]{0,4}))?"
@@ -88,8 +92,8 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         version_markers: what stands before the two halves of the front-end version, each ended by a ``"``.
         front_end_version_required: whether a missing version is an error rather than an event.
         models: the models, default first.
-        minimum_interval: seconds between the starts of two requests of one client; None is the service's 1.5,
-            and 0 for a plain http origin.
+        minimum_interval: seconds between the starts of two requests of one client, at most 1,000,000; None is the
+            service's 1.5, and 0 for a plain http origin.
         chat_is_repeatable: whether a chat request whose connection broke before the reply may be made again though
             it may have been processed.
         answer_style: how the challenge answer's JSON is spaced: ``"python"`` (", " and ": ") or ``"compact"``.
@@ -140,14 +144,16 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for field in ("landing_path", "front_end_path", "status_path", "chat_path"):
             path = getattr(self, field)
             if not _PATH.fullmatch(path):
-                raise ValueError(f"{field} must begin with / and be visible ASCII without # and \\, not {path!r}")
+                raise ValueError(f"{field} must begin with / and be visible ASCII without # and \\, not {shown(path)}")
         for host in self.allowed_hosts:
             if not is_host(host.removeprefix(".")):
-                raise ValueError(f"allowed_hosts: {host!r} is not a host name or address in lower case, without a port")
+                raise ValueError(
+                    f"allowed_hosts: {shown(host)} is not a host name or address in lower case, without a port"
+                )
         for field, sent in _SENT.items():
             for name, value in getattr(self, field):
                 if not TOKEN.fullmatch(name) or name != name.lower():
-                    raise ValueError(f"{field}: {name!r} is not a header name in lower case")
+                    raise ValueError(f"{field}: {shown(name)} is not a header name in lower case")
                 if name in sent:
                     raise ValueError(
                         f"{field}: {name} is written by the session or the driver (see identity, cookies and origin)"
@@ -157,13 +163,15 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
             if not TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
-                raise ValueError(f"cookies: {name!r} with {value!r} is not a cookie")
+                raise ValueError(f"cookies: {shown(name)} with {shown(value)} is not a cookie")
+            if len(name) + len(value) > MAX_COOKIE_BYTES:
+                raise ValueError(f"cookies: {shown(name)} is longer than {MAX_COOKIE_BYTES} bytes, with its value")
         if not self.models:
             raise ValueError("models must name one model at least; the first is the default")
-        for field in ("models", "version_markers", "extra_body"):
+        for field in ("label", "models", "version_markers", "extra_body"):
             try:
                 msgspec.json.encode(getattr(self, field))
-            except (TypeError, ValueError, RecursionError) as error:
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 raise ValueError(f"{field} can't be written as JSON in UTF-8: {error}") from error
         names = [name for model in self.models for name in (model.id, *model.aliases)]
         doubled = sorted(name for name, times in Counter(names).items() if times > 1)
@@ -175,8 +183,11 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("version_markers must not be empty")
         if {"model", "messages"} & self.extra_body.keys():
             raise ValueError("extra_body must not name model or messages")
-        if self.minimum_interval is not None and not 0 <= self.minimum_interval < float("inf"):
-            raise ValueError(f"minimum_interval must be 0 or more seconds, not {self.minimum_interval!r}")
+        if self.minimum_interval is not None and not 0 <= self.minimum_interval <= MAX_SECONDS:
+            raise ValueError(
+                f"minimum_interval must be 0 or more seconds and at most {MAX_SECONDS}, "
+                f"not {shown(self.minimum_interval)}"
+            )
 
     @property
     def interval(self) -> float:
@@ -271,7 +282,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         known = ", ".join(
             model.id + (f" ({', '.join(model.aliases)})" if model.aliases else "") for model in self.models
         )
-        raise ModelNotSupportedError(f"no model is called {printable(name)!r}; there are: {known}")
+        raise ModelNotSupportedError(f"no model is called {shown(name)}; there are: {known}")
 
 
 def _check_origin(origin: str) -> None:
@@ -280,20 +291,20 @@ def _check_origin(origin: str) -> None:
     if found is None or not is_host(host) or int(found["port"] or 443) > 65535:
         raise ValueError(
             "the base address must be https://HOST or https://HOST:PORT, in lower case and nothing more, "
-            f"not {printable(origin)!r}"
+            f"not {shown(origin)}"
         )
     if found["scheme"] == "http" and not is_loopback(host):
-        raise ValueError(f"plain http is for loopback addresses only; use https for {host!r}")
+        raise ValueError(f"plain http is for loopback addresses only; use https for {shown(host)}")
 
 
 def _check_field_value(what: str, value: str) -> None:
     if not FIELD_VALUE.fullmatch(value):
-        raise ValueError(f"{what} is not a header value: {value!r}")
+        raise ValueError(f"{what} is not a header value: {shown(value)}")
 
 
 def is_host(host: str) -> bool:
     """Tell whether text is a host name or an address, in lower case, that every reader of URLs takes for the same."""
-    return bool(_HOST_NAME.fullmatch(host)) or (is_address(host) and "%" not in host)
+    return (len(host) <= _MAX_HOST and bool(_HOST_NAME.fullmatch(host))) or (is_address(host) and "%" not in host)
 
 
 def is_loopback(host: str) -> bool:

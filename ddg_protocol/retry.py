@@ -15,6 +15,7 @@ from .errors import (
 )
 from .handshake import Step
 from .intents import FailureKind
+from .policy import MAX_SECONDS
 
 _NEVER = frozenset({FailureKind.TLS, FailureKind.INTERRUPTED})
 """Trying again changes nothing about a certificate, and is not what the one who interrupted wants."""
@@ -60,6 +61,8 @@ def backoff(step: Step, attempt: int, *, base: float, jitter: float) -> float:
         jitter: a number in [0, 1).
 
     Returns:
-        ``base * 2**(attempt - 1) * (1 + jitter)`` for status, ``base * 2**attempt * (1 + jitter)`` for chat.
+        ``base * 2**(attempt - 1) * (1 + jitter)`` for status, ``base * 2**attempt * (1 + jitter)`` for chat; at most
+        `policy.MAX_SECONDS`.
     """
-    return math.ldexp(base * (1 + jitter), attempt if step is Step.CHAT else attempt - 1)
+    doublings = min(attempt if step is Step.CHAT else attempt - 1, 64)  # what `ldexp` has no number for is too long
+    return min(math.ldexp(min(base * (1 + jitter), MAX_SECONDS), doublings), MAX_SECONDS)

@@ -60,14 +60,16 @@ def script_from_toml(text: str) -> tuple[Fault, ...]:
         The faults, in order.
 
     Raises:
-        ValueError: it is not TOML, or not of that form; the message says where.
+        ValueError: it is not TOML, nested too deeply, or not of that form; the message says where.
     """
     try:
         return msgspec.convert(tomllib.loads(text), _Script).fault
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"not TOML: {printable(str(error))}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     except msgspec.ValidationError as error:
         raise ValueError(_explained(str(error))) from None
+    except ValueError as error:  # a number of too many digits is no TOMLDecodeError
+        raise ValueError(f"not TOML: {printable(str(error))}") from None
 
 
 def fault_from_text(text: str) -> Fault:

@@ -16,13 +16,22 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
+import h11
 import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.tiers import examples
 
-from ddg_protocol.cookies import MAX_COOKIE_BYTES, MAX_COOKIES, Cookie, CookieJar, parse_date
+from ddg_protocol.cookies import (
+    MAX_ATTRIBUTE_BYTES,
+    MAX_COOKIE_BYTES,
+    MAX_COOKIES,
+    MAX_JAR_BYTES,
+    Cookie,
+    CookieJar,
+    parse_date,
+)
 
 HOME = "https://duckduckgo.com/duckchat/v1/status"
 NOON = datetime(2025, 4, 1, 12, tzinfo=UTC).timestamp()
@@ -303,7 +312,7 @@ def test_a_cookie_without_an_end_that_can_be_read_stays(attributes: str) -> None
     [
         "Max-Age=0",
         "Max-Age=-1",
-        "Max-Age=-" + "9" * 5000,
+        "Max-Age=-" + "9" * 1000,
         "Expires=Thu, 01 Jan 1970 00:00:00 GMT",
         "Expires=Tue, 01 Apr 2025 12:00:00 GMT",
         "Max-Age=0; Expires=Fri, 01 Jan 2100 00:00:00 GMT",
@@ -330,7 +339,7 @@ def test_a_host_can_not_delete_the_cookies_of_another() -> None:
 
 
 def test_the_longest_life_is_a_time_that_can_be_stored() -> None:
-    (cookie,) = after("a=b; Max-Age=" + "9" * 5000).cookies
+    (cookie,) = after("a=b; Max-Age=" + "9" * 1000).cookies
     assert msgspec.json.decode(msgspec.json.encode(cookie), type=Cookie) == cookie
     assert cookie.expires == NOON + 1e10
 
@@ -635,3 +644,79 @@ def test_whatever_the_text_it_is_a_moment_or_none(text: str) -> None:
 @pytest.mark.parametrize("piece", ["1:1:1", "1:", "1 ", "jan", "9", " ", "1:1:1 ", "é"])
 def test_a_hostile_date_is_read_in_linear_time(piece: str) -> None:
     assert parse_date(piece * 300_000) is None
+
+
+# Bounds (RFC 6265bis section 5.6: attributes of at most 1,024 octets; section 6.1)
+
+
+def size_of(jar: CookieJar) -> int:
+    return sum(len(c.name) + len(c.value) + len(c.domain) + len(c.path) for c in jar.cookies)
+
+
+def test_a_path_that_is_too_long_is_as_if_it_were_not_there() -> None:
+    (cookie,) = after("a=b; path=/" + "x" * MAX_ATTRIBUTE_BYTES).cookies
+    assert cookie.path == "/duckchat/v1"
+    (cookie,) = after("a=b; path=/" + "x" * (MAX_ATTRIBUTE_BYTES - 1)).cookies
+    assert len(cookie.path) == MAX_ATTRIBUTE_BYTES
+
+
+@pytest.mark.parametrize("attribute", ["domain=", "max-age=", "expires="])
+def test_an_attribute_that_is_too_long_is_as_if_it_were_not_there(attribute: str) -> None:
+    assert after(f"a=b; {attribute}{'0' * 1025}").cookies == after("a=b").cookies
+
+
+def test_a_cookie_of_a_page_whose_own_path_is_too_long_is_ignored() -> None:
+    assert after("a=b", url="https://duckduckgo.com/" + "x" * 2000 + "/y").cookies == ()
+
+
+def test_a_jar_is_bounded_in_total_and_the_oldest_goes_first() -> None:
+    jar = CookieJar()
+    for number in range(400):
+        line = f"n{number}={'x' * 4000}; path=/{'y' * 1000}"
+        jar.receive(HOME, (("set-cookie", line),), now=0.0)
+        assert size_of(jar) <= MAX_JAR_BYTES
+    assert jar.cookies[-1].name == "n399"
+    # RFC 6265bis section 6.1: at least 50 cookies of a domain, each of at least 4,096 octets.
+    assert len(jar.cookies) >= 50
+
+
+def test_a_cookie_that_is_set_again_is_counted_once_and_one_that_ends_no_more() -> None:
+    jar = CookieJar()
+    for _ in range(400):
+        jar.receive(HOME, (("set-cookie", f"n={'x' * 4000}"), ("set-cookie", "small=1; max-age=9")), now=0.0)
+    assert [cookie.name for cookie in jar.cookies] == ["n", "small"]
+    for number in range(400):
+        for age in (9, 0):
+            jar.receive(HOME, (("set-cookie", f"m{number}={'x' * 4000}; max-age={age}"),), now=0.0)
+    assert [cookie.name for cookie in jar.cookies] == ["n", "small"]
+    copied = jar.copy()
+    for number in range(48):
+        copied.set(Cookie(name=f"c{number}", value="x" * 4000, domain="duckduckgo.com"))
+        jar.header_for(HOME, now=5.0)
+    assert len(copied.cookies) == 50
+    assert "small" not in copied.header_for(HOME, now=99.0)
+    assert len(jar.cookies) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"value": " x"}, {"value": "x "}, {"value": " "}, {"value": "x\t"}, {"value": "x\n"}, {"value": "é"}),
+        *({"name": "n" * 96, "value": "v" * 4001}, {"path": "/" + "x" * 1024}, {"domain": "x" * 1025}),
+        *({"path": ""}, {"path": "/\n"}, {"domain": ""}, {"domain": "\ud800"}, {"name": ""}, {"name": "a b"}),
+        *({"expires": float("nan")}, {"expires": float("inf")}, {"expires": 1e300}, {"expires": -1e300}),
+    ],
+)
+def test_a_cookie_that_could_not_be_sent_back_or_stored_can_not_be_made(wrong: dict[str, Any]) -> None:
+    good: dict[str, Any] = {"name": "a", "value": "b", "domain": "duckduckgo.com"}
+    with pytest.raises(ValueError, match="a cookie's"):
+        Cookie(**{**good, **wrong})
+
+
+@given(value=st.text(st.sampled_from('ab "=,\t\\~'), max_size=6))
+def test_a_cookie_that_can_be_made_can_be_sent(value: str) -> None:
+    try:
+        cookie = Cookie(name="a", value=value, domain="duckduckgo.com")
+    except ValueError:
+        return
+    h11.Request(method="GET", target="/", headers=[("host", "x"), ("cookie", sent(CookieJar([cookie])))])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,7 @@ from ddg_protocol.errors import (
 )
 from ddg_protocol.handshake import Step
 from ddg_protocol.intents import Failure, FailureKind
+from ddg_protocol.policy import MAX_SECONDS
 from ddg_protocol.retry import backoff, is_retried
 
 
@@ -114,3 +117,10 @@ def test_with_any_jitter_a_backoff_is_at_least_its_base_and_less_than_the_next(a
 
 def test_no_backoff_stays_none_for_any_number_of_tries() -> None:
     assert backoff(Step.CHAT, 5000, base=0.0, jitter=0.5) == 0.0
+
+
+@pytest.mark.parametrize("step", [Step.STATUS, Step.CHAT])
+@pytest.mark.parametrize("attempt", [1, 3, 5000, 2**31])
+@pytest.mark.parametrize("jitter", [0.5, 8.9e307, math.inf])
+def test_a_backoff_is_never_longer_than_what_can_be_waited_for(step: Step, attempt: int, jitter: float) -> None:
+    assert 0 < backoff(step, attempt, base=2.0, jitter=jitter) <= MAX_SECONDS
