@@ -7,9 +7,9 @@ goes on reports its response or its failure.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import Any, Literal, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,15 +18,22 @@ from ._turn import Exchange, Outcome, Turn
 from .content import ContentDecoder
 from .conversation import Conversation, Tokens
 from .cookies import Cookie, CookieJar
-from .errors import ContentDecodingError, ConversationFormatError, InvalidToken, printable
+from .errors import ContentDecodingError, ConversationFormatError, InvalidToken, printable, shown
 from .handshake import Step
 from .intents import SolveChallenge, Wait
+from .policy import Policy
 from .profile import ServiceProfile
 
 FORMAT_VERSION = 1
 
 _MANY = 2**31
 """More than any policy's tries, and a number that times can be reckoned with."""
+_LONGEST = 1e9
+"""Seconds, thirty years: no session waits for longer, and every driver can."""
+_FARTHEST = 1e12
+"""Seconds between two clocks, or since something was: past the year 9999, which the service's dates end with."""
+_LAST_ID = 2**53
+"""More ids than a session can use up."""
 
 IN_A_TURN = frozenset({State.PLANNING, State.WAITING, State.SOLVING, State.REQUESTING, State.READING, State.STREAMING})
 IN_AN_EXCHANGE = frozenset({State.REQUESTING, State.READING, State.STREAMING})
@@ -80,12 +87,13 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return data
 
     @classmethod
-    def from_data(cls, data: object, profile: ServiceProfile) -> Snapshot:
+    def from_data(cls, data: object, profile: ServiceProfile, policy: Policy) -> Snapshot:
         """Read what `to_data` gave.
 
         Args:
             data: anything.
             profile: what the session is to go on with.
+            policy: likewise; its bounds count, whatever the data says of bounds.
 
         Returns:
             The snapshot; its parts fit together, and nothing in it is unfit to be sent.
@@ -96,23 +104,26 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         version = data.get("format_version") if isinstance(data, dict) else None
         if version != FORMAT_VERSION:
             raise ConversationFormatError(
-                f"not a snapshot of format version {FORMAT_VERSION}, but of {printable(repr(version), 40)}"
+                f"not a snapshot of format version {FORMAT_VERSION}, but of {shown(version, 40)}"
             )
         try:
             snapshot = msgspec.convert(data, cls, dec_hook=_decode, str_keys=True)
-            snapshot._check(profile)
-        except (msgspec.ValidationError, ValueError, InvalidToken, ContentDecodingError, RecursionError) as error:
+            snapshot._check(profile, policy)
+        except _UNREADABLE as error:
             raise ConversationFormatError(f"the snapshot can't be read: {printable(str(error), 300)}") from error
         return snapshot
 
-    def _check(self, profile: ServiceProfile) -> None:
+    def _check(self, profile: ServiceProfile, policy: Policy) -> None:
         """Refuse what no session can have come to, and what is unfit to be sent.
 
         Raises:
             ValueError: what.
+            OverflowError: a number is too long for JSON.
+            RecursionError: something is nested too deeply for JSON.
             InvalidToken: what.
             ContentDecodingError: what.
         """
+        msgspec.json.encode(self, enc_hook=_encode)  # fails for what no file can have held, halves of characters too
         if self.origin != profile.origin:
             raise ValueError(f"it is of {self.origin}, and the profile of {profile.origin}")
         try:
@@ -124,15 +135,21 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         if self.turn is not None:
             self._check_turn(self.turn, profile)
         if self.exchange is not None:
-            self._check_exchange(self.exchange, state)
-        times = [self.last_start, self.jar.offset, self.intent.until if isinstance(self.intent, Wait) else None]
+            self._check_exchange(self.exchange, state, policy)
+        times = [self.last_start, self.intent.until if isinstance(self.intent, Wait) else None]
+        offsets = [self.jar.offset]
         if self.turn is not None:
             turn = self.turn
-            times += [turn.until, turn.jar.offset, turn.backoff_until, turn.slot, turn.elapsed]
+            times += [turn.until, turn.backoff_until, turn.slot, turn.elapsed]
+            offsets.append(turn.jar.offset)
         if self.exchange is not None:
             times += [self.exchange.read_by, self.exchange.total_by]
-        if not all(time is None or math.isfinite(time) for time in times):
-            raise ValueError("a time in it is not finite")
+            times.append(None if self.exchange.head is None else self.exchange.head.now)
+        if not (
+            all(time is None or -_FARTHEST <= time <= _LONGEST for time in times)
+            and all(offset is None or abs(offset) <= _FARTHEST for offset in offsets)
+        ):
+            raise ValueError("a time in it is not finite, or too far away")
 
     def _check_parts(self, state: State) -> None:
         parts = {
@@ -154,6 +171,8 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         newest = self.intent or (None if self.exchange is None else self.exchange.request)
         if newest is not None and self.last_id < newest.id:
             raise ValueError("an intent's id is past the last one")
+        if not 0 <= self.last_id < _LAST_ID:
+            raise ValueError("the last id is none that a session comes to")
 
     def _check_turn(self, turn: Turn, profile: ServiceProfile) -> None:
         *history, question = turn.messages or (None,)
@@ -167,13 +186,25 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         Tokens(turn.answer or "")
         profile.validate_model(turn.model)
 
-    def _check_exchange(self, exchange: Exchange, state: State) -> None:
+    def _check_exchange(self, exchange: Exchange, state: State, policy: Policy) -> None:
         if exchange.step is not Step.CHAT:
             raise ValueError("only a chat exchange can be gone on with")
+        if min(exchange.redirects, exchange.received, exchange.decoded) < 0:
+            raise ValueError("the exchange counts below 0")
+        for status in (exchange.status, exchange.head.status if exchange.head is not None else 0):
+            if not (status == 0 or 100 <= status <= 999):
+                raise ValueError("the exchange's status is none")
+        urlsplit(exchange.request.url)  # fails for what is no address
+        exchange.limit = policy.max_reply_bytes if state is State.STREAMING else policy.max_error_bytes
+        if max(len(exchange.coded), len(exchange.body) - 1) > exchange.limit:
+            raise ValueError(f"the exchange has more of the body than is kept, {exchange.limit} bytes")
         if exchange.read_by > exchange.total_by:
             raise ValueError("the exchange waits for bytes longer than for its end")
         exchange.check_order(head_seen=state is not State.REQUESTING)
         exchange.resume_decoder()
+
+
+_UNREADABLE = (ValueError, OverflowError, RecursionError, InvalidToken, ContentDecodingError)
 
 
 def _encode(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, NoReturn
 
@@ -128,6 +128,8 @@ def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
 
 
 def _read_messages(messages: Sequence[Message | Mapping[str, Any]]) -> list[tuple[str, str]]:
+    if not isinstance(messages, Iterable):
+        raise LocalProtocolError(f"messages must be text or a list of messages, not {type(messages).__name__}")
     pairs = [_read_message(f"messages[{index}]", message) for index, message in enumerate(messages)]
     if not pairs:
         raise LocalProtocolError("messages must hold one message at least")

@@ -45,6 +45,7 @@ from .errors import (
     TransportError,
     UnsupportedChallenge,
     printable,
+    shown,
 )
 from .events import (
     ChallengeReceived,
@@ -70,7 +71,7 @@ from .intents import (
     Wait,
     field,
 )
-from .policy import ClientState, Policy
+from .policy import MAX_SECONDS, ClientState, Policy
 from .profile import DUCKDUCKGO_2025_04, ServiceProfile
 from .redirect import REDIRECTS, redirect_target
 from .refusal import retry_after, service_error
@@ -103,6 +104,7 @@ class Session:
 
     Raises:
         ModelNotSupportedError: ``model`` is none of the profile's.
+        ValueError: one of ``cookies`` is none that can be sent.
     """
 
     def __init__(
@@ -308,10 +310,13 @@ class Session:
             now: the caller's clock, in seconds.
 
         Raises:
-            LocalProtocolError: a head is not what is awaited, or the request was never given.
+            LocalProtocolError: a head is not what is awaited, the request was never given, or one of the others is
+                not of its kind.
         """
-        if (exchange := self._exchange_of(request)) is not None:
-            fields = tuple((name.lower(), value) for name, value in headers)
+        exchange = self._exchange_of(request)
+        _check_head(status, now)
+        fields = as_fields(headers)
+        if exchange is not None:
             if status >= 200:
                 exchange.report(Head(status, fields, now))
             exchange.head_size += _STATUS_LINE + sum(len(name) + len(value) + 4 for name, value in fields)
@@ -321,12 +326,14 @@ class Session:
 
         Args:
             request: what they answer.
-            data: the bytes.
+            data: the bytes; a copy is kept of what can change.
 
         Raises:
-            LocalProtocolError: data is not what is awaited, or the request was never given.
+            LocalProtocolError: data is not what is awaited or not bytes, or the request was never given.
         """
         exchange = self._exchange
+        if type(data) is not bytes:
+            data = as_bytes(data)
         if exchange is not None and exchange.request is request and exchange.phase is _AWAITING_BODY:
             exchange.chunks.append(data)  # as `Exchange.report` does, at a quarter of the time
         elif (exchange := self._exchange_of(request)) is not None:
@@ -352,9 +359,11 @@ class Session:
             failure: what happened.
 
         Raises:
-            LocalProtocolError: the response has ended already, or the request was never given.
+            LocalProtocolError: the response has ended already, the request was never given, or the failure is none.
         """
-        if (exchange := self._exchange_of(intent)) is not None:
+        exchange = self._exchange_of(intent)
+        check_failure(failure)
+        if exchange is not None:
             exchange.report(Failed(failure))
 
     def wait_elapsed(self, wait: Wait) -> None:
@@ -381,7 +390,7 @@ class Session:
         """
         if self._is_current(solve, SolveChallenge):
             try:
-                Tokens(answer)
+                Tokens(check_text("answer", answer))
             except InvalidToken:
                 raise LocalProtocolError(
                     "the answer must be visible ASCII and at most 64 KiB, to be sent in a header"
@@ -396,10 +405,10 @@ class Session:
             text: why, for a person.
 
         Raises:
-            LocalProtocolError: the intent was never given.
+            LocalProtocolError: the intent was never given, or ``text`` is none.
         """
         if self._is_current(solve, SolveChallenge):
-            self._outcome = Outcome(False, text)
+            self._outcome = Outcome(False, check_text("text", text))
 
     def new_id(self) -> int:
         """Take the next intent id; for what composes a session with intents of its own (`wire`)."""
@@ -466,7 +475,7 @@ class Session:
             data: what `snapshot` gave.
             now: the caller's clock, in seconds.
             profile: as for the other session.
-            policy: as for a new session.
+            policy: as for a new session; its bounds count from here on, whatever those of the other session were.
             shared: as for a new session; it learns the last request's start and the front-end version.
             jitter: as for a new session.
 
@@ -478,7 +487,8 @@ class Session:
         """
         from ._snapshot import Snapshot
 
-        saved = Snapshot.from_data(data, profile)
+        policy = policy or Policy()
+        saved = Snapshot.from_data(data, profile, policy)
         session = cls(
             profile,
             conversation=saved.conversation,
@@ -506,8 +516,10 @@ class Session:
         else:
             session._intent = saved.intent
         if saved.exchange is not None:
-            session._exchange = saved.exchange.shifted(now)
-            session._exchange.resume_decoder()
+            session._exchange = exchange = saved.exchange.shifted(now)
+            exchange.total_by = min(exchange.total_by, now + policy.total_timeout)
+            exchange.read_by = min(exchange.read_by, exchange.total_by)
+            exchange.resume_decoder()
         if saved.reader is not None:
             session._reader = session._new_reader(saved.reader)
         return session
@@ -529,22 +541,19 @@ class Session:
 
     def _exchange_of(self, request: SendRequest) -> Exchange | None:
         """Find the exchange that an answer is for; None for one that is over."""
-        exchange = self._exchange
-        if exchange is not None and exchange.request.id == request.id:
-            return exchange
         self._check_given(request, SendRequest)
-        return None
+        exchange = self._exchange
+        return exchange if exchange is not None and exchange.request.id == request.id else None
 
     def _is_current(self, intent: Wait | SolveChallenge, kind: type[Wait | SolveChallenge]) -> bool:
         self._check_given(intent, kind)
         return self._intent is not None and intent.id == self._intent.id and self._outcome is None
 
     def _check_given(self, intent: Intent, kind: type[Intent]) -> None:
-        if not isinstance(intent, kind):
-            raise LocalProtocolError(f"this answers a {kind.__name__}, not a {type(intent).__name__}")
+        check_kind(intent, kind)
         if intent.id > self._last_id:
             raise LocalProtocolError(
-                f"{kind.__name__} {intent.id} was never given; the last intent was {self._last_id}"
+                f"{kind.__name__} {shown(intent.id)} was never given; the last intent was {self._last_id}"
             )
 
     # PLANNING: which request is next, and when
@@ -568,7 +577,8 @@ class Session:
             return self._find_answer(turn)
         pacer, interval = self._shared.pacer, self.profile.interval
         if turn.slot is None:
-            turn.slot = pacer.reserve(now, interval * (1 + 0.5 * turn.retries[step]), by=turn.until)
+            interval = min(interval * (1 + 0.5 * turn.retries[step]), MAX_SECONDS)
+            turn.slot = pacer.reserve(now, interval, by=turn.until)
         start = max(turn.slot, pacer.earliest(interval))
         if start >= turn.until:
             text = f"the next request may begin in {start - now:.0f} s, which is longer than this turn may take"
@@ -1009,7 +1019,78 @@ class Session:
 _STREAMING, _AWAITING_BODY = State.STREAMING, ExchangeState.AWAITING_BODY
 #: The size of a status line without a reason, and of the blank line that ends a head.
 _STATUS_LINE = len("HTTP/1.1 200 \r\n\r\n")
+_NO_TIME = 1e300  # from which on reckoning with it comes to no number
 _COMMANDS = frozenset({Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE})
+
+
+# What a driver or a caller hands in
+
+
+def check_kind(intent: object, kind: type[msgspec.Struct]) -> None:
+    """Refuse what is no intent of a kind.
+
+    Raises:
+        LocalProtocolError: what it is instead.
+    """
+    if not isinstance(intent, kind):
+        raise LocalProtocolError(f"this answers a {kind.__name__}, not a {type(intent).__name__}")
+    if type(id := getattr(intent, "id", None)) is not int:
+        raise LocalProtocolError(f"the id of a {kind.__name__} is a whole number, not {shown(id)}")
+
+
+def _check_head(status: object, now: object) -> None:
+    if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 999:
+        raise LocalProtocolError(f"status must be a whole number from 100 to 999, not {shown(status)}")
+    if not isinstance(now, int | float) or isinstance(now, bool) or not abs(now) < _NO_TIME:
+        raise LocalProtocolError(f"now must be a finite number of seconds, not {shown(now)}")
+
+
+def check_failure(failure: object) -> None:
+    """Refuse what is no failure.
+
+    Raises:
+        LocalProtocolError: it is none, or its members are of other kinds.
+    """
+    members: tuple[object, object] = (failure.kind, failure.text) if isinstance(failure, Failure) else (None, None)
+    if not (isinstance(members[0], FailureKind) and isinstance(members[1], str)):
+        raise LocalProtocolError("what failed is told by a Failure with a FailureKind and a text")
+
+
+def check_text(what: str, text: str) -> str:
+    """Give a text back.
+
+    Raises:
+        LocalProtocolError: it is none.
+    """
+    if not isinstance(text, str):
+        raise LocalProtocolError(f"{what} must be text, not {type(text).__name__}")
+    return text
+
+
+def as_bytes(data: object) -> bytes:
+    """Give the bytes of any buffer, as a copy.
+
+    Raises:
+        LocalProtocolError: it is no buffer.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise LocalProtocolError(f"data must be bytes, not {type(data).__name__}")
+    return bytes(data)
+
+
+def as_fields(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Give the fields of a head, their names in lower case.
+
+    Raises:
+        LocalProtocolError: they are not pairs of latin-1 text.
+    """
+    try:
+        fields = tuple((name.lower(), value) for name, value in headers)
+        for name, value in fields:
+            (name + value).encode("latin-1")
+    except (AttributeError, TypeError, ValueError):
+        raise LocalProtocolError("headers must be pairs of latin-1 text") from None
+    return fields
 
 
 def _is_event_stream(headers: Headers) -> bool:

@@ -18,10 +18,10 @@ import msgspec
 from ._http import HttpConnection
 from ._state import State
 from .conversation import Conversation, Message
-from .errors import DuckChatError, LocalProtocolError, printable
+from .errors import DuckChatError, LocalProtocolError, printable, shown
 from .events import Event
 from .intents import NEED_DATA, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
-from .session import Session
+from .session import Session, as_bytes, check_failure, check_kind
 
 __all__ = ["Close", "Connect", "Send", "WireAction", "WireIntent", "WireSession"]
 
@@ -223,7 +223,7 @@ class WireSession:
         Raises:
             LocalProtocolError: no such intent was ever given.
         """
-        if self._is_current(connect, self._connect) and self._link is _CONNECTING:
+        if self._is_current(connect, self._connect, Connect) and self._link is _CONNECTING:
             self._link = _IDLE
 
     def sent(self, send: Send) -> None:
@@ -235,7 +235,7 @@ class WireSession:
         Raises:
             LocalProtocolError: no such intent was ever given.
         """
-        if self._is_current(send, self._send) and self._link is _SENDING:
+        if self._is_current(send, self._send, Send) and self._link is _SENDING:
             self._link = _RECEIVING
             self._unread = True  # the wait for the response begins with the next pull
 
@@ -248,25 +248,29 @@ class WireSession:
         Raises:
             LocalProtocolError: no such intent was ever given.
         """
-        self._is_current(close, None)
+        self._is_current(close, None, Close)
 
     def receive_bytes(self, connect: Connect, data: bytes) -> None:
         """Hand over what was read, in pieces of any size.
 
         Args:
             connect: the connection it was read from.
-            data: the bytes; none at all say nothing.
+            data: the bytes; none at all say nothing. A copy is kept of what can change.
 
         Raises:
-            LocalProtocolError: no such connection was ever asked for, it isn't made yet, or its end was reported.
+            LocalProtocolError: no such connection was ever asked for, it isn't made yet, its end was reported, or the
+                data is not bytes.
         """
+        if type(data) is not bytes:
+            check_kind(connect, Connect)
+            data = as_bytes(data)
         if connect is self._connect and self._link is _RECEIVING and not self._unread:
             # Nothing else is due, so that most of a reply can go the short way, which is three calls shorter.
             body = self._http.whole_chunk(data)
             if body is not None and self._request is not None:
                 self._session.receive_data(self._request, body)
                 return
-        elif not self._is_current(connect, self._connect):
+        elif not self._is_current(connect, self._connect, Connect):
             return
         if not data:
             return
@@ -289,7 +293,7 @@ class WireSession:
         Raises:
             LocalProtocolError: no such connection was ever asked for.
         """
-        if self._is_current(connect, self._connect):
+        if self._is_current(connect, self._connect, Connect):
             self._ended = self._unread = True
 
     def transport_failed(self, intent: Connect | Send | Close, failure: Failure) -> None:
@@ -300,9 +304,12 @@ class WireSession:
             failure: how.
 
         Raises:
-            LocalProtocolError: no such intent was ever given.
+            LocalProtocolError: no such intent was ever given, or the failure is none.
         """
-        if self._is_current(intent, self._connect) or self._is_current(intent, self._send):
+        kind = type(intent) if isinstance(intent, Send | Close) else Connect
+        current = self._is_current(intent, self._connect, kind) or self._is_current(intent, self._send, kind)
+        check_failure(failure)
+        if current:
             self._failure = failure
             self._unread = True
 
@@ -318,9 +325,12 @@ class WireSession:
         """See `Session.challenge_failed`."""
         self._session.challenge_failed(solve, text)
 
-    def _is_current(self, intent: Connect | Send | Close, current: Connect | Send | None) -> bool:
+    def _is_current(
+        self, intent: Connect | Send | Close, current: Connect | Send | None, kind: type[Connect | Send | Close]
+    ) -> bool:
+        check_kind(intent, kind)
         if intent.id > self._newest_id:
-            raise LocalProtocolError(f"{type(intent).__name__} {intent.id} was never given by this session")
+            raise LocalProtocolError(f"{kind.__name__} {shown(intent.id)} was never given by this session")
         return current is not None and intent.id == current.id
 
     def _new_id(self) -> int:

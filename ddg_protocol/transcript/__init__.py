@@ -9,6 +9,10 @@ of the session.
 
 from ._lines import (
     FORMAT_VERSION,
+    MAX_DECODED_BYTES,
+    MAX_LINES,
+    MAX_POLICY_BYTES,
+    MAX_TRANSCRIPT_BYTES,
     Ask,
     Cancel,
     ChallengeFailed,
@@ -42,6 +46,10 @@ from ._serve import (
 
 __all__ = [
     "FORMAT_VERSION",
+    "MAX_DECODED_BYTES",
+    "MAX_LINES",
+    "MAX_POLICY_BYTES",
+    "MAX_TRANSCRIPT_BYTES",
     "Ask",
     "AsyncRecordedExchange",
     "AsyncTranscriptTransport",

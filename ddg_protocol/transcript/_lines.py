@@ -8,13 +8,23 @@ from typing import Any, Literal
 import msgspec
 
 from .._snapshot import Snapshot
-from ..errors import ConversationFormatError, DuckChatError, printable
-from ..intents import FailureKind, Headers, Signal
-from ..policy import Policy
+from ..content import ContentDecoder
+from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError, printable, shown
+from ..intents import FailureKind, Headers, Signal, field
+from ..policy import MIB, Policy
 from ..profile import ServiceProfile
 
 FORMAT_VERSION = 1
 """The version of the format that is written, and the only one that is read."""
+
+MAX_TRANSCRIPT_BYTES = 32 * MIB
+"""The longest transcript that is read. In memory it is up to thirty times as large, where it is made to be."""
+MAX_LINES = 250_000
+"""The most lines that are read after the first."""
+MAX_DECODED_BYTES = 64 * MIB
+"""What all compressed bodies of a transcript decode to, at most."""
+MAX_POLICY_BYTES = 16 * MIB
+"""The most that each ``max_..._bytes`` of a transcript's policy counts for; it says no more when it was read."""
 
 Outcome = dict[str, Any]
 """An action or an exception as JSON has it: its ``type``, and its attributes."""
@@ -167,7 +177,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         transcript: the version of the format.
         texts: whether questions and replies are blanked.
         profile: what was known of the service.
-        policy: what was allowed.
+        policy: what was allowed; in a transcript that was read, sizes up to `MAX_POLICY_BYTES`.
         session: the snapshot that the run began with, by a clock that showed 0.
     """
 
@@ -208,7 +218,8 @@ class Transcript(msgspec.Struct, frozen=True):
             The transcript.
 
         Raises:
-            ConversationFormatError: it is none, is of another version, or is damaged; the message has the line.
+            ConversationFormatError: it is none, is of another version, is damaged, or is past one of the bounds; the
+                message has the line.
         """
         transcript, damage = cls.salvage(data)
         if damage is not None:
@@ -227,18 +238,26 @@ class Transcript(msgspec.Struct, frozen=True):
             of it could be read.
 
         Raises:
-            ConversationFormatError: its first line can't be read.
+            ConversationFormatError: its first line can't be read, or it is longer than `MAX_TRANSCRIPT_BYTES`.
         """
-        data = data.encode() if isinstance(data, str) else data
-        first, *rest = data.removesuffix(b"\n").split(b"\n")
+        if len(data) > MAX_TRANSCRIPT_BYTES:
+            raise ConversationFormatError(f"a transcript is read up to {MAX_TRANSCRIPT_BYTES} bytes")
+        # Half of a surrogate pair is damage to the line that has it.
+        data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        first, *rest = data.removesuffix(b"\n").split(b"\n", MAX_LINES + 1)
         try:
             head = _read_head(first)
         except _UNREADABLE as error:
             raise _damage(1, error) from error
         lines: list[tuple[int, Line]] = []
+        bodies = _Bodies()
         for number, line in enumerate(rest, 2):
             try:
-                lines.append((number, _checked(read_line(line))))
+                if number > MAX_LINES + 1:
+                    raise ValueError(f"a transcript is read up to {MAX_LINES} lines after its first")
+                read = _checked(read_line(line))
+                bodies.count(read)
+                lines.append((number, read))
             except _UNREADABLE as error:
                 damage = _damage(number, error)
                 damage.__cause__ = error
@@ -262,7 +281,36 @@ class Transcript(msgspec.Struct, frozen=True):
         return found[::-1]
 
 
-_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError, ConversationFormatError)
+class _Bodies:
+    """Counts what compressed bodies decode to, over a whole transcript. One is under way at a time, as in a session."""
+
+    def __init__(self) -> None:
+        self._left = MAX_DECODED_BYTES
+        self._id = 0
+        self._decoder: ContentDecoder | None = None
+
+    def count(self, line: Line) -> None:
+        """Take a line.
+
+        Raises:
+            ValueError: it is too much.
+        """
+        try:
+            match line:
+                case ReceiveHead() if line.status >= 200:
+                    self._id, self._decoder = line.id, None
+                    names = tuple((name.lower(), value) for name, value in line.headers)
+                    self._decoder = ContentDecoder(field(names, "content-encoding"))
+                case ReceiveData() if self._decoder is not None and self._decoder.coded and line.id == self._id:
+                    for piece in self._decoder.decode(line.base64 or line.text.encode()):
+                        self._left -= len(piece)
+                        if self._left < 0:
+                            raise ValueError(f"the bodies are more than {MAX_DECODED_BYTES} bytes, decompressed")
+        except ContentDecodingError:
+            self._decoder = None
+
+
+_UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError, ConversationFormatError)
 
 
 def _damage(number: int, error: Exception) -> ConversationFormatError:
@@ -273,11 +321,14 @@ def _read_head(line: bytes) -> Head:
     version = msgspec.json.decode(line, type=Version).transcript
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"the transcript is of format version {version}, and this version of ddg-protocol reads "
+            f"the transcript is of format version {shown(version)}, and this version of ddg-protocol reads "
             f"{FORMAT_VERSION}" + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
         )
     head = msgspec.json.decode(line, type=Head)
-    Snapshot.from_data(head.session, head.profile)
+    sizes = {name: getattr(head.policy, name) for name in Policy.__struct_fields__ if name.endswith("_bytes")}
+    sizes = {name: min(size, MAX_POLICY_BYTES) for name, size in sizes.items()}
+    head = msgspec.structs.replace(head, policy=msgspec.structs.replace(head.policy, **sizes))
+    Snapshot.from_data(head.session, head.profile, head.policy)
     return head
 
 

@@ -14,7 +14,7 @@ from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
 from ..intents import Failure, Headers, SendRequest, SolveChallenge, Wait, field
 from ..policy import ClientState, Policy
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
-from ..session import Action, Session, no_jitter
+from ..session import Action, Session, as_bytes, as_fields, no_jitter
 from ._lines import (
     Ask,
     Cancel,
@@ -184,7 +184,7 @@ class RecordedSession(Session):
         self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
     ) -> None:
         """See `Session.receive_head`."""
-        headers = tuple(headers)
+        headers = as_fields(headers)
         self._session.receive_head(request, status, headers, now=now)
         if self._texts and request.method == "POST" and status >= 200:
             self._body = _Body(status, headers)
@@ -193,6 +193,7 @@ class RecordedSession(Session):
 
     def receive_data(self, request: SendRequest, data: bytes) -> None:
         """See `Session.receive_data`."""
+        data = as_bytes(data)
         self._session.receive_data(request, data)
         if self._body is not None:
             data = self._body.blanked(data)

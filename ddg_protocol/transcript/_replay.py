@@ -10,6 +10,7 @@ import msgspec
 
 from .._state import State, Trigger
 from ..errors import DuckChatError
+from ..policy import MAX_SECONDS
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ..session import Session
 from ._lines import Line, NextAction, Outcome, Transcript, plain
@@ -21,7 +22,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         line: its number in the transcript.
-        delay: seconds that passed before it.
+        delay: seconds that passed before it, at most `policy.MAX_SECONDS`.
         expected: what came then; nothing where it isn't a pull.
         got: what comes now.
         states: those that today's session went through since the step before, in order; none where it stayed.
@@ -62,7 +63,7 @@ def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step
             got = plain(pulled(session, line.now))
             drawn.clear()
             expected = line.gives or line.raises or {}
-            delay = 0.0 if before is None else line.now - before
+            delay = 0.0 if before is None else min(max(-MAX_SECONDS, line.now - before), MAX_SECONDS)
             before = line.now
         else:
             got = _retold(session, line)

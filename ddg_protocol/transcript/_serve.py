@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import ConversationFormatError, TransportError, printable
 from ..intents import Failure, FailureKind, Headers, SendRequest
+from ..policy import MAX_SECONDS
 from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
 from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
 
@@ -66,15 +67,20 @@ def exchanges(transcript: Transcript) -> list[Recorded]:
             case ReceiveHead(id=id) if id in found and line.status >= 200:
                 exchange = found[id]
                 exchange.status, exchange.headers = line.status, line.headers
-                exchange.head_after, latest[id] = max(0.0, now - latest[id]), now
+                exchange.head_after, latest[id] = _passed(latest[id], now), now
             case ReceiveData(id=id) if id in found:
-                found[id].chunks.append((max(0.0, now - latest[id]), line.base64 or line.text.encode()))
+                found[id].chunks.append((_passed(latest[id], now), line.base64 or line.text.encode()))
                 latest[id] = max(latest[id], now)
             case ReceiveEof(id=id) if id in found:
                 found[id].whole = True
             case TransportFailed(id=id) if id in found:
                 found[id].failure = Failure(line.kind, line.text)
     return list(found.values())
+
+
+def _passed(before: float, now: float) -> float:
+    """Give the seconds between two times; a clock that goes back stands, and nobody waits for ever."""
+    return min(max(0.0, now - before), MAX_SECONDS)
 
 
 class _Tape:

@@ -110,7 +110,7 @@ def test_a_session_in_any_state_survives_json(state: State) -> None:
         after = State.PLANNING  # the front-end page is asked for again
     assert again.state is after
     assert again.conversation == hand.session.conversation
-    assert through_json(again, now=0).snapshot(now=0) == again.snapshot(now=0)
+    assert through_json(again, now=hand.now).snapshot(now=hand.now) == again.snapshot(now=hand.now)
 
 
 def test_a_handshake_request_whose_response_was_being_read_is_asked_for_again_and_paced() -> None:
