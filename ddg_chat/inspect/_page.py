@@ -9,11 +9,14 @@ import base64
 import hashlib
 import html
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from itertools import pairwise, zip_longest
 from string import Template
+
+import msgspec
 
 from ._texts import cut, one_line, visible
 from ._timeline import Detail, Entry, Kind, Timeline
@@ -22,6 +25,14 @@ _CUT = 4_000
 """Characters of a text that is shown when it is asked for."""
 _CUT_LINE = 300
 """Characters of an entry's line."""
+_MOST_ENTRIES = 20_000
+"""Entries that are drawn; a browser takes no more with pleasure."""
+_MOST_TEXT = 8 * 1024 * 1024
+"""Characters of all details together, each with what the page has around it."""
+_MARKUP = 20
+
+_INSTANT = 1e-6
+"""Seconds; a run that took less, or nothing, is drawn as if it had taken so long."""
 
 _THINNEST = 0.25
 """Percent; what takes no time can be seen too."""
@@ -52,6 +63,8 @@ def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
     Returns:
         HTML. Its policy allows its own style and script by their hashes, and nothing else: no request is ever made.
     """
+    left_out = len(timeline.entries) - _MOST_ENTRIES
+    whole, timeline = timeline, msgspec.structs.replace(timeline, entries=timeline.entries[:_MOST_ENTRIES])
     style, script = _part("page.css"), _part("page.js")
     parties = ["caller", "session", "service"]
     if any("solver" in (entry.source, entry.target) for entry in timeline.entries):
@@ -59,21 +72,27 @@ def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
     solver = " has-solver" if "solver" in parties else ""
     rows = _Rows(timeline, None if full else _CUT)
     chart = _Chart(timeline)
+    turns = list(rows.turns(solver))
+    notes = [*_notes(timeline)]
+    if left_out > 0:
+        notes.append(f"The last {left_out:,} entries are left out: {_MOST_ENTRIES:,} are drawn.")
+    if rows.left_out:
+        notes.append(f"{rows.left_out:,} texts of details are left out: {_MOST_TEXT:,} characters are drawn.")
     return Template(_part("page.html")).substitute(
         name=_said(one_line(name)),
         style=style,
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
-        facts="\n".join(f"<div><dt>{label}</dt><dd>{_said(value)}</dd></div>" for label, value in _facts(timeline)),
+        facts="\n".join(f"<div><dt>{label}</dt><dd>{_said(value)}</dd></div>" for label, value in _facts(whole)),
         flaws="\n".join(f'<p class="flaw" role="note">{_said(one_line(flaw))}</p>' for flaw in timeline.flaws),
         scaled=chart.scaled(),
         compressed=chart.compressed(),
         kinds="\n".join(_boxes(timeline)),
         parties="".join(f'<span class="{party}">{party}</span>' for party in parties),
         solver=solver,
-        turns="\n".join(rows.turns(solver)),
-        notes=" ".join(_notes(timeline)),
+        turns="\n".join(turns),
+        notes=" ".join(notes),
     )
 
 
@@ -88,6 +107,11 @@ def _hash(text: str) -> str:
 def _said(text: str) -> str:
     """Put a text into HTML, as text and as an attribute's value alike."""
     return html.escape(visible(text))
+
+
+def _line(text: str, limit: int) -> str:
+    """Give the beginning of a text in one line, and how much more there is; no more is looked at."""
+    return one_line(cut(text, limit))
 
 
 def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
@@ -126,6 +150,8 @@ class _Rows:
     def __init__(self, timeline: Timeline, limit: int | None) -> None:
         self._timeline = timeline
         self._limit = limit
+        self._left = _MOST_TEXT
+        self.left_out = 0
         self._longest = max(((entry.until or 0.0) - entry.at for entry in timeline.entries), default=0.0)
         self._at = ""
         self._index = 0
@@ -136,7 +162,7 @@ class _Rows:
             question = next((entry for entry in entries if entry.kind == "calls" and entry.title == "ask"), None)
             number += question is not None
             title = "Before the first question" if question is None else f"Turn {number}"
-            said = "" if question is None else f"<span>{_said(cut(one_line(question.text), _CUT_LINE))}</span>"
+            said = "" if question is None else f"<span>{_said(_line(question.text, _CUT_LINE))}</span>"
             yield f'<section class="turn{solver}" aria-label="{title}">\n<h2><small>{title}</small>{said}</h2>\n<ol>'
             yield from map(self._entry, entries)
             yield "</ol>\n</section>"
@@ -158,7 +184,7 @@ class _Rows:
         )
 
     def _what(self, entry: Entry) -> str:
-        title, text = one_line(entry.title), cut(one_line(entry.text), _CUT_LINE)
+        title, text = _line(entry.title, _CUT_LINE), _line(entry.text, _CUT_LINE)
         if entry.kind == "chunks" and entry.title == "chunk":
             title = f"{entry.size:,} byte{'' if entry.size == 1 else 's'}"
         if entry.title in ("ask", "TextDelta"):
@@ -185,7 +211,13 @@ class _Rows:
         return "".join(parts)
 
     def _text(self, text: str) -> str:
-        return _said(text if self._limit is None else cut(text, self._limit))
+        text = text if self._limit is None else cut(text, self._limit)
+        if len(text) + _MARKUP > self._left:
+            self._left = 0  # what comes first is shown, and nothing behind what is left out
+            self.left_out += 1
+            return "(left out)"
+        self._left -= len(text) + _MARKUP
+        return _said(text)
 
 
 class _Chart:
@@ -200,13 +232,13 @@ class _Chart:
 
     def __init__(self, timeline: Timeline) -> None:
         self._entries = timeline.entries
-        self._seconds = timeline.seconds
+        self._seconds = max(timeline.seconds, _INSTANT)
         self._places: list[float] = []
         self._end = 100.0
 
     def scaled(self) -> str:
         """Draw it with time to scale."""
-        total = self._seconds or 1.0
+        total = self._seconds
         self._places = [100 * entry.at / total for entry in self._entries]
         step = _nice(total / 8)
         ticks = [(100 * number * step / total, f"{number * step:g} s") for number in range(int(total / step) + 1)]
@@ -268,15 +300,16 @@ class _Chart:
         answers = self._entries[sent + 1 : last + 1]
         status = next((each.title for each in answers if each.kind == "requests"), "no answer")
         bad = any(each.bad and each.source == "service" for each in answers)
-        text = cut(one_line(f"{request.title} {request.text.partition('?')[0]}"), 60)
+        text = _line(f"{request.title} {request.text.partition('?')[0]}", 60)
         classes = "x bad" if bad else "x"
         return self._bar(sent, self._place(last), "service", classes, (f"{status} {text}", status), f"{text}: {status}")
 
     def _waits(self) -> Iterator[str]:
+        times = [entry.at for entry in self._entries]  # they never go back
         for index, entry in enumerate(self._entries):
             if entry.kind == "waits" and entry.until is not None:
-                later = range(index + 1, len(self._entries))
-                after = next((each for each in later if self._entries[each].at >= entry.until), None)
+                later = bisect_left(times, entry.until, lo=index + 1)
+                after = later if later < len(times) else None
                 label = f"{entry.until - entry.at:.3g} s"
                 yield self._bar(index, self._place(after), "waits", "w", (label,), f"wait {entry.text}")
 
@@ -285,7 +318,7 @@ class _Chart:
         for index, entry in enumerate(self._entries):
             if "caller" in (entry.source, entry.target) or (entry.kind == "errors" and entry.target == entry.source):
                 bad = " bad" if entry.bad else ""
-                text = _said(cut(one_line(f"{entry.title} {entry.text}"), 80))
+                text = _said(_line(f"{entry.title} {entry.text[:80]}", 80))
                 radius = 3 if entry.title == "TextDelta" else 5
                 yield (
                     f'<a class="e {entry.kind}{bad}" href="#e{index}" aria-label="{text}"><title>{text}</title>'

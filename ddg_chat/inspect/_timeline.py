@@ -24,8 +24,12 @@ Kind = Literal["calls", "requests", "chunks", "events", "waits", "challenges", "
 
 _LONGEST = 1e9
 """Seconds; no run takes longer, and a transcript can say that it did."""
-_MOST_DECODED = 16 * 1024 * 1024
-"""Bytes of one body that are decompressed; no session reads more."""
+_MOST_DECODED = 4 * 1024 * 1024
+"""Bytes that are decompressed to be shown, of all bodies."""
+_MOST_EVENTS = 1_000
+"""Events of a chunk that are shown by themselves."""
+_MOST_INDENTED = 64 * 1024
+"""Characters of JSON that is shown line by line: the more it is nested, the more of them are blanks."""
 _STAND_IN = re.compile(r"(r[1-9][0-9]*)?x*")
 _SHORT = 80
 
@@ -131,6 +135,8 @@ class _Reader:
         self._transcript = transcript
         self._entries: list[Entry] = []
         self._bodies: dict[int, _Body] = {}
+        self._decoding: _Body | None = None  # the newest: as in a session, one is under way at a time
+        self._left = _MOST_DECODED
         self._waiting: tuple[int, object] | None = None  # the entry that is a wait under way, and the wait's id
         self._line = 0
         self._now = 0.0  # by the caller's clock
@@ -302,7 +308,9 @@ class _Reader:
     def _head(self, line: recorded.ReceiveHead) -> None:
         body = _Body(line.headers)
         if line.status >= 200:
-            self._bodies[line.id] = body
+            if self._decoding is not None:
+                self._decoding.give_up("another response has begun")
+            self._bodies[line.id] = self._decoding = body
         names = tuple((name.lower(), value) for name, value in line.headers)
         phrase = http.HTTPStatus(line.status).phrase if line.status in _STATUSES else ""
         about = (phrase, field(names, "content-type"), field(names, "content-encoding"))
@@ -316,12 +324,15 @@ class _Reader:
     def _chunk(self, id: int, data: bytes) -> None:
         self._received += len(data)
         body = self._bodies.setdefault(id, _Body())
-        text, events, trouble = body.take(data)
+        coded = body.coded
+        text, events, trouble = body.take(data, self._left)
+        if coded:
+            self._left -= len(text)
         details = []
         if events:
             details.append(Detail("Events in it", tuple(events)))
         if text:
-            details.append(Detail("Body, decompressed" if body.coded else "Body", text=text))
+            details.append(Detail("Body, decompressed" if coded else "Body", text=text))
         if trouble:
             details.append(Detail("Not decoded", text=trouble))
         self._add("chunks", "service", "session", "chunk", text, size=len(data), details=tuple(details))
@@ -342,7 +353,6 @@ class _Body:
         names = tuple((name.lower(), value) for name, value in headers)
         self.size = 0
         self.chunks = 0
-        self._left = _MOST_DECODED
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._stream = None
         if field(names, "content-type").lower().startswith("text/event-stream"):
@@ -358,25 +368,42 @@ class _Body:
     def coded(self) -> bool:
         return self._decoder is not None and self._decoder.coded
 
-    def take(self, data: bytes) -> tuple[str, list[tuple[str, str]], str]:
-        """Give what a chunk adds: text, events of the stream, and what kept the rest from being decoded."""
+    def give_up(self, why: str) -> None:
+        """Decode no more of it, and let go of what that takes."""
+        if self.coded:
+            self._decoder, self._trouble = None, why
+
+    def take(self, data: bytes, most: int) -> tuple[str, list[tuple[str, str]], str]:
+        """Give what a chunk adds: text, events of the stream, and what kept the rest from being decoded.
+
+        Args:
+            data: the chunk.
+            most: bytes that are decompressed of it.
+        """
         self.size += len(data)
         self.chunks += 1
         pieces: list[bytes] = []
         try:
             for piece in self._decoder.decode(data) if self._decoder is not None else ():
-                self._left -= len(piece)
-                if self._left < 0:
-                    raise ContentDecodingError(f"the body is longer than {_MOST_DECODED:,} bytes")
+                most -= len(piece)
+                if self.coded and most < 0:
+                    raise ContentDecodingError(f"of all bodies, {_MOST_DECODED:,} bytes are decompressed")
                 pieces.append(piece)
         except ContentDecodingError as error:
             self._decoder, self._trouble = None, str(error)
         plain = b"".join(pieces)
         events: list[tuple[str, str]] = []
+        more = 0
         try:
-            events = [] if self._stream is None else [(each.event, each.data) for each in self._stream.feed(plain)]
+            for piece in pieces:
+                found = [] if self._stream is None else [(each.event, each.data) for each in self._stream.feed(piece)]
+                kept = found[: _MOST_EVENTS - len(events)]
+                events += kept
+                more += len(found) - len(kept)
         except StreamTooLarge as error:
             self._stream, self._trouble = None, str(error)
+        if more:
+            events.append(("…", f"{more:,} more"))
         return self._text.decode(plain), events, self._trouble
 
 
@@ -447,7 +474,13 @@ def _str(value: object) -> str:
 
 def _pretty(value: object) -> str:
     try:
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        parts, length = [], 0
+        for part in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+            parts.append(part)
+            length += len(part)
+            if length > _MOST_INDENTED:
+                return json.dumps(value, ensure_ascii=False)
+        return "".join(parts)
     except RecursionError:
         return "(nested too deeply to be shown)"
 
