@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -179,10 +181,38 @@ refusals = st.builds(
     strategies.errors()
     | of(b"", b"<html>Just a moment...", b'\x1f\x8bgarbage {"action":"error","type":"ERR_CHALLENGE"}'),
 )
+#: What a number or a nested value of a file can be made to be; JSON and TOML both read the most of it.
+ODD = of(
+    *(b"1e308", b"-1.7e308", b"8.9e307", b"5e-324", b"1e13", b"1000000000001", b"18446744073709551616", b"-1", b"0"),
+    *(b"1" + b"0" * 5000, b"NaN", b"Infinity", b"inf", b"nan", b"null", b"true", b'"x "', b'"\\ud800"', b'"\\u0000"'),
+    *(
+        b"[" * 3000 + b"]" * 3000,
+        b'{"a":' * 2000 + b"1" + b"}" * 2000,
+        b"{a=" * 2000 + b"1" + b"}" * 2000,
+        b"[]",
+        b"{}",
+    ),
+)
+_VALUE = re.compile(rb'-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|"[^"\\\\]*"(?=[,\]}])|null|true|false')
+
+
+@st.composite
+def odd(draw: Draw, whole: Inputs) -> bytes:
+    """Give files with one or two of their values exchanged for odd ones."""
+    data: bytes = draw(whole)
+    for _ in range(draw(st.integers(1, 2))):
+        places = [found.span() for found in islice(_VALUE.finditer(data), 400)]
+        if places:
+            begin, end = draw(st.sampled_from(places))
+            data = data[:begin] + draw(ODD) + data[end:]
+    return data
+
+
 conversations = strategies.conversations().map(lambda found: found.to_json().encode()) | of(
     b'{"format_version":2}',
     b'{"format_version":1,"conversation":{"cookies":[{"name":"a","value":"b","domain":"c.d"}]}}',
 )
+conversations |= odd(conversations)
 profiles = of(
     b"{}",
     msgspec.json.encode(DUCKDUCKGO_2025_04),
@@ -194,7 +224,10 @@ profiles = of(
     b'{"max_retries":0,"strict":true}',
     b'{"origin":"https://x.y","allowed_hosts":[".y"],"minimum_interval":0}',
     b'{"models":[{"id":"a","aliases":["b"]}]}',
+    b'{"extra_body":{"a":18446744073709551616}}',
+    b'{"label":"\\ud800","minimum_interval":1e300}',
 )
+profiles |= odd(profiles)
 messages = strategies.questions().map(lambda said: json.dumps(said).encode()) | of(
     b"gpt-4",
     b"[]",
@@ -329,6 +362,7 @@ fault_scripts = lines(of(*FAULTS)) | of(
     b'[[fault]]\non = "chat"\ntimes = 1\neffects = [{ do = "refuse", status = 429, retry-after = 2 }]',
     b'[[fault]]\non = "chat"\neffects = [{ do = "split", sizes = [1] }, { do = "cut", at = 9, then = "hang" }]',
 )
+fault_scripts |= odd(fault_scripts)
 
 _FIELDS = (
     b"user-agent: x\naccept: text/event-stream\norigin: https://duckduckgo.com\nreferer: https://duckduckgo.com/\n"

@@ -68,11 +68,16 @@ TARGETS = (
         covers=_core("service._service", "service._framing"),
         memory=32 * _MIB,
     ),
-    Target(name="snapshot", run=sessions.snapshot, inputs=inputs.snapshots(), covers=_core("_snapshot", "_turn")),
+    Target(
+        name="snapshot",
+        run=sessions.snapshot,
+        inputs=inputs.snapshots() | inputs.odd(inputs.snapshots()),
+        covers=_core("_snapshot", "_turn"),
+    ),
     Target(
         name="transcript",
         run=sessions.transcript,
-        inputs=inputs.transcripts(),
+        inputs=inputs.transcripts() | inputs.odd(inputs.transcripts()),
         covers=_core("transcript._lines", "transcript._playing", "transcript._replay", "transcript._serve"),
     ),
     Target(
