@@ -11,6 +11,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ from ddg_protocol import (
     FailureKind,
     LocalProtocolError,
     Message,
+    ModelNotSupportedError,
     Policy,
     SendRequest,
     ServiceProfile,
@@ -169,7 +171,8 @@ def goes_on(session: Session, now: float) -> None:
         if session.state is State.CLOSED:
             return
         if round == 0:
-            session.ask("Why?", now=now)
+            with suppress(ModelNotSupportedError):  # a model is asked for by name, and files may name any
+                session.ask("Why?", now=now)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -335,7 +338,8 @@ def test_whatever_is_in_a_profile_it_is_read_or_refused(path: tuple[Any, ...], o
         return
     finally:
         free(changed)
-    assert msgspec.json.decode(msgspec.json.encode(profile), type=ServiceProfile) == profile
+    if path[0] != "extra_body":  # any JSON, in which what is no finite number is null
+        assert msgspec.json.decode(msgspec.json.encode(profile), type=ServiceProfile) == profile
     goes_on(Session(profile), 0.0)
 
 
