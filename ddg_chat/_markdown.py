@@ -18,10 +18,10 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.markdown import CodeBlock, Markdown, MarkdownElement, TableElement
 from rich.segment import Segment, Segments
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from ._colours import coloured
 from ._pace import Pace
 from ._text import harmless
 
@@ -30,6 +30,8 @@ from ._text import harmless
 _LONGEST = 8 * 1024
 #: The most lines of code that are coloured together.
 _MOST_LINES = 200
+#: The longest line that opens a block of code, in characters: each stretch of the block begins with it.
+_LONGEST_FENCE = 200
 
 #: What can't be shown would be left out: HTML, images, definitions of links. They are shown as they are written.
 _INVISIBLE = ["html_block", "html_inline", "image", "reference"]
@@ -45,8 +47,7 @@ class _Code(CodeBlock):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if code := str(self.text).removesuffix("\n"):
-            lexer = self.lexer_name if len(code) <= _LONGEST else "text"
-            yield Syntax(code, lexer, theme="ansi_dark", background_color="default", word_wrap=True)
+            yield coloured(code, self.lexer_name) if len(code) <= _LONGEST else Text(code, tab_size=4)
 
 
 class _Table(TableElement):
@@ -104,7 +105,7 @@ def _units(source: str) -> list[_Unit]:
             case "list_item_open", 1:
                 starts.append((start, "", not first_item))
                 first_item = False
-            case "fence", 0:
+            case "fence", 0 if len(lines[start]) <= _LONGEST_FENCE:
                 fence = lines[start].rstrip("\n") + "\n"
                 starts += [(at, fence, at > start) for at in _stretches(lines, start, end)]
             case _, 0:
@@ -207,7 +208,7 @@ class MarkdownStream:
         units = _units(pending[:end]) or [_Unit("")]
         if len(units[-1].text) + len(pending) - end > _LONGEST and not units[-1].is_code:
             end = len(pending)
-            units = _units(pending)
+            units = _units(pending) or [_Unit("")]
         growing = pending[end:]
         if self._goes_on and not units[0].text.startswith("\n\n"):
             units[0] = units[0]._replace(goes_on=True)

@@ -225,6 +225,54 @@ def test_nothing_of_a_text_is_lost_and_nothing_doubled(
     assert re.findall(r"w\d+w", screen.text) == words
 
 
+#: What is seldom written, in runs that are longer than anything that is laid out at once.
+ODD = [" ", "\t", "\n", " \n", "\t\n", "日", "e\N{COMBINING ACUTE ACCENT}", "\N{ZERO WIDTH JOINER}", "> ", "* ", "`", "\\"]
+
+
+@st.composite
+def odd_texts(draw: st.DrawFn) -> tuple[list[str], list[str]]:
+    """A text of words that are all different between runs of what is seldom written, cut; and the words, in order."""
+    words = [f"w{number}w" for number in range(draw(st.integers(0, 4)))]
+    lengths = st.sampled_from([1, 100, _LONGEST - 1, _LONGEST, _LONGEST + 1, 2 * _LONGEST])
+    runs = [draw(st.sampled_from(ODD)) * draw(lengths) for _ in range(len(words) + 1)]
+    opening = draw(st.sampled_from(["", "```\n", "```python\n", "* ", "> ", "    ", "# "]))
+    ends = draw(st.sampled_from(["", "\n"]))
+    text = opening + runs[0] + "".join(f"\n{word}{ends}{run}" for word, run in zip(words, runs[1:], strict=True))
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=4)))
+    return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])], words
+
+
+@settings(deadline=None, max_examples=40)
+@given(odd_texts())
+@example(([" " * (_LONGEST + 1)], []))
+@example((["\t" * (_LONGEST + 1), "\t", "\nw0w"], ["w0w"]))
+@example((["w0w\n\n", " " * (_LONGEST + 1), "\nw1w"], ["w0w", "w1w"]))
+def test_nothing_is_lost_of_a_text_of_what_is_seldom_written(said: tuple[list[str], list[str]]) -> None:
+    pieces, words = said
+    shown = drawn_into_nothing(pieces)
+    assert re.findall(r"w\d+w", shown) == words
+
+
+def drawn_into_nothing(pieces: list[str]) -> str:
+    """Draw a text, once after each of its pieces; gives what was written for good, without a terminal's cells."""
+    screen = Screen(200, 4)
+    with Settled(screen.console) as stream:
+        for piece in pieces:
+            stream.feed(piece)
+            stream.draw()
+    return stream.settled
+
+
+class Settled(MarkdownStream):
+    """Takes note of what is written for good."""
+
+    settled = ""
+
+    def _show(self, settled: list[list[Segment]], tail: list[list[Segment]]) -> None:
+        self.settled += "".join("".join(part.text for part in line) + "\n" for line in settled)
+        super()._show(settled, tail)
+
+
 def test_code_is_not_cut_where_the_terminal_becomes_narrower() -> None:
     screen = Screen(60, 24)
     with MarkdownStream(screen.console) as stream:
@@ -293,6 +341,14 @@ LONG = {
     "emphasis": "*a_ " * 10_000,
     "entities": "&amp;" * 10_000,
     "empty lines": "\n" * 50_000,
+    "blanks": " " * 100_000,
+    "tabs": "\t" * 40_000,
+    "blanks in code": "```autoit\n" + " " * 8000 + "\n```\n",
+    "empty lines in code": "```python\n" + " \n" * 4000 + "```\n",
+    "a long name of a language": "```" + "x" * 100_000 + "\n" + "\n" * 20_000,
+    "a long fence": "`" * 100_000 + "\n" + "\n" * 20_000,
+    "wide characters": "日" * 50_000,
+    "joiners": "\N{ZERO WIDTH JOINER}" * 50_000,
 }
 
 
