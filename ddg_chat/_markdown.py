@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from copy import copy
 from itertools import pairwise
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
@@ -69,9 +70,17 @@ class _Markdown(Markdown):
         "table_open": _Table,
     }
 
-    def __init__(self, source: str) -> None:
-        super().__init__("", hyperlinks=False)  # which are control sequences, with addresses of the service's
-        self.parsed = _PARSER.parse(source)
+
+#: Copied for each unit: each new `Markdown` makes a parser, which takes longer than most units do. Without hyperlinks,
+#: which are control sequences, with addresses of the service's.
+_EMPTY = _Markdown("", hyperlinks=False)
+
+
+def _markdown(source: str) -> Markdown:
+    """Parse Markdown, to be laid out."""
+    markdown = copy(_EMPTY)
+    markdown.parsed = _PARSER.parse(source)
+    return markdown
 
 
 class _Unit(NamedTuple):
@@ -242,7 +251,7 @@ class MarkdownStream:
 
     def _lines(self, unit: _Unit) -> list[_Line]:
         """Lay a unit out, with the empty line before it, if it has one."""
-        renderable: RenderableType = Text(unit.text) if unit.is_plain else _Markdown(unit.text)
+        renderable: RenderableType = Text(unit.text) if unit.is_plain else _markdown(unit.text)
         options = self._console.options.update(width=self._width, height=None)
         lines = [_trimmed(line) for line in self._console.render_lines(renderable, options, pad=False)]
         if not unit.is_code:

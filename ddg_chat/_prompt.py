@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -42,7 +42,7 @@ def line_editor(
         MARK,
         multiline=True,
         prompt_continuation=_continuation,
-        history=FileHistory(history),
+        history=_History(history),
         key_bindings=_keys(),
         completer=_Completer(completions),
         complete_while_typing=False,
@@ -92,6 +92,14 @@ def _keys() -> KeyBindings:
         event.current_buffer.insert_text("\n")
 
     return keys
+
+
+class _History(FileHistory):
+    """Keeps what was written where that is possible; a disk that is full ends no conversation."""
+
+    def store_string(self, string: str) -> None:
+        with suppress(OSError):
+            super().store_string(string)
 
 
 class _Completer(Completer):

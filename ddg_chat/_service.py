@@ -25,6 +25,7 @@ from ddg_protocol import (
 from ddg_transports.blocking import Chat, Client, Reply, Seen
 
 from ._errors import CommandError
+from ._files import private
 from ._screen import is_dumb
 from ._waiting import Waiting
 
@@ -160,9 +161,12 @@ class Transcripts:
 
         self._count += 1
         number = f"-{self._count}" if self._count > 1 else ""
-        path = self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
+        try:
+            path = self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
+        except ValueError:  # it is empty, or a root
+            raise CommandError(f"{str(self._first)!r} can't be the name of a file", 74) from None
         # A line at a time: what was done is there to be read, whatever becomes of this process.
-        file = self._stack.enter_context(path.open("w", encoding="utf-8", newline="\n", buffering=1))
+        file = self._stack.enter_context(open(path, "w", 1, encoding="utf-8", newline="\n", opener=private))
         return RecordedSession(session, file.write, redact_texts=self._redact_texts)
 
 

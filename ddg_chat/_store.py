@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +19,12 @@ import msgspec
 from ddg_protocol import Conversation, ConversationFormatError
 
 from ._errors import CommandError
+from ._files import lock, private
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")
 _SUFFIX = ".json"
+_LOCK = ".lock"
+_TEMPORARY = ".new"
 
 
 def data_folder() -> Path:
@@ -56,31 +58,42 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, name: str, conversation: Conversation) -> None:
-        """Store a conversation, in place of one that has the name. Whoever reads the file finds one or the other.
+    def save(self, name: str, conversation: Conversation, *, seen: Conversation | None = None) -> str:
+        """Store a conversation. Whoever reads the file finds the old one or the new one.
+
+        Nothing of another process is replaced: if it stored something else by that name, this one gets a new name.
 
         Args:
             name: what it is called.
-            conversation: itself, as of its last turn.
+            conversation: as of its last turn.
+            seen: what is stored by that name as far as the caller knows; None for nothing.
+
+        Returns:
+            The name that it has now: the one given, perhaps with a number behind it.
 
         Raises:
             CommandError: the name can't be one.
             OSError: the file can't be written.
         """
         path = self._path(name)
-        kept = msgspec.structs.replace(conversation, vqd="", vqd_hash_1="", cookies=(), fe_version="")
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(prefix=".", dir=self.folder)  # for nobody else to read
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(kept.to_json())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with self._locked():
+            if not self._holds(path, seen):
+                base, number = name[:90], 2  # the longest name is of 100 characters
+                while (path := self._path(name := f"{base}-{number}")).exists():
+                    number += 1
+            # Nobody else writes to it. What a process that was killed left there is overwritten.
+            temporary = self.folder / _TEMPORARY
+            try:
+                with open(temporary, "w", encoding="utf-8", opener=private) as file:
+                    file.write(_kept(conversation).to_json())
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary)
+                raise
+        return name
 
     def load(self, name: str) -> Conversation:
         """Read a conversation.
@@ -114,15 +127,17 @@ class Store:
         """
         if new == name:
             return
-        if new in self:
-            raise CommandError(
-                f"there is a conversation that is called {new!r}; choose another name, or remove it first: "
-                f"ddg-chat conversations rm {new}",
-                74,
-            )
-        if name is not None:
-            with suppress(FileNotFoundError):
-                self._path(name).rename(self._path(new))
+        path = self._path(new)
+        with self._locked():
+            if path.exists():
+                raise CommandError(
+                    f"there is a conversation that is called {new!r}; choose another name, or remove it first: "
+                    f"ddg-chat conversations rm {new}",
+                    74,
+                )
+            if name is not None:
+                with suppress(FileNotFoundError):
+                    self._path(name).rename(path)
 
     def remove(self, name: str) -> None:
         """Remove a conversation.
@@ -159,26 +174,23 @@ class Store:
                     conversation = None
                 yield Entry(name, changed, conversation)
 
-    def new_name(self, question: str, today: date) -> str:
-        """Find a name for a conversation that has none, from the day and its first question.
+    def _holds(self, path: Path, seen: Conversation | None) -> bool:
+        """Tell whether a file can be replaced by one who knows what it held: it still does, or it isn't there."""
+        try:
+            there = Conversation.from_json(path.read_bytes())
+        except FileNotFoundError:
+            return True
+        except (ConversationFormatError, PermissionError, IsADirectoryError):
+            return False
+        return seen is not None and there == _kept(seen)
 
-        Args:
-            question: what it begins with.
-            today: the day.
-
-        Returns:
-            A name that is free.
-        """
-        words = "-".join(re.findall(r"[^\W_]+", question.lower()))[:40].strip("-")
-        base = "-".join(filter(None, (today.isoformat(), words)))
-        name, number = base, 1
-        while name in self:
-            number += 1
-            name = f"{base}-{number}"
-        return name
-
-    def __contains__(self, name: str) -> bool:
-        return self._path(name).exists()
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from changing the folder. A process that ends, or is killed, lets go of it."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self.folder / _LOCK, "ab", opener=private) as file:
+            lock(file.fileno())
+            yield
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -186,6 +198,25 @@ class Store:
                 f"{name[:40]!r} can't be the name of a conversation: letters, digits, and - . _ after the first"
             )
         return self.folder / f"{name}{_SUFFIX}"
+
+
+def name_for(question: str, today: date) -> str:
+    """Make a name for a conversation that has none.
+
+    Args:
+        question: its first.
+        today: the day.
+
+    Returns:
+        The day and the first words of the question.
+    """
+    words = "-".join(re.findall(r"[^\W_]+", question.lower()))[:40].strip("-")
+    return "-".join(filter(None, (today.isoformat(), words)))
+
+
+def _kept(conversation: Conversation) -> Conversation:
+    """Leave out what lets anybody in."""
+    return msgspec.structs.replace(conversation, vqd="", vqd_hash_1="", cookies=(), fe_version="")
 
 
 def _unknown(name: str) -> CommandError:

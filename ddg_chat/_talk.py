@@ -13,7 +13,8 @@ from ddg_transports.blocking import Chat
 from ._errors import CommandError
 from ._export import as_markdown, heading
 from ._service import Asking
-from ._store import Store
+from ._files import private
+from ._store import Store, name_for
 from ._text import one_line
 
 HELP = """\
@@ -61,6 +62,7 @@ class Talk:
         self._conversation = Conversation()
         self._chat: Chat | None = None  # that holds it, from its first question on
         self._name: str | None = None
+        self._stored: Conversation | None = None  # by that name, as far as is known here
         self._unanswered: tuple[str, bool] | None = None  # a question, and whether it is asked in place of the last
         self._commands: dict[str, Callable[[str], None]] = {
             "/model": self._set_model,
@@ -184,15 +186,18 @@ class Talk:
         if self._chat is not None:
             self._chat.close()
         self._conversation, self._chat, self._name, self._unanswered = conversation, None, name, None
+        self._stored = conversation if name else None
 
     def _go_on(self, name: str, conversation: Conversation) -> None:
         self._change_to(conversation, name)
         self._say(f"{name}: {heading(conversation)} ({_turns(conversation)} so far, with {self.model})")
 
     def _keep(self) -> None:
-        if self._name is None:
-            self._name = self._store.new_name(self._conversation.last_question or "", date.today())
-        self._store.save(self._name, self._conversation)
+        name = self._name or name_for(self._conversation.last_question or "", date.today())
+        kept_as = self._store.save(name, self._conversation, seen=self._stored)
+        if self._name is not None and kept_as != name:
+            self._say(f"another process has changed {name}; this conversation is kept as {kept_as}")
+        self._name, self._stored = kept_as, self._conversation
 
     # The commands
 
@@ -234,7 +239,7 @@ class Talk:
             raise CommandError("there is nothing to export yet")
         path = Path(os.path.expanduser(file or f"{self._name}.md"))
         try:
-            with path.open("x", encoding="utf-8", newline="\n") as written:
+            with open(path, "x", encoding="utf-8", newline="\n", opener=private) as written:
                 written.write(as_markdown(self._conversation))
         except FileExistsError:
             raise CommandError(f"{path} is there already; name another file: /export FILE", 74) from None

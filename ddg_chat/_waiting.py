@@ -109,7 +109,7 @@ class Waiting:
         self._stream = stream
         self._moving = moving
         self._status: StatusLine | None = None
-        self._at_the_end: list[str] = []
+        self._at_the_end: dict[str, None] = {}  # each once, however often it is said
         self._doing = {
             profile.url(profile.front_end_path): "asking for the front end's version",
             profile.url(profile.landing_path): "asking for cookies",
@@ -136,9 +136,9 @@ class Waiting:
             case ServiceNotice():
                 self._say(action.text)
             case LimitReached():
-                self._at_the_end.append(f"the service says that the {action.limit} limit is reached")
+                self._at_the_end[f"the service says that the {action.limit} limit is reached"] = None
             case TurnFinished(reason="length"):
-                self._at_the_end.append("the reply was cut short by a limit of the service")
+                self._at_the_end["the reply was cut short by a limit of the service"] = None
             case TextDelta() | TurnFinished() | TurnCancelled():
                 self.clear()
 
@@ -156,8 +156,9 @@ class Waiting:
         status, self._status = self._status, None
         if status is not None:
             status.close()
-        while self._at_the_end:
-            self._say(self._at_the_end.pop(0))
+        said, self._at_the_end = self._at_the_end, {}
+        for text in said:
+            self._say(text)
 
     def _show(self, text: Callable[[float], str]) -> None:
         if self._status is None:

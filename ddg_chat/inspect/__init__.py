@@ -13,6 +13,7 @@ import msgspec
 
 from ddg_protocol.transcript import Transcript
 
+from .._files import private
 from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
 from ._timeline import read_timeline
 
@@ -47,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
         from ._page import page
 
         name = "standard input" if str(args.file) == "-" else args.file.name
-        args.html.write_text(page(timeline, name, full=args.full), encoding="utf-8")
+        written = page(timeline, name, full=args.full)
+        with open(args.html, "w", encoding="utf-8", opener=private) as file:  # questions and replies are in it
+            file.write(written)
     sys.stdout.flush()  # what comes now is about what was shown
     for flaw in timeline.flaws:
         print(f"ddg-chat: {flaw}", file=sys.stderr)

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.terminal import Terminal
 
+from ddg_chat._prompt import _History
+from ddg_chat._store import Store
 from ddg_protocol.service import Question, Service
 from ddg_protocol.service.script import fault_from_text
 from ddg_transports.emulator import Emulator
@@ -107,6 +110,44 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
         "> And at dusk?\n\n**Reply** 3 to And at dusk?\n\n"
         "> Is it ever green?\n\n**Reply** 4 to Is it ever green?\n"
     )
+
+
+def test_a_conversation_that_another_process_went_on_with_is_kept_by_another_name(tmp_path: Path) -> None:
+    store = Store(tmp_path / "ddg-chat" / "conversations")
+    with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url, columns=200) as person:
+        person.enter("/save sky")
+        assert person.enter("One?") == "You asked: One?"
+        seen = store.load("sky")
+        theirs = msgspec.structs.replace(seen, message_history=(*seen.message_history, *seen.message_history))
+        assert store.save("sky", theirs, seen=seen) == "sky"
+        said = "another process has changed sky; this conversation is kept as sky-2"
+        assert person.enter("Two?") == f"You asked: Two?\n\n{said}"
+        assert person.enter("Three?") == "You asked: Three?"
+    assert store.load("sky") == theirs
+    assert [message.content for message in store.load("sky-2").message_history][::2] == ["One?", "Two?", "Three?"]
+
+
+def test_a_conversation_that_can_t_be_kept_goes_on_and_is_kept_when_it_can(tmp_path: Path) -> None:
+    folder = tmp_path / "ddg-chat" / "conversations"
+    folder.parent.mkdir()
+    folder.write_text("in its place")
+    with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url, columns=200) as person:
+        assert person.enter("One?") == f"You asked: One?\n\nddg-chat: {folder}: File exists"
+        folder.unlink()
+        assert person.enter("Two?") == "You asked: Two?"
+        person.enter("/save sky")
+    assert [message.content for message in Store(folder).load("sky").message_history][::2] == ["One?", "Two?"]
+
+
+def test_a_reply_of_blanks_alone_does_not_end_the_chat(tmp_path: Path) -> None:
+    blanks = " " * 9000
+    with emulated(lambda _: [blanks, blanks]) as emulator, Person(tmp_path, "chat", "--base-url", emulator.url) as person:
+        assert person.enter("One?") == ""
+        assert person.enter("/model") == "gpt-4o-mini is asked"
+
+
+def test_a_history_that_can_t_be_written_ends_no_chat(tmp_path: Path) -> None:
+    _History(tmp_path).store_string("Why?")
 
 
 def test_the_emulator_of_its_own(tmp_path: Path) -> None:

@@ -232,8 +232,8 @@ ODD = [" ", "\t", "\n", " \n", "\t\n", "日", "e\N{COMBINING ACUTE ACCENT}", "\N
 @st.composite
 def odd_texts(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     """A text of words that are all different between runs of what is seldom written, cut; and the words, in order."""
-    words = [f"w{number}w" for number in range(draw(st.integers(0, 4)))]
-    lengths = st.sampled_from([1, 100, _LONGEST - 1, _LONGEST, _LONGEST + 1, 2 * _LONGEST])
+    words = [f"w{number}w" for number in range(draw(st.integers(0, 2)))]
+    lengths = st.sampled_from([1, 100, _LONGEST - 1, _LONGEST + 1])
     runs = [draw(st.sampled_from(ODD)) * draw(lengths) for _ in range(len(words) + 1)]
     opening = draw(st.sampled_from(["", "```\n", "```python\n", "* ", "> ", "    ", "# "]))
     ends = draw(st.sampled_from(["", "\n"]))
@@ -242,7 +242,7 @@ def odd_texts(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])], words
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(odd_texts())
 @example(([" " * (_LONGEST + 1)], []))
 @example((["\t" * (_LONGEST + 1), "\t", "\nw0w"], ["w0w"]))

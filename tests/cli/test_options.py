@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import shutil
+import stat
 import statistics
 import subprocess
 import sys
@@ -367,6 +368,33 @@ def test_each_conversation_of_a_chat_is_recorded_in_a_file_of_its_own(
     assert main(["chat", "--record", str(tmp_path / "run.jsonl"), "--base-url", emulator.url]) == 0
     assert "One?" in (tmp_path / "run.jsonl").read_text()
     assert "Two?" in (tmp_path / "run-2.jsonl").read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the rights of POSIX")
+@pytest.mark.parametrize("kind", ["--record", "/export", "--html"])
+def test_nobody_else_can_read_a_file_that_is_written_for_a_person(
+    kind: str, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, record = tmp_path / "file", tmp_path / "run.jsonl"
+    before = os.umask(0)
+    try:
+        if kind == "/export":
+            with_input(monkeypatch, f"Why?\n/export {file}\n".encode())
+            assert main(["chat", "--quiet", "--base-url", emulator.url]) == 0
+        else:
+            run = record if kind == "--html" else file
+            assert main(["ask", "Why?", "--base-url", emulator.url, "--record", str(run)]) == 0
+        if kind == "--html":
+            assert main(["inspect", str(record), "--html", str(file)]) == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["", "/"])
+def test_a_record_needs_the_name_of_a_file(name: str, emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "Why?", "--base-url", emulator.url, "--record", name]) == 74
+    assert "can't be the name of a file" in capsys.readouterr().err
 
 
 def test_a_record_that_can_t_be_written_is_said_before_anything_is_asked(

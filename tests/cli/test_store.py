@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ddg_chat._errors import CommandError
 from ddg_chat._export import as_markdown
-from ddg_chat._store import Store
+from ddg_chat._store import Store, name_for
 from ddg_chat.main import main
 from ddg_protocol import Conversation, Cookie, Message
 
@@ -95,10 +98,9 @@ def test_a_name_that_is_none_reaches_no_file(name: str, store: Store, tmp_path: 
     ],
 )
 def test_a_name_is_found_for_any_question(question: str, name: str, store: Store) -> None:
-    assert store.new_name(question, date(2025, 4, 1)) == name
-    store.save(name, SKY)
-    assert store.new_name(question, date(2025, 4, 1)) == f"{name}-2"
-    assert store.load(name) == store.load(name)
+    assert name_for(question, date(2025, 4, 1)) == name
+    assert store.save(name, SKY) == name
+    assert store.save(name, SKY) == f"{name}-2"
 
 
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
@@ -112,8 +114,8 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        store.save("sky", Conversation())
-    assert [path.name for path in store.folder.iterdir()] == ["sky.json"]
+        store.save("sky", Conversation(), seen=SKY)
+    assert files(store) == [".lock", "sky.json"]
     assert (store.folder / "sky.json").read_bytes() == before
 
 
@@ -121,9 +123,102 @@ def test_whoever_reads_meanwhile_finds_one_or_the_other(store: Store) -> None:
     store.save("sky", SKY)
     with (store.folder / "sky.json").open("rb") as reader:
         begun = reader.read(10)
-        store.save("sky", Conversation())
+        store.save("sky", Conversation(), seen=SKY)
         assert Conversation.from_json(begun + reader.read()).message_history == SKY.message_history
     assert not store.load("sky").message_history
+
+
+def files(store: Store) -> list[str]:
+    return sorted(path.name for path in store.folder.iterdir())
+
+
+def longer(conversation: Conversation, *words: str) -> Conversation:
+    """A conversation that went on."""
+    more = [Message(role, word) for word in words for role in ("user", "assistant")]
+    return msgspec.structs.replace(conversation, message_history=(*conversation.message_history, *more))
+
+
+@pytest.mark.parametrize("there", [SKY, Conversation(), None], ids=["the same", "another", "damaged"])
+def test_a_name_that_is_taken_gets_a_number_and_nothing_is_replaced(there: Conversation | None, store: Store) -> None:
+    store.save("sky", there or SKY)
+    if there is None:
+        (store.folder / "sky.json").write_text("damaged")
+    before = (store.folder / "sky.json").read_bytes()
+    assert [store.save("sky", SKY) for _ in range(2)] == ["sky-2", "sky-3"]
+    assert (store.folder / "sky.json").read_bytes() == before
+
+
+def test_two_who_go_on_with_the_same_conversation_lose_nothing(store: Store) -> None:
+    store.save("sky", SKY)
+    one, other = longer(SKY, "one"), longer(SKY, "other")
+    assert store.save("sky", one, seen=SKY) == "sky"
+    assert store.save("sky", other, seen=SKY) == "sky-2"
+    assert store.save("sky", longer(one, "more"), seen=one) == "sky"
+    assert store.load("sky").message_history == longer(one, "more").message_history
+    assert store.load("sky-2").message_history == other.message_history
+
+
+def test_a_conversation_that_was_removed_meanwhile_is_stored_again(store: Store) -> None:
+    store.save("sky", SKY)
+    store.remove("sky")
+    assert store.save("sky", longer(SKY, "one"), seen=SKY) == "sky"
+
+
+def test_the_longest_name_can_get_a_number_too(store: Store) -> None:
+    store.save("x" * 100, SKY)
+    assert store.load(store.save("x" * 100, SKY)).message_history == SKY.message_history
+
+
+def test_what_a_killed_process_left_is_overwritten(store: Store) -> None:
+    store.save("sky", SKY)
+    (store.folder / ".new").write_text("half of a conversa" * 10_000)
+    store.save("sky", longer(SKY, "one"), seen=SKY)
+    assert files(store) == [".lock", "sky.json"]
+    assert store.load("sky").message_history == longer(SKY, "one").message_history
+
+
+#: Stores conversations that all get the same name, once it is told to.
+BUSY = """
+import sys
+from datetime import date
+from pathlib import Path
+from ddg_chat._store import Store, name_for
+from ddg_protocol import Conversation, Message
+
+store, who = Store(Path(sys.argv[1])), sys.argv[2]
+print(flush=True)
+for number in sys.stdin:
+    said = tuple(Message(role, f"{who} {number.strip()}") for role in ("user", "assistant"))
+    print(store.save(name_for("Why?", date(2025, 4, int(number))), Conversation(message_history=said)), flush=True)
+"""
+
+
+def test_processes_that_begin_with_the_same_question_at_once_lose_nothing(store: Store) -> None:
+    rounds = range(1, 21)
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", BUSY, store.folder, who],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    bufsize=1,
+                )
+            )
+            for who in "abc"
+        ]
+        pipes = [(stack.enter_context(p.stdin), p.stdout) for p in processes if p.stdin and p.stdout]
+        for _, heard in pipes:
+            heard.readline()
+        names = set()
+        for number in rounds:
+            for said, _ in pipes:
+                said.write(f"{number}\n")
+            names |= {heard.readline().strip() for _, heard in pipes}
+    assert len(names) == 3 * len(rounds)
+    kept = {entry.conversation.last_question for entry in store.entries() if entry.conversation}
+    assert kept == {f"{who} {number}" for who in "abc" for number in rounds}
 
 
 def test_another_name(store: Store) -> None:
