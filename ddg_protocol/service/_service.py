@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -14,13 +14,12 @@ from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ._answer import Answer
 from ._draw import draw
 from ._exchange import Endpoint, Exchange, Piece, Refusal, ServiceRequest, ServiceResponse
+from ._log import Log
 from ._pages import front_end_page, http_date, landing_cookies, landing_page
 from ._reply import DONE, Message, Question, Responder, Role, default_responder, pieces_of, text_event
 from ._tokens import Pair, Tokens
 from .faults import Fault, Redirect, Refuse
 
-LOG_LENGTH = 1000
-"""How many exchanges the log keeps."""
 UNSPENT_TOKENS = 1000
 """How many tokens are good at a time."""
 KNOWN_HISTORIES = 10_000
@@ -101,7 +100,7 @@ class Service:
         self._tokens = Tokens(seed, limit=UNSPENT_TOKENS)
         self._histories: dict[bytes, None] = {}  # oldest first
         self._replies = 0
-        self._log: deque[Exchange] = deque(maxlen=LOG_LENGTH)
+        self._log = Log()
         self._routes: dict[str, tuple[Endpoint, str, Callable[[ServiceRequest, float], Answer]]] = {
             profile.landing_path: ("landing", "GET", self._landing),
             profile.front_end_path: ("front_end", "GET", self._front_end),
@@ -116,8 +115,8 @@ class Service:
 
     @property
     def log(self) -> Sequence[Exchange]:
-        """What clients did and what became of it, oldest first; the last 1000 exchanges."""
-        return tuple(self._log)
+        """What clients did and what became of it, oldest first: the last 1000 exchanges, of at most 16 MiB."""
+        return self._log.exchanges()
 
     @property
     def unmet_faults(self) -> Sequence[Fault]:
@@ -161,7 +160,7 @@ class Service:
             answered = answered.after(effect, target=request.target, tokens=self._new_tokens)
             exchange.error = effect.type if isinstance(effect, Refuse) else exchange.error
         exchange.status = answered.status
-        self._log.append(exchange)
+        self._log.add(exchange)
         return answered.response(exchange, http_date(now))
 
     def _faults(self, endpoint: Endpoint | None) -> tuple[Fault, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,6 +12,7 @@ from ..errors import ConversationFormatError, TransportError, printable
 from ..intents import Failure, FailureKind, Headers, SendRequest
 from ..policy import MAX_SECONDS
 from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
+from ..service._log import Log
 from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
 
 
@@ -130,13 +131,18 @@ class TranscriptService:
         self.profile = transcript.head.profile
         self._tape = _Tape(transcript)
         self._real_time = real_time
-        self.log: list[Exchange] = []
+        self._log = Log()
+
+    @property
+    def log(self) -> Sequence[Exchange]:
+        """What clients did and what became of it; see `service.Service.log`."""
+        return self._log.exchanges()
 
     def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
         """Answer a request; see `service.Service.handle`."""
         found = self._tape.next(request.method, request.target)
         exchange = Exchange(request, None, 404)
-        self.log.append(exchange)
+        self._log.add(exchange)
         if isinstance(found, str):
             exchange.error, exchange.reason = "ERR_NOT_FOUND", found
             body = msgspec.json.encode({"action": "error", "status": 404, "type": exchange.error, "reason": found})

@@ -139,13 +139,6 @@ def test_a_conversation_that_can_t_be_kept_goes_on_and_is_kept_when_it_can(tmp_p
     assert [message.content for message in Store(folder).load("sky").message_history][::2] == ["One?", "Two?"]
 
 
-def test_a_reply_of_blanks_alone_does_not_end_the_chat(tmp_path: Path) -> None:
-    blanks = " " * 9000
-    with emulated(lambda _: [blanks, blanks]) as emulator, Person(tmp_path, "chat", "--base-url", emulator.url) as person:
-        assert person.enter("One?") == ""
-        assert person.enter("/model") == "gpt-4o-mini is asked"
-
-
 def test_a_history_that_can_t_be_written_ends_no_chat(tmp_path: Path) -> None:
     _History(tmp_path).store_string("Why?")
 

@@ -226,7 +226,20 @@ def test_nothing_of_a_text_is_lost_and_nothing_doubled(
 
 
 #: What is seldom written, in runs that are longer than anything that is laid out at once.
-ODD = [" ", "\t", "\n", " \n", "\t\n", "日", "e\N{COMBINING ACUTE ACCENT}", "\N{ZERO WIDTH JOINER}", "> ", "* ", "`", "\\"]
+ODD = [
+    " ",
+    "\t",
+    "\n",
+    " \n",
+    "\t\n",
+    "日",
+    "e\N{COMBINING ACUTE ACCENT}",
+    "\N{ZERO WIDTH JOINER}",
+    "> ",
+    "* ",
+    "`",
+    "\\",
+]
 
 
 @st.composite

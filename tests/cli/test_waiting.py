@@ -123,3 +123,11 @@ def test_a_status_line_fits_its_terminal(stream: Watched, monkeypatch: pytest.Mo
     assert stream.line == "a status that is l…"
     status.close()
     assert stream.line == ""
+
+
+def test_a_limit_is_told_once_however_often_the_service_says_it(stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        for limit in ("output", "input", "output"):
+            waiting(LimitReached(limit))
+    said = "ddg-chat: the service says that the {} limit is reached\n"
+    assert stream.getvalue() == said.format("output") + said.format("input")

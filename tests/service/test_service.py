@@ -606,11 +606,25 @@ class TestSeedAndLog:
         assert b"Another." in body_of(chat(service))
 
     def test_the_log_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(machine, "LOG_LENGTH", 2)
+        monkeypatch.setattr("ddg_protocol.service._log.LOG_LENGTH", 2)
         service = Service()
         for target in ("/1", "/2", "/3"):
             send(service, "GET", target, PAGE)
         assert [line.request.target for line in service.log] == ["/2", "/3"]
+
+    @pytest.mark.parametrize("many", ["body", "headers"])
+    def test_the_log_keeps_at_most_16_mib(self, many: str) -> None:
+        service = Service()
+        body = bytes(1024 * 1024) if many == "body" else b""
+        headers = (("a", ""),) * (4096 if many == "headers" else 1)
+        for number in range(50):
+            service.handle(ServiceRequest("POST", f"/{number}", headers, body), now=0.0)
+        assert [line.request.target for line in service.log] == [f"/{number}" for number in range(35, 50)]
+
+    def test_the_log_keeps_the_last_exchange_whatever_its_size(self) -> None:
+        service = Service()
+        service.handle(ServiceRequest("POST", "/", (), bytes(17 * 1024 * 1024)), now=0.0)
+        assert len(service.log) == 1
 
     def test_reprs_hide_tokens_and_cookies(self) -> None:
         service = Service()
