@@ -22,16 +22,16 @@ _STYLES = {
 _KEYWORDS = frozenset(
     """
     abstract and as assert async await begin bool boolean break byte case catch char class const continue crate def
-    default defer defn del delete do done double echo elif else elsif end ensure enum esac except export extends extern
-    false False fi final finally float fn for foreach from fun func function global go goto if impl implements import in
-    include inline instanceof int interface is lambda let local long loop match mod module mut namespace new nil None
-    nonlocal not null NULL operator or override package pass private protected protocol pub public raise readonly
-    require rescue return self Self short signed sizeof static string struct super switch template then this throw throws
-    trait true True try type typedef typeof union unless unsafe unsigned until use using val var virtual void volatile
-    when where while with yield
-    add all alter between by create cross desc distinct drop exists full group having index inner insert intersect into
-    join key left like limit offset on order outer primary right select set table update values view
-    """.split()
+    default defer defn del delete do done double echo elif else elsif end ensure enum esac except export extends
+    extern false False fi final finally float fn for foreach from fun func function global go goto if impl
+    implements import in include inline instanceof int interface is lambda let local long loop match mod module mut
+    namespace new nil None nonlocal not null NULL operator or override package pass private protected protocol pub
+    public raise readonly require rescue return self Self short signed sizeof static string struct super switch
+    template then this throw throws trait true True try type typedef typeof union unless unsafe unsigned until use
+    using val var virtual void volatile when where while with yield add all alter between by create cross desc
+    distinct drop exists full group having index inner insert intersect into join key left like limit offset on
+    order outer primary right select set table update values view
+    """.split()  # noqa: SIM905
 )
 _SQL = frozenset({"sql", "mysql", "postgresql", "plpgsql", "sqlite"})
 
@@ -60,26 +60,21 @@ _STYLE_SHEET = _pattern(_BLOCK)
 _DASHES = _pattern(f"--{_LINE}|{_BLOCK}")
 _TAGS = _pattern(r"<!--(?:[^-]|-(?!->))*(?:-->)?")
 
-_PATTERNS = {
-    language: pattern
-    for pattern, languages in (
-        (
-            _HASH,
-            "awk bash cmake conf docker dockerfile elixir ex exs graphql ini jl julia make makefile nginx nim nix perl pl "
-            "powershell ps1 pwsh py python python3 r rb ruby sh shell tcl toml yaml yml zsh",
-        ),
-        (
-            _SLASHES,
-            "c c# c++ cc cpp cs csharp cuda cxx d dart fs fsharp glsl go golang gradle groovy h hlsl hpp java javascript "
-            "js json json5 jsonc jsx kotlin kt less objc objective-c php proto protobuf rs rust scala scss sol solidity "
-            "swift ts tsx typescript v verilog zig",
-        ),
-        (_STYLE_SHEET, "css"),
-        (_DASHES, f"ada elm haskell hs lua vhdl {' '.join(_SQL)}"),
-        (_TAGS, "html svelte svg vue xhtml xml"),
-    )
-    for language in languages.split()
+_LANGUAGES = {
+    _HASH: """
+        awk bash cmake conf docker dockerfile elixir ex exs graphql ini jl julia make makefile nginx nim nix perl pl
+        powershell ps1 pwsh py python python3 r rb ruby sh shell tcl toml yaml yml zsh
+    """,
+    _SLASHES: """
+        c c# c++ cc cpp cs csharp cuda cxx d dart fs fsharp glsl go golang gradle groovy h hlsl hpp java javascript
+        js json json5 jsonc jsx kotlin kt less objc objective-c php proto protobuf rs rust scala scss sol solidity
+        swift ts tsx typescript v verilog zig
+    """,
+    _STYLE_SHEET: "css",
+    _DASHES: f"ada elm haskell hs lua vhdl {' '.join(_SQL)}",
+    _TAGS: "html svelte svg vue xhtml xml",
 }
+_PATTERNS = {language: pattern for pattern, languages in _LANGUAGES.items() for language in languages.split()}
 
 
 def coloured(code: str, language: str) -> Text:

@@ -166,7 +166,8 @@ class Transcripts:
         except ValueError:  # it is empty, or a root
             raise CommandError(f"{str(self._first)!r} can't be the name of a file", 74) from None
         # A line at a time: what was done is there to be read, whatever becomes of this process.
-        file = self._stack.enter_context(open(path, "w", 1, encoding="utf-8", newline="\n", opener=private))
+        opened_file = open(path, "w", 1, encoding="utf-8", newline="\n", opener=private)  # noqa: SIM115
+        file = self._stack.enter_context(opened_file)
         return RecordedSession(session, file.write, redact_texts=self._redact_texts)
 
 

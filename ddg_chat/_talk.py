@@ -12,8 +12,8 @@ from ddg_transports.blocking import Chat
 
 from ._errors import CommandError
 from ._export import as_markdown, heading
-from ._service import Asking
 from ._files import private
+from ._service import Asking
 from ._store import Store, name_for
 from ._text import one_line
 
