@@ -8,6 +8,7 @@ import time
 import tokenize
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,15 @@ def of_its_own(_: object) -> dict[str, Any]:
 
 def over_pool(library: Any) -> Callable[[ExitStack], dict[str, Any]]:
     def make(stack: ExitStack) -> dict[str, Any]:
-        pool = stack.enter_context(library.ConnectionPool(ssl_context=trusting()))
-        return {"transport": stack.enter_context(HttpcoreTransport(pool))}
+        pool = partial(library.ConnectionPool, trusting())
+        return {"transport": stack.enter_context(HttpcoreTransport(lambda network: pool(network_backend=network)))}
 
     return make
 
 
 def over_async_pool(library: Any) -> Callable[[AsyncExitStack], dict[str, Any]]:
-    return lambda _: {"transport": AsyncHttpcoreTransport(library.AsyncConnectionPool(ssl_context=trusting()))}
+    pool = partial(library.AsyncConnectionPool, trusting())
+    return lambda _: {"transport": AsyncHttpcoreTransport(lambda network: pool(network_backend=network))}
 
 
 def on(backend: str, make: Callable[[AsyncExitStack], dict[str, Any]]) -> Callable[[ServiceProfile, Policy, str], None]:

@@ -8,21 +8,25 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import closing
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
 
 import anyio
+import h11
 import httpcore
 import httpcore2
+import msgspec
 import pytest
 from support import servers
 from support.sweep import Stepping, cancelled_at
 
-from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, ServiceProfile, TransportError
+from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, ServiceProfile, TransportError, TurnFinished
 from ddg_transports.anyio import AsyncClient
-from ddg_transports.blocking import Client
+from ddg_transports.blocking import Client, Reply
 from ddg_transports.emulator import Emulator
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
 from ddg_transports.testing.contract import trusting
@@ -42,6 +46,38 @@ each_world = pytest.mark.parametrize("world", WORLDS)
 
 def request(url: str, *headers: tuple[str, str], timeout: float = TIMEOUT) -> SendRequest:
     return SendRequest(id=1, method="GET", url=url, headers=headers, body=b"", timeout=timeout)
+
+
+def over(pool: Any, **settings: Any) -> Callable[[Any], Any]:
+    """Give what makes a pool for a transport."""
+    return lambda network: pool(network_backend=network, **settings)
+
+
+@contextmanager
+def serving(serve: Callable[[socket.socket], object]) -> Iterator[int]:
+    """Serve connections to a loopback port, one after the other; give the port."""
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    serve(connection)
+
+    thread = threading.Thread(target=accept)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / "loopback.pem")
+    return context
 
 
 async def answer(transport: AsyncHttpcoreTransport, sent: SendRequest) -> bytes:
@@ -127,17 +163,24 @@ def test_a_plain_pool_loses_the_place_of_a_request_that_is_cancelled_as_it_gets_
 def test_a_request_that_is_cancelled_anywhere_costs_no_place_and_no_socket(library: Any, loop: str, tls: bool) -> None:
     async def main(peer: Peer) -> int:
         step = 0
-        async with library.AsyncConnectionPool(max_connections=1, ssl_context=trusting()) as pool:
-            async with AsyncHttpcoreTransport(pool) as transport:
-                reached = True
-                while reached:
-                    step += 1
-                    reached = await cancelled_at(step, answer(transport, request(peer.url)))
-                    with anyio.fail_after(TIMEOUT):
-                        assert await answer(transport, request(peer.url)) == b"ok", step
-                    assert await has_a_place(pool, peer.url), step
-                    await transport.aclose()
-            assert await has_a_place(pool, peer.url)
+        settings = {"max_connections": 1, "ssl_context": trusting()}
+        pools: list[Any] = []
+
+        def make(network: Any) -> Any:
+            pools.append(library.AsyncConnectionPool(network_backend=network, **settings))
+            return pools[-1]
+
+        async with AsyncHttpcoreTransport(make) as transport:
+            (pool,) = pools
+            reached = True
+            while reached:
+                step += 1
+                reached = await cancelled_at(step, answer(transport, request(peer.url)))
+                with anyio.fail_after(TIMEOUT):
+                    assert await answer(transport, request(peer.url)) == b"ok", step
+                assert await has_a_place(pool, peer.url), step
+                await transport.aclose()
+        await pool.aclose()
         await anyio.sleep(0.01)
         assert peer.all_closed(TIMEOUT)
         return step
@@ -170,11 +213,98 @@ def test_a_request_that_a_deadline_ends_costs_nothing_either(loop: str) -> None:
 
 @each_library
 def test_exchanges_that_follow_one_another_share_a_connection(library: Any) -> None:
-    with Peer([OK], [OK]) as peer, HttpcoreTransport(library.ConnectionPool()) as transport:
+    with Peer([OK], [OK]) as peer, HttpcoreTransport(over(library.ConnectionPool)) as transport:
         for _ in range(2):
             exchange = transport.open(request(peer.url), timeout=TIMEOUT)
             with closing(exchange):
-                assert (exchange.read(timeout=TIMEOUT), exchange.read(timeout=TIMEOUT)) == (b"ok", b"")
+                assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok"
+        assert peer.connections == 1
+
+
+NOT_ASKED_FOR = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"
+FRAMINGS = {
+    "length": OK,
+    "chunked": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
+}
+
+
+def two_bodies(world: str, url: str, **settings: Any) -> list[bytes]:
+    """Give what two exchanges over one transport read, one after the other."""
+    if world == "blocking":
+        bodies = []
+        with HttpcoreTransport(**settings) as transport:
+            for _ in range(2):
+                exchange = transport.open(request(url), timeout=TIMEOUT)
+                with closing(exchange):
+                    bodies.append(b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")))
+        return bodies
+
+    async def main() -> list[bytes]:
+        async with AsyncHttpcoreTransport(**settings) as transport:
+            return [await answer(transport, request(url)) for _ in range(2)]
+
+    return anyio.run(main, backend=world)
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    "behind", [NOT_ASKED_FOR, NOT_ASKED_FOR + b"\n\r\n", NOT_ASKED_FOR[:1]], ids=["response", "lines", "byte"]
+)
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_response_that_nobody_asked_for_answers_no_request(
+    framing: str, behind: bytes, tls: bool, world: str
+) -> None:
+    first = FRAMINGS[framing]
+    with Peer([first + behind], [OK], certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
+        assert two_bodies(world, peer.url, ssl_context=trusting()) == [b"" if framing == "no body" else b"ok", b"ok"]
+        assert peer.connections == 2
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_response_in_a_record_of_its_own_answers_no_request_either(world: str) -> None:
+    """TLS in memory takes in what comes at once, and gives one record a read."""
+
+    said = [[OK, NOT_ASKED_FOR], [OK]]
+
+    def serve(connection: socket.socket) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = server_context().wrap_bio(incoming, outgoing, server_side=True)
+
+        def carry_out(call: Callable[[], object]) -> None:
+            while True:
+                try:
+                    call()
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65536))
+                else:
+                    return
+
+        carry_out(tls.do_handshake)
+        carry_out(lambda: tls.read(65536))
+        for each in said.pop(0):
+            tls.write(each)
+        connection.sendall(outgoing.read())  # the records and the tickets at once
+        connection.recv(65536)
+
+    with serving(serve) as port:
+        url = f"https://127.0.0.1:{port}"
+        assert two_bodies(world, url, ssl_context=trusting()) == [b"ok", b"ok"]
+    assert not said
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_connection_with_nothing_behind_the_response_is_used_again(framing: str, tls: bool, world: str) -> None:
+    said = FRAMINGS[framing]
+    with Peer([said], [said], certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
+        two_bodies(world, peer.url, ssl_context=trusting())
         assert peer.connections == 1
 
 
@@ -188,6 +318,49 @@ def test_no_more_connections_are_kept_than_a_few() -> None:
         assert peer.connections == 30
         with pytest.raises(AssertionError):
             assert peer.all_closed(0.0), "some are kept"
+
+
+@each_library
+def test_a_connection_whose_response_was_interrupted_at_its_end_is_not_used_again(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if it is read on, as a driver does where the turn is done and only the rest of the body is left."""
+
+    def interrupted(_: h11.Connection) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with Peer([OK], [OK]) as peer, HttpcoreTransport(over(library.ConnectionPool)) as transport:
+        exchange = transport.open(request(peer.url), timeout=TIMEOUT)
+        monkeypatch.setattr(h11.Connection, "start_next_cycle", interrupted)
+        with closing(exchange):
+            with pytest.raises(KeyboardInterrupt):
+                list(iter(partial(exchange.read, timeout=TIMEOUT), b""))
+            with pytest.raises(TransportError, match="interrupted"):
+                exchange.read(timeout=TIMEOUT)
+        with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+            assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok"
+
+
+def test_an_ask_that_is_interrupted_behind_its_end_leaves_the_chat_as_good_as_new(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: h11.Connection) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    def interrupt_the_end(reply: Reply) -> None:
+        for event in reply.events():
+            if isinstance(event, TurnFinished):
+                monkeypatch.setattr(h11.Connection, "start_next_cycle", interrupted)
+
+    profile = DUCKDUCKGO_2025_04.at(emulator.url, minimum_interval=0.0)
+    with HttpcoreTransport() as transport, Client(profile, transport=transport) as client:
+        chat = client.chat()
+        with pytest.raises(KeyboardInterrupt), chat.stream(QUESTIONS[0]) as reply:
+            interrupt_the_end(reply)
+        assert reply.finished is not None
+        assert "Turn 2" in chat.ask(QUESTIONS[1]).text
 
 
 def test_a_unix_socket_in_place_of_an_address(tmp_path: Path) -> None:
@@ -205,14 +378,21 @@ def test_a_unix_socket_in_place_of_an_address(tmp_path: Path) -> None:
         thread.start()
         with HttpcoreTransport(uds=str(tmp_path / "socket")) as transport:
             exchange = transport.open(request("http://duckduckgo.com/"), timeout=TIMEOUT)
-            assert exchange.read(timeout=TIMEOUT) == b"ok"
+            assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok"
             exchange.close()
         thread.join()
 
 
 def test_a_pool_of_another_library_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match="neither httpcore's nor httpcore2's"):
-        HttpcoreTransport(object())  # type: ignore[arg-type]
+        HttpcoreTransport(lambda _: object())  # type: ignore[arg-type,return-value]
+
+
+def test_a_pool_over_another_network_is_refused_with_the_first_request() -> None:
+    with Peer([OK]) as peer, HttpcoreTransport(lambda _: httpcore.ConnectionPool()) as transport:
+        with pytest.raises(TypeError, match="network_backend"):
+            transport.open(request(peer.url), timeout=TIMEOUT)
+        assert peer.all_closed(TIMEOUT)
 
 
 def test_with_neither_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,8 +534,7 @@ def test_a_conversation_through_an_http_proxy(world: str, emulator: Emulator, tm
 # Failures
 
 
-def failure(world: str, url: str, **settings: Any) -> TransportError:
-    sent = request(url)
+def failure(world: str, sent: SendRequest, **settings: Any) -> TransportError:
     if world == "blocking":
         with HttpcoreTransport(**settings) as transport, pytest.raises(TransportError) as caught:
             transport.open(sent, timeout=TIMEOUT)
@@ -376,7 +555,7 @@ def test_a_proxy_that_wants_other_credentials_means_that_nothing_was_sent(world:
     with Peer([OK], tls=True) as peer:
         for kind in (servers.tinyproxy, servers.microsocks):
             with kind(tmp_path) as proxy:
-                error = failure(world, peer.url, proxy=proxy.replace("user:", "nobody:"))
+                error = failure(world, request(peer.url), proxy=proxy.replace("user:", "nobody:"))
                 assert error.failure.kind is FailureKind.NOT_SENT
         assert not peer.connections
 
@@ -386,7 +565,7 @@ def test_a_proxy_that_wants_other_credentials_means_that_nothing_was_sent(world:
 def test_a_socks_server_that_cannot_connect_means_that_nothing_was_sent(world: str, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{servers.free_port()}"
     with servers.dante(tmp_path) as proxy:
-        error = failure(world, url, proxy=proxy)
+        error = failure(world, request(url), proxy=proxy)
     assert error.failure.kind is FailureKind.NOT_SENT
     assert "refused" in str(error)
 
@@ -413,8 +592,132 @@ def test_a_proxy_that_says_nothing_is_given_up_in_time(world: str, scheme: str) 
         assert proxy.all_closed(TIMEOUT)
 
 
+# Time
+
+SHORT = 0.2
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+SETTINGS, HEADERS = b"\0\0\0\4\0\0\0\0\0", b"\0\0\1\1\4\0\0\0\1\x88"  # of HTTP/2, the second with a status of 200
+PING = b"\0\0\x08\6\0\0\0\0\0........"
+FLOODS: dict[str, tuple[bytes, Callable[[], Iterable[bytes]]]] = {
+    "interim responses": (b"", lambda: repeat(INTERIM * 100)),
+    "interim responses, a byte each": (b"", lambda: (bytes([byte]) for byte in cycle(INTERIM))),
+    "pings before the response": (SETTINGS, lambda: repeat(PING * 100)),
+    "pings after the head": (SETTINGS + HEADERS, lambda: repeat(PING * 100)),
+}
+
+
+def flooded(first: bytes, flood: Callable[[], Iterable[bytes]]) -> Callable[[socket.socket], None]:
+    """Give a server that answers a request without an end."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(first)
+        for each in flood():
+            connection.sendall(each)
+
+    return serve
+
+
+def timed_out(world: str, sent: SendRequest, **settings: Any) -> bool:
+    """Tell whether `SHORT` ends an exchange."""
+    if world == "blocking":
+        with HttpcoreTransport(**settings) as transport:
+            try:
+                with closing(transport.open(sent, timeout=SHORT)) as exchange:
+                    exchange.read(timeout=SHORT)
+            except TransportError as error:
+                return error.failure.kind is FailureKind.TIMEOUT
+        return False
+
+    async def main() -> bool:
+        async with AsyncHttpcoreTransport(**settings) as transport:
+            with anyio.move_on_after(SHORT) as scope:
+                await answer(transport, sent)
+        return scope.cancelled_caught
+
+    return anyio.run(main, backend=world)
+
+
+@each_library
+@each_world
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_without_gaps_ends_in_time(name: str, world: str, library: Any) -> None:
+    is_http_2 = name.startswith("pings")
+    pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
+    with serving(flooded(*FLOODS[name])) as port:
+        make = over(pool, http1=not is_http_2, http2=is_http_2)
+        assert timed_out(world, request(f"http://127.0.0.1:{port}/"), pool=make)
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_flood_from_a_proxy_ends_when_the_connection_should_be_made(world: str) -> None:
+    sent = request("https://127.0.0.1:1/", timeout=SHORT)
+    with serving(flooded(*FLOODS["interim responses"])) as port:
+        settings = {"proxy": f"http://127.0.0.1:{port}"}
+        assert failure(world, sent, **settings).failure.kind is FailureKind.TIMEOUT
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_handshake_that_trickles_through_a_proxy_s_tls_ends_in_time(world: str) -> None:
+    def serve(connection: socket.socket) -> None:
+        with server_context().wrap_socket(connection, server_side=True) as tls:
+            tls.recv(65536)
+            tls.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            tls.recv(65536)
+            tls.sendall(b"\x16\x03\x03\x40\x00")  # begins a record of 16 KiB
+            while True:
+                tls.sendall(b".")
+
+    def make(network: Any) -> Any:
+        kind = library.HTTPProxy if world == "blocking" else library.AsyncHTTPProxy
+        return kind(proxy, ssl_context=trusting(), proxy_ssl_context=trusting(), network_backend=network)
+
+    library = next(each for each in LIBRARIES if sys.modules[each.__name__] is not None)
+    with serving(serve) as port:
+        proxy = f"https://127.0.0.1:{port}"
+        sent = request("https://127.0.0.1:1/", timeout=SHORT)
+        assert failure(world, sent, pool=make).failure.kind is FailureKind.TIMEOUT
+
+
+@each_library
+def test_a_peer_that_takes_a_request_slowly_is_given_up_in_time(library: Any) -> None:
+    def serve(connection: socket.socket) -> None:
+        while connection.recv(64):
+            pass
+
+    with serving(serve) as port:
+        sent = msgspec.structs.replace(request(f"http://127.0.0.1:{port}/"), method="POST", body=bytes(10**8))
+        assert timed_out("blocking", sent, pool=over(library.ConnectionPool))
+
+
+def test_the_addresses_of_a_name_share_the_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        fillers = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for each in fillers:
+            each.setblocking(False)
+            each.connect_ex(("127.0.0.1", port))  # then a further one is not answered
+        told: list[float] = []
+        connect = httpcore.SyncBackend.connect_tcp
+
+        def connect_tcp(self: Any, host: str, port: int, timeout: float, **settings: Any) -> Any:
+            told.append(timeout)
+            return connect(self, host, port, timeout, **settings)
+
+        monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
+        ask = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **settings: ask(*args, **settings) * 4)
+        with HttpcoreTransport(over(httpcore.ConnectionPool)) as transport, pytest.raises(TransportError) as caught:
+            transport.open(request(f"http://127.0.0.1:{port}/", timeout=SHORT), timeout=TIMEOUT)
+        assert caught.value.failure.kind is FailureKind.TIMEOUT
+    assert max(told) <= SHORT / 2
+
+
 @pytest.mark.usefixtures("only")
 @each_world
 def test_a_name_that_nobody_could_resolve_means_that_nothing_was_sent(world: str) -> None:
-    error = failure(world, f"http://{'a' * 64}.example/")
+    error = failure(world, request(f"http://{'a' * 64}.example/"))
     assert error.failure.kind is FailureKind.NOT_SENT

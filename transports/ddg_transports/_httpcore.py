@@ -6,7 +6,7 @@ import importlib
 import re
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from ddg_protocol import FailureKind, SendRequest, TransportError
 from ddg_protocol.errors import printable
 
+from ._httpcore_sockets import AsyncNetwork, BlockingNetwork, Stream
 from .transport import is_harmless, transport_error
 
 _MOST_KEPT = 10
@@ -50,28 +51,33 @@ class Pool(Protocol):
         """Make a connection, which connects with its first request."""
 
 
+MakePool = Callable[[Any], Pool]
+"""Makes a pool, given the ``network_backend`` to make it with."""
+
+
 class Connections:
     """Makes connections, and keeps those that are free."""
 
     def __init__(
         self,
         name: str,
-        pool: Pool | None,
+        pool: MakePool | None,
         proxy: str | None,
         http2: bool,
         ssl_context: ssl.SSLContext | None,
         uds: str | None,
-        network_backend: Any = None,
+        network: BlockingNetwork | AsyncNetwork,
     ) -> None:
-        self.library = library_of(pool)
         if http2:
             _require("h2", "http2")
-        self._pool: Pool = pool or getattr(self.library, name)(
+        made = pool and pool(network)
+        self.library = network.library = library_of(made)
+        self._pool: Pool = made or getattr(self.library, name)(
             ssl_context=ssl_context or ssl.create_default_context(),
             proxy=proxy and self._proxy(proxy),
             http2=http2,
             uds=uds,
-            network_backend=network_backend,
+            network_backend=network,
         )
         self._kept: list[tuple[Any, Any]] = []  # connections with no exchange on them, and the streams they are on
         self._lock = threading.Lock()  # around each use of `_kept`
@@ -137,14 +143,29 @@ def was_not_sent(error: BaseException) -> bool:
     return isinstance(error, TransportError) and error.failure.kind is FailureKind.NOT_SENT
 
 
-def is_made(event: str) -> bool:
-    """Tell whether the library says that it has a stream now, to a server or to a proxy."""
-    return event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete"))
+def goes_out(event: str, info: Mapping[str, Any], streams: list[Any]) -> bool:
+    """Follow a request by what the library tells of it.
 
+    Args:
+        event: what happens.
+        info: more of it.
+        streams: gets the streams that are made for the request, to a server or to a proxy.
 
-def is_sending(event: str, info: Mapping[str, Any]) -> bool:
-    """Tell whether the library says that the request goes out now: the connection is made, through a proxy if any."""
-    return event.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT"
+    Returns:
+        Whether the request goes out now: the connection is made, through a proxy if any.
+
+    Raises:
+        TypeError: the pool was made with another network backend.
+    """
+    if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
+        streams.append(info["return_value"])
+        if not isinstance(streams[-1], Stream):
+            raise TypeError("the pool was not made with the network_backend that it was given")
+    if not event.endswith(".send_request_headers.started") or info["request"].method == b"CONNECT":
+        return False
+    if streams and event.startswith("http11."):  # HTTP/2 refuses what nobody asked for
+        streams[-1].holds_back = True
+    return True
 
 
 def library_of(pool: Pool | None) -> Any:
@@ -183,9 +204,10 @@ def meant(doing: str) -> Iterator[None]:
         said: BaseException = error
         while said.__cause__ is not None:  # the library's own say less than what they were made of
             said = said.__cause__
+        known = _known_text(error)
         if kind is FailureKind.TIMEOUT:
             said = TimeoutError("timed out")
-        elif known := _known_text(error):
+        elif known:
             said = OSError(known)
         # The library's texts quote header lines that can't be read, and a traceback would show them.
         raise transport_error(said, doing, kind) from (error if is_harmless(said) and not known else None)

@@ -6,12 +6,16 @@
         with Client(transport=transport) as client:
             print(client.chat().ask("Why is the sky blue?").text)
 
-What the settings here don't reach, a pool of one's own does: ``HttpcoreTransport(httpcore.ConnectionPool(...))``. It is
-asked for connections, and an exchange has one for itself until it is over; those that are free are kept here and not
-among the pool's own, so that its ``max_connections`` bounds nothing. For a pool loses the place of a request that is
-cancelled at the wrong moment (httpcore 1.0.9, and in part httpcore2), and its HTTP/2 never tells the server that a
-stream was given up, so that what still comes of it uses up the connection that others are on. A connection that belongs
-to one exchange is just closed.
+What the settings here don't reach, a pool of your own does::
+
+    HttpcoreTransport(lambda network: httpcore.ConnectionPool(network_backend=network, retries=2))
+
+The pool only makes connections, over the given network backend, which bounds every wait and sees every byte. An
+exchange has a connection for itself until it is over; free connections are kept here and not in the pool, so that its
+``max_connections`` bounds nothing. The reason is that a pool loses the place of a request that is cancelled at the
+wrong moment (httpcore 1.0.9, and in part httpcore2), and that its HTTP/2 never tells the server that a stream was given
+up, so that what still comes of it uses up a connection that others are on. A connection that belongs to one exchange is
+just closed. A connection with anything to read behind the end of a response is closed too: nobody asked for it.
 """
 
 from __future__ import annotations
@@ -25,10 +29,11 @@ from typing import Any, Self
 
 import anyio
 
-from ddg_protocol import SendRequest
+from ddg_protocol import FailureKind, SendRequest
 
-from ._httpcore import Connections, Pool, is_made, is_sending, library_of, meant, text, was_not_sent
-from ._httpcore_sockets import Clock, Sockets
+from ._httpcore import Connections, MakePool, goes_out, meant, text, was_not_sent
+from ._httpcore_sockets import AsyncNetwork, BlockingNetwork, Clock
+from .transport import transport_error
 
 __all__ = ["AsyncHttpcoreTransport", "HttpcoreTransport"]
 
@@ -39,9 +44,8 @@ class HttpcoreTransport:
     """Sends requests over httpcore, in blocking code.
 
     Args:
-        pool: makes the connections, in place of what the settings say. It stays the caller's. Its reads over HTTP/1.1
-            wait for as long as the first of an exchange was told, since they can't be told each, and its SOCKS
-            negotiation waits without a bound.
+        pool: makes the pool, which makes the connections in place of what the settings say. It is given the
+            ``network_backend`` for it.
         proxy: ``http://``, ``https://`` or ``socks5://``, with the credentials in it if it needs any.
         http2: whether to offer HTTP/2 to servers that speak TLS.
         ssl_context: for https; None makes the standard one, which trusts what the system trusts.
@@ -50,7 +54,7 @@ class HttpcoreTransport:
 
     def __init__(
         self,
-        pool: Pool | None = None,
+        pool: MakePool | None = None,
         *,
         proxy: str | None = None,
         http2: bool = False,
@@ -58,8 +62,8 @@ class HttpcoreTransport:
         uds: str | None = None,
     ) -> None:
         self._clock = Clock()
-        sockets = Sockets(library_of(pool).SyncBackend(), self._clock)
-        self._connections = Connections("ConnectionPool", pool, proxy, http2, ssl_context, uds, sockets)
+        network = BlockingNetwork(self._clock)
+        self._connections = Connections("ConnectionPool", pool, proxy, http2, ssl_context, uds, network)
 
     def open(self, request: SendRequest, *, timeout: float) -> _Exchange:
         """See `transport.Transport.open`."""
@@ -67,22 +71,19 @@ class HttpcoreTransport:
         streams: list[Any] = []
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
-            if is_made(event):
-                streams.append(info["return_value"])
-            elif is_sending(event, info):
+            if goes_out(event, info, streams):
                 self._clock.until = until
 
-        limits = {"connect": min(request.timeout, timeout), "read": timeout, "write": timeout}
-        sent = self._connections.request(request, timeout=limits, trace=trace)
-        self._clock.until = min(until, time.monotonic() + request.timeout)
+        sent = self._connections.request(request, trace=trace)
         for ended in self._connections.take_ended():
             ended.close()
         while True:
             connection, is_kept = self._connections.take(sent.url.origin)
+            self._clock.until = min(until, time.monotonic() + request.timeout)
             try:
                 with meant(f"asking {sent.url.origin}"):
                     response = connection.handle_request(sent)
-                return _Exchange(self._connections, self._clock, limits, connection, response)
+                return _Exchange(self._connections, self._clock, connection, response)
             except BaseException as error:
                 for each in (connection, *streams):  # which the library doesn't close where it fails in between
                     each.close()
@@ -104,27 +105,33 @@ class HttpcoreTransport:
 class _Exchange:
     """A response to be read, in blocking code."""
 
-    def __init__(
-        self, connections: Connections, clock: Clock, limits: dict[str, float], connection: Any, response: Any
-    ) -> None:
+    def __init__(self, connections: Connections, clock: Clock, connection: Any, response: Any) -> None:
         self.status: int = response.status
         self.headers = text(response.headers)
         self._connections = connections
         self._clock = clock
-        self._limits = limits
         self._connection = connection
         self._response = response
         self._body: Iterator[bytes] = iter(response.stream)
+        self._is_broken = False
 
     def read(self, *, timeout: float) -> bytes:
         """See `transport.Exchange.read`."""
         self._clock.until = time.monotonic() + timeout
-        self._limits["read"] = timeout
-        with meant("reading the response"):
-            for data in self._body:
-                if data:
-                    return data
-            self._response.close()
+        if self._is_broken:
+            raise transport_error(OSError("it was interrupted"), "reading the response", FailureKind.CUT)
+        try:
+            with meant("reading the response"):
+                for data in self._body:
+                    if data:
+                        return data
+                self._response.close()
+        except BaseException:
+            # Its iterator would end now, as if the response were complete. And httpcore 1.0.9 says of a connection that
+            # it is free before it has made it so: what interrupts it there leaves one that can't be used.
+            self._is_broken = True
+            self.close()
+            raise
         if self._connection is not None and self._connections.keep(self._connection, self._response):
             self._connection = None
         return b""
@@ -139,7 +146,8 @@ class AsyncHttpcoreTransport:
     """Sends requests over httpcore, on asyncio and trio.
 
     Args:
-        pool: makes the connections, in place of what the settings say. It stays the caller's.
+        pool: makes the pool, which makes the connections in place of what the settings say. It is given the
+            ``network_backend`` for it.
         proxy: ``http://``, ``https://`` or ``socks5://``, with the credentials in it if it needs any.
         http2: whether to offer HTTP/2 to servers that speak TLS.
         ssl_context: for https; None makes the standard one, which trusts what the system trusts.
@@ -148,23 +156,21 @@ class AsyncHttpcoreTransport:
 
     def __init__(
         self,
-        pool: Pool | None = None,
+        pool: MakePool | None = None,
         *,
         proxy: str | None = None,
         http2: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         uds: str | None = None,
     ) -> None:
-        self._connections = Connections("AsyncConnectionPool", pool, proxy, http2, ssl_context, uds)
+        self._connections = Connections("AsyncConnectionPool", pool, proxy, http2, ssl_context, uds, AsyncNetwork())
 
     async def open(self, request: SendRequest) -> _AsyncExchange:
         """See `transport.AsyncTransport.open`."""
         streams: list[Any] = []
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
-            if is_made(event):
-                streams.append(info["return_value"])
-            elif is_sending(event, info):
+            if goes_out(event, info, streams):
                 connecting.deadline = math.inf
 
         sent = self._connections.request(request, trace=trace)
