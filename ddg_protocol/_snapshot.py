@@ -55,6 +55,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         jar: as of the last turn that was done.
         fe_version: the front-end version, where it is known.
         last_start: when the pacer's last request started.
+        held_until: until when the pacer holds every request, where it does.
         turn: the one under way.
         exchange: the chat exchange under way.
         reader: the reply under way, as `chat.ReplyReader.to_data` has it.
@@ -80,10 +81,13 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     intent: Wait | SolveChallenge | None
     outcome: Outcome | None
     cancelled: str | None
+    held_until: float | None = None
 
     def to_data(self) -> dict[str, Any]:
         """Give it as data that JSON can hold."""
         data: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_encode, str_keys=True)
+        if self.held_until is None:
+            del data["held_until"]  # which earlier versions don't read
         return data
 
     @classmethod
@@ -136,7 +140,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             self._check_turn(self.turn, profile)
         if self.exchange is not None:
             self._check_exchange(self.exchange, state, policy)
-        times = [self.last_start, self.intent.until if isinstance(self.intent, Wait) else None]
+        times = [self.last_start, self.held_until, self.intent.until if isinstance(self.intent, Wait) else None]
         offsets = [self.jar.offset]
         if self.turn is not None:
             turn = self.turn

@@ -121,7 +121,8 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         id: unique in the session.
         until: the time to wait for, on the caller's clock (the one that ``now`` is read from), in seconds.
-        reason: ``"pacing"`` (the service's minimum interval) or ``"backoff"`` (before a retry).
+        reason: ``"pacing"`` (the service's minimum interval) or ``"backoff"`` (before a retry, or because a
+            ``Retry-After`` holds the client).
     """
 
     id: int

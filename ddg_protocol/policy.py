@@ -24,7 +24,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         strict: whether a malformed payload ends the turn (`MalformedEvent`) instead of being an event.
         max_retries: how often a kind of request is made again in one turn.
         base_delay: what the backoff grows from.
-        max_retry_after: the longest ``Retry-After`` that is waited for; a longer one ends the turn at once.
+        max_retry_after: the longest ``Retry-After`` that is waited for; a longer one ends each turn of the client at
+            once, until no more than this is left of it.
         connect_timeout: making the connection.
         write_timeout: sending a request.
         read_timeout: the wait for the response's head, and for each next piece of its body.
@@ -95,12 +96,14 @@ class Pacer:
 
     Attributes:
         last_start: the last start that was reserved; None before the first.
+        held_until: before this time no request begins, on the caller's clock; minus infinity where none is held.
     """
 
-    __slots__ = ("_last_begin", "last_start")
+    __slots__ = ("_last_begin", "held_until", "last_start")
 
     def __init__(self) -> None:
         self.last_start: float | None = None
+        self.held_until = -math.inf
         self._last_begin = -math.inf
 
     def reserve(self, now: float, interval: float, *, by: float = math.inf) -> float:
@@ -130,6 +133,14 @@ class Pacer:
         """
         return self._last_begin + interval
 
+    def hold(self, until: float) -> None:
+        """Let no request begin before a time, as a ``Retry-After`` asks. One that has begun goes on.
+
+        Args:
+            until: the time on the caller's clock; an earlier one than is kept to already changes nothing.
+        """
+        self.held_until = max(self.held_until, until)
+
     def begin(self, now: float) -> None:
         """Take note that a request begins.
 
@@ -144,7 +155,7 @@ class ClientState:
     """What the sessions of one client share. Sessions that share one are driven under one lock.
 
     Attributes:
-        pacer: keeps their requests apart.
+        pacer: keeps their requests apart, and holds them all where the service said ``Retry-After``.
         fe_version: the front-end version, once one of them has fetched it; empty before.
     """
 

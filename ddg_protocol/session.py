@@ -16,6 +16,7 @@ comes out, and the conversation changes by whole turns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NoReturn, Self
@@ -428,7 +429,8 @@ class Session:
         """
         from ._snapshot import Snapshot  # which most conversations never need
 
-        state, exchange, intent, last_start = self._state, self._exchange, self._intent, self._shared.pacer.last_start
+        state, exchange, intent = self._state, self._exchange, self._intent
+        last_start, held_until = self._shared.pacer.last_start, self._shared.pacer.held_until
         if state is State.DRAINING:
             state, exchange = State.READY, None
         elif exchange is not None and exchange.step is not Step.CHAT:
@@ -448,6 +450,7 @@ class Session:
             jar=jar,
             fe_version=self._fe_version(),
             last_start=None if last_start is None else last_start - now,
+            held_until=held_until - now if held_until > now else None,
             turn=None if self._turn is None else self._turn.shifted(-now),
             exchange=None if exchange is None else exchange.shifted(-now),
             reader=None if self._reader is None else self._reader.to_data(),
@@ -476,7 +479,8 @@ class Session:
             now: the caller's clock, in seconds.
             profile: as for the other session.
             policy: as for a new session; its bounds count from here on, whatever those of the other session were.
-            shared: as for a new session; it learns the last request's start and the front-end version.
+            shared: as for a new session; it learns the last request's start, how long requests are held, and the
+                front-end version.
             jitter: as for a new session.
 
         Returns:
@@ -503,6 +507,8 @@ class Session:
         if saved.last_start is not None:
             last_start = saved.last_start + now
             pacer.last_start = last_start if pacer.last_start is None else max(pacer.last_start, last_start)
+        if saved.held_until is not None:
+            pacer.hold(saved.held_until + now)
         session._shared.fe_version = session._shared.fe_version or saved.fe_version
         session._state = State[saved.state]
         session._last_id = saved.last_id
@@ -570,15 +576,16 @@ class Session:
             now = max(now, turn.elapsed)
         if now >= turn.until:
             self._fail(self._out_of_time())
-        if turn.backoff_until is not None and turn.backoff_until > now:
-            return self._wait(turn.backoff_until, "backoff")
+        pacer, interval = self._shared.pacer, self.profile.interval
+        self._check_hold(pacer.held_until, turn, now)
+        if (until := max(turn.backoff_until or -math.inf, pacer.held_until)) > now:
+            return self._wait(until, "backoff")
         step = self._next_step(turn)
         if step is Step.CHAT and turn.answering and turn.answer is None:
             return self._find_answer(turn)
-        pacer, interval = self._shared.pacer, self.profile.interval
         if turn.slot is None:
-            interval = min(interval * (1 + 0.5 * turn.retries[step]), MAX_SECONDS)
-            turn.slot = pacer.reserve(now, interval, by=turn.until)
+            gap = min(interval * (1 + 0.5 * turn.retries[step]), MAX_SECONDS)
+            turn.slot = pacer.reserve(now, gap, by=turn.until)
         start = max(turn.slot, pacer.earliest(interval))
         if start >= turn.until:
             text = f"the next request may begin in {start - now:.0f} s, which is longer than this turn may take"
@@ -604,6 +611,17 @@ class Session:
                     f"the question is {length} characters long, and at most {limit} are sent; "
                     "shorten it, or set Policy.max_prompt_chars",
                     type="ERR_INPUT_LIMIT",
+                )
+            )
+
+    def _check_hold(self, held_until: float, turn: Turn, now: float) -> None:
+        """Give up where the service asked this client, in any of its turns, to stay away for longer than is waited."""
+        held = held_until - now
+        if held > self.policy.max_retry_after or (held > 0 and held_until >= turn.until):
+            self._fail(
+                RateLimitError(
+                    f"the service has asked this client to stay away for now; it says to come back in {held:.0f} s",
+                    retry_after=held,
                 )
             )
 
@@ -797,7 +815,10 @@ class Session:
                     raise self._out_of_time()
                 return self._send(exchange.step, location, exchange.redirects + 1, now)
             if status != 200 or exchange.step is Step.CHAT:
-                raise service_error(status, bytes(body), retry_after=retry_after(exchange.headers))
+                asked = retry_after(exchange.headers)
+                if asked is not None:
+                    self._shared.pacer.hold(now + asked)
+                raise service_error(status, bytes(body), retry_after=asked)
             match exchange.step:
                 case Step.FRONT_END:
                     version = handshake.read_version(body, self.profile)

@@ -61,11 +61,13 @@ class Shared(_Line, frozen=True, tag="shared"):
         fe_version: the front-end version; empty where it isn't known.
         last_start: the last start that was reserved; None before the first.
         last_begin: when a request last began; None before the first.
+        held_until: until when every request is held; None where none ever was.
     """
 
     fe_version: str
     last_start: float | None = None
     last_begin: float | None = None
+    held_until: float | None = None
 
 
 class NextAction(_Line, frozen=True, tag="next_action"):

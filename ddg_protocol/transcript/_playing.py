@@ -82,12 +82,14 @@ def pulled(session: Session, now: float) -> Action | DuckChatError:
 
 def shared(session: Session) -> Shared:
     state = session._shared
-    begun = state.pacer.earliest(0.0)
-    return Shared(state.fe_version, state.pacer.last_start, begun if math.isfinite(begun) else None)
+    times = (state.pacer.last_start, state.pacer.earliest(0.0), state.pacer.held_until)
+    return Shared(state.fe_version, *(time if time is not None and math.isfinite(time) else None for time in times))
 
 
 def _share(state: ClientState, line: Shared) -> None:
     state.fe_version = line.fe_version
     if line.last_begin is not None:
         state.pacer.begin(line.last_begin)
+    if line.held_until is not None:
+        state.pacer.hold(line.held_until)
     state.pacer.last_start = line.last_start
