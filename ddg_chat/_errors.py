@@ -38,6 +38,7 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.TransportError,), 69, "check the address, the network and the proxy"),
     ((errors.HandshakeError,), 69, "try again later"),
     ((errors.IncompleteStream, errors.EmptyResponseError), 76, "ask again"),
+    ((errors.TurnAborted,), 130, ""),
     ((errors.RemoteProtocolError,), 76, "--record FILE keeps what it said"),
     ((errors.ServiceError,), 1, "--record FILE keeps what it said"),
     ((errors.DuckChatError,), 1, ""),

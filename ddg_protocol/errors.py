@@ -67,6 +67,10 @@ class LocalProtocolError(DuckChatError):
     """The caller or the driver did what is not legal now; the message says what is. Nothing was changed."""
 
 
+class ChatBusy(LocalProtocolError):
+    """The chat is still answering: a chat has one turn at a time."""
+
+
 class RemoteProtocolError(DuckChatError):
     """The other side broke the protocol."""
 
@@ -245,6 +249,10 @@ class TransportError(DuckChatError):
 
 class ChatTimeoutError(DuckChatError, TimeoutError):
     """A deadline of the policy passed; the message says which."""
+
+
+class TurnAborted(DuckChatError):
+    """The reply was closed before it was complete, here or elsewhere; ``text`` has what came. Drivers raise it."""
 
 
 class ModelNotSupportedError(DuckChatError, ValueError):

@@ -163,7 +163,7 @@ def test_models_lists_ids_aliases_and_the_default(capsys: pytest.CaptureFixture[
 def test_nothing_listening_is_one_sentence_and_code_69(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ddg_transports.blocking.time.sleep", lambda _: None)  # the backoff between the tries
+    monkeypatch.setattr("ddg_transports._wake.Wake.sleep", lambda *_: None)  # the backoff between the tries
     with Emulator() as gone:
         url = gone.url
     assert main(["ask", "Why?", "--base-url", url]) == 69
@@ -175,7 +175,7 @@ def test_nothing_listening_is_one_sentence_and_code_69(
 def test_a_person_at_a_terminal_is_told_what_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ddg_transports.blocking.time.sleep", lambda _: None)
+    monkeypatch.setattr("ddg_transports._wake.Wake.sleep", lambda *_: None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
     with Emulator() as gone:

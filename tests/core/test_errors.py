@@ -29,7 +29,7 @@ from ddg_protocol.intents import Failure, FailureKind
 #: The tree as DESIGN.md draws it, and PROTOCOL.md section 7's table.
 TREE: dict[str, Any] = {
     "DuckChatError": {
-        "LocalProtocolError": {},
+        "LocalProtocolError": {"ChatBusy": {}},
         "RemoteProtocolError": {
             "MalformedEvent": {},
             "IncompleteStream": {},
@@ -56,6 +56,7 @@ TREE: dict[str, Any] = {
         "HandshakeError": {},
         "TransportError": {},
         "ChatTimeoutError": {},
+        "TurnAborted": {},
         "ModelNotSupportedError": {},
         "ConversationFormatError": {},
     }

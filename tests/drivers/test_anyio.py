@@ -18,6 +18,7 @@ from support.sockets import open_sockets, settled
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
     ChallengeReceived,
+    ChatBusy,
     ChatTimeoutError,
     Conversation,
     FailureKind,
@@ -30,6 +31,7 @@ from ddg_protocol import (
     SolveChallenge,
     TextDelta,
     TransportError,
+    TurnAborted,
     TurnFinished,
     TurnStarted,
     UnsupportedChallenge,
@@ -189,7 +191,10 @@ async def test_leaving_a_reply_early_cancels_the_turn_and_the_next_one_works() -
                 async for _ in reply:
                     break
             assert (reply.finished, reply.text) == (None, "first")
-            assert [event async for event in reply.events()] == []
+            for read_on in (reply.__anext__, reply.events().__anext__):
+                with pytest.raises(TurnAborted) as caught:  # and not the end, as if it were complete
+                    await read_on()
+                assert caught.value.text == "first"
             assert not chat.conversation.message_history
             assert (await chat.ask("short")).text == "first last"
 
@@ -240,9 +245,11 @@ async def test_another_task_may_leave_a_reply_and_nobody_is_cancelled() -> None:
     reading = anyio.Event()
 
     async def read(reply: AsyncReply) -> None:
-        async for text in reply:
-            got.append(text)
-            reading.set()
+        got.append(await anext(reply))
+        reading.set()
+        with pytest.raises(TurnAborted, match="closed before it was complete") as caught:
+            await anext(reply)
+        assert caught.value.text == "first"
         await anyio.sleep(0)  # this task goes on as if nothing had been
         got.append("end")
 
@@ -270,8 +277,8 @@ async def test_a_client_that_is_closed_ends_what_another_task_is_reading() -> No
     async def ask(chat: AsyncChat) -> None:
         try:
             await chat.ask("Why?")
-        except LocalProtocolError as error:
-            problems.append(str(error))
+        except TurnAborted as error:
+            problems.append(error.text)
 
     with Peer(REPLY_THEN_HANG) as peer:
         async with anyio.create_task_group() as tasks, AsyncClient(at(peer.url)) as client:
@@ -281,7 +288,7 @@ async def test_a_client_that_is_closed_ends_what_another_task_is_reading() -> No
                 await anyio.sleep(0.001)
             await anyio.wait_all_tasks_blocked()
         assert peer.all_closed(TIMEOUT)
-    assert problems == ["the turn was cancelled from outside"]
+    assert problems == ["first"]
 
 
 async def test_a_chat_takes_one_question_at_a_time() -> None:
@@ -290,7 +297,7 @@ async def test_a_chat_takes_one_question_at_a_time() -> None:
             chat = client.chat(conversation=WARM, cookies={})
             async with chat.stream("Why?") as reply:
                 assert await anext(reply) == "first"
-                with pytest.raises(LocalProtocolError, match="not legal now"):
+                with pytest.raises(ChatBusy, match="still answering"):
                     await chat.ask("And?")
                 assert reply.text == "first"
 

@@ -42,6 +42,7 @@ from ddg_protocol import (
     State,
     TextDelta,
     TransportError,
+    TurnAborted,
     TurnFinished,
     TurnStarted,
     UnsupportedChallenge,
@@ -286,7 +287,10 @@ def test_leaving_a_reply_early_cancels_the_turn_and_the_next_one_works() -> None
                 break
         assert reply.finished is None
         assert reply.text == "first"
-        assert not list(reply.events()), "a reply that was left says no more"
+        for pieces in (reply.events(), iter(reply)):
+            with pytest.raises(TurnAborted) as caught:  # and not the end, as if it were complete
+                next(pieces)
+            assert caught.value.text == "first"
         assert not chat.conversation.message_history
         assert chat.ask("short").text == "first last"
 
@@ -361,7 +365,7 @@ def test_a_closed_chat_answers_no_more_and_closing_again_does_nothing(emulator: 
     client.close()
     client.close()
     assert len([action for action in seen if isinstance(action, Close)]) == 1
-    with pytest.raises(LocalProtocolError, match="not legal now"):
+    with pytest.raises(LocalProtocolError, match="this client is closed; make a new one"):
         chat.ask("And?")
 
 

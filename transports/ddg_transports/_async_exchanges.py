@@ -43,7 +43,11 @@ class AsyncRequestLine:
         assert request is not None
         try:
             if type(action) is SendRequest:
-                self._exchange = opened = await self._transport.open(action)
+                opened = await self._transport.open(action)
+                if self._request is not action:  # it was left meanwhile, by another task
+                    await _aclose(opened)
+                    return None
+                self._exchange = opened
                 return partial(session.receive_head, action, opened.status, opened.headers, now=anyio.current_time())
             assert self._exchange is not None
             data = await self._exchange.read()
@@ -53,9 +57,13 @@ class AsyncRequestLine:
 
     async def leave(self) -> None:
         """Close the exchange: nothing more of it is wanted. It can't be cancelled, and it is bounded in time."""
-        exchange, self._exchange = self._exchange, None
+        exchange, self._exchange, self._request = self._exchange, None, None
         if exchange is not None:
-            with anyio.move_on_after(_CLOSING, shield=True):
-                await exchange.aclose()
+            await _aclose(exchange)
 
     aclose = leave
+
+
+async def _aclose(exchange: AsyncExchange) -> None:
+    with anyio.move_on_after(_CLOSING, shield=True):
+        await exchange.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,15 +12,19 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeGuard, TypeVar, get_args
 
 from ddg_protocol import (
+    ChatBusy,
     ClientState,
     Conversation,
     Cookie,
     Event,
+    LocalProtocolError,
     Message,
     Policy,
     SendRequest,
     ServiceProfile,
     Session,
+    State,
+    TurnAborted,
 )
 from ddg_protocol.session import AnswerChallenge, Solver
 from ddg_protocol.wire import WireAction, WireSession
@@ -83,7 +88,13 @@ class BaseClient(Generic[ChatT, LineT]):
         self._shared = ClientState()
         self._chats: weakref.WeakSet[ChatT] = weakref.WeakSet()
         self._dropped: deque[LineT] = deque()  # of chats that nobody has any more
-        self._lock = threading.Lock()  # around each call of a session: a client's sessions share a `ClientState`
+        # Around each call of a session: a client's sessions share a `ClientState`. A signal's handler may close them.
+        self._lock = threading.RLock()
+        self._asked = self._closed = False
+
+    def __del__(self) -> None:
+        if getattr(self, "_asked", False) and not self._closed:
+            warnings.warn(f"unclosed {type(self).__name__}", ResourceWarning, stacklevel=2, source=self)
 
     def chat(
         self,
@@ -107,7 +118,9 @@ class BaseClient(Generic[ChatT, LineT]):
 
         Raises:
             ModelNotSupportedError: the profile has no such model.
+            LocalProtocolError: the client is closed.
         """
+        self._must_be_open()
         seen: deque[Seen] = deque()
         watcher = None if self._on_action is None else seen.append
         session = (Session if watcher is None else partial(WatchedSession, watcher))(
@@ -126,8 +139,13 @@ class BaseClient(Generic[ChatT, LineT]):
         # What is garbage is closed where somebody asks or closes next, not where it happens to be collected.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
         with self._lock:
+            self._must_be_open()  # still
             self._chats.add(chat)
         return chat
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("this client is closed; make a new one")
 
     def _new_chat(self, session: Session, watcher: Watcher | None) -> ChatT:
         raise NotImplementedError
@@ -139,7 +157,11 @@ class BaseClient(Generic[ChatT, LineT]):
 
 
 class BaseChat(Generic[LineT]):
-    """A conversation, and the calls of its session."""
+    """A conversation, and the calls of its session.
+
+    Who has the key drives the session: a reply through its turn, then who brings the session to rest. Whoever ends the
+    turn takes another key, from whichever thread or task; the one that is reading learns of it with its next pull.
+    """
 
     _seen: deque[Seen]
 
@@ -148,31 +170,60 @@ class BaseChat(Generic[LineT]):
         self._line = line
         self._clock = clock
         self._lock = client._lock
+        self._key = object()
+        self._answering = False  # a reply has the key
+        self._closed = False
 
     @property
     def conversation(self) -> Conversation:
         """The conversation as of the last turn that was done; store it with `Conversation.to_json`."""
         return self._line.session.conversation
 
-    def _begin(self, messages: Messages, model: str | None) -> None:
-        with self._lock:
-            self._line.session.ask(messages, model=model, now=self._clock())
+    def _must_be_open(self) -> None:
+        self._client._must_be_open()
+        if self._closed:
+            raise LocalProtocolError("this chat is closed; begin another with client.chat(conversation=...)")
 
-    def _cancel(self) -> None:
+    def _begin(self, key: object, messages: Messages, model: str | None) -> None:
+        session = self._line.session
         with self._lock:
-            self._line.session.cancel()
+            self._must_be_open()
+            if session.state not in _MAY_BE_ASKED:
+                if self._answering:
+                    raise ChatBusy("this chat is still answering; read its reply, close it, or use another chat")
+                session.cancel()  # which the one who left the last turn was kept from
+            session.ask(messages, model=model, now=self._clock())
+            self._client._asked = True
+            self._key, self._answering = key, True
+
+    def _take(self, key: object, *, cancel: bool) -> bool:
+        """End the turn of the reply that has this key, if it still has; tell whether it had."""
+        with self._lock:
+            if not (self._answering and self._key is key):
+                return False
+            self._key, self._answering = object(), False
+            if cancel:
+                self._line.session.cancel()
+            return True
 
     def _end(self) -> None:
         with self._lock:
+            self._closed = True
+            self._key, self._answering = object(), False
             self._line.session.close()
             self._client._chats.discard(self)
 
-    def _pull(self, tell: Tell) -> Action:
+    def _pull(self, key: object, tell: Tell) -> Action:
         try:
             with self._lock:
+                if key is not self._key:
+                    raise TurnAborted("the reply was closed before it was complete")
                 if tell is not None:
                     tell()
                 return self._line.session.next_action(now=self._clock())
         finally:
             while self._seen and (show := self._client._on_action) is not None:
                 show(self._seen.popleft())
+
+
+_MAY_BE_ASKED = frozenset({State.READY, State.DRAINING})

@@ -8,6 +8,7 @@ from functools import partial
 from ddg_protocol import SendRequest, Session, TransportError
 
 from ._client import Action, Tell
+from ._wake import Wake
 from .transport import Exchange, Transport
 
 
@@ -17,11 +18,15 @@ class RequestLine:
     Args:
         session: what asks.
         transport: sends its requests.
+
+    Attributes:
+        wake: ends what is waited for, from another thread, but for what the transport waits for.
     """
 
     def __init__(self, session: Session, transport: Transport) -> None:
         self.session = session
         self._transport = transport
+        self.wake = Wake()
         self._request: SendRequest | None = None
         self._exchange: Exchange | None = None
 

@@ -9,11 +9,13 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from ._wake import Wake
+
 Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
 """What `socket.getaddrinfo` gives."""
 
 
-def resolve(host: str, port: int, timeout: float) -> Addresses:
+def resolve(host: str, port: int, timeout: float, wake: Wake) -> Addresses:
     """Ask the system for the addresses of a name, for TCP.
 
     Nothing can interrupt the system's resolver, which may take minutes where no name server answers: it gets a thread
@@ -23,6 +25,7 @@ def resolve(host: str, port: int, timeout: float) -> Addresses:
         host: the name, or an address.
         port: of each of them.
         timeout: seconds that this may take.
+        wake: ends the wait, from another thread.
 
     Returns:
         The addresses, in the order in which to try them.
@@ -44,10 +47,13 @@ def resolve(host: str, port: int, timeout: float) -> Addresses:
             answer.put(error)
 
     threading.Thread(target=ask, name=f"resolving {host}", daemon=True).start()
+    wake.ends(lambda: answer.put(OSError("given up")))
     try:
         said = answer.get(timeout=timeout)
     except Empty:
         raise TimeoutError(f"the name was not resolved within {timeout:g} s") from None
+    finally:
+        wake.ends(None)
     if isinstance(said, Exception):
         raise said
     return said

@@ -16,6 +16,7 @@ from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
 from ._resolve import resolve
+from ._wake import Wake
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
@@ -37,20 +38,27 @@ def tcp(connect: Connect) -> socket.socket:
     Raises:
         OSError: none of the addresses could be reached.
     """
+    return _tcp(connect, Wake())
+
+
+def _tcp(connect: Connect, wake: Wake) -> socket.socket:
     until = time.monotonic() + connect.timeout
-    addresses = resolve(connect.host, connect.port, connect.timeout)
+    addresses = resolve(connect.host, connect.port, connect.timeout, wake)
+    opened: socket.socket | None = None
     for number, (family, kind, protocol, _, address) in enumerate(addresses, 1):
-        opened = socket.socket(family, kind, protocol)
         try:
+            opened = socket.socket(family, kind, protocol)
+            wake.ends_socket(opened)
             opened.settimeout(max(0.001, (until - time.monotonic()) / (len(addresses) - number + 1)))
             opened.connect(address)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BaseException as error:
-            opened.close()
-            if number == len(addresses) or not isinstance(error, OSError):
-                raise
-        else:
             return opened
+        except BaseException as error:
+            wake.ends(None)
+            if opened is not None:
+                opened.close()
+            if number == len(addresses) or wake.rung or not isinstance(error, OSError):
+                raise
     raise OSError("the name has no address")
 
 
@@ -65,14 +73,16 @@ def unix(path: str | os.PathLike[str]) -> Connector:
     """
 
     def connect_unix(connect: Connect) -> socket.socket:
-        opened = socket.socket(socket.AF_UNIX)
+        opened: socket.socket | None = None
         try:
+            opened = socket.socket(socket.AF_UNIX)
             opened.settimeout(connect.timeout)
             opened.connect(os.fspath(path))
+            return opened
         except BaseException:
-            opened.close()
+            if opened is not None:
+                opened.close()
             raise
-        return opened
 
     return connect_unix
 
@@ -103,33 +113,36 @@ class Connection:
         connect: where to, and whether it is TLS.
         connector: gives the socket.
         context: for TLS; None for a plain connection.
+        wake: ends what is waited for here, from another thread.
 
     Raises:
         TransportError: it could not be made.
     """
 
-    def __init__(self, connect: Connect, connector: Connector, context: ssl.SSLContext | None) -> None:
+    def __init__(self, connect: Connect, connector: Connector, context: ssl.SSLContext | None, wake: Wake) -> None:
         until = time.monotonic() + connect.timeout
+        self._wake = wake
+        opened: socket.socket | None = None
         try:
-            self._socket = connector(connect)
-            try:
-                self._bound(until)
-                if context is not None:
-                    # A body that only the end of the connection ends must not be cut without being noticed.
-                    self._socket = tls = context.wrap_socket(
-                        self._socket,
-                        server_hostname=connect.host,
-                        suppress_ragged_eofs=False,
-                        do_handshake_on_connect=False,
-                    )
-                    tls.do_handshake()
-            except BaseException:
-                self._socket.close()
-                raise
-        except (OSError, ValueError) as error:  # ValueError: no name that could be resolved, or certified
-            raise transport_error(
-                error, f"connecting to {connect.host}:{connect.port}", FailureKind.NOT_SENT
-            ) from error
+            opened = _tcp(connect, wake) if connector is tcp else connector(connect)
+            wake.ends_socket(opened)
+            opened.settimeout(_left(until))
+            if context is not None:
+                # A body that only the end of the connection ends must not be cut without being noticed.
+                opened = tls = context.wrap_socket(
+                    opened, server_hostname=connect.host, suppress_ragged_eofs=False, do_handshake_on_connect=False
+                )
+                wake.ends_socket(tls)
+                tls.do_handshake()
+            self._socket = opened
+        except BaseException as error:
+            wake.ends(None)
+            if opened is not None:
+                opened.close()
+            if isinstance(error, OSError | ValueError):  # ValueError: no name that could be resolved, or certified
+                doing = f"connecting to {connect.host}:{connect.port}"
+                raise transport_error(error, doing, FailureKind.NOT_SENT) from error
+            raise
 
     def write(self, data: bytes, *, until: float) -> bytes:
         """Write all of it.
@@ -189,13 +202,18 @@ class Connection:
 
     def close(self) -> None:
         """Close it, without a goodbye: nobody waits for one."""
+        self._wake.ends(None)
         self._socket.close()
 
     def _bound(self, until: float, at_most: float = math.inf) -> None:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._socket.settimeout(min(left, at_most))
+        self._socket.settimeout(min(_left(until), at_most))
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 class WireLine:
@@ -205,28 +223,37 @@ class WireLine:
         session: what asks.
         connector: gives the sockets.
         context: gives the context for TLS.
+
+    Attributes:
+        wake: ends what is waited for, from another thread.
     """
 
     def __init__(self, session: WireSession, connector: Connector, context: Callable[[], ssl.SSLContext]) -> None:
         self.session = session
         self._connector = connector
         self._context = context
+        self.wake = Wake()
         self._connect: Connect | None = None
         self._connection: Connection | None = None
 
     def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close; what the session is to be told of it."""
         session, until = self.session, self.session.deadline
+        if type(action) is Close:
+            self.close()
+            return partial(session.closed, action)
         if type(action) is Connect:
+            self.close()  # there is one still where its `Close` was interrupted
             self._connect = action
         connect, connection = self._connect, self._connection
-        assert connect is not None
+        assert connect is not None, "nothing is sent or read before a connection is asked for"
         try:
             if action is NEED_DATA and connection is not None and until is not None:
                 data = connection.read(until=until)
                 return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
             if type(action) is Connect:
-                self._connection = Connection(action, self._connector, self._context() if action.tls else None)
+                context = self._context() if action.tls else None
+                self._connection = Connection(action, self._connector, context, self.wake)
                 return partial(session.connected, action)
             if type(action) is Send and connection is not None and until is not None:
                 if action.check_idle:
@@ -237,9 +264,8 @@ class WireLine:
             return None  # what that means is the session's business
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
-        assert type(action) is Close, "an exchange always has a connection and a deadline"
-        self.close()
-        return partial(session.closed, action)
+        kind = FailureKind.CUT if action is NEED_DATA else FailureKind.NOT_SENT
+        return partial(session.transport_failed, connect, Failure(kind, "the connection is not at hand any more"))
 
     def leave(self) -> None:
         """Do nothing: this session asks for a `Close` where it wants one."""
@@ -248,4 +274,4 @@ class WireLine:
         """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._connect = None
+        self._connection = None

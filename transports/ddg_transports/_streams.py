@@ -238,17 +238,25 @@ class AsyncWireLine:
     async def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close; what the session is to be told of it."""
         session = self.session
+        if type(action) is Close:
+            await self.aclose()
+            return partial(session.closed, action)
         if type(action) is Connect:
+            await self.aclose()  # there is one still where its `Close` was interrupted
             self._connect = action
         connect, connection = self._connect, self._connection
-        assert connect is not None
+        assert connect is not None, "nothing is sent or read before a connection is asked for"
         try:
             if action is NEED_DATA and connection is not None:
                 data = await connection.read()
                 return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
             if type(action) is Connect:
                 context = self._context() if action.tls else None
-                self._connection = await Connection.make(action, self._connector, context)
+                made = await Connection.make(action, self._connector, context)
+                if self._connect is not action:  # it was left meanwhile, by another task
+                    await made.aclose()
+                    return None
+                self._connection = made
                 return partial(session.connected, action)
             if type(action) is Send and connection is not None:
                 if action.check_idle:
@@ -257,9 +265,8 @@ class AsyncWireLine:
                 return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
-        assert type(action) is Close, "an exchange always has a connection"
-        await self.aclose()
-        return partial(session.closed, action)
+        kind = FailureKind.CUT if action is NEED_DATA else FailureKind.NOT_SENT
+        return partial(session.transport_failed, connect, Failure(kind, "the connection is not at hand any more"))
 
     async def leave(self) -> None:
         """Do nothing: this session asks for a `Close` where it wants one."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Self
 
@@ -39,6 +39,7 @@ from ddg_protocol import (
     Session,
     SolveChallenge,
     TextDelta,
+    TurnAborted,
     TurnFinished,
     UnsupportedChallenge,
     Wait,
@@ -93,11 +94,16 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         self._solver = solver
 
     async def aclose(self) -> None:
-        """Close every chat. A reply that another task is reading is cancelled; the task is not."""
+        """Close every chat; any number of times. Who is reading a reply in another task gets `TurnAborted`."""
+        self._closed = True
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._sweep)
             for chat in list(self._chats):
                 stack.push_async_callback(chat.aclose)
+
+    async def __aenter__(self) -> Self:
+        self._must_be_open()
+        return self
 
     async def _sweep(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -118,7 +124,6 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
 
     def __init__(self, client: AsyncClient, line: AsyncWireLine | AsyncRequestLine) -> None:
         super().__init__(client, line, loop_clock())
-        self._turn = object()  # another one whenever the turn is left
         self._waiting: Scope | None = None
 
     async def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
@@ -133,6 +138,8 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
 
         Raises:
             DuckChatError: the turn was refused or broke; the conversation is as it was before.
+            ChatBusy: the chat is still answering.
+            TurnAborted: the chat or its client was closed meanwhile.
         """
         async with self.stream(messages, model=model) as reply:
             async for _ in reply.events():
@@ -152,39 +159,60 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         return AsyncReply(self, messages, model)
 
     async def aclose(self) -> None:
-        """End the conversation and close its connection; any number of times."""
+        """End the conversation and close its connection; any number of times, and from any task."""
         self._end()
         self._interrupt()
         with anyio.CancelScope(shield=True):
-            try:
-                await self._rest()
-            finally:
-                await self._line.aclose()
+            await self._rest()
+
+    async def __aenter__(self) -> Self:
+        self._must_be_open()
+        return self
 
     def _interrupt(self) -> bool:
-        """Let go of the task that waits for this chat's turn, if one does: for it, the turn is over."""
-        self._turn = object()
+        """Let go of the task that waits for this chat's turn, if one does."""
         if self._waiting is not None:
             self._waiting.cancel()
         return self._waiting is not None
 
-    async def _rest(self) -> None:
-        while await self._next() is not None:
-            pass
+    async def _leave(self, key: object, *, cancel: bool = True) -> None:
+        """Take the turn from who has this key, and bring the session to rest."""
+        if self._take(key, cancel=cancel):
+            self._interrupt()
+            with anyio.CancelScope(shield=cancel):
+                await self._rest()
 
-    async def _next(self) -> Event | None:
+    async def _rest(self) -> None:
+        key = self._key
+        try:
+            with suppress(TurnAborted):  # another turn has begun, or another task does this
+                while not self._answering and await self._next(key) is not None:
+                    pass
+        except BaseException:
+            await self._line.aclose()  # that it was to be may be lost
+            raise
+        if self._closed:
+            await self._line.aclose()
+
+    async def _next(self, key: object) -> Event | None:
         """Do what the session asks until it has an event for the caller; None when it is at rest."""
         tell: Tell = None
-        turn = self._turn
-        while turn is self._turn:
-            action = self._pull(tell)
-            if action is not NEED_DATA and is_event(action):
-                return action
-            if action is PAUSED:
-                await self._line.leave()
-                return None
-            tell = await self._in_time(action)
-        return None
+        action: Action | None = None
+        try:
+            while True:
+                action = None
+                action = self._pull(key, tell)
+                if action is not NEED_DATA and is_event(action):
+                    return action
+                if action is PAUSED:
+                    await self._line.leave()
+                    self._take(key, cancel=False)
+                    return None
+                tell = await self._in_time(action)
+        except BaseException:
+            if action is not NEED_DATA:  # it may be lost; reading may go on
+                await self._leave(key)
+            raise
 
     async def _in_time(self, action: Action) -> Tell:
         deadline = self._line.session.deadline
@@ -233,10 +261,10 @@ class AsyncReply(BaseReply, AsyncResource):
         return self
 
     async def __anext__(self) -> str:
+        self._must_be_entered()
         while (event := await self._next_event()) is not None:
             if type(event) is TextDelta:
                 return event.text
-        self._must_be_entered()
         raise StopAsyncIteration
 
     def events(self) -> AsyncIterator[Event]:
@@ -247,18 +275,23 @@ class AsyncReply(BaseReply, AsyncResource):
 
         Raises:
             DuckChatError: the turn was refused or broke, after its last event.
+            TurnAborted: the reply was closed before it was complete.
         """
         self._must_be_entered()
         return Events(self._next_event)
 
     async def aclose(self) -> None:
-        """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any task."""
-        if not self._over:
-            self._over = True
-            if self._chat._interrupt() or self.finished is None:
-                self._chat._cancel()
-            with anyio.CancelScope(shield=self.finished is None):
-                await self._chat._rest()
+        """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any task.
+
+        Who is reading it in another task gets `TurnAborted`.
+        """
+        if self._has_the_key():
+            await self._chat._leave(self._key, cancel=self._chat._interrupt() or self.finished is None)
 
     async def _next_event(self) -> Event | None:
-        return self._take(None if self._over else await self._chat._next())
+        try:
+            return self._take(await self._chat._next(self._key))
+        except TurnAborted as aborted:
+            if self._lost_nothing(aborted):
+                return None
+            raise

@@ -17,9 +17,10 @@ the same order, for asyncio and trio.
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Self
 
@@ -33,6 +34,7 @@ from ddg_protocol import (
     Session,
     SolveChallenge,
     TextDelta,
+    TurnAborted,
     TurnFinished,
     UnsupportedChallenge,
     Wait,
@@ -48,6 +50,8 @@ from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import Transport
 
 __all__ = ["Answer", "Chat", "Client", "Connector", "Reply", "Seen", "connected", "tcp", "unix"]
+
+_CLOSING = 20, 0.05  # how often a thread is called back, and how many seconds it is waited for each time
 
 
 class Client(BaseClient["Chat", "WireLine | RequestLine"]):
@@ -84,14 +88,16 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         self._solver = solver
 
     def close(self) -> None:
-        """Close every chat. None of them may be reading a reply in another thread."""
+        """Close every chat; any number of times. Who is reading a reply in another thread gets `TurnAborted`."""
         with ExitStack() as stack:
             stack.callback(self._sweep)
             with self._lock:
+                self._closed = True
                 for chat in list(self._chats):
                     stack.callback(chat.close)
 
     def __enter__(self) -> Self:
+        self._must_be_open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,6 +121,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
 
     def __init__(self, client: Client, line: WireLine | RequestLine) -> None:
         super().__init__(client, line, time.monotonic)
+        self._world = threading.RLock()  # around what touches the line
 
     def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
         """Ask, and wait for the whole reply.
@@ -128,6 +135,8 @@ class Chat(BaseChat[WireLine | RequestLine]):
 
         Raises:
             DuckChatError: the turn was refused or broke; the conversation is as it was before.
+            ChatBusy: the chat is still answering.
+            TurnAborted: the chat or its client was closed meanwhile.
         """
         with self.stream(messages, model=model) as reply:
             for _ in reply.events():
@@ -147,43 +156,76 @@ class Chat(BaseChat[WireLine | RequestLine]):
         return Reply(self, messages, model)
 
     def close(self) -> None:
-        """End the conversation and close its connection; any number of times."""
+        """End the conversation and close its connection; any number of times, and from any thread."""
         self._end()
-        try:
-            self._rest()
-        finally:
-            self._line.close()
+        self._settle(call_back=True)
 
     def __enter__(self) -> Self:
+        self._must_be_open()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _rest(self) -> None:
-        while self._next() is not None:
-            pass
+    def _leave(self, key: object, *, cancel: bool = True) -> None:
+        """Take the turn from who has this key, and bring the session to rest."""
+        self._settle(call_back=self._take(key, cancel=cancel) and cancel)
 
-    def _next(self) -> Event | None:
+    def _settle(self, *, call_back: bool) -> None:
+        """Bring the session to rest; a thread that touches the line does so itself when it is back."""
+        held = self._world.acquire(blocking=False)
+        tries, seconds = _CLOSING if call_back else (0, 0.0)
+        while not held and tries > 0:
+            self._line.wake.ring()
+            held, tries = self._world.acquire(timeout=seconds), tries - 1
+        if held:
+            try:
+                self._line.wake.reset()
+                self._rest()
+            finally:
+                self._world.release()
+
+    def _rest(self) -> None:
+        key = self._key
+        try:
+            with suppress(TurnAborted):  # another turn has begun
+                while not self._answering and self._next(key) is not None:
+                    pass
+        except BaseException:
+            self._line.close()  # that it was to be may be lost
+            raise
+        if self._closed:
+            self._line.close()
+
+    def _next(self, key: object) -> Event | None:
         """Do what the session asks until it has an event for the caller; None when it is at rest."""
         tell: Tell = None
-        while True:
-            action = self._pull(tell)
-            if action is NEED_DATA:
-                tell = self._line.carry_out(action)
-            elif is_event(action):
-                return action
-            elif action is PAUSED:
-                self._line.leave()
-                return None
-            else:
-                tell = self._carry_out(action)
+        try:
+            while True:
+                action = self._pull(key, tell)
+                if action is not NEED_DATA and is_event(action):
+                    return action
+                with self._world:
+                    if key is not self._key:
+                        tell = None  # it was called back, as the next pull says
+                    elif action is NEED_DATA:
+                        tell = self._line.carry_out(action)
+                    elif action is PAUSED:
+                        self._line.leave()
+                        self._take(key, cancel=False)
+                        return None
+                    else:
+                        tell = self._carry_out(action)
+        except BaseException:
+            if key is not self._key or self._answering:
+                self._leave(key)  # what was asked for last may be lost
+            raise
 
     def _carry_out(self, action: Action) -> Tell:
         line = self._line
         if type(action) is Wait:
             line.leave()
-            time.sleep(max(0.0, action.until - time.monotonic()))
+            line.wake.sleep(action.until - time.monotonic())
             return partial(line.session.wait_elapsed, action)
         if type(action) is SolveChallenge:
             line.leave()
@@ -206,21 +248,29 @@ class Reply(BaseReply):
 
     def __enter__(self) -> Self:
         self._chat._client._sweep()
-        self._enter()
-        return self
+        try:
+            self._enter()
+            return self
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[str]:
         self._must_be_entered()
-        while not self._over:
-            event = self._chat._next()
-            if type(event) is TextDelta:  # as `_take` has it, two calls shorter
-                self._said.write(event.text)
-                yield event.text
-            else:
-                self._take(event)
+        chat, key = self._chat, self._key
+        try:
+            while (event := chat._next(key)) is not None:
+                if type(event) is TextDelta:  # as `_take` has it, two calls shorter
+                    self._said.write(event.text)
+                    yield event.text
+                else:
+                    self._take(event)
+        except TurnAborted as aborted:
+            if not self._lost_nothing(aborted):
+                raise
 
     def events(self) -> Iterator[Event]:
         """Iterate over all that happens, in order.
@@ -230,17 +280,23 @@ class Reply(BaseReply):
 
         Raises:
             DuckChatError: the turn was refused or broke, after its last event.
+            TurnAborted: the reply was closed before it was complete.
         """
         self._must_be_entered()
         return iter(self._next_event, None)
 
     def close(self) -> None:
-        """Leave the reply: a turn that isn't done is cancelled. Any number of times."""
-        if not self._over:
-            self._over = True
-            if self.finished is None:
-                self._chat._cancel()
-            self._chat._rest()
+        """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any thread.
+
+        Who is reading it in another thread gets `TurnAborted`: at once, but where a transport's read is waited for.
+        """
+        if self._has_the_key():
+            self._chat._leave(self._key, cancel=self.finished is None)
 
     def _next_event(self) -> Event | None:
-        return self._take(None if self._over else self._chat._next())
+        try:
+            return self._take(self._chat._next(self._key))
+        except TurnAborted as aborted:
+            if self._lost_nothing(aborted):
+                return None
+            raise
