@@ -18,6 +18,7 @@ import anyio
 import pytest
 from support.sockets import open_sockets, settled
 from support.sweep import cancelled_at
+from support.tiers import some
 
 import ddg_transports
 from ddg_protocol import (
@@ -396,7 +397,7 @@ def test_a_hook_that_raises_at_any_action_is_heard_and_the_next_question_works(o
     with Emulator(Service(responder=said)) as emulator, HttpcoreTransport() as transport:
         settings: dict[str, Any] = {} if over == "its own" else {"transport": transport}
         before = open_sockets()
-        for n in count(1):
+        for n in some(range(1, 200), one_in=3):
             hook = RaisesAt(n)
             with Client(at(emulator.url), on_action=hook, **settings) as client:
                 chat = client.chat()
@@ -427,7 +428,7 @@ def test_a_hook_that_raises_at_any_action_is_heard_in_async_code_too(backend: st
         before = open_sockets()
         async with AsyncHttpcoreTransport() as transport:
             settings: dict[str, Any] = {} if over == "its own" else {"transport": transport}
-            for n in count(1):
+            for n in some(range(1, 200), one_in=3):
                 hook = RaisesAt(n)
                 async with AsyncClient(at(url), on_action=hook, **settings) as client:
                     chat = client.chat()
@@ -450,9 +451,6 @@ def test_a_hook_that_raises_at_any_action_is_heard_in_async_code_too(backend: st
 
 
 OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("_client", "_reply", "_sockets", "_wake", "blocking")}
-
-
-EACH = 5  # of all lines one in so many, and after the last one none; 1 takes half a minute
 
 
 class InterruptAt:
@@ -485,8 +483,8 @@ def tracing(trace: InterruptAt) -> Iterator[None]:
 def test_control_c_at_any_line_of_the_driver_comes_out_and_the_next_question_works() -> None:
     with Emulator(Service(responder=said)) as emulator:
         known = Conversation(fe_version=emulator.service.front_end_version)  # so that there is less of it
-        before, n, lines = open_sockets(), 1, 1
-        while lines > 0:
+        before = open_sockets()
+        for n in some(range(1, 2000), one_in=7):
             trace = InterruptAt(n)
             with Client(at(emulator.url)) as client:
                 chat = client.chat(conversation=known, cookies={})
@@ -498,7 +496,7 @@ def test_control_c_at_any_line_of_the_driver_comes_out_and_the_next_question_wor
                 except KeyboardInterrupt:
                     assert trace.left == 0
                 assert chat.ask("So?").text == "You said: So?", trace.where
-            lines = 1 - trace.left
-            n += EACH
-        assert n > 200
+            if trace.left > 0:
+                break
+        assert 200 < n < 1999
         assert_settled(before)
