@@ -25,6 +25,7 @@ from ddg_protocol import (
     DuckChatError,
     Event,
     Identity,
+    LocalProtocolError,
     Policy,
     RemoteProtocolError,
     ServiceError,
@@ -50,7 +51,8 @@ def own_attributes(cls: type) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("parent", "heading"), [(cls, f"`{cls.__name__}`") for cls in (DuckChatError, ServiceError, RemoteProtocolError)]
+    ("parent", "heading"),
+    [(cls, f"`{cls.__name__}`") for cls in (DuckChatError, LocalProtocolError, ServiceError, RemoteProtocolError)],
 )
 def test_every_exception_has_its_row_below_its_parent(parent: type[DuckChatError], heading: str) -> None:
     rows = table("docs/errors.md", heading)
@@ -69,7 +71,7 @@ def test_every_exception_has_its_row_below_its_parent(parent: type[DuckChatError
 
 def test_the_tree_of_exceptions_has_no_other_branches() -> None:
     branches = {cls for cls in ddg_protocol.DuckChatError.__subclasses__() if cls.__subclasses__()}
-    assert branches == {ServiceError, RemoteProtocolError}
+    assert branches == {LocalProtocolError, ServiceError, RemoteProtocolError}
 
 
 def test_the_events_of_what_goes_wrong_are_events() -> None:
