@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 
 from ._resolve import resolve
+from ._wake import Wake
 
 _PIECE = 16 * 1024  # of a write: within one the library gives each of its own waits the whole time
 
@@ -152,7 +153,7 @@ class BlockingNetwork:
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **settings: Any) -> BlockingStream:
         """Connect to the first address of a name that answers; each gets its share of the time that is left."""
         try:
-            addresses = resolve(host, port, self._clock.left())
+            addresses = resolve(host, port, self._clock.left(), Wake())
         except TimeoutError:
             raise
         except OSError as error:
