@@ -552,9 +552,11 @@ def test_whatever_a_payload_carries_is_in_an_event(payload: dict[str, Any]) -> N
         source.feed(stream(*before, raw))
         for _ in before:
             assert source.next_event() == TextDelta("Hello")
-        if payload.get("action") == "error" or str(payload.get("type")).startswith("ERR_"):
-            with suppress(ServiceError):
-                pulled(source)  # raised with all of it as its body, or an event as below
+        action, kind = payload.get("action"), payload.get("type")
+        if action == "error" or (action is None and str(kind).startswith("ERR_")):
+            with pytest.raises(ServiceError) as raised:
+                pulled(source)
+            assert raised.value.body == raw
             continue
         events = pulled(source)
         if any(isinstance(event, UnknownPayload | MalformedPayload) and event.raw == raw for event in events):
