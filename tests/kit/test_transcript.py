@@ -108,6 +108,15 @@ def test_making_a_transcript_again_makes_the_same(name: str) -> None:
     assert without_chunks(make.made(name)) == without_chunks(text_of(name))
 
 
+def test_a_transcript_from_before_a_policy_had_a_setting_replays_as_it_is() -> None:
+    head, *lines = text_of("wire").splitlines(keepends=True)
+    before = head.replace('"turn_timeout":180.0,', "")
+    assert before != head
+    transcript = Transcript.read("".join([before, *lines]))
+    assert transcript.head.policy == Policy(strict=True)
+    assert first_difference(transcript) is None
+
+
 def without_chunks(text: str) -> list[str]:
     return [line for line in text.splitlines() if '"do":"receive_data"' not in line and "NEED_DATA" not in line]
 
@@ -216,6 +225,19 @@ def test_what_the_client_s_other_sessions_found_out_before_any_request_is_told()
     with pytest.raises(DuckChatError):  # the service knows of no such version
         Run(session, service).ask("Hi")
     assert '"do":"shared","fe_version":"serp_1_ET-0123456789abcdef0123"' in "".join(lines)
+    assert first_difference(Transcript.read("".join(lines))) is None
+
+
+def test_a_hold_that_another_session_of_the_client_met_is_told() -> None:
+    shared, script = ClientState(), [Fault("status", (f.Refuse(429, "ERR_RATE_LIMIT", retry_after=30),), times=1)]
+    with pytest.raises(DuckChatError):
+        Run(Session(shared=shared, policy=Policy(max_retries=0)), Service(script=script), clock=Clock(50.0)).ask("Hi")
+    lines: list[str] = []
+    run = Run(RecordedSession(Session(shared=shared), lines.append), Service(), clock=Clock(60.0))
+    run.ask("Hi")
+    told = next(json.loads(line) for line in lines if '"do":"shared"' in line)
+    assert told["held_until"] == shared.pacer.held_until > 80.0
+    assert f'"until":{told["held_until"]},"reason":"backoff"' in "".join(lines)
     assert first_difference(Transcript.read("".join(lines))) is None
 
 
