@@ -41,6 +41,7 @@ from ddg_protocol import (
 )
 from ddg_protocol.service import Fault, Service, ServiceRequest, ServiceResponse
 from ddg_protocol.service import faults as f
+from ddg_protocol.service._log import Log
 from ddg_protocol.session import Action
 from ddg_protocol.testing import Chunking, Clock, Cut, Run, byte_by_byte, split_at, whole
 from ddg_protocol.wire import Close, Connect, Send, WireSession
@@ -78,7 +79,7 @@ class Moment:
         self._service = Service()
 
     def keep(self, service: Service) -> None:
-        service._log.clear()  # else what is kept would grow with the conversation
+        service._log = Log()  # else what is kept would grow with the conversation
         self._service = _copied(service)
 
     def session(self, *, wire: bool) -> Session | WireSession:
