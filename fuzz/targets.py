@@ -52,7 +52,7 @@ TARGETS = (
         name="redaction",
         run=parsers.redaction,
         inputs=inputs.redacted,
-        covers=_core("transcript._redaction", "transcript._words"),
+        covers=_core("_harmless", "transcript._redaction", "transcript._words"),
     ),
     Target(
         name="fault-scripts",
