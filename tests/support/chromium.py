@@ -22,8 +22,7 @@ _missing = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the
 
 def needs_chromium(test: Callable[..., None]) -> Callable[..., None]:
     """Mark a test that is made in a browser."""
-    marked: Callable[..., None] = pytest.mark.deep("a real Chromium")(_missing(test))
-    return marked
+    return pytest.mark.deep("a real Chromium")(_missing(test))
 
 
 TIMEOUT = 60.0  # for what never comes, on the slowest of machines
