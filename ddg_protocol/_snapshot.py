@@ -140,8 +140,9 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             self._check_turn(self.turn, profile)
         if self.exchange is not None:
             self._check_exchange(self.exchange, state, policy)
-        times = [self.last_start, self.held_until, self.intent.until if isinstance(self.intent, Wait) else None]
-        offsets = [self.jar.offset]
+        times = [self.intent.until if isinstance(self.intent, Wait) else None]
+        # No turn waits for these longer than it may take.
+        offsets = [self.jar.offset, self.last_start, self.held_until]
         if self.turn is not None:
             turn = self.turn
             times += [turn.until, turn.backoff_until, turn.slot, turn.elapsed]

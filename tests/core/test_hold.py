@@ -131,6 +131,13 @@ def test_a_session_that_is_stored_takes_the_hold_along_and_one_that_is_restored_
     elsewhere.pull()
     assert elsewhere.now == 1020.0
 
+    held = refused(
+        ClientState(), [("retry-after", "Thu, 01 Jan 9999 00:00:00 GMT"), ("date", "Tue, 01 Apr 2025 12:00:00 GMT")]
+    )
+    with pytest.raises(RateLimitError):
+        held.pull()
+    Session.restore(held.session.snapshot(now=held.now), now=1000.0)  # however long it is
+
     longer = ClientState()
     longer.pacer.hold(1050.0)
     Session.restore(stored, now=1000.0, shared=longer)

@@ -196,6 +196,19 @@ def test_a_member_of_the_wrong_kind_is_a_clear_error(state: State) -> None:
     assert Session.restore(whole, now=0).state is state
 
 
+@pytest.mark.parametrize("now", [0.0, 1_745_000_000.0, -1e9])
+def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
+    hand = Hand()
+    hand.now = 1_745_000_000.0
+    hand.session.ask("Why?", now=hand.now)
+    hand.request_for("duckai=1")
+    hand.session.cancel()
+    hand.pull()
+    data = hand.session.snapshot(now=now)
+    assert data["last_start"] == hand.now - now
+    assert Session.restore(data, now=0.0).snapshot(now=0.0)["last_start"] == hand.now - now
+
+
 @pytest.mark.parametrize(
     ("state", "path", "value", "says"),
     [
