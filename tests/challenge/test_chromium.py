@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.chromium import started
 from support.snippets import THEMES, mixed_snippet, snippet
 
 from ddg_protocol.challenge import inner_html_length
@@ -62,7 +63,7 @@ def chromium_lengths(snippets: list[str], folder: Path) -> list[int]:
     page = folder / "page.html"
     page.write_text(PAGE % json.dumps(snippets).replace("<", "\\u003c"), "ascii")
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", page.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    shown = started(lambda: subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)).stdout
     found = re.search(r"<pre>(\[[0-9,]*\])</pre>", shown)
     assert found, shown[:1000]
     lengths: list[int] = json.loads(found[1])
@@ -72,7 +73,8 @@ def chromium_lengths(snippets: list[str], folder: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def version() -> int:
-    shown = subprocess.run([CHROMIUM or "", "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    command = [CHROMIUM or "", "--version"]
+    shown = started(lambda: subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)).stdout
     found = re.search(r"Chromium (\d+)\.", shown)
     assert found, shown
     return int(found[1])

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from support.chromium import Browser, needs_chromium
+from support.chromium import Browser, needs_chromium, started
 from support.paths import TRANSCRIPTS
 
 from ddg_chat.inspect._page import page
@@ -141,7 +141,7 @@ def test_it_is_written_where_it_is_wanted(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    browser = started(lambda: Browser(tmp_path_factory.mktemp("chromium")))
     try:
         yield browser
     finally:

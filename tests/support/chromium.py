@@ -9,13 +9,16 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+T = TypeVar("T")
 CHROMIUM = shutil.which("chromium")
 _missing = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the page is not tried in a browser")
 
@@ -30,6 +33,19 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe"),
 )
+
+
+def started(start: Callable[[], T]) -> T:
+    """Return what starts a Chromium, tried again where it doesn't in time: the machine may be busy.
+
+    One that never starts says nothing of what is tested, which is then skipped in plain sight.
+    """
+    for _ in range(3):
+        try:
+            return start()
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            why = error
+    pytest.skip(f"Chromium doesn't start here: {why}")
 
 
 class Browser:
@@ -62,21 +78,21 @@ class Browser:
         self._last = 0
         self._session = ""
         self.events: list[tuple[str, dict[str, Any]]] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
-            self.call(f"{domain}.enable")
+        try:
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Network", "Log", "Audits"):
+                self.call(f"{domain}.enable")
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
-        try:
-            self._session = ""
-            self.call("Browser.close")
-        except (OSError, AssertionError):
-            os.killpg(self.process, signal.SIGKILL)
-        finally:
-            os.close(self._to)
-            os.close(self._from)
-            os.waitpid(self.process, 0)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process, signal.SIGKILL)  # there is nothing that it should keep
+        os.close(self._to)
+        os.close(self._from)
+        os.waitpid(self.process, 0)
 
     def call(self, method: str, /, **parameters: Any) -> dict[str, Any]:
         """Give a command, and wait for its result."""

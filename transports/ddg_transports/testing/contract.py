@@ -44,7 +44,8 @@ Factory = Callable[[ssl.SSLContext], AbstractContextManager[Transport] | Abstrac
 T = TypeVar("T")
 
 _PATIENCE = 10.0  # seconds that a check may take
-_SHORT = 0.5  # seconds; a timeout that is meant to run out
+_SHORT = 0.1  # seconds; a timeout that is meant to run out
+_STALL = 0.5  # seconds after which an exchange is where it stalls
 _SLACK = 2.0  # seconds that something may be late on a busy machine
 _MIB = 1024 * 1024
 
@@ -654,8 +655,8 @@ async def head_timeout(bench: Bench) -> None:
 async def read_timeout(bench: Bench) -> None:
     """A body that doesn't go on in time is a failure of kind TIMEOUT."""
     peer = bench.peer([_response(b"abcdef")[:-3], HANG])
-    bench.timeout = _SHORT
     async with bench.transport() as transport, bench.opened(transport, _request(peer)) as exchange:
+        bench.timeout = _SHORT
         await _in_time("a body that doesn't go on", _body(exchange))
 
 
@@ -786,7 +787,7 @@ async def _cancel_at_each_await(bench: Bench, name: str, said: Said) -> None:
     other = bench.peer(*[[_response(b"good")]] * 500)
     async with bench.transport() as transport:
         for number in range(1, 500):
-            with anyio.move_on_after(_SHORT) as scope:
+            with anyio.move_on_after(_STALL) as scope:
                 cut = CancelAt(bench.answer(transport, _request(peer)), number, scope)
                 await cut
             try:
