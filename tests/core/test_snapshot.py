@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.facing import Run, byte_by_byte, whole
 from support.hand import DONE, HELLO, STREAM, Hand, echoing, move_to
+from support.tiers import thinned
 
 from ddg_protocol import (
     NEED_DATA,
@@ -56,7 +57,7 @@ class Restless(Run):
         super().drive()
 
 
-@pytest.mark.parametrize("cut", [whole, byte_by_byte])
+@pytest.mark.parametrize("cut", thinned([whole, byte_by_byte], one_in=2, reason="at every byte"))
 def test_a_conversation_restored_at_every_step_is_the_same_conversation(cut: Any) -> None:
     plain, restless = (kind(Session(), echoing(challenge=True), cut=cut) for kind in (Run, Restless))
     for question in ("Why is the sky blue?", "And at night?"):

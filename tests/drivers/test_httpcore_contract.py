@@ -95,6 +95,7 @@ def test_over_http_2(world: str, library: Any, gateway: Gateway) -> None:
     keeps_it(world, lambda context: {"pool": make}, tls=False, but=BEFORE_HTTP)
 
 
+@pytest.mark.deep("HTTP/2 is the same over TLS")
 @first(5)
 def test_over_http_2_and_tls(world: str, library: Any, gateway: Gateway) -> None:
     before = gateway.connections

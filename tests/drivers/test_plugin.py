@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import TRANSCRIPTS
+from support.tiers import thinned
 
 # What a run inside this one imports is forgotten after it, and some of it is not to be imported twice.
 import ddg_protocol.service.script  # noqa: F401
@@ -134,12 +135,16 @@ ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")  # without it th
 
 @pytest.mark.parametrize(
     ("plugin", "marks", "more"),
-    [
-        ("asyncio", "pytest.mark.asyncio", ASYNCIO),
-        ("asyncio", "[]", (*ASYNCIO, "-o", "asyncio_mode=auto")),
-        ("trio", "pytest.mark.trio", ()),
-        ("trio", "[]", ("-o", "trio_mode=true")),
-    ],
+    thinned(
+        [
+            ("asyncio", "pytest.mark.asyncio", ASYNCIO),
+            ("asyncio", "[]", (*ASYNCIO, "-o", "asyncio_mode=auto")),
+            ("trio", "pytest.mark.trio", ()),
+            ("trio", "[]", ("-o", "trio_mode=true")),
+        ],
+        one_in=2,
+        reason="each plugin in its other mode",
+    ),
 )
 def test_the_async_client_works_under_other_plugins(user: User, plugin: str, marks: str, more: tuple[str, ...]) -> None:
     user.runs_apart(f"{ASYNC}\n        pytestmark = {marks}", *more, plugin=plugin, passed=4)
