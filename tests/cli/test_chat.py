@@ -90,7 +90,7 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
         assert person.enter("/save sky").startswith("kept as sky, in ")
         person.write("/quit\r")
         assert person.wait() == 0
-        with Person(tmp_path, "chat", "--resume", "sky", "--base-url", emulator.url, columns=250) as person:
+        with Person(tmp_path, "chat", "--resume", "sky", "--base-url", emulator.url, columns=500) as person:
             assert "sky: Why is the sky blue? (2 turns so far, with gpt-4o-mini)" in person.prompted()
             assert person.enter("Is it ever green?") == "Reply 4 to Is it ever green?"
             file = tmp_path / "sky.md"
@@ -192,7 +192,7 @@ def test_ctrl_c_before_the_reply_begins(tmp_path: Path) -> None:
 def test_a_question_that_was_refused_is_asked_again_by_retry(tmp_path: Path) -> None:
     with (
         emulated(None, "chat:429,type=ERR_USER_LIMIT,first=2,times=2") as emulator,
-        Person(tmp_path, "chat", "--base-url", emulator.url) as person,
+        Person(tmp_path, "chat", "--base-url", emulator.url, columns=500) as person,  # a path on one line,
     ):
         assert person.enter("One?") == "You asked: One?"
         before = person.text

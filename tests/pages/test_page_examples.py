@@ -54,7 +54,13 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
     command.chmod(0o755)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "transports")])
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}  # where conversations are kept
-    environment = {**os.environ, **home, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": paths}
+    environment = {
+        **os.environ,
+        **home,
+        "COLUMNS": "100",
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": paths,
+    }
 
     def run(line: str) -> str:
         done = subprocess.run(
