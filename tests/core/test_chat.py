@@ -543,7 +543,7 @@ json_values = st.recursive(
 names = st.sampled_from(["action", "message", "role", "created", "id", "model", "status", "type", "parts", "source"])
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800))
 @given(st.dictionaries(names | st.sampled_from(["sources", "reasoning", "data", "x"]), json_values, max_size=5))
 def test_whatever_a_payload_carries_is_in_an_event(payload: dict[str, Any]) -> None:
     raw = json.dumps(payload).encode()

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.hand import DONE, HELLO, STREAM, Hand, move_to
+from support.tiers import examples
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -175,7 +176,7 @@ def goes_on(session: Session, now: float) -> None:
                 session.ask("Why?", now=now)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_is_in_a_snapshot_it_is_restored_or_refused(data: st.DataObject) -> None:
     good = data.draw(st.sampled_from(SNAPSHOTS))

@@ -263,7 +263,7 @@ def test_no_more_is_read_than_the_bound_and_a_chunk(chunk: int, bound: int) -> N
 
 def test_a_time_of_too_many_digits_is_no_time() -> None:
     decoder = EventStreamDecoder()
-    decoder.feed(b"retry: 5\nretry: " + b"9" * 5000 + b"\nretry: " + b"0" * 5000 + b"7\n\n")
+    decoder.feed(b"retry: 5\nretry: x\nretry:\nretry: " + b"9" * 5000 + b"\nretry: " + b"0" * 5000 + b"7\n\n")
     assert decoder.reconnection_time == 7
     decoder.feed(b"retry: " + b"9" * 5000 + b"\n")
     assert decoder.reconnection_time == 7

@@ -25,6 +25,7 @@ from ddg_protocol import (
 from ddg_protocol import errors as e
 from ddg_protocol.challenge import Challenge, read_script
 from ddg_protocol.chat import ReplyReader
+from ddg_protocol.content import ContentDecoder
 from ddg_protocol.conversation import Tokens
 from ddg_protocol.refusal import service_error
 from ddg_protocol.service import Service, faults
@@ -33,7 +34,7 @@ from ddg_protocol.testing import strategies as s
 from ddg_protocol.testing.strategies import Response
 from ddg_protocol.wire import WireSession
 
-searches = pytest.mark.deep("thousands of examples until all is met, or the smallest is found")
+searches = pytest.mark.deep("thousands of examples until all is met or the smallest is found")
 T = TypeVar("T")
 MANY = settings(max_examples=3000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 REACHED = settings(MANY, phases=[Phase.generate])  # how small it can be is another question
@@ -114,7 +115,6 @@ def test_a_failing_case_shrinks_to_its_reason() -> None:
 # Conversations
 
 
-@searches
 def test_questions_are_of_every_form() -> None:
     reaches(
         s.questions(),
@@ -131,7 +131,6 @@ def test_a_session_takes_every_question(question: Any) -> None:
     Session().ask(question, now=0)
 
 
-@searches
 def test_conversations_are_of_every_age() -> None:
     reaches(
         s.conversations(),
@@ -177,7 +176,6 @@ PAYLOADS: list[tuple[SearchStrategy[bytes], Iterable[type]]] = [
 @pytest.mark.parametrize(
     ("strategy", "kinds"), PAYLOADS, ids=["pieces", "words", "ends", "unknown", "malformed", "errors"]
 )
-@searches
 def test_payloads_of_each_row_are_read_as_what_they_are(strategy: SearchStrategy[bytes], kinds: Iterable[type]) -> None:
     reaches(strategy, *map(is_read_as, kinds))
 
@@ -242,7 +240,6 @@ def test_a_chunking_loses_nothing_and_changes_nothing(body: bytes, chunking: Chu
     assert repr(read(*chunks)) == repr(read(body))
 
 
-@searches
 def test_chunkings_go_from_nothing_to_every_byte() -> None:
     data = bytes(range(100))
     reaches(
@@ -264,7 +261,6 @@ def test_a_challenge_is_read_as_what_it_means(found: tuple[str, Challenge]) -> N
     assert "\r" not in s.encoded(script)
 
 
-@searches
 def test_challenges_vary_in_everything_that_may() -> None:
     reaches(
         s.challenges(),
@@ -288,7 +284,6 @@ def readable(script: str) -> bool:
     return True
 
 
-@searches
 def test_mutated_challenges_are_mostly_refused_and_some_mean_the_same() -> None:
     reaches(
         s.mutated_challenges(),
@@ -300,6 +295,17 @@ def test_mutated_challenges_are_mostly_refused_and_some_mean_the_same() -> None:
 
 
 # Responses, and what goes wrong
+
+
+@given(s.responses())
+@settings(SOME, max_examples=100, derandomize=True)  # which reaches each kind
+def test_a_response_is_coded_as_it_says(response: Response) -> None:
+    last = response.headers[-1:] or [("", "")]
+    name, coding = last[0]
+    if name == "content-encoding" and coding != "br":
+        decoder = ContentDecoder(coding)
+        list(decoder.decode(response.body))
+        decoder.end()
 
 
 @searches
@@ -323,13 +329,11 @@ def test_responses_are_of_every_kind() -> None:
     )
 
 
-@searches
 def test_failures_and_cuts_are_of_every_kind() -> None:
     reaches(s.failures(), *(lambda f, kind=kind: f.kind is kind for kind in FailureKind))
     reaches(s.cuts(responses=3, length=10), lambda c: c == Cut(2, 10, True), lambda c: c.at == 0 and not c.reset)
 
 
-@searches
 def test_scripts_have_every_effect() -> None:
     kinds = [kind for kind in vars(faults).values() if isinstance(kind, type) and issubclass(kind, faults._Effect)]
     effects = [kind for kind in kinds if kind is not faults._Effect]

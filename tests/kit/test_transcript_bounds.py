@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.paths import TRANSCRIPTS as FOLDER
+from support.tiers import examples
 
 from ddg_protocol import ConversationFormatError, Policy
 from ddg_protocol.policy import MAX_SECONDS
@@ -208,7 +209,7 @@ def marked() -> list[str]:
 MARKED = marked()
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), suppress_health_check=[HealthCheck.too_slow])
 @given(at=st.integers(0, len(MARKED) - 1), odd=st.integers(0, len(ODD) - 1))
 @example(at=0, odd=0)
 def test_whatever_is_in_a_transcript_it_is_played_or_refused(at: int, odd: int) -> None:

@@ -23,9 +23,10 @@ CHROMIUM = shutil.which("chromium")
 _missing = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the page is not tried in a browser")
 
 
-def needs_chromium(test: Callable[..., None]) -> Callable[..., None]:
+def needs_chromium(test: T) -> T:
     """Mark a test that is made in a browser."""
-    return pytest.mark.deep("a real Chromium")(_missing(test))
+    marked: T = pytest.mark.deep("a real Chromium")(_missing(test))
+    return marked
 
 
 TIMEOUT = 60.0  # for what never comes, on the slowest of machines
