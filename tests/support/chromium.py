@@ -20,14 +20,7 @@ import pytest
 
 T = TypeVar("T")
 CHROMIUM = shutil.which("chromium")
-_missing = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the page is not tried in a browser")
-
-
-def needs_chromium(test: T) -> T:
-    """Mark a test that is made in a browser."""
-    marked: T = pytest.mark.deep("a real Chromium")(_missing(test))
-    return marked
-
+needs_chromium = pytest.mark.deep("a real Chromium")
 
 TIMEOUT = 60.0  # for what never comes, on the slowest of machines
 FLAGS = (
@@ -41,6 +34,8 @@ def started(start: Callable[[], T]) -> T:
 
     One that never starts says nothing of what is tested, which is then skipped in plain sight.
     """
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH: nothing is tried in a browser")
     for _ in range(3):
         try:
             return start()
