@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 from support.paths import ROOT
+from support.tiers import thinned
 
 from benchmarks import page, plot, server, turns
 from benchmarks.__main__ import PARTS
@@ -137,7 +138,10 @@ def test_the_published_page_and_picture_are_those_of_the_published_results() -> 
 # The pieces
 
 
-@pytest.mark.parametrize("name", [name for name in INSTALLED if ALL[name].packages in ((), ("trio",))])
+OURS = [name for name in INSTALLED if ALL[name].packages in ((), ("trio",))]
+
+
+@pytest.mark.parametrize("name", thinned(OURS, one_in=4, reason="a process each"))
 def test_our_drivers_and_the_floors_hold_the_conversation_that_is_asked_for(name: str) -> None:
     with server.running() as url, Worker(name, url) as worker:
         for question in (server.question(7), server.question(3, apart=1)):

@@ -225,7 +225,9 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ("what", "said"),
     [
         ("raise KeyError(data)", "FOUND KeyError"),
-        ("import os; os._exit(3)", "FOUND the worker ended with 3"),
+        pytest.param(
+            "import os; os._exit(3)", "FOUND the worker ended with 3", marks=pytest.mark.deep("a command more")
+        ),
     ],
     ids=["raises", "dies"],
 )
