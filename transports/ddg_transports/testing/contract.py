@@ -218,7 +218,7 @@ def _run_blocking(this: Check, bench: Bench) -> None:
 class Bench:
     """What a check works with. For a blocking transport none of its coroutines ever waits."""
 
-    timeout = _PATIENCE / 2  # seconds; what a blocking transport is told
+    timeout = 5.0  # seconds; what a blocking transport is told
 
     def __init__(self, factory: Factory, tls: bool) -> None:
         self.tls = tls
