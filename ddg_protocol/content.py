@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ PIECE = 64 * 1024
 """The most decompressed bytes that come out at once."""
 _SLICE = 16 * 1024
 """The most compressed bytes that go in at once: zlib copies what it leaves over, again with every piece."""
+_WORD = re.compile(r"[a-z0-9-]{1,20}")
 _ALIASES = {"": "identity", "x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
 
 
@@ -31,7 +33,9 @@ class ContentDecoder:
     def __init__(self, coding: str = "") -> None:
         coding = _ALIASES.get(coding.strip(" \t").lower(), coding.strip(" \t").lower())
         if coding not in ("identity", "gzip", "deflate"):
-            raise ContentDecodingError(f"the body has another coding; only {ACCEPTED} were asked for")
+            # A short word is shown; anything else can be a secret.
+            named = f"coding '{coding}'" if _WORD.fullmatch(coding) else "another coding"
+            raise ContentDecodingError(f"the body has {named}; only {ACCEPTED} were asked for")
         self._coding = coding
         self._inflate: zlib._Decompress | None = None
         self._head = b""  # the first byte of a deflate body, until the second is there

@@ -13,6 +13,7 @@ from .profile import ServiceProfile, is_loopback, netloc
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses that lead elsewhere."""
 _TURN_INTO_GET = frozenset({301, 302, 303})
+_PLAIN_HOST = re.compile(r"[a-z0-9.-]{1,100}")
 URL_TEXT = re.compile(r"[!-\[\]-~]+")  # visible ASCII, and no backslash: half of all readers take it for a slash
 
 
@@ -33,8 +34,8 @@ def redirect_target(
         The absolute URL.
 
     Raises:
-        RedirectRefused: it may not be followed; the message says why. It doesn't quote the address, which can hold a
-            token.
+        RedirectRefused: it may not be followed; the message says why. Of the address it shows a plain host name at
+            most: everything else can hold a token.
     """
     if request.method == "POST" and status in _TURN_INTO_GET:
         raise RedirectRefused(f"the service redirects the question ({status}) in a way that would drop it")
@@ -47,11 +48,12 @@ def redirect_target(
             raise ValueError
     except ValueError:
         raise RedirectRefused(f"the redirect ({status}) has no address that could be followed") from None
+    to = f" to {host}" if _PLAIN_HOST.fullmatch(host) and target.username is None else ""
     is_safe = target.scheme == "https" or (target.scheme == urlsplit(request.url).scheme and is_loopback(host))
     if not is_safe or target.username is not None:
         raise RedirectRefused(
-            f"the redirect ({status}) is not followed: it must stay on https, or on loopback, and name no user"
+            f"the redirect ({status}){to} is not followed: it must stay on https, or on loopback, and name no user"
         )
     if not profile.allows(host):
-        raise RedirectRefused(f"the redirect ({status}) is not followed: the profile does not allow that host")
+        raise RedirectRefused(f"the redirect ({status}){to} is not followed: the profile does not allow that host")
     return urlunsplit((target.scheme, netloc(host, port), target.path or "/", target.query, ""))

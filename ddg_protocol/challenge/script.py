@@ -300,9 +300,14 @@ def _kind_at(script: str, position: int) -> str:
     token = _TOKEN.match(script, position)
     if token is None:
         return "its end" if position == len(script) else "a character that begins nothing"
-    if token.lastgroup == "mark" or _NOT_A_NAME.fullmatch(token[0]):
-        return f"`{token[0]}`"
-    return {"name": "a name", "number": "a number", "string": "a string literal"}[token.lastgroup or ""]
+    match token.lastgroup:
+        case "string":
+            return f"a string of {len(token[0]) - 2} characters"
+        case "number":
+            return f"a number of {len(token[0])} characters"
+        case "name" if not _NOT_A_NAME.fullmatch(token[0]):
+            return "a name"
+    return f"`{token[0]}`"
 
 
 def read_script(script: str) -> Challenge:

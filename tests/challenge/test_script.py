@@ -187,6 +187,26 @@ def test_a_refusal_says_where_and_what_was_expected() -> None:
     assert refused.value.expected == "`String`"
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (script().replace("return String(", "return 'aGFzaGFzaGFzaGFzaGFzaGFz'("), "found a string of 24 characters"),
+        (script().replace("return String(", "return 123456("), "found a number of 6 characters"),
+        (script().replace("return String(", "return secret("), "found a name"),
+        (script().replace("return String(", "return while("), "found `while`"),
+        (script().replace("return String(", "return ]("), "found `]`"),
+        (script().replace("return String(", "return #("), "found a character that begins nothing"),
+        (script() + "secret", "expected the end of the script, found a name"),
+        ("(function", "expected a name, found its end"),
+    ],
+)
+def test_a_refusal_says_what_kind_of_thing_was_found(changed: str, said: str) -> None:
+    with pytest.raises(UnsupportedChallenge) as refused:
+        read_script(changed)
+    assert said in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
 def test_a_bad_escape_is_refused_where_it_stands() -> None:
     text = script().replace("'<p>'", "'<p>\\u12'")
     with pytest.raises(UnsupportedChallenge) as refused:

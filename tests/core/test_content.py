@@ -122,6 +122,23 @@ def test_a_coding_that_was_not_asked_for_is_an_error(coding: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("coding", "shown"),
+    [
+        ("BR", "the body has coding 'br';"),
+        ("aws-chunked", "the body has coding 'aws-chunked';"),
+        ("a" * 20, f"the body has coding '{'a' * 20}';"),
+        ("a" * 21, "the body has another coding;"),
+        ("gzip, br", "the body has another coding;"),
+        ("se_cret", "the body has another coding;"),
+    ],
+)
+def test_an_unknown_coding_is_named_where_it_is_a_short_word(coding: str, shown: str) -> None:
+    with pytest.raises(ContentDecodingError) as caught:
+        ContentDecoder(coding)
+    assert str(caught.value).startswith(shown)
+
+
 @compressed
 def test_a_body_cut_anywhere_is_an_error(coding: str, code: Callable[[bytes], bytes]) -> None:
     body = code(TEXT[:20])

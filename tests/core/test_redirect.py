@@ -89,6 +89,26 @@ def test_ten_redirects_are_followed_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://example.org/secret?secret#secret", "the redirect (302) to example.org is not followed"),
+        ("//example.org:8443/secret", "the redirect (302) to example.org is not followed"),
+        ("http://a-1.duckduckgo.com/secret", "the redirect (302) to a-1.duckduckgo.com is not followed"),
+        ("https://secret@example.org/", "the redirect (302) is not followed"),
+        ("https://secret:secret@example.org/", "the redirect (302) is not followed"),
+        ("https://sec_ret.example.org/", "the redirect (302) is not followed"),
+        (f"https://{'secret.' * 15}org/", "the redirect (302) is not followed"),
+        ("https://[::1]/secret", "the redirect (302) is not followed"),
+    ],
+)
+def test_a_refusal_names_a_plain_host_and_nothing_else_of_the_address(location: str, shown: str) -> None:
+    with pytest.raises(RedirectRefused) as caught:
+        target(location)
+    assert str(caught.value).startswith(shown)
+    assert "sec" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "location",
     [
         "https://example.org/",
