@@ -62,7 +62,7 @@ async def at_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerTyp
     try:
         return await send(request)
     except (aiohttp.ClientError, OSError) as error:
-        raise failed(error) from error
+        raise failed(error) from None
 
 
 class AiohttpExchange:
@@ -75,7 +75,7 @@ class AiohttpExchange:
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            raise failed(error) from error
+            raise failed(error) from None
 
     async def aclose(self) -> None:
         self._response.close()
@@ -83,6 +83,7 @@ class AiohttpExchange:
 
 
 def failed(error: Exception) -> TransportError:
+    # Raised from None: a traceback would show what a library's exception quotes of a head.
     if isinstance(error, aiohttp.ClientConnectorError):
         within = (
             error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error.os_error

@@ -46,7 +46,7 @@ class OverHttpx:
                 with anyio.move_on_after(1, shield=True):
                     await stream.aclose()
             if isinstance(error, httpx.TransportError):
-                raise failed(error) from error
+                raise failed(error) from None
             raise
 
     async def __aenter__(self) -> OverHttpx:
@@ -67,7 +67,7 @@ class HttpxExchange:
         try:
             return await anext(self._body, b"")
         except httpx.TransportError as error:
-            raise failed(error) from error
+            raise failed(error) from None
 
     async def aclose(self) -> None:
         await self._response.aclose()
@@ -77,6 +77,7 @@ class HttpxExchange:
 
 
 def failed(error: Exception) -> TransportError:
+    # Raised from None: a traceback would show what a library's exception quotes of a head.
     root: BaseException = error
     while (within := root.__cause__ or root.__context__) is not None:
         root = within

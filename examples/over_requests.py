@@ -43,7 +43,7 @@ class OverRequests:
             limits = (min(request.timeout, timeout), timeout)
             return RequestsExchange(self._adapter.send(prepared, stream=True, timeout=limits))
         except (requests.RequestException, OSError) as error:
-            raise failed(error) from error
+            raise failed(error) from None
 
     def __enter__(self) -> OverRequests:
         return self
@@ -68,10 +68,11 @@ class RequestsExchange:
                 self._raw.drain_conn()  # gives the connection back, which `read1` doesn't
             return data
         except (HTTPError, OSError) as error:
-            raise failed(error) from error
+            raise failed(error) from None
 
 
 def failed(error: BaseException) -> TransportError:
+    # Raised from None: a traceback would show what a library's exception quotes of a head.
     kind = FailureKind.CUT
     seen: BaseException | None = error
     while seen is not None:  # what went wrong is somewhere within what requests and urllib3 made of it

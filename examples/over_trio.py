@@ -52,7 +52,7 @@ class OverTrio:
             if stream is not None:
                 await trio.aclose_forcefully(stream)
             if isinstance(error, OSError | trio.BrokenResourceError | trio.TooSlowError):
-                raise failed(error, f"connecting to {host}", FailureKind.NOT_SENT) from error
+                raise failed(error, f"connecting to {host}", FailureKind.NOT_SENT) from None
             raise
 
     async def __aenter__(self) -> OverTrio:
@@ -74,7 +74,7 @@ class TrioExchange:
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError as error:
-            raise failed(error, "sending", FailureKind.CUT) from error
+            raise failed(error, "sending", FailureKind.CUT) from None
 
     async def receive_head(self) -> None:
         while not isinstance(event := await self._next(), h11.Response):
@@ -91,7 +91,7 @@ class TrioExchange:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 self._http.receive_data(bytes(await self._stream.receive_some()))
         except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
-            raise failed(error, "reading", FailureKind.CUT) from error
+            raise failed(error, "reading", FailureKind.CUT) from None
         return event
 
     async def aclose(self) -> None:
@@ -99,6 +99,7 @@ class TrioExchange:
 
 
 def failed(error: BaseException, doing: str, otherwise: FailureKind) -> TransportError:
+    # Raised from None: a traceback would show what a library's exception quotes of a head.
     root = TimeoutError("timed out") if isinstance(error, trio.TooSlowError) else error.__cause__ or error
     return transport_error(root, doing, otherwise)
 

@@ -34,7 +34,7 @@ class OverUrllib3:
                 decode_content=False,
             )
         except (exceptions.HTTPError, OSError, ValueError) as error:
-            raise failed(error) from error
+            raise failed(error) from None
         return Urllib3Exchange(response)
 
     def __enter__(self) -> OverUrllib3:
@@ -59,10 +59,11 @@ class Urllib3Exchange:
                 self._response.drain_conn()  # gives the connection back, which `read1` doesn't
             return data
         except (exceptions.HTTPError, OSError) as error:
-            raise failed(error) from error
+            raise failed(error) from None
 
 
 def failed(error: Exception) -> TransportError:
+    # Raised from None: a traceback would show what a library's exception quotes of a head.
     # A TimeoutError or an SSLError, which `transport_error` knows, may be wrapped in one of urllib3's own.
     within = next((it for it in error.args if isinstance(it, OSError)), error)
     match error:
