@@ -65,7 +65,8 @@ from ddg_protocol.service._challenge import Challenge as Asked
 from ddg_protocol.service._exchange import Refusal
 from ddg_protocol.service._pages import http_date
 from ddg_protocol.service._tokens import Tokens as Issued
-from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
+from ddg_protocol.transcript._redaction import Secrets
+from ddg_protocol.transcript._texts import ReplyTexts
 from ddg_protocol.transcript._words import same_script
 
 CUT = b"\xff"

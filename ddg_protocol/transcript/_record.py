@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from .._state import State
 from ..content import PIECE, ContentDecoder
@@ -35,10 +38,13 @@ from ._lines import (
     write_line,
 )
 from ._playing import apply, pulled, restored, shared
-from ._redaction import ReplyTexts, Secrets, blank
+from ._redaction import Secrets
+from ._texts import BodyTexts, ReplyTexts, blank, blank_role, blank_version
 
 #: 16 MiB: what a chunk decodes to beyond them is more than any session takes.
 _MOST_PIECES = 16 * 1024 * 1024 // PIECE
+#: Begins neither a block of a coded body nor a coded body.
+_BROKEN = b"\xff" * 4
 
 
 class RecordedSession(Session):
@@ -53,7 +59,7 @@ class RecordedSession(Session):
     Args:
         session: the one to record, at rest. From now on it is driven through this object alone.
         write: is given each line, with its end.
-        redact_texts: whether questions, replies and titles are blanked too.
+        redact_texts: whether questions and all bodies are blanked too: replies, titles, pages, refusals.
 
     Raises:
         LocalProtocolError: a turn is under way.
@@ -80,7 +86,8 @@ class RecordedSession(Session):
             session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
         )
         write(write_line(head).decode() + "\n")
-        self._double = restored(head, self._drawn.popleft, Session)
+        # One that has parted from the session can draw more often: that must not fail.
+        self._double = restored(head, lambda: self._drawn.popleft() if self._drawn else 0.0, Session)
 
     @classmethod
     def restore(  # type: ignore[override]
@@ -149,7 +156,7 @@ class RecordedSession(Session):
     ) -> None:
         """See `Session.ask`."""
         self._session.ask(messages, model=model, now=now)
-        self._tell(Ask(now, _question(messages, blank if self._texts else str), model))
+        self._tell(Ask(now, _question(messages, blanked=self._texts), model))
 
     def cancel(self) -> None:
         """See `Session.cancel`."""
@@ -169,6 +176,8 @@ class RecordedSession(Session):
     def next_action(self, *, now: float) -> Action:
         """See `Session.next_action`."""
         before, had = shared(self._session), shared(self._double)
+        if self._texts:
+            before = replace(before, fe_version=blank_version(before.fe_version))
         if before != had:
             self._tell(before)
         self._drawn.clear()
@@ -186,8 +195,8 @@ class RecordedSession(Session):
         """See `Session.receive_head`."""
         headers = as_fields(headers)
         self._session.receive_head(request, status, headers, now=now)
-        if self._texts and request.method == "POST" and status >= 200:
-            self._body = _Body(status, headers)
+        if self._texts and status >= 200:
+            self._body = _Body(request.method, status, headers, self.profile)
             headers = self._body.headers
         self._tell(ReceiveHead(now, request.id, status, self._secrets.headers(headers)))
 
@@ -256,43 +265,62 @@ class RecordedSession(Session):
 
 
 class _Body:
-    """The body of a chat response whose texts are blanked; undoes its coding, in which nothing could be blanked."""
+    """A response's body that is blanked, under its coding: a session that is told it meets the same troubles."""
 
-    def __init__(self, status: int, headers: Headers) -> None:
+    def __init__(self, method: str, status: int, headers: Headers, profile: ServiceProfile) -> None:
         fields = tuple((name.lower(), value) for name, value in headers)
-        is_reply = status == 200 and field(fields, "content-type").lower().startswith("text/event-stream")
-        self._texts = ReplyTexts() if is_reply else None
+        is_reply = (
+            method == "POST" and status == 200 and field(fields, "content-type").lower().startswith("text/event-stream")
+        )
+        models = [name for model in profile.models for name in (model.id, *model.aliases)]
+        self._texts = ReplyTexts(models) if is_reply else BodyTexts(profile)
         self._decoder = ContentDecoder()
+        self._encoder: zlib._Compress | None = None
+        self._wbits = 0
         self.headers = headers
         try:
             self._decoder = ContentDecoder(field(fields, "content-encoding"))
         except ContentDecodingError:
             return  # such a body means nothing to the session
         if self._decoder.coded:
-            gone = {"content-encoding", "content-length"}
-            self.headers = tuple((name, value) for name, value in headers if name.lower() not in gone)
+            self._wbits = 15 if "deflate" in field(fields, "content-encoding").lower() else 31
+            self.headers = tuple((name, value) for name, value in headers if name.lower() != "content-length")
 
     def blanked(self, data: bytes) -> bytes:
+        if not self._decoder.coded:
+            return self._texts.feed(data)
+        if not data:
+            return data
+        encoder = self._encoder = self._encoder or zlib.compressobj(wbits=self._wbits)
+        coded = b""
         try:
-            data = b"".join(islice(self._decoder.decode(data), _MOST_PIECES))
+            for piece in islice(self._decoder.decode(data), _MOST_PIECES):
+                coded += encoder.compress(self._texts.feed(piece))
         except ContentDecodingError:
-            return b""  # the session says what is wrong with it, and the recording is lost
-        return data if self._texts is None else self._texts.feed(data)
+            return coded + encoder.flush(zlib.Z_SYNC_FLUSH) + _BROKEN
+        coded += encoder.flush(zlib.Z_SYNC_FLUSH)
+        try:
+            self._decoder.end()
+        except ContentDecodingError:
+            return coded  # there is more to come
+        self._encoder = None
+        return coded + encoder.flush()
 
 
 def _question(
-    messages: str | Sequence[Message | Mapping[str, Any]], keep: Callable[[str], str]
+    messages: str | Sequence[Message | Mapping[str, Any]], *, blanked: bool
 ) -> str | tuple[dict[str, str], ...]:
-    """Give a question that a session has taken, as JSON has it."""
+    """Return a question that a session has taken, as JSON has it."""
     if isinstance(messages, str):
-        return keep(messages)
+        return blank(messages) if blanked else messages
     pairs = ((m.role, m.content) if isinstance(m, Message) else (m["role"], m["content"]) for m in messages)
-    return tuple(
-        {
-            "role": role,
-            "content": keep(content if isinstance(content, str) else "".join(part["text"] for part in content)),
-        }
+    joined = (
+        (role, content if isinstance(content, str) else "".join(part["text"] for part in content))
         for role, content in pairs
+    )
+    return tuple(
+        {"role": blank_role(role), "content": blank(content)} if blanked else {"role": role, "content": content}
+        for role, content in joined
     )
 
 

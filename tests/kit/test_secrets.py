@@ -8,7 +8,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from support.planted import FIELDS, HEADS, drive, drive_wire, leaks, planted, session, wire_text, words
+from support.planted import BODIES, FIELDS, HEADS, drive, drive_wire, leaks, planted, session, wire_text, words
 
 from ddg_protocol import LocalProtocolError, Session
 from ddg_protocol.service import Service
@@ -54,6 +54,45 @@ def test_a_secret_that_is_the_name_of_a_field_is_shown_nowhere(secret: str, stat
     shown = drive(RecordedSession(session(), lines.append), status, ((secret, "1"), (f"x-{secret}", "2")))
     assert not leaks(secret, "\n".join(shown))
     assert not leaks(secret, "".join(lines))
+
+
+@pytest.mark.parametrize("place", BODIES)
+@given(
+    secret=planted(),
+    status=st.sampled_from((200, 302, 401, 418, 429, 503)),
+    of=st.sampled_from(("text/event-stream", "application/json", "text/html")),
+    known=st.booleans(),
+)
+@SLOW
+def test_a_secret_in_a_body_is_not_in_a_transcript_without_texts(
+    place: str, secret: str, status: int, of: str, known: bool
+) -> None:
+    driven = session(answer_challenge="never")
+    if not known:
+        driven._shared.fe_version = ""
+    lines: list[str] = []
+    fields = (("content-type", of), ("x-vqd-4", "4-1"))
+    body = BODIES[place](secret).encode()
+    drive(RecordedSession(driven, lines.append, redact_texts=True), status, fields, body)
+    assert not leaks(secret, "".join(lines))
+    transcript = Transcript.read("".join(lines))
+    assert first_difference(transcript) is None
+    assert not any(isinstance(line, Lost) for _, line in transcript.lines)
+
+
+def test_the_role_of_a_message_is_blanked_unless_it_is_known() -> None:
+    driven, lines = session(), list[str]()
+    recording = RecordedSession(driven, lines.append, redact_texts=True)
+    recording.ask([{"role": "hush", "content": "Why?"}, {"role": "user", "content": "Why?"}], now=0.0)
+    (asked,) = [json.loads(line) for line in lines if '"do":"ask"' in line]
+    assert asked["messages"] == [{"role": "xxxx", "content": "xxxx"}, {"role": "user", "content": "xxxx"}]
+
+
+def test_the_host_of_a_refused_redirect_has_a_stand_in_in_a_transcript() -> None:
+    lines: list[str] = []
+    shown = drive(RecordedSession(session(), lines.append), 302, (("location", "https://hush.example/hush"),))
+    assert "to hush.example is not followed" in "".join(shown)
+    assert "hush" not in "".join(lines)
 
 
 @given(secret=planted())

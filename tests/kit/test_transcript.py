@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import re
@@ -49,8 +50,9 @@ from ddg_protocol.transcript import (
     first_difference,
     replay,
 )
-from ddg_protocol.transcript._redaction import ReplyTexts, Secrets
+from ddg_protocol.transcript._redaction import Secrets
 from ddg_protocol.transcript._serve import AsyncRecordedExchange
+from ddg_protocol.transcript._texts import ReplyTexts
 from ddg_protocol.wire import WireSession
 
 TOKENS = re.compile(r"4-[0-9]{20,}")
@@ -283,8 +285,12 @@ def test_a_compressed_reply_is_blanked_too() -> None:
     assert "hush" not in text
 
 
+#: A refusal whose known word is spelled in escapes, which are blanked.
+ESCAPED = '{"action":"error","type":"\\u0045RR_USER_LIMIT"}'
+
+
 def test_a_run_that_can_not_be_told_with_stand_ins_is_lost_and_goes_on() -> None:
-    broken = Fault("chat", (f.Coding("gzip"), f.Insert("\0\0\0\0", at=12)))
+    broken = Fault("chat", (f.Refuse(429), f.Body(ESCAPED)))
     lines: list[str] = []
     run = Run(RecordedSession(Session(), lines.append, redact_texts=True), Service(script=[broken]))
     with pytest.raises(DuckChatError):
@@ -294,8 +300,26 @@ def test_a_run_that_can_not_be_told_with_stand_ins_is_lost_and_goes_on() -> None
     assert first_difference(transcript) is None
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("on", ["front_end", "status", "chat"])
+@pytest.mark.parametrize(
+    "trouble", [f.Insert("\0\0\0\0", at=12), f.Insert("no", at=0), f.Cut(1, "end"), f.Cut(30, "end")]
+)
+def test_a_coded_body_that_is_broken_is_as_broken_once_it_is_blanked(coding: Any, on: Any, trouble: Any) -> None:
+    lines: list[str] = []
+    run = Run(
+        RecordedSession(Session(), lines.append, redact_texts=True),
+        Service(script=[Fault(on, (f.Coding(coding), trouble), times=1)]),
+    )
+    with contextlib.suppress(DuckChatError):
+        run.ask("Hi")
+    transcript = Transcript.read("".join(lines))
+    assert not any(isinstance(line, Lost) for _, line in transcript.lines)
+    assert first_difference(transcript) is None
+
+
 def test_a_run_that_was_lost_is_recorded_no_further() -> None:
-    broken = Fault("chat", (f.Coding("gzip"), f.Insert("\0\0\0\0", at=12)), times=1)
+    broken = Fault("chat", (f.Refuse(429), f.Body(ESCAPED)), times=1)
     lines: list[str] = []
     run = Run(RecordedSession(Session(), lines.append, redact_texts=True), Service(script=[broken]))
     with pytest.raises(DuckChatError):
@@ -390,10 +414,10 @@ def test_different_tokens_have_different_stand_ins() -> None:
     [
         (b'data: {"action":"success","message":"Hi there"}', b'data: {"action":"success","message":"xx xxxxx"}'),
         (b'data: {"role":"assistant","message":""}', b'data: {"role":"assistant","message":""}'),
-        (b'data: {"message":null,"created":17}', b'data: {"message":null,"created":17}'),
+        (b'data: {"message":null,"created":17}', b'data: {"message":null,"created":11}'),
         (b'data:{"message":"a\\n\\"b\\" \xc3\xa4"}', b'data:{"message":"x\\n\\"x\\" xx"}'),
         (b'data: {"message":"\\ud83d"}', b'data: {"message":"\\ud800"}'),
-        (b'data: {"message":"\\uDE00\\u00e9"}', b'data: {"message":"\\uDc00\\u0078"}'),
+        (b'data: {"message":"\\uDE00\\u00e9"}', b'data: {"message":"\\udc00\\u0078"}'),
         (
             b'data: {"parts":[{"type":"text","text":"Hi"},["a"]]}',
             b'data: {"parts":[{"type":"text","text":"xx"},["x"]]}',
@@ -403,8 +427,25 @@ def test_different_tokens_have_different_stand_ins() -> None:
         (b"data: [DONE, then]", b"data: [DONEx xxxx]"),
         (b"data: a plain text", b"data: x xxxxx xxxx"),
         (b"data: [1, true, false, nul, secret]", b"data: [1, true, false, nul, xxxxxx]"),
-        (b": a comment", b": a comment"),
-        (b"event: other", b"event: other"),
+        (b": a comment", b": x xxxxxxx"),
+        (b"event: other", b"event: xxxxx"),
+        (b"id: 4-12", b"id: xxxx"),
+        (b"retry: 17", b"retry: xx"),
+        (b"secret: other", b"xxxxxx: xxxxx"),
+        (b"secret", b"xxxxxx"),
+        (b"dataset: 1", b"dataxxx: x"),
+        (b"data: 0612 345678", b"data: xxxx xxxxxx"),
+        (b'data: {"pin":0.612,"n":-17e2,"status":429.75}', b'data: {"pxx":0.111,"x":-11e1,"status":429.11}'),
+        (b'data: {"type":"ERR_SECRET","status":42999}', b'data: {"type":"ERR_SExxxx","status":42911}'),
+        (b'data: {"type":"ERR_USER_LIMIT"}', b'data: {"type":"ERR_USER_LIMIT"}'),
+        (
+            b'data: {"model":"hush","role":"hush","action":"hush"}',
+            b'data: {"model":"xxxx","role":"xxxx","action":"xxxx"}',
+        ),
+        (b'data: {"\\u0061ction":"\\u0065rror"}', b'data: {"\\u0061ction":"\\u0065rror"}'),
+        (b'data: {"\\u0062ct":"\\/\\q\\u00zz"}', b'data: {"\\u0060xx":"\\/\\x\\u00xx"}'),
+        (b"data: [SECRET:hush]", b"data: [SXXXXX:xxxx]"),
+        (b"data: [DONE][LIMIT_SECRET]\t", b"data: [DONE][LIMIT_XXXXXX]\t"),
     ],
 )
 def test_what_was_said_is_blanked_and_what_it_is_stays(line: bytes, blanked: bytes) -> None:

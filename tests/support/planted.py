@@ -109,12 +109,12 @@ FIELDS: dict[str, Plant] = {
     "location's query": lambda s: ("location", f"https://duckduckgo.com/aichat?token={s}"),
     "location's fragment": lambda s: ("location", f"/aichat#{s}"),
     "location's user": lambda s: ("location", f"https://{s}@duckduckgo.com/"),
-    "location's host": lambda s: ("location", f"https://{s}.example/"),
+    "location's host": lambda s: ("location", f"https://{s}_.example/"),
     "location's port": lambda s: ("location", f"https://duckduckgo.com:{s}/"),
     "location's scheme": lambda s: ("location", f"{s}://duckduckgo.com/"),
     "content-type": lambda s: ("content-type", f"text/event-stream; charset={s}"),
     "another content-type": lambda s: ("content-type", f"text/{s}"),
-    "content-encoding": lambda s: ("content-encoding", s),
+    "content-encoding": lambda s: ("content-encoding", s * 3),
     "content-length": lambda s: ("content-length", s),
     "retry-after": lambda s: ("retry-after", s),
     "retry-after as a date": lambda s: ("retry-after", f"Wed, 01 Jan 2070 10:00:00 GMT {s}"),
@@ -157,6 +157,31 @@ HEADS: dict[str, Callable[[bytes], bytes]] = {
     "interim": lambda s: b"HTTP/1.1 103 " + s + b"\r\nlink : " + s + b"\r\n\r\n",
 }
 """Raw responses that have a secret in a line which can't be read, by what is wrong."""
+
+
+BODIES: dict[str, Callable[[str], str]] = {
+    "page": lambda s: f"<!doctype html><title>{s}</title><p id='{s}'>{s}</p><script>{s}</script><!-- {s} -->",
+    "version": lambda s: f'__DDG_BE_VERSION__="{s}" __DDG_FE_CHAT_HASH__="{s}"',
+    "text": lambda s: s,
+    "text in json": lambda s: json.dumps({"action": "error", "status": 429, "type": "ERR_USER_LIMIT", "message": s}),
+    "member": lambda s: json.dumps({"action": "error", "status": 503, s: {s: [s]}}),
+    "type": lambda s: json.dumps({"action": "error", "status": 418, "type": s}),
+    "own type": lambda s: json.dumps({"action": "error", "type": f"ERR_{s}"}, ensure_ascii=False),
+    "action": lambda s: json.dumps({"action": s, "status": s, "type": s, "role": s, "model": s}),
+    "status": lambda s: json.dumps({"status": s}),
+    "reset": lambda s: json.dumps(
+        {"status": 429, "type": "ERR_USER_LIMIT", "fixedCostWindowUsage": {"windows": [{"resetAt": s}]}}
+    ),
+    "before json": lambda s: s + '{"action":"error","type":"ERR_BN_LIMIT"}',
+    "after a word": lambda s: f"error {s} status {s}",
+    "events": lambda s: f": {s}\nevent: {s}\nid: {s}\nretry: {s}\n{s}: {s}\n{s}\ndata: {s}\n\n",
+    "event": lambda s: f"data: {json.dumps({'role': s, 'message': s, 'model': s, 'type': s, s: s})}\n\n",
+    "other event": lambda s: f"data: {json.dumps({'action': 'success', 'id': s, 'parts': [s, {s: s}]})}\n\n",
+    "failed event": lambda s: f"data: {json.dumps({'action': 'error', 'type': 'ERR_' + s, 'status': 429})}\n\n",
+    "words": lambda s: f"data: [CHAT_TITLE:{s}][STOP_REASON:{s}][PING][{s}]\n\ndata: [DONE]{s}\n\n",
+    "stray word": lambda s: f"data: [SECRET_{re.sub('[^A-Z]', 'A', s.upper())}:{s}]\n\n",
+}
+"""Bodies that have a secret, by where it stands."""
 
 
 def session(**settings: object) -> Session:
