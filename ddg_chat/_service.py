@@ -109,7 +109,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write a transcript, without tokens and cookies (see: ddg-chat replay)",
     )
     output.add_argument(
-        "--blank-texts", action="store_true", help="with --record: leave questions and replies out of the transcript"
+        "--blank-texts",
+        action="store_true",
+        help="with --record: leave questions and the texts of bodies out of the transcript",
     )
 
 

@@ -66,7 +66,7 @@ from ddg_protocol.service._exchange import Refusal
 from ddg_protocol.service._pages import http_date
 from ddg_protocol.service._tokens import Tokens as Issued
 from ddg_protocol.transcript._redaction import Secrets
-from ddg_protocol.transcript._texts import ReplyTexts
+from ddg_protocol.transcript._texts import BodyTexts, ReplyTexts
 from ddg_protocol.transcript._words import same_script
 
 CUT = b"\xff"
@@ -216,6 +216,13 @@ def redaction(data: bytes) -> None:
     assert blanked == ReplyTexts().feed(whole)
     assert len(blanked) == len(whole)
     assert blanked == ReplyTexts().feed(blanked)
+    body = BodyTexts(PROFILE)
+    assert len(b"".join(map(body.feed, chunks))) == len(whole)
+    secret = _SECRET.encode()
+    for said in (secret, b'"' + secret + b'"', b'{"type":"' + secret + b'"}', b"<p>" + secret):
+        assert secret not in BodyTexts(PROFILE).feed(whole + said), "a body is shown"
+        assert secret not in ReplyTexts().feed(whole + said), "a reply is shown"
+        assert secret not in ReplyTexts().feed(whole + b"\n\ndata: " + said), "an event is shown"
     headers = fields_of(whole)
     stood_in = Secrets(PROFILE).headers(headers)
     assert len(stood_in) == len(headers)

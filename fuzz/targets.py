@@ -52,7 +52,7 @@ TARGETS = (
         name="redaction",
         run=parsers.redaction,
         inputs=inputs.redacted,
-        covers=_core("_harmless", "transcript._redaction", "transcript._words"),
+        covers=_core("_harmless", "transcript._redaction", "transcript._texts", "transcript._words"),
     ),
     Target(
         name="fault-scripts",
@@ -84,7 +84,7 @@ TARGETS = (
         name="recording",
         run=sessions.recording,
         inputs=inputs.steps(),
-        covers=_core("transcript._record", "transcript._redaction"),
+        covers=_core("transcript._record", "transcript._redaction", "transcript._texts"),
     ),
     Target(
         name="session",

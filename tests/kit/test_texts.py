@@ -76,7 +76,7 @@ def test_a_body_is_read_as_before_however_it_is_cut(body: bytes, chunking: Chunk
 def test_blanked_json_is_json_of_the_same_form(value: list[object]) -> None:
     text = json.dumps(value)
     assert _form(json.loads(blanked(text.encode()))) == _form(value)
-    line = ReplyTexts().feed(f"data: {{\"a\":{text}}}\n\n".encode())
+    line = ReplyTexts().feed(f'data: {{"a":{text}}}\n\n'.encode())
     assert _form(list(json.loads(line[6:]).values())) == _form([value])
 
 
