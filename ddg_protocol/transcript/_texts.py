@@ -299,7 +299,7 @@ class _Payload:
         self._said = None
         if len(digits) < 4 or not escapes or not any(escape.startswith(digits[:3]) for escape in escapes):
             return _escaped(digits)[-1]
-        return ord("c") if digits[:3] + b"0" in escapes else ord("0")  # neither is a character of a known word
+        return next(digit for digit in b"80c" if digits[:3] + bytes((digit,)) not in escapes)
 
     def _in_word(self, byte: int) -> int:
         if self._word == "name" and byte in _CAPITALS:

@@ -443,7 +443,7 @@ def test_different_tokens_have_different_stand_ins() -> None:
             b'data: {"model":"xxxx","role":"xxxx","action":"xxxx"}',
         ),
         (b'data: {"\\u0061ction":"\\u0065rror"}', b'data: {"\\u0061ction":"\\u0065rror"}'),
-        (b'data: {"\\u0062ct":"\\/\\q\\u00zz"}', b'data: {"\\u0060xx":"\\/\\x\\u00xx"}'),
+        (b'data: {"\\u0062ct":"\\/\\q\\u00zz"}', b'data: {"\\u0068xx":"\\/\\x\\u00xx"}'),
         (b"data: [SECRET:hush]", b"data: [SXXXXX:xxxx]"),
         (b"data: [DONE][LIMIT_SECRET]\t", b"data: [DONE][LIMIT_XXXXXX]\t"),
     ],
