@@ -207,8 +207,7 @@ class Secrets:
 
     def _authority(self, text: str) -> str:
         found = _AUTHORITY.fullmatch(text)
-        if found is None:
-            return self.value(text)
+        assert found is not None, "every text has these parts"
         user, host, port = found.groups()
         name = host.strip("[]").lower()
         shown = "" if user is None else self.value(user) + "@"

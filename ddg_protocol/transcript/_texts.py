@@ -97,13 +97,20 @@ class BodyTexts:
             + rb"|(?P<not_utf8>[\xc0\xc1\xf5-\xff])"
             + rb"|(?P<text>[!-~\x80-\xf4](?:(?!%s|(?:%s)\Z)[A-Za-z_])*)" % (_any_of(marks), _begun(marks))
         )
-        self._before = max(map(len, markers)) + MAX_VERSION_CHARS + 64
+        self._markers = markers
+        self._longest = max(map(len, [*known, *marks, b'"status"' * 5]))
         self._seen = b""
 
     def feed(self, data: bytes) -> bytes:
         """Return the next bytes, blanked; as many."""
-        seen, self._seen = self._seen, (self._seen + data)[-self._before :]
-        return self._token.sub(_stand_in, seen + data)[len(seen) :]
+        seen, text = self._seen, self._seen + data
+        keep = len(text) - self._longest - 1
+        for marker in self._markers:
+            found = text.rfind(marker, -len(marker) - MAX_VERSION_CHARS)
+            if 0 <= found < keep and b'"' not in text[found + len(marker) :]:
+                keep = found  # its version may go on
+        self._seen = text[max(0, keep) :]
+        return self._token.sub(_stand_in, text)[len(seen) :]
 
 
 def _any_of(texts: Iterable[bytes]) -> bytes:

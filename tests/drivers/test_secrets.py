@@ -40,9 +40,11 @@ def asked(raw: bytes, driver: str) -> str:
     over_httpcore = library == "httpcore"
     with Peer(*[reply] * 8) as peer:
         profile = DUCKDUCKGO_2025_04.at(peer.url)
-        asking = partial(anyio.run, ask_async, backend=backend) if backend else ask
+        asking = partial(ask, profile, shown, over_httpcore)
+        if backend:
+            asking = partial(anyio.run, partial(ask_async, profile, shown, over_httpcore), backend=backend)
         with pytest.raises(DuckChatError) as caught:
-            asking(profile, shown, over_httpcore)
+            asking()
     return "\n".join([*shown, *shown_by(caught.value)])
 
 

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.planted import BODIES, FIELDS, HEADS, drive, drive_wire, leaks, planted, session, wire_text, words
 
-from ddg_protocol import LocalProtocolError, Session
+from ddg_protocol import DUCKDUCKGO_2025_04, LocalProtocolError, Session
 from ddg_protocol.service import Service
 from ddg_protocol.testing import Run
 from ddg_protocol.transcript import Lost, RecordedSession, Transcript, first_difference
+from ddg_protocol.transcript._redaction import Secrets
+from ddg_protocol.transcript._words import same_script
 
 SLOW = settings(
     max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
@@ -75,6 +77,38 @@ def test_a_secret_in_a_body_is_not_in_a_transcript_without_texts(
     body = BODIES[place](secret).encode()
     drive(RecordedSession(driven, lines.append, redact_texts=True), status, fields, body)
     assert not leaks(secret, "".join(lines))
+    transcript = Transcript.read("".join(lines))
+    assert first_difference(transcript) is None
+    assert not any(isinstance(line, Lost) for _, line in transcript.lines)
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"),
+    [
+        (("set-cookie", "a=1; path=hush"), ("set-cookie", "x=1; path=r2xx")),
+        (("set-cookie", "=; path= "), ("set-cookie", "=; path= ")),
+        (("location", "//[::1]hush:hush/"), ("location", "//[:r1xxxxxxxxxx/")),
+    ],
+)
+def test_what_is_odd_has_a_stand_in_too(field: tuple[str, str], shown: tuple[str, str]) -> None:
+    assert Secrets(DUCKDUCKGO_2025_04).headers((field,)) == (shown,)
+
+
+@pytest.mark.parametrize(
+    ("script", "shown"),
+    [
+        ("e = 12345678 + 0xDeadBeef", "e = 11111111 + 0x11111111"),
+        (r"'hush\u12'", r"'xxxxxxxx'"),
+    ],
+)
+def test_numbers_and_broken_literals_of_a_script_have_stand_ins(script: str, shown: str) -> None:
+    assert same_script(script, "r{}".format) == shown
+
+
+def test_an_empty_chunk_of_a_coded_body_is_recorded_as_one() -> None:
+    lines: list[str] = []
+    fields = (("content-encoding", "gzip"), ("x-vqd-4", "4-1"))
+    drive(RecordedSession(session(answer_challenge="never"), lines.append, redact_texts=True), 429, fields)
     transcript = Transcript.read("".join(lines))
     assert first_difference(transcript) is None
     assert not any(isinstance(line, Lost) for _, line in transcript.lines)
