@@ -268,7 +268,8 @@ def test_a_transcript_that_ends_within_a_turn_says_so(tmp_path: Path, capsys: py
 
 
 def test_a_lost_recording_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    broken = Fault("chat", (f.Coding("gzip"), f.Insert("\0\0\0\0", at=12)))
+    escaped = '{"action":"error","type":"\\u0045RR_USER_LIMIT"}'  # blanked, it is another refusal
+    broken = Fault("chat", (f.Refuse(429), f.Body(escaped)))
     lines: list[str] = []
     run = Run(RecordedSession(Session(), lines.append, redact_texts=True), Service(script=[broken]))
     with pytest.raises(DuckChatError):
