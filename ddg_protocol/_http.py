@@ -36,6 +36,10 @@ _UNDER_WAY = (h11.SEND_RESPONSE, h11.SEND_BODY)
 _SLICE = 64 * 1024
 
 
+class _TooLong(h11.RemoteProtocolError):
+    """A bound of this module is passed; the text, unlike h11's, quotes nothing of the response."""
+
+
 class HttpConnection:
     """Writes requests, each as one piece, and reads their responses, one after the other.
 
@@ -167,6 +171,8 @@ class HttpConnection:
         Returns:
             A few words for a person.
         """
+        if isinstance(error, _TooLong):
+            return str(error)
         if error.error_status_hint == 431:
             return f"a line or the head of it is longer than {self._max_head_bytes} bytes"
         if not self._head_due:
@@ -235,7 +241,7 @@ class HttpConnection:
         bound = self._max_head_bytes if self._head_due else self._max_framing_bytes
         if self._framing > bound:
             what = "its heads are" if self._head_due else "what frames its body is"
-            raise h11.RemoteProtocolError(f"{what} longer than {bound} bytes")
+            raise _TooLong(f"{what} longer than {bound} bytes")
 
     def _read_chunks(self, data: bytes) -> tuple[bytes, bytes]:
         """Take plain chunks off.

@@ -458,11 +458,11 @@ def test_a_solver_has_no_more_time_than_its_turn() -> None:
 
 
 def test_a_snapshot_carries_the_time_that_is_left_of_the_turn() -> None:
-    hand = turn_for(100)
+    hand = turn_for(100, total_timeout=100)
     hand.to_chat()
     hand.now = 60
     data = json.loads(json.dumps(hand.session.snapshot(now=hand.now)))
-    restored = Session.restore(data, now=1000, policy=Policy(turn_timeout=7))
+    restored = Session.restore(data, now=1000, policy=Policy(turn_timeout=7, total_timeout=100, read_timeout=100))
     request = restored.request
     assert request is not None
     restored.receive_head(request, 200, [*STREAM, GZIP], now=1000)
