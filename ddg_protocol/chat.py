@@ -268,6 +268,7 @@ class ReplyReader:
         "_last_empty_at",
         "_look_at",
         "_max_reply_bytes",
+        "_measure_from",
         "_output_limit",
         "_payloads",
         "_pieces",
@@ -292,10 +293,12 @@ class ReplyReader:
         Args:
             strict: whether a malformed payload is raised instead of given as an event.
             max_event_bytes: the longest line or event of the stream.
-            max_reply_bytes: the longest stream, every byte of it counted, and the most memory its text may take.
+            max_reply_bytes: the longest stream, every byte of it counted; the text may take half as much memory, since
+                whoever joins it, and whoever keeps what was given out, has it a second time.
         """
         self._strict = strict
         self._max_reply_bytes = max_reply_bytes
+        self._measure_from = max_reply_bytes // 8  # so few bytes can't be text that takes half of the bound
         self._decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
         self._unread: deque[bytes] = deque()  # the chunks, until they are needed
         self._at = 0  # how much of the first one was cut into payloads
@@ -512,8 +515,7 @@ class ReplyReader:
             self._at = 0
         if len(self._pieces) >= _MANY_PIECES:
             self._join_pieces()
-        # The text of a stream that is shorter than a quarter of the bound takes no more memory than that.
-        self._look_at = min(self._size + _SLICE, self._max_reply_bytes // 4)
+        self._look_at = min(self._size + _SLICE, self._measure_from)
         with suppress(StreamTooLarge):  # `next_event` comes to it, after the payloads before
             self._payloads.extend(self._decoder.feed_data(data))
 
@@ -612,7 +614,7 @@ class ReplyReader:
         return text
 
     def _give(self, text: str) -> TextDelta:
-        if self._size > self._max_reply_bytes // 4:
+        if self._size > self._measure_from:
             self._measure(text)
         self._pieces.append(text)
         return TextDelta(text)
@@ -628,8 +630,8 @@ class ReplyReader:
             self._text_length, self._text_width = len(before), _width(before)
         self._text_length += len(text)
         self._text_width = max(self._text_width, _width(text))
-        if self._text_length * self._text_width > self._max_reply_bytes:
-            limit = self._max_reply_bytes
+        limit = self._max_reply_bytes // 2
+        if self._text_length * self._text_width > limit:
             raise StreamTooLarge(f"the text of the reply takes more than {limit} bytes of memory", limit=limit)
 
     def _finish(self, reason: FinishReason) -> None:
