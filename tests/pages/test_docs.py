@@ -32,6 +32,7 @@ from ddg_protocol import (
     ServiceProfile,
     errors,
 )
+from ddg_protocol.conversation import MAX_TOKEN_BYTES
 from ddg_protocol.handshake import Step
 from ddg_protocol.refusal import service_error
 from ddg_protocol.retry import is_retried
@@ -114,6 +115,24 @@ def test_every_argument_has_its_row_and_its_default(heading: str, function: Any)
             assert shown == parameter.default.__name__
         else:
             assert eval(shown, vars(ddg_protocol)) == parameter.default
+
+
+# security.md
+
+
+def test_what_is_bounded_has_the_defaults_of_the_policy() -> None:
+    rows = table("docs/security.md", "What is bounded")
+    settings = {name: row for row in rows for name in code_words(row["setting"]) if "half" not in row["setting"]}
+    assert set(settings) == set(Policy.__struct_fields__) - {"strict", "base_delay", "drain_timeout"}
+    for name, row in settings.items():
+        assert row["default"] == f"`{getattr(Policy(), name)!r}`", name
+    others = {row["what"]: row["default"] for row in rows if row not in settings.values()}
+    assert others["a token"] == f"`{MAX_TOKEN_BYTES}`"
+    assert others["the text of a reply"] == f"`{Policy().max_reply_bytes // 2}`"
+    for row in rows:
+        assert row["counted"]
+        for name in re.findall(r"`([A-Z]\w+)`", row["past it"]):
+            assert name in ddg_protocol.__all__
 
 
 # PROTOCOL.md

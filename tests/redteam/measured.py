@@ -1,0 +1,57 @@
+"""How much memory a turn against a hostile service takes: in a process of its own, with the service in another.
+
+    python -m redteam.measured serve NAME           serves a service, and the good one; prints their URLs
+    python -m redteam.measured ask DRIVER GOOD BAD  asks both; prints what the second turn took, in KiB, and its end
+
+The peak is the kernel's own (VmHWM of /proc/self/status), set back before the second turn. ``ru_maxrss`` would begin
+with the memory of the process that started this one.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ddg_protocol import DUCKDUCKGO_2025_04
+
+from .drivers import DRIVERS
+from .server import GOOD, HostileServer
+from .services import SERVICES
+
+
+def serve(name: str) -> None:
+    """Serve until the standard input ends."""
+    (service,) = (service for service in SERVICES if service.name == name)
+    with HostileServer() as good, HostileServer(service) as bad:
+        print(good.url, bad.url, flush=True)
+        sys.stdin.read()
+
+
+def ask(driver: str, good: str, bad: str) -> None:
+    """Measure a turn, under the default policy."""
+    asked = DRIVERS[driver]
+    outcomes = asked(DUCKDUCKGO_2025_04.at(good), lambda: None)
+    assert [outcome.text for outcome in outcomes] == [GOOD] * 3, outcomes
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now
+    idle = _status("VmHWM")
+    took = []
+    first, *_ = asked(DUCKDUCKGO_2025_04.at(bad), lambda: took.append(_status("VmHWM") - idle), turns=1)
+    print(msgspec.json.encode([took[0], "a reply" if first.kind is None else first.kind.__name__]).decode())
+
+
+def _status(name: str) -> int:
+    found = re.search(rf"{name}:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found is not None
+    return int(found[1])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    else:
+        ask(*sys.argv[2:])
