@@ -25,9 +25,9 @@ SPRING_2025 = 1_745_000_000.0
 
 _MIB = 1024 * 1024
 _MAX_BYTES = 32 * _MIB
-_MAX_STEPS = 100_000
+_MAX_STEPS = 500_000  # a front-end page takes 220,000 byte by byte
 _MAX_KEPT = 1 * _MIB
-_TOO_MUCH = f"the run ends a turn after {_MAX_BYTES // _MIB} MiB of responses, or {_MAX_STEPS} reads and events"
+_TOO_MUCH = f"the run ends a turn after {_MAX_BYTES // _MIB} MiB of responses, or {_MAX_STEPS:,} reads and events"
 
 
 def whole(data: bytes) -> Iterator[bytes]:
@@ -87,7 +87,7 @@ class Run:
     past the session's deadline is a timeout, as it would be in the world. So `Policy.turn_timeout` bounds a turn, by
     the clock.
 
-    A turn is bounded in work, too, whatever the service sends: after 32 MiB of responses, or 100,000 reads and events,
+    A turn is bounded in work, too, whatever the service sends: after 32 MiB of responses, or 500,000 reads and events,
     the run interrupts the exchange, and the turn ends with a `TransportError` that says so.
 
     Args:

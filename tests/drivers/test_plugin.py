@@ -111,6 +111,7 @@ ASYNC = """
             async with duck_async_client as client:
                 assert (await client.chat().ask("Why?")).text
 
+        @pytest.mark.filterwarnings("ignore:unclosed AsyncReply")
         @pytest.mark.duck("chat:cut=500,then=hang")
         async def test_a_reply_that_is_left_open_leaves_nothing_behind(duck_async_client):
             reply = duck_async_client.chat().stream("Why?")
@@ -128,6 +129,24 @@ ASYNC = """
 
 def test_the_async_client_works_on_both_of_anyio_s_backends(user: User) -> None:
     user.runs(f"{ASYNC}\n        pytestmark = pytest.mark.anyio", passed=8)
+
+
+def test_an_async_client_that_is_left_open_warns_of_nothing(user: User) -> None:
+    user.runs(
+        """
+        import gc
+        import pytest
+
+        @pytest.mark.anyio
+        async def test_it_is_used_as_it_is(duck_async_client):
+            assert (await duck_async_client.chat().ask("Why?")).text
+
+        @pytest.mark.filterwarnings("error")
+        def test_nothing_is_left_of_it():
+            gc.collect()
+        """,
+        passed=3,
+    )
 
 
 ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")  # without it the plugin warns

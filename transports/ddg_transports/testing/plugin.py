@@ -105,7 +105,9 @@ def duck_async_client(duck_profile: ServiceProfile, duck_policy: Policy) -> Iter
             connection.setblocking(False)
             return SocketStream(connection)
 
-        yield AsyncClient(duck_profile, policy=duck_policy, connect=connect)
+        client = AsyncClient(duck_profile, policy=duck_policy, connect=connect)
+        yield client
+        client._closed = True  # as its connections are in a moment
 
 
 @pytest.hookimpl(wrapper=True)
