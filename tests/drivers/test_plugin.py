@@ -202,7 +202,7 @@ def test_marks_say_what_goes_wrong_and_what_the_service_is(user: User) -> None:
         """
         import pytest
 
-        from ddg_protocol import RateLimitError
+        from ddg_protocol import AccessDeniedError, RateLimitError
         from ddg_protocol.service import Fault
         from ddg_protocol.service.faults import Refuse
 
@@ -238,8 +238,8 @@ def test_marks_say_what_goes_wrong_and_what_the_service_is(user: User) -> None:
         def test_more_goes_wrong_from_now_on(duck_client, duck_service):
             chat = duck_client.chat()
             chat.ask("Why?")
-            duck_service.add_fault(Fault("chat", [Refuse(429, retry_after=90)], times=1))
-            with pytest.raises(RateLimitError):
+            duck_service.add_fault(Fault("chat", [Refuse(403)], times=1))
+            with pytest.raises(AccessDeniedError):
                 chat.ask("And now?")
             assert chat.ask("And now?").text
         """,
