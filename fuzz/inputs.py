@@ -22,7 +22,9 @@ from ddg_protocol.service import Fault, Service, faults
 from ddg_protocol.testing import Run, byte_by_byte, strategies
 from ddg_protocol.transcript import RecordedSession
 
+from .hostile import CALLS
 from .parsers import CUT
+from .screens import WORD
 from .sessions import TOKENS, SessionSteps, begun
 
 Inputs = SearchStrategy[bytes]
@@ -236,6 +238,235 @@ messages = strategies.questions().map(lambda said: json.dumps(said).encode()) | 
     b'[{"role":"user","content":" "}]',
 )
 texts = strategies.texts().map(utf8) | of(b"\x1b[31m\x07", "\u202e\u200b\x85\u2028".encode())
+
+
+# Screens
+
+LANGUAGES = ("python", "c", "sql", "html", "css", "autoit", "bash", "Rust", "")
+#: What a lexer or a layout is slow with, or would take for something else.
+WRITTEN = (
+    *(
+        " ",
+        "\t",
+        "\n",
+        "\n\n",
+        "# ",
+        "* ",
+        "1. ",
+        "> ",
+        "    ",
+        "---\n",
+        "===\n",
+        "a | b\n--|--\n",
+        "|",
+        "word ",
+        "x" * 60,
+    ),
+    *(
+        "```",
+        "~~~\n",
+        "`",
+        "*",
+        "**",
+        "_",
+        "~~",
+        "[x](",
+        "![i](u)",
+        "[r]: u\n",
+        "<b>",
+        "<!--",
+        "-->",
+        "&#27;[2J",
+        "&amp;",
+    ),
+    *("'", '"', "\\", '"""', "'''", "/*", "*/", "//", "#", "--", "0x1f", "if (", "f(x)", "\r", "\x1b[2J", "\x9b5A"),
+    *("\u2028", "\u202e", "\u65e5", "e\u0301", "\u200d", "\x00", "\ud7ff"),
+)
+written = st.lists(
+    st.builds(str.__mul__, st.sampled_from(WRITTEN), st.sampled_from([1, 1, 1, 3, 50])), max_size=12
+).map(lambda found: utf8("".join(found)[:2000]))
+codes = st.builds(lambda language, code: language.encode() + b"\n" + code, st.sampled_from(LANGUAGES), written)
+
+
+@st.composite
+def markdowns(draw: Draw) -> bytes:
+    """Give Markdown with words that must be seen, and with cuts."""
+    code = st.builds(lambda code: b"```" + code + b"\n```\n", codes)
+    parts = draw(st.lists(written | code, min_size=1, max_size=4))
+    return b"".join(part + draw(of(b"", WORD, CUT, CUT + WORD)) for part in parts)
+
+
+# Hostile services and drivers
+
+_STREAM_HEAD = b"200 content-type: text/event-stream\n" + TOKEN + b"\n\n"
+_WIRE_HEAD = b"HTTP/1.1 200 \r\ncontent-type: text/event-stream\r\nx-vqd-4: 4-1\r\n"
+#: What means nothing, or little, and can be said without end; by what comes before it.
+_WITHOUT_END = {
+    _STREAM_HEAD: (
+        *(b": c\n", b":\n\n", b"data:\n\n", b"data: [PING]\n\n", b"id: 1\n", b"retry: 9999999999\n", b"\n", b"x: y\n"),
+        *(
+            b'data:{"message":"ab"}\n\n',
+            b'data: {"message":""}\n\n',
+            b"data: a\n",
+            b"data: {oh\n\n",
+            b"data",
+            b"\xf0\x9f\x98\x80",
+        ),
+        *(
+            b'data: {"sources":[1]}\n\n',
+            b"data: [ADS:1]\n\n",
+            b"data: [DONE][PING]\n\n",
+            b"\r",
+            b'data: {"action":"success",',
+        ),
+    ),
+    b"200 x: y\n\n": (b"x", b'__DDG_BE_VERSION__="', b"\x00", b"\n"),
+    b"429 retry-after: 99999999999\n\n": (b"x", b'{"action":"error",', b"["),
+    b"200 ": (b"set-cookie: a=b; path=/x\n", b"x-vqd-4: 4-1\n"),
+}
+_WITHOUT_END_ON_THE_WIRE = {
+    b"": (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 \r\nlink: x\r\n\r\n", b"\r\n", b"x", b"\x00"),
+    b"HTTP/1.1 200 \r\n": (b"a: b\r\n", b"set-cookie: a=b\r\n", b" folded\r\n", b"x", b"x-vqd-4: 4-1\r\n"),
+    _WIRE_HEAD + b"\r\n": _WITHOUT_END[_STREAM_HEAD],
+    _WIRE_HEAD + b"content-length: 9999999\r\n\r\n": _WITHOUT_END[_STREAM_HEAD],
+    _WIRE_HEAD + b"transfer-encoding: chunked\r\n\r\n": (
+        *(b"1\r\n\n\r\n", b"1;a=b\r\nx\r\n", b"0000001\r\n:\r\n", b"6\r\ndata:\n\r\n", b"1;", b"0", b"f"),
+    ),
+    _WIRE_HEAD + b"transfer-encoding: chunked\r\n\r\n0\r\n": (b"a: b\r\n", b"x"),
+}
+
+
+_SIZES = tuple(b"%d" % number for number in range(6))
+
+
+@st.composite
+def floods(draw: Draw) -> bytes:
+    """Give floods of what means nothing, in pieces of every size."""
+    wire = draw(st.booleans())
+    starts = _WITHOUT_END_ON_THE_WIRE if wire else _WITHOUT_END
+    start = draw(st.sampled_from(list(starts)))
+    unit = draw(st.sampled_from(starts[start]))
+    how = (b"w" if wire else draw(of(b"", b"", b"g"))) + draw(of(b"", b"", b"t", b"p", b"l", b"s")) + draw(of(*_SIZES))
+    return CUT.join([how, start, unit * draw(st.sampled_from([1, 1, 20])), draw(of(b"", b"data: [DONE]\n\n", b"\r\n"))])
+
+
+_PLANTED = (
+    *(
+        b"x-vqd-4 : {}",
+        b"x-vqd-4: {}\x00",
+        b"set-cookie: user={}; path=/{}; comment={}",
+        b"set-cookie2: {}",
+        b" {}",
+        b"{}",
+    ),
+    *(
+        b"www-authenticate: Digest nonce={}",
+        b"location: /{}?{}#{}",
+        b"location: https://{}@x.y/",
+        b"x-{}: {}",
+        b"{}: x",
+    ),
+    *(
+        b"content-type: text/{}",
+        b"content-encoding: {}",
+        b"content-length: {}",
+        b"transfer-encoding: {}",
+        b"retry-after: {}",
+    ),
+    *(
+        b"x-vqd-4: {}",
+        b"x-vqd-hash-1: {}",
+        b"date: {}",
+        b"location: {}:",
+        b"x: y\r{}",
+        b"\xff{}: {}",
+        b"content-length: 1, {}",
+    ),
+)
+_STATUS_LINES = (
+    b"HTTP/1.1 200 {}",
+    b"HTTP/1.1 429 {}",
+    b"HTTP/1.1 2OO {}",
+    b"{}",
+    b"HTTP/1.1 302 ",
+    b"HTTP/{} 200 ",
+    b"HTTP/1.1 103 {}",
+)
+planted = st.builds(
+    lambda line, planted: b"wr"[: len(planted)] + CUT + b"\r\n".join([line, *planted, b"", b""]),
+    of(*_STATUS_LINES),
+    st.lists(of(*_PLANTED), min_size=1, max_size=4),
+) | st.builds(
+    lambda status, planted, how: how + CUT + status + b"\n".join(planted),
+    of(b"200 ", b"302 ", b"401 ", b"429 ", b"418 ", b"503 "),
+    st.lists(of(*_PLANTED), min_size=1, max_size=4),
+    of(b"", b"r"),
+)
+
+_ODD_NAMES = (
+    "nan",
+    "inf",
+    "huge",
+    "long",
+    "half",
+    "bytes",
+    "object",
+    "type",
+    "tuple",
+    "fields",
+    "euro",
+    "failure",
+    "wait",
+    "head",
+)
+odd_values: SearchStrategy[Any] = st.recursive(
+    st.sampled_from([{"": name} for name in _ODD_NAMES])
+    | st.sampled_from(
+        ["$", "$", "$", None, True, 0, -1, 200, 10**30, 1e308, 5e-324, "", "x", "a\r\nb", "\u20ac", "user"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.fixed_dictionaries({"role": inner, "content": inner})
+        | st.dictionaries(st.sampled_from(["a", "text", "now", "model"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+_NAMED = {
+    "Policy": list(Policy.__struct_fields__),
+    "Cookie": ["name", "value", "domain", "path", "expires", "secure", "host_only"],
+    "Conversation": [
+        "model",
+        "vqd",
+        "vqd_hash_1",
+        "fe_version",
+        "title",
+        "cookies",
+        "message_history",
+        "limit_reached",
+    ],
+    "Session": ["model", "cookies", "answer_challenge", "solver"],
+    "ask": ["model", "now"],
+}
+
+
+@st.composite
+def calls(draw: Draw) -> bytes:
+    """Give calls of a session, some of them as a driver makes them, and values made of anything."""
+    found: list[list[Any]] = [["ask", "Why?"]] if draw(st.booleans()) else []
+    for _ in range(draw(st.integers(1, 4))):
+        name = draw(st.sampled_from([*_NAMED, *sorted(CALLS)]))
+        given = draw(st.lists(odd_values, max_size=3))
+        if name in _NAMED:
+            keys = draw(st.lists(st.sampled_from(_NAMED[name]), max_size=2, unique=True))
+            given = [*given[:1] * (name == "ask"), {key: draw(odd_values) for key in keys}]
+        found.append([name, *given])
+        if draw(st.booleans()):
+            found += [
+                ["receive_head", "$", 200, [["x-vqd-4", "4-1"]]],
+                ["receive_data", "$", {"": "bytes"}],
+                ["receive_eof", "$"],
+            ]
+    return draw(of(b"", b"w")) + json.dumps(found).encode()
 
 
 # Steps

@@ -683,11 +683,11 @@ def shown(data: bytes) -> None:
         assert len(said) <= limit
         said = one_line(text, limit)
         assert len(said) <= limit
-        assert not _HARMFUL.search(said)
+        assert not HARMFUL.search(said)
         assert not re.search(r"\s\s|[\t\n]", said)
     said = harmless(text)
     assert len(said) == len(text)
-    assert not _HARMFUL.search(said)
+    assert not HARMFUL.search(said)
 
 
-_HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")

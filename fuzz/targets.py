@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import inputs, parsers, sessions
+from . import hostile, inputs, parsers, screens, sessions
 from .target import Target
 
 
@@ -93,6 +93,35 @@ TARGETS = (
         covers=_core("session", "_turn", "retry"),
         seconds=4.0,  # a MiB may come of a short input, and be a hundred thousand events or lines
         memory=64 * _MIB,
+    ),
+    Target(
+        name="colours", run=screens.colours, inputs=inputs.codes, covers=("ddg_chat._colours",), memory_per_byte=1024
+    ),
+    Target(
+        name="markdown",
+        run=screens.markdown,
+        inputs=inputs.markdowns(),
+        covers=("ddg_chat._markdown", "ddg_chat._colours"),
+        seconds=2.0,  # some of what is laid out takes the square of its length, and no more than 8 KiB are at once
+        seconds_per_byte=200e-6,
+        memory=32 * _MIB,
+        memory_per_byte=2048,
+    ),
+    Target(
+        name="floods",
+        run=hostile.floods,
+        inputs=inputs.floods(),
+        covers=_core("session", "wire", "_http"),
+        seconds=1.0,  # a flood is 64 times as long as the input
+        memory=64 * _MIB,  # a turn's, whatever the service sends
+        memory_per_byte=0,
+    ),
+    Target(name="secrets", run=hostile.secrets, inputs=inputs.planted, covers=_core("_harmless", "wire", "_http")),
+    Target(
+        name="arguments",
+        run=hostile.arguments,
+        inputs=inputs.calls(),
+        covers=_core("session", "wire", "policy", "cookies", "conversation"),
     ),
     Target(name="wire", run=sessions.wire, inputs=inputs.wire_steps(), covers=_core("wire", "session")),
 )
