@@ -105,7 +105,7 @@ class Session:
 
     Raises:
         ModelNotSupportedError: ``model`` is none of the profile's.
-        ValueError: one of ``cookies`` is none that can be sent.
+        ValueError: one of ``cookies`` is no cookie, or none that can be sent.
     """
 
     def __init__(
@@ -1032,8 +1032,12 @@ class Session:
 
     def _cookies(self, cookies: Mapping[str, str] | Iterable[Cookie]) -> Iterator[Cookie]:
         if isinstance(cookies, Mapping):
-            return (Cookie(name=name, value=value, domain=self.profile.host) for name, value in cookies.items())
-        return iter(cookies)
+            cookies = [Cookie(name=name, value=value, domain=self.profile.host) for name, value in cookies.items()]
+        for cookie in cookies:
+            if not isinstance(cookie, Cookie):
+                kind = type(cookie).__name__
+                raise ValueError(f"cookies must be a mapping of names to values, or Cookie values, not {kind}")
+            yield cookie
 
 
 # Members of an Enum cost as much as a call on Python 3.11; these are asked for with every chunk.

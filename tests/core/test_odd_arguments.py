@@ -142,6 +142,11 @@ def test_none_in_place_of_an_intent_is_said_by_the_wire(name: str) -> None:
         getattr(session, name)(*[None, b""][: OF_THE_WIRE[name]])
 
 
+def test_pairs_in_place_of_cookies_are_said() -> None:
+    with pytest.raises(ValueError, match="cookies must be a mapping of names to values, or Cookie values, not tuple"):
+        Session(cookies=[("name", "value")])  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize("name", sorted(REPORTS))
 def test_none_in_place_of_an_intent_is_said_by_the_session(name: str) -> None:
     session = Session()
