@@ -466,7 +466,8 @@ def calls(draw: Draw) -> bytes:
                 ["receive_data", "$", {"": "bytes"}],
                 ["receive_eof", "$"],
             ]
-    return draw(of(b"", b"w")) + json.dumps(found).encode()
+    floor: bytes = draw(of(b"", b"w"))
+    return floor + json.dumps(found).encode()
 
 
 # Steps
