@@ -1,7 +1,8 @@
 """A transport over requests: `python examples/over_requests.py "Why is the sky blue?"` asks the emulator.
 
 It uses requests' adapter, for a `Session` adds headers, keeps cookies, and reads the body of a redirect.
-One thing requests can't do: it gives fields of one name together, wherever they stood in the head.
+Two things requests can't do. It gives fields of one name together, wherever they stood in the head. It lets go of the
+socket with the head of a response that is the last of its connection: reads of such a body keep the timeout of `open`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ class RequestsExchange:
         self.close = response.raw.close  # gives the connection up where its body was not read to the end
 
     def read(self, *, timeout: float) -> bytes:
+        connection = self._raw.connection
+        if connection is not None and connection.sock is not None:
+            connection.sock.settimeout(timeout)
         try:
             data: bytes = self._raw.read1(65536, decode_content=False)
             if not data:

@@ -1,6 +1,7 @@
 """A transport over urllib3: `python examples/over_urllib3.py "Why is the sky blue?"` asks the emulator.
 
-One thing urllib3 can't do: it gives fields of one name together, wherever they stood in the head.
+Two things urllib3 can't do. It gives fields of one name together, wherever they stood in the head. It lets go of the
+socket with the head of a response that is the last of its connection: reads of such a body keep the timeout of `open`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ class Urllib3Exchange:
         self.close = response.close  # gives the connection up where its body was not read to the end
 
     def read(self, *, timeout: float) -> bytes:
+        connection = self._response.connection
+        if connection is not None and connection.sock is not None:
+            connection.sock.settimeout(timeout)
         try:
             data = self._response.read1(65536, decode_content=False)
             if not data:
