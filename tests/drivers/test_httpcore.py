@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from itertools import cycle, repeat
+from itertools import cycle, product, repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import msgspec
 import pytest
 from support import servers
 from support.sweep import Stepping, cancelled_at
+from support.tiers import thinned
 
 from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, ServiceProfile, TransportError, TurnFinished
 from ddg_transports.anyio import AsyncClient
@@ -39,7 +40,9 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 TIMEOUT = 10.0
 QUESTIONS = ("Why is the sky blue?", "And at dusk?")
 
-each_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+BY_DEFAULT_HTTPCORE = thinned(LIBRARIES, one_in=2, reason="httpcore2 is httpcore under another name")
+
+each_library = pytest.mark.parametrize("library", BY_DEFAULT_HTTPCORE, ids=lambda library: library.__name__)
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 each_world = pytest.mark.parametrize("world", WORLDS)
 
@@ -222,6 +225,7 @@ def test_exchanges_that_follow_one_another_share_a_connection(library: Any) -> N
 
 
 NOT_ASKED_FOR = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"
+BEHIND = {"response": NOT_ASKED_FOR, "lines": NOT_ASKED_FOR + b"\n\r\n", "byte": NOT_ASKED_FOR[:1]}
 FRAMINGS = {
     "length": OK,
     "chunked": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
@@ -248,17 +252,13 @@ def two_bodies(world: str, url: str, **settings: Any) -> list[bytes]:
 
 
 @pytest.mark.usefixtures("only")
-@each_world
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize(
-    "behind", [NOT_ASKED_FOR, NOT_ASKED_FOR + b"\n\r\n", NOT_ASKED_FOR[:1]], ids=["response", "lines", "byte"]
+    ("framing", "behind", "tls", "world"),
+    thinned(product(FRAMINGS, BEHIND, [False, True], WORLDS), one_in=5, reason="each with each"),
 )
-@pytest.mark.parametrize("framing", FRAMINGS)
-def test_a_response_that_nobody_asked_for_answers_no_request(
-    framing: str, behind: bytes, tls: bool, world: str
-) -> None:
+def test_a_response_that_nobody_asked_for_answers_no_request(framing: str, behind: str, tls: bool, world: str) -> None:
     first = FRAMINGS[framing]
-    with Peer([first + behind], [OK], certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
+    with Peer([first + BEHIND[behind]], [OK], certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
         assert two_bodies(world, peer.url, ssl_context=trusting()) == [b"" if framing == "no body" else b"ok", b"ok"]
         assert peer.connections == 2
 
@@ -298,9 +298,9 @@ def test_a_response_in_a_record_of_its_own_answers_no_request_either(world: str)
 
 
 @pytest.mark.usefixtures("only")
-@each_world
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize(
+    ("framing", "tls", "world"), thinned(product(FRAMINGS, [False, True], WORLDS), one_in=5, reason="each with each")
+)
 def test_a_connection_with_nothing_behind_the_response_is_used_again(framing: str, tls: bool, world: str) -> None:
     said = FRAMINGS[framing]
     with Peer([said], [said], certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
@@ -466,13 +466,14 @@ def assert_answered(replies: list[str]) -> None:
     assert "And at dusk?" in second
 
 
-@pytest.fixture(params=LIBRARIES, ids=lambda library: library.__name__)
+@pytest.fixture(params=BY_DEFAULT_HTTPCORE, ids=lambda library: library.__name__)
 def only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in LIBRARIES:
         if library is not request.param:
             monkeypatch.setitem(sys.modules, library.__name__, None)
 
 
+@pytest.mark.parametrize("only", LIBRARIES, indirect=True, ids=lambda library: library.__name__)
 @pytest.mark.usefixtures("only")
 @each_world
 def test_a_conversation(world: str, emulator: Emulator) -> None:
