@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.terminal import Terminal
+from support.tiers import thinned
 
 from ddg_chat._prompt import _History
 from ddg_chat._store import Store
@@ -241,8 +242,12 @@ def test_the_commands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "keys",
-    ["one\\\rtwo\\\rthree\r", "one\x1b\rtwo\x1b\rthree\r", "\x1b[200~one\ntwo\nthree\x1b[201~\r"],
-    ids=["backslash", "Alt+Enter", "pasted"],
+    thinned(
+        ["\x1b[200~one\ntwo\nthree\x1b[201~\r", "one\\\rtwo\\\rthree\r", "one\x1b\rtwo\x1b\rthree\r"],
+        one_in=3,
+        reason="a process each",
+    ),
+    ids=["pasted", "backslash", "Alt+Enter"],
 )
 def test_a_question_of_several_lines(keys: str, tmp_path: Path) -> None:
     with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url) as person:
@@ -305,13 +310,20 @@ def test_what_is_waited_for_is_shown_as_long_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("end", "said"),
-    [
-        ("[DONE][LIMIT_CONVERSATION]", ["the service says that the conversation limit is reached"]),
-        (
-            "[DONE][LIMIT_OUTPUT]",
-            ["the service says that the output limit is reached", "the reply was cut short by a limit of the service"],
-        ),
-    ],
+    thinned(
+        [
+            (
+                "[DONE][LIMIT_OUTPUT]",
+                [
+                    "the service says that the output limit is reached",
+                    "the reply was cut short by a limit of the service",
+                ],
+            ),
+            ("[DONE][LIMIT_CONVERSATION]", ["the service says that the conversation limit is reached"]),
+        ],
+        one_in=2,
+        reason="a process each",
+    ),
 )
 def test_what_the_service_says_in_a_reply_is_told_below_it(end: str, said: list[str], tmp_path: Path) -> None:
     with (
@@ -346,7 +358,9 @@ def test_quiet_is_quiet(tmp_path: Path) -> None:
 MARKDOWN = "# Title\n\nSome **bold** text with `code`.\n\n```python\nprint('x')\n```\n\n* one\n* two\n"
 
 
-@pytest.mark.parametrize("options", [(), ("--no-color",), ("NO_COLOR",)], ids=["colours", "--no-color", "NO_COLOR"])
+@pytest.mark.parametrize(
+    "options", [(), ("--no-color",), pytest.param(("NO_COLOR",), marks=pytest.mark.deep("as --no-color"))], ids=" ".join
+)
 def test_markdown_is_drawn_and_coloured_unless_colours_are_not_wanted(options: tuple[str, ...], tmp_path: Path) -> None:
     env = {"NO_COLOR": "1"} if "NO_COLOR" in options else {}
     wanted = [option for option in options if option != "NO_COLOR"]
@@ -425,7 +439,7 @@ def test_an_interrupted_question_leaves_what_came_and_the_cursor(tmp_path: Path)
     assert person.raw.rindex(b"\x1b[?25h") > person.raw.rindex(b"\x1b[?25l"), "the cursor is seen again"
 
 
-@pytest.mark.parametrize("command", ["ask", "chat"])
+@pytest.mark.parametrize("command", thinned(["chat", "ask"], one_in=2, reason="a process each"))
 def test_a_program_that_is_terminated_leaves_the_terminal_as_it_was(command: str, tmp_path: Path) -> None:
     halves = Halves()
     question = ["Why?"] if command == "ask" else []

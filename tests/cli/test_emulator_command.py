@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from support.tiers import thinned
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -73,7 +74,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_74() -> None:
     assert re.fullmatch(rf"ddg-chat emulate: can't listen on 127\.0\.0\.1, port {port}: .*in use\n", complained)
 
 
-@pytest.mark.parametrize("port", ["65536", "-1", "x", "٣"])
+@pytest.mark.parametrize("port", thinned(["65536", "-1", "x", "٣"], one_in=4, reason="a process each"))
 def test_a_port_that_is_none_is_a_usage_error(port: str) -> None:
     with emulate(f"--port={port}") as process:
         _, complained = process.communicate(timeout=20)
@@ -123,7 +124,10 @@ def test_a_fault_that_is_none_is_a_usage_error_that_says_what_there_is() -> None
     assert "'frobnicate' is no effect; the effects are refuse, " in complained
 
 
-@pytest.mark.parametrize(("content", "says"), [(None, "No such file"), ("[[fault]]", "`on`"), ("x", "not TOML")])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    thinned([("[[fault]]", "`on`"), (None, "No such file"), ("x", "not TOML")], one_in=3, reason="a process each"),
+)
 def test_a_script_that_can_not_be_used_is_one_sentence(tmp_path: Path, content: str | None, says: str) -> None:
     script = tmp_path / "script.toml"
     if content is not None:

@@ -311,7 +311,11 @@ def test_a_large_piece_is_read_in_linear_time_and_memory(monkeypatch: pytest.Mon
     assert work[1] < 2.2 * work[0]
 
 
-@pytest.mark.parametrize("chunk", [b"2\r\nab\r\n", b"2;e\r\nab\r\n"], ids=["plain", "with extensions"])
+@pytest.mark.parametrize(
+    "chunk",
+    thinned([b"2;e\r\nab\r\n", b"2\r\nab\r\n"], one_in=2, reason="a traced byte takes its time"),
+    ids=["with extensions", "plain"],
+)
 def test_a_large_piece_of_tiny_chunks_takes_little_memory_beside_its_own(chunk: bytes) -> None:
     wire, connect = on_the_wire()
     wire.receive_bytes(connect, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
