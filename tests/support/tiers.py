@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-DEEP_TIMEOUT = 1800  # seconds for a test of the deep tier; pyproject.toml has the default tier's
+DEEP_TIMEOUT = 1800  # seconds for a test with --deep; pyproject.toml has the default tier's
 WORKERS = 4  # at most: each takes about 150 MB
 
 T = TypeVar("T")
@@ -65,12 +65,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     deep = [item for item in items if item.get_closest_marker("deep")]
+    for item in items if config.getoption("deep") else ():
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(DEEP_TIMEOUT))
     for item in deep:
         for mark in item.iter_markers("deep"):
             if not (len(mark.args) == 1 and isinstance(mark.args[0], str) and mark.args[0] and not mark.kwargs):
                 raise pytest.UsageError(f"{item.nodeid}: deep wants one argument, the reason")
-        if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(DEEP_TIMEOUT))
     if not config.getoption("deep"):
         config.hook.pytest_deselected(items=deep)
         items[:] = [item for item in items if not item.get_closest_marker("deep")]

@@ -216,6 +216,6 @@ def meant(doing: str) -> Iterator[None]:
 def _known_text(error: Exception) -> str:
     """Return what an exception of the library says, if nothing in it can be a peer's words; else an empty text."""
     text = str(error)
-    if status := _PROXY_STATUS.match(text):
-        return f"the proxy answered {status[0]}"  # its reason phrase follows
+    if known := _PROXY_STATUS.match(text):
+        return f"the proxy answered {known[0]}"  # its reason phrase follows
     return text if _KNOWN_TEXT.fullmatch(text) else ""
