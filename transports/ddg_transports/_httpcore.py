@@ -215,7 +215,7 @@ def meant(doing: str) -> Iterator[None]:
 
 def _known_text(error: Exception) -> str:
     """Return what an exception of the library says, if nothing in it can be a peer's words; else an empty text."""
-    text = str(error)
-    if known := _PROXY_STATUS.match(text):
-        return f"the proxy answered {known[0]}"  # its reason phrase follows
-    return text if _KNOWN_TEXT.fullmatch(text) else ""
+    said = str(error)
+    if refusal := _PROXY_STATUS.match(said):
+        return f"the proxy answered {refusal[0]}"  # its reason phrase follows
+    return said if _KNOWN_TEXT.fullmatch(said) else ""
