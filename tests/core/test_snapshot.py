@@ -15,10 +15,12 @@ from support.tiers import thinned
 from ddg_protocol import (
     NEED_DATA,
     PAUSED,
+    ChatTimeoutError,
     ClientState,
     ConversationFormatError,
     Failure,
     FailureKind,
+    Policy,
     SendRequest,
     ServiceError,
     Session,
@@ -154,6 +156,72 @@ def test_waits_and_deadlines_are_time_remaining() -> None:
     deadline = hand.session.deadline
     assert deadline is not None
     assert through_json(hand.session, now=hand.now, then=hand.now + 7).deadline == deadline + 7
+
+
+def test_the_time_for_the_whole_exchange_is_kept_whatever_the_clock() -> None:
+    policy = Policy(read_timeout=1000.0, total_timeout=60.0, turn_timeout=2000.0)
+    hand = Hand(Session(policy=policy))
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=hand.now)
+    assert hand.pull() is NEED_DATA
+    assert hand.session.deadline == hand.now + 60
+    again = through_json(hand.session, now=hand.now + 10, then=500.0, policy=policy)
+    assert again.deadline == 550.0
+    again.receive_data(request, HELLO)
+    assert [again.next_action(now=549.0) for _ in range(3)] == [TextDelta("Hel"), TextDelta("lo"), NEED_DATA]
+    with pytest.raises(ChatTimeoutError):
+        again.next_action(now=550.0)
+
+
+LIVES_100_SECONDS = (
+    *STREAM,
+    ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+    ("set-cookie", "short=lived; path=/; expires=Thu, 01 Jan 2026 00:01:40 GMT"),
+)
+
+
+@pytest.mark.parametrize("moment", ["before its head is looked at", "amid the reply", "at rest"])
+@pytest.mark.parametrize("age", [99, 100])
+def test_a_cookie_expires_when_it_would_have_whatever_the_clock(moment: str, age: int) -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    came = hand.now
+    hand.session.receive_head(request, 200, LIVES_100_SECONDS, now=came)
+    if moment != "before its head is looked at":
+        assert hand.pull() is NEED_DATA
+    if moment == "at rest":
+        hand.session.receive_data(request, HELLO + DONE)
+        hand.session.receive_eof(request)
+        assert hand.pull() is PAUSED
+    other = Hand(through_json(hand.session, now=came + 10, then=1010.0))
+    other.now = 1010.0
+    if moment != "at rest":
+        other.session.receive_data(request, HELLO + DONE)
+        other.session.receive_eof(request)
+        assert other.pull() is PAUSED
+    other.now = 1000.0 + age
+    other.session.ask("And now?", now=other.now)
+    asked = other.request_for("/status")
+    assert ("short=lived" in dict(asked.headers).get("cookie", "")) is (age < 100)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reason"),
+    [(["Hi"], "length"), (["Hi", ""], "stop"), (["", "Hi"], "length"), (["Hi", "", "!"], "length")],
+)
+def test_why_a_reply_ended_that_ends_without_a_word_is_kept(pieces: list[str], reason: str) -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=hand.now)
+    for piece in pieces:
+        hand.session.receive_data(request, b'data: {"action":"success","message":"%s"}\n\n' % piece.encode())
+    assert hand.pull() is NEED_DATA
+    other = Hand(through_json(hand.session, now=hand.now))
+    other.session.receive_eof(request)
+    assert other.pull() is PAUSED
+    (finished,) = other.events
+    assert isinstance(finished, TurnFinished)
+    assert (finished.text, finished.reason) == ("".join(pieces), reason)
 
 
 def test_what_the_caller_has_still_to_see_is_kept() -> None:

@@ -321,6 +321,33 @@ def test_a_remainder_that_no_decoder_leaves_is_refused(change: dict[str, object]
         EventStreamDecoder.resume(Remainder(**{**fields, **change}))
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("data", [[b"a"] * 10, [b"", b"four", b""] * 2, [b"0123456789"]])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_the_bound_is_the_most_that_a_line_and_the_data_of_an_event_may_have(
+    data: list[bytes], end: bytes, resumed: bool
+) -> None:
+    lines = [b"data: " + each for each in data]
+    stream = b"".join(line + end for line in [*lines, b""])
+    most = max(sum(len(each) + 1 for each in data), *map(len, lines))
+
+    def read(pieces: list[bytes], bound: int) -> list[str]:
+        decoder, found = EventStreamDecoder(max_event_bytes=bound), []
+        for piece in [*pieces, b""]:
+            if resumed:
+                decoder = EventStreamDecoder.resume(decoder.remainder, max_event_bytes=bound)
+            found += fed_data([piece], decoder)
+        return found
+
+    for pieces in [
+        [stream[i : i + 1] for i in range(len(stream))],
+        *([stream[:i], stream[i:]] for i in range(len(stream))),
+    ]:
+        assert read(pieces, most) == [b"\n".join(data).decode()]
+        with pytest.raises(StreamTooLarge):
+            read(pieces, most - 1)
+
+
 def test_the_time_for_one_long_line_is_not_quadratic() -> None:
     length = 32 * 1024 * 1024
 
