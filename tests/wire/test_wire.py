@@ -227,6 +227,22 @@ def test_handshake_and_chat_use_one_connection() -> None:
     assert [send.check_idle for send in sends if isinstance(send, Send)] == [False, True, True, True]
 
 
+@pytest.mark.parametrize(
+    ("address", "port", "tls"),
+    [
+        ("http://127.0.0.1", 80, False),
+        ("https://127.0.0.1", 443, True),
+        ("http://127.0.0.1:443", 443, False),
+        ("https://127.0.0.1:80", 80, True),
+    ],
+)
+def test_an_address_without_a_port_has_that_of_its_scheme(address: str, port: int, tls: bool) -> None:
+    session = WireSession(Session(DUCKDUCKGO_2025_04.at(address)))
+    session.ask("Hi", now=0)
+    connect = next(action for action in iter(lambda: session.next_action(now=0), None) if isinstance(action, Connect))
+    assert (connect.host, connect.port, connect.tls) == ("127.0.0.1", port, tls)
+
+
 def test_the_connection_is_kept_between_turns() -> None:
     run = Run()
     run.ask()
