@@ -4,7 +4,7 @@
     python tests/mutate.py --at ddg_protocol/sse.py:270  # every mutant of a line, or of a file
 
 It prints each mutant that survives, and the share of those that were killed. `tests/equivalent.toml` names mutants that
-behave as the original does; they don't count. Which tests reach a line is measured once with the default tier, and kept
+behave as the original does; they don't count. Which tests of the default tier reach a line is measured once, and kept
 in `.mutate/` until code or tests change. Mutants run in copies of the repository, never in place.
 """
 
@@ -31,6 +31,7 @@ from support.mutants import Mutant, core, equivalents
 from support.paths import ROOT
 
 KEPT = ROOT / ".mutate"
+TESTS = [f"tests/{name}" for name in ("core", "wire", "challenge", "service", "kit")]  # the core's, without sockets
 MAP = ("--cov=ddg_protocol", "--cov-context=test", "--cov-report=", "--cov-fail-under=0", "-o", "timeout=600")
 LIMIT = 40  # seconds for a test that a mutant may have made endless; fifteen times that for all of them
 
@@ -65,19 +66,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
 
 
-def reach(copy: Path) -> dict[str, dict[int, set[str]]]:
-    """Return the tests that reach each line of each file; measure it if that is to be done again."""
-    digest = hashlib.sha256(
-        b"".join((ROOT / name).read_bytes() for name in files() if name.endswith(".py"))
-    ).hexdigest()
-    data, state = KEPT / "coverage", KEPT / "digest"
-    if not state.exists() or state.read_text() != digest:
-        print("the default tier, to see which tests reach what ...", flush=True)
-        KEPT.mkdir(exist_ok=True)
-        done = _pytest(copy, *MAP, COVERAGE_FILE=str(data))
+def reach(copy: Path, tests: list[str], workers: int) -> dict[str, dict[int, set[str]]]:
+    """Return which of the tests reach each line of each file; measure it if that is to be done again."""
+    read = b"".join((ROOT / name).read_bytes() for name in files() if name.endswith(".py"))
+    data = KEPT / hashlib.sha256(read + repr(tests).encode()).hexdigest()
+    if not data.exists():
+        print("the tests as they are, to see which reach what ...", flush=True)
+        shutil.rmtree(KEPT, ignore_errors=True)
+        KEPT.mkdir()
+        done = _pytest(copy, *MAP, f"-n{workers}", *tests, COVERAGE_FILE=str(data))
         if done.returncode:
+            data.unlink()
             sys.exit(f"{done.stdout}\nmutants are of use where the tests pass")
-        state.write_text(digest)
     found = coverage.CoverageData(str(data))
     found.read()
     lines: dict[str, dict[int, set[str]]] = {}
@@ -119,6 +119,7 @@ def main() -> int:
     parser.add_argument("--places", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--at", action="append", default=[], metavar="FILE[:LINE]")
+    parser.add_argument("--tests", nargs="+", default=TESTS, metavar="PATH", help="the tests that are to kill them")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     all_, same = core(), equivalents()
@@ -133,7 +134,7 @@ def main() -> int:
         for name in files():
             (first / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, first / name)
-        lines = reach(first)
+        lines = reach(first, options.tests, options.workers)
         _pytest(first, "--collect-only", "-n0")  # compiles everything
         for number in range(options.workers):
             copies.put(shutil.copytree(first, Path(folder, str(number))) if number else first)
@@ -143,6 +144,8 @@ def main() -> int:
             of_file = lines.get(mutant.file, {})
             tests = {test for line in range(mutant.line, mutant.last + 1) for test in of_file.get(line, ())}
             tests = tests or set().union(*of_file.values())  # it runs on import
+            if not tests:
+                return "survived"
             copy = copies.get()
             try:
                 return outcome(mutant, sorted(tests, key=lambda test: (weight[test], test)), copy)
