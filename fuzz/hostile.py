@@ -26,7 +26,7 @@ from ddg_protocol import (
     Session,
     Wait,
 )
-from ddg_protocol.intents import redacted
+from ddg_protocol.intents import Headers, redacted
 from ddg_protocol.transcript import RecordedSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
@@ -73,6 +73,12 @@ def _in_pieces(data: bytes, size: int) -> Iterator[bytes]:
     return (data[at : at + size] for at in range(0, len(data), size))
 
 
+def _head(head: bytes) -> tuple[int, Headers]:
+    """Read a head: a status, if three digits say one, and fields."""
+    status = int(head[:3]) if re.match(rb"[1-9][0-9]{2}", head) else 200
+    return status, fields_of(head[3:].removeprefix(b" "))
+
+
 def _flood_session(place: int, head: bytes, body: bytes, size: int, gap: float) -> None:
     session, now, number, events = Session(policy=Policy(max_retries=0)), 0.0, -1, 0
     request: SendRequest | None = None
@@ -92,8 +98,8 @@ def _flood_session(place: int, head: bytes, body: bytes, size: int, gap: float) 
         elif isinstance(action, SendRequest):
             request, number = action, number + 1
             if number == place:
-                status = int(head[:3]) if head[:3].isdigit() and head[:1] > b"0" else 200
-                session.receive_head(request, status, fields_of(head[3:].removeprefix(b" ")), now=now)
+                status, fields = _head(head)
+                session.receive_head(request, status, fields, now=now)
                 pieces = _in_pieces(body, size)
             else:
                 fields = (("x-vqd-4", "4-1"), ("content-type", "text/event-stream"))
@@ -197,8 +203,7 @@ def secrets(data: bytes) -> None:
 
 
 def _shown(session: Session, head: bytes) -> list[str]:
-    status = int(head[:3]) if head[:3].isdigit() and head[:1] > b"0" else 200
-    fields = fields_of(head[3:].removeprefix(b" "))
+    status, fields = _head(head)
     shown, now, request = [repr(redacted(fields))], 0.0, None
     session.ask("?", now=now)
     while True:
