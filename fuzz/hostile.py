@@ -74,8 +74,8 @@ def _in_pieces(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def _head(head: bytes) -> tuple[int, Headers]:
-    """Read a head: a status, if three digits say one, and fields."""
-    status = int(head[:3]) if re.match(rb"[1-9][0-9]{2}", head) else 200
+    """Read a head: the status of a final response, if three digits say one, and fields."""
+    status = int(head[:3]) if re.match(rb"[2-9][0-9]{2}", head) else 200
     return status, fields_of(head[3:].removeprefix(b" "))
 
 

@@ -237,8 +237,8 @@ def redaction(data: bytes) -> None:
         assert _SECRET not in shown, f"{place(_SECRET)} is shown"
     script = whole.decode("latin-1")
     same_script(script, Secrets(PROFILE).value)
-    for said in (f"a = '{_SECRET}' // {_SECRET}", f"/* {_SECRET} */ {_SECRET[:15]}(`<p>{_SECRET}`)"):
-        assert _SECRET[:15] not in same_script(said + script, Secrets(PROFILE).value)
+    for code in (f"a = '{_SECRET}' // {_SECRET}", f"/* {_SECRET} */ {_SECRET[:15]}(`<p>{_SECRET}`)"):
+        assert _SECRET[:15] not in same_script(code + script, Secrets(PROFILE).value)
 
 
 _SECRET = "Qz7secretSECRET\xc3\xa9"
