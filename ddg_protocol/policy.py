@@ -42,8 +42,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         max_drain_bytes: what is read of a body that nobody wants, so that the connection can be kept.
         max_event_bytes: a line or an event of the stream.
         max_reply_bytes: a reply: every byte of its body, before and after decompression, whether it means anything or
-            not; twice the memory that its text takes; and by itself what a `wire.WireSession` reads of chunk extensions,
-            sizes in an unusual form and trailers.
+            not; twice the memory that its text takes; and by itself what a `wire.WireSession` reads of chunk
+            extensions, sizes in an unusual form and trailers.
         max_challenge_bytes: a challenge, as encoded in its header.
     """
 

@@ -475,7 +475,9 @@ def test_the_bound_of_a_reply_is_exact(size: int) -> None:
 @pytest.mark.parametrize(
     ("first", "fits"), [("a", 1 << 19), ("\u20ac", 1 << 18), ("\U0001f600", 1 << 17)], ids=["ascii", "bmp", "wide"]
 )
-def test_the_text_of_a_reply_takes_half_as_much_memory_as_a_reply_may_have_bytes(first: str, fits: int, size: int) -> None:
+def test_the_text_of_a_reply_takes_half_as_much_memory_as_a_reply_may_have_bytes(
+    first: str, fits: int, size: int
+) -> None:
     # One wide character makes all of a text wide.
     source = reader(max_reply_bytes=1 << 20)
     said = [TextDelta(first), *[TextDelta("x" * 1000)] * 1100]
