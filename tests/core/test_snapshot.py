@@ -294,7 +294,7 @@ def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
         (State.STREAMING, "turn.answer", "a\r\nb", "ASCII"),
         (State.STREAMING, "turn.tokens.vqd", "", "without an x-vqd-4"),
         (State.STREAMING, "fe_version", "a\r\nb", "fe_version"),
-        (State.STREAMING, "exchange.headers", [["content-encoding", "br"]], "another coding"),
+        (State.STREAMING, "exchange.headers", [["content-encoding", "br"]], "has coding 'br'"),
         (State.STREAMING, "exchange.step", "status", "chat exchange"),
         (State.STREAMING, "exchange.read_by", 1e9, "longer than for its end"),
         (State.STREAMING, "conversation.vqd", "a\nb", "ASCII"),
