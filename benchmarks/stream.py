@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.peers import Reader, clients_loop, peers
-from ddg_protocol import NEED_DATA, PAUSED, SendRequest, Session, TextDelta, Wait
+from ddg_protocol import NEED_DATA, PAUSED, Policy, SendRequest, Session, TextDelta, Wait
 from ddg_protocol.chat import ReplyReader, decode_piece
 from ddg_protocol.sse import EventStreamDecoder
 
@@ -96,9 +96,10 @@ def events_json(chunks: Sequence[bytes]) -> int:
 
 
 def reply_reader(chunks: Sequence[bytes]) -> int:
-    reader, count = ReplyReader(strict=False, max_event_bytes=1 << 20, max_reply_bytes=1 << 24), 0
+    reader, count = ReplyReader(Policy()), 0
     for chunk in chunks:
-        event = reader.next_event(chunk)
+        reader.chunks.append(chunk)
+        event = reader.next_event()
         while event is not None:
             count += 1
             event = reader.next_event()

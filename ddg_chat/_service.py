@@ -22,6 +22,7 @@ from ddg_protocol import (
     Session,
     TransportError,
 )
+from ddg_protocol.tap import DrivenSession
 from ddg_transports.blocking import Chat, Client, Reply, Seen
 
 from ._errors import CommandError
@@ -157,8 +158,8 @@ class Transcripts:
         self._stack = stack
         self._count = 0
 
-    def __call__(self, session: Session) -> Session:
-        """Give a session that is taken down, to be driven in the place of this one."""
+    def __call__(self, session: Session) -> DrivenSession:
+        """Return a session that is recorded, to be driven in the place of this one."""
         from ddg_protocol.transcript import RecordedSession
 
         self._count += 1

@@ -1,7 +1,25 @@
-"""States, triggers and THE tables: every legal move of a session and of its exchange, and only here.
+"""The theory of a session, and THE tables: every legal move, and only here.
 
-A trigger is a command of the caller, or what the session concludes when an action is pulled. Answers of the driver
-that don't move the session by themselves (a head, data, the end) are kept in order by the exchange's own table.
+A session is always in one *phase*. A phase is a value that holds what is known there and nothing else (`_phases`);
+the `State` that it belongs to is what the outside sees of it. Three kinds of things happen to a session, and each kind
+has a table of its own:
+
+* A **command** comes from the caller: `Session.ask`, `Session.cancel`, `Session.close`. `COMMANDS` says in which states
+  it is legal and where it leads. One that is not in the table is the caller's mistake: it raises `LocalProtocolError`,
+  and nothing changes.
+* A **report** comes from the driver and names the request that it is about: a head, data, the end, a failure.
+  `REPORTS` says in which order they may come. A report never moves the session, it is only kept; one that is out of
+  order is the driver's mistake, and raises `LocalProtocolError`, too.
+* A **move** is what the session concludes from all that when the next action is pulled. `MOVES` says which moves each
+  state allows. A move that is not in the table is a bug of this package: it raises `AssertionError`.
+
+So the state changes at two moments, when a command is given and when an action is pulled, and never because bytes
+arrive. A turn begins with the command ASK. In PLANNING the session chooses what the turn needs next: time (WAIT), the
+embedder's answer to a challenge (SOLVE), or a request (SEND). When that is over, NEXT leads back to PLANNING. The one
+way out of this circle that keeps the turn is REPLY, then DONE, which commits it; FAIL, CANCEL and CLOSE leave the
+conversation as it was before the turn.
+
+The connection below a `wire.WireSession` has states of its own, and its table is `LINKS`.
 """
 
 from __future__ import annotations
@@ -10,7 +28,7 @@ import enum
 
 
 class KeyEnum(enum.Enum):
-    """An Enum whose members are keys: looked up as the objects that they are, and not by a hash of their names."""
+    """An Enum whose members are keys. Looking them up by identity costs a third of hashing their names."""
 
     __hash__ = object.__hash__
 
@@ -29,12 +47,32 @@ class State(KeyEnum):
     CLOSED = "at rest for good"
 
 
-class Trigger(KeyEnum):
-    """What moves a session."""
+AT_REST = frozenset({State.READY, State.CLOSED})
+"""The states in which nothing is asked of the driver."""
+
+
+class Command(KeyEnum):
+    """What the caller may tell a session to do."""
 
     ASK = "the caller asks"
     CANCEL = "the caller cancels"
     CLOSE = "the caller closes"
+
+
+_ANYWHERE = {Command.CANCEL: State.READY, Command.CLOSE: State.CLOSED}
+
+COMMANDS: dict[State, dict[Command, State]] = {
+    **dict.fromkeys(State, _ANYWHERE),
+    State.READY: {Command.ASK: State.PLANNING, **_ANYWHERE},
+    State.DRAINING: {Command.ASK: State.PLANNING, **_ANYWHERE},
+    State.CLOSED: {Command.CANCEL: State.CLOSED, Command.CLOSE: State.CLOSED},
+}
+"""Where each command leads, from each state in which it is legal."""
+
+
+class Move(KeyEnum):
+    """What a session concludes when an action is pulled."""
+
     WAIT = "time has to pass first"
     SOLVE = "the challenge goes to the embedder"
     SEND = "a request goes out"
@@ -46,57 +84,40 @@ class Trigger(KeyEnum):
     FAIL = "the turn is refused or broken"
 
 
-_ANYWHERE_IN_A_TURN = {Trigger.CANCEL: State.READY, Trigger.CLOSE: State.CLOSED}
-
-TABLE: dict[State, dict[Trigger, State]] = {
-    State.READY: {Trigger.ASK: State.PLANNING, Trigger.CANCEL: State.READY, Trigger.CLOSE: State.CLOSED},
+MOVES: dict[State, dict[Move, State]] = {
+    State.READY: {},
     State.PLANNING: {
-        Trigger.WAIT: State.WAITING,
-        Trigger.SOLVE: State.SOLVING,
-        Trigger.SEND: State.REQUESTING,
-        Trigger.FAIL: State.READY,
-        **_ANYWHERE_IN_A_TURN,
+        Move.WAIT: State.WAITING,
+        Move.SOLVE: State.SOLVING,
+        Move.SEND: State.REQUESTING,
+        Move.FAIL: State.READY,
     },
-    State.WAITING: {Trigger.NEXT: State.PLANNING, **_ANYWHERE_IN_A_TURN},
-    State.SOLVING: {Trigger.NEXT: State.PLANNING, Trigger.FAIL: State.READY, **_ANYWHERE_IN_A_TURN},
+    State.WAITING: {Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
+    State.SOLVING: {Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
     State.REQUESTING: {
-        Trigger.BODY: State.READING,
-        Trigger.REPLY: State.STREAMING,
-        Trigger.NEXT: State.PLANNING,
-        Trigger.FAIL: State.READY,
-        **_ANYWHERE_IN_A_TURN,
+        Move.BODY: State.READING,
+        Move.REPLY: State.STREAMING,
+        Move.NEXT: State.PLANNING,
+        Move.FAIL: State.READY,
     },
-    State.READING: {
-        Trigger.SEND: State.REQUESTING,
-        Trigger.NEXT: State.PLANNING,
-        Trigger.FAIL: State.READY,
-        **_ANYWHERE_IN_A_TURN,
-    },
-    State.STREAMING: {
-        Trigger.DONE: State.DRAINING,
-        Trigger.NEXT: State.PLANNING,
-        Trigger.FAIL: State.READY,
-        **_ANYWHERE_IN_A_TURN,
-    },
-    State.DRAINING: {Trigger.ASK: State.PLANNING, Trigger.REST: State.READY, **_ANYWHERE_IN_A_TURN},
-    State.CLOSED: {Trigger.CANCEL: State.CLOSED, Trigger.CLOSE: State.CLOSED},
+    State.READING: {Move.SEND: State.REQUESTING, Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
+    State.STREAMING: {Move.DONE: State.DRAINING, Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
+    State.DRAINING: {Move.REST: State.READY},
+    State.CLOSED: {},
 }
-"""From each state, what each legal trigger leads to."""
-
-AT_REST = frozenset({State.READY, State.CLOSED})
-"""The states in which nothing is asked of the driver."""
+"""From each state, what each move leads to."""
 
 
-class ExchangeState(KeyEnum):
-    """How much of a response the driver has reported."""
+class Awaited(KeyEnum):
+    """What the driver has still to report of a response; the values name the methods."""
 
-    AWAITING_HEAD = "receive_head"
-    AWAITING_BODY = "receive_data or receive_eof"
-    ENDED = "nothing"
+    HEAD = "receive_head"
+    BODY = "receive_data or receive_eof"
+    NOTHING = "nothing"
 
 
-class Answer(KeyEnum):
-    """What a driver reports of an exchange."""
+class Report(KeyEnum):
+    """What a driver reports of an exchange; the values name the methods."""
 
     HEAD = "receive_head"
     DATA = "receive_data"
@@ -104,16 +125,9 @@ class Answer(KeyEnum):
     FAILED = "transport_failed"
 
 
-EXCHANGE_TABLE: dict[ExchangeState, dict[Answer, ExchangeState]] = {
-    ExchangeState.AWAITING_HEAD: {
-        Answer.HEAD: ExchangeState.AWAITING_BODY,
-        Answer.FAILED: ExchangeState.ENDED,
-    },
-    ExchangeState.AWAITING_BODY: {
-        Answer.DATA: ExchangeState.AWAITING_BODY,
-        Answer.EOF: ExchangeState.ENDED,
-        Answer.FAILED: ExchangeState.ENDED,
-    },
-    ExchangeState.ENDED: {},
+REPORTS: dict[Awaited, dict[Report, Awaited]] = {
+    Awaited.HEAD: {Report.HEAD: Awaited.BODY, Report.FAILED: Awaited.NOTHING},
+    Awaited.BODY: {Report.DATA: Awaited.BODY, Report.EOF: Awaited.NOTHING, Report.FAILED: Awaited.NOTHING},
+    Awaited.NOTHING: {},
 }
-"""The order in which the answers to a SendRequest may come."""
+"""In which order the reports on a SendRequest may come."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from .conversation import Message
+from .conversation import Message, encodable
 from .errors import (
     ConversationFormatError,
     EmptyResponseError,
@@ -34,6 +34,7 @@ from .events import (
 )
 from .handshake import identity_headers, origin_headers
 from .intents import Headers
+from .policy import Policy
 from .profile import ServiceProfile
 from .refusal import service_error
 from .sse import EventStreamDecoder, Remainder
@@ -125,6 +126,27 @@ def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
         if text := content.strip():
             run.append(text)
     return "\n".join(reversed(run))
+
+
+def read_question(messages: str | Sequence[Message | Mapping[str, Any]], *, first: bool) -> str:
+    """Make the text of the one user message that a turn sends.
+
+    Args:
+        messages: the question, or messages as for `format_prompt`.
+        first: whether it is the first turn of its conversation.
+
+    Returns:
+        The text.
+
+    Raises:
+        LocalProtocolError: the messages are not of that form, or can't be sent as UTF-8.
+    """
+    if isinstance(messages, str):
+        messages = ({"role": "user", "content": messages},)
+    content = format_prompt(messages) if first else last_user_message(messages)
+    if not encodable(content):
+        raise LocalProtocolError("the question has half of a surrogate pair in it, which can't be sent as UTF-8")
+    return content
 
 
 def _read_messages(messages: Sequence[Message | Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -251,7 +273,8 @@ class ReplyReader:
     A payload is interpreted when its event is asked for, and nothing that can be seen from outside moves before.
 
     Attributes:
-        idle: whether `next_event` would give None for sure, the reply not being done.
+        chunks: what has come of the body, content-decoded, cut anywhere, and was not looked at. Append to it.
+        idle: whether nothing else is at hand.
         done: whether the reply is complete; what follows is ignored.
         finish_reason: why it ended, once it is done.
         title: the conversation's title, if one came.
@@ -260,7 +283,6 @@ class ReplyReader:
     """
 
     __slots__ = (
-        "_at",
         "_decoder",
         "_ended",
         "_half",
@@ -273,12 +295,13 @@ class ReplyReader:
         "_payloads",
         "_pieces",
         "_plain",
+        "_rest",
         "_size",
         "_strict",
         "_text_given",
         "_text_length",
         "_text_width",
-        "_unread",
+        "chunks",
         "done",
         "finish_reason",
         "idle",
@@ -287,21 +310,18 @@ class ReplyReader:
         "title",
     )
 
-    def __init__(self, *, strict: bool, max_event_bytes: int, max_reply_bytes: int) -> None:
+    def __init__(self, policy: Policy) -> None:
         """Begin a reply.
 
         Args:
-            strict: whether a malformed payload is raised instead of given as an event.
-            max_event_bytes: the longest line or event of the stream.
-            max_reply_bytes: the longest stream, every byte of it counted; the text may take half as much memory, since
-                whoever joins it, and whoever keeps what was given out, has it a second time.
+            policy: whether a malformed payload is raised or given as an event, and the bounds of events and replies.
         """
-        self._strict = strict
-        self._max_reply_bytes = max_reply_bytes
-        self._measure_from = max_reply_bytes // 8  # so few bytes can't be text that takes half of the bound
-        self._decoder = EventStreamDecoder(max_event_bytes=max_event_bytes)
-        self._unread: deque[bytes] = deque()  # the chunks, until they are needed
-        self._at = 0  # how much of the first one was cut into payloads
+        self.chunks: deque[bytes] = deque()
+        self._strict = policy.strict
+        self._max_reply_bytes = policy.max_reply_bytes
+        self._measure_from = policy.max_reply_bytes // 8  # so few bytes can't be text that takes half of the bound
+        self._decoder = EventStreamDecoder(max_event_bytes=policy.max_event_bytes)
+        self._rest: memoryview | None = None  # of the chunk that is being cut into payloads
         self._payloads: deque[bytes] = deque()
         self._size = 0  # how many bytes of the stream were cut into payloads
         self._look_at = 0  # the size from which on a chunk does not go the short way: there is something to be done
@@ -336,21 +356,8 @@ class ReplyReader:
         """Whether a `TextDelta` was given out."""
         return bool(self._pieces or self._joined)
 
-    def feed(self, data: bytes) -> None:
-        """Take bytes of the body in.
-
-        Args:
-            data: the next ones, content-decoded, cut anywhere.
-        """
-        if data and not self.done:
-            self._unread.append(data)
-            self.idle = False
-
-    def next_event(self, data: bytes | None = None) -> Event | None:
+    def next_event(self) -> Event | None:
         """Interpret as many payloads as make one event.
-
-        Args:
-            data: bytes to be fed first; it saves a call where a chunk is an event.
 
         Returns:
             The event, or None: more bytes are needed, or the reply is done.
@@ -361,38 +368,28 @@ class ReplyReader:
             EmptyResponseError: the service says that the reply is complete, and there is no text.
             StreamTooLarge: an event or the reply is longer than its bound.
         """
-        if data is not None:
-            # Most chunks of a reply are one plain piece: they go this way alone, through no more than they need.
-            size = self._size + len(data)
-            if (
-                self.idle
-                and self._plain
-                and size <= self._look_at
-                and (payload := self._decoder.whole_block(data)) is not None
-            ):
-                self._size = size
-                try:
-                    text = decode_piece(payload).message
-                except _NOT_DECODED:
-                    text = ""
-                if text:  # as `_give` has it: a call here would cost a tenth of the whole way
-                    self._pieces.append(text)
-                    return TextDelta(text)
-                self._payloads.append(payload)
-                self.idle = False
-            else:
-                self.feed(data)
         while True:
-            if self._payloads:
+            if self.idle:
+                try:
+                    data = self.chunks.popleft()
+                except IndexError:
+                    return None
+                size = self._size + len(data)
+                raw = self._decoder.whole_block(data) if size <= self._look_at else None
+                if raw is None:
+                    self._cut(memoryview(data))
+                    continue
+                self._size = size
+            elif self._payloads:
                 raw = self._payloads.popleft()
             elif self._decoder.too_large and not self.done:
                 raise self._decoder.error()
-            elif self._unread:
-                self._cut()
+            elif self._rest is not None:
+                self._cut(self._rest)
                 continue
             else:
                 self.idle = True
-                return None
+                continue
             if self._plain:
                 try:
                     text = decode_piece(raw).message
@@ -400,18 +397,19 @@ class ReplyReader:
                     pass
                 else:
                     if text:
-                        return self._give(text)
+                        self._pieces.append(text)
+                        return TextDelta(text)
                     self._last_empty_at = len(self._pieces)
                     continue
             event = self._interpret(raw)
             held = self._half or self._text_given or self._ended or self.done
-            self._plain = not (held or self.served_model is None)
+            self._plain = not (held or self.served_model is None or self._size > self._measure_from)
             self.idle = False  # a payload may have been put back
             if event is not None:
                 return event
 
     def end(self) -> None:
-        """Take the body's clean end in, once `next_event` gives None. It may give one event more afterwards.
+        """Take the body's clean end in, once `next_event` returns None. It may return one event more afterwards.
 
         Raises:
             IncompleteStream: an event that could hold text is not finished.
@@ -439,7 +437,7 @@ class ReplyReader:
         saved = _Saved(
             remainder=self._decoder.remainder,
             payloads=list(self._payloads),
-            unread=b"".join(self._unread)[self._at :],
+            unread=bytes(self._rest or b""),
             size=self._size,
             text=text,
             half=ord(self._half) if self._half else 0,
@@ -457,14 +455,12 @@ class ReplyReader:
         return data
 
     @classmethod
-    def from_data(cls, data: object, *, strict: bool, max_event_bytes: int, max_reply_bytes: int) -> ReplyReader:
+    def from_data(cls, data: object, policy: Policy) -> ReplyReader:
         """Go on where another reader was.
 
         Args:
             data: that reader's `to_data`.
-            strict: as for a new reader.
-            max_event_bytes: as for a new reader.
-            max_reply_bytes: as for a new reader.
+            policy: as for a new reader.
 
         Returns:
             A reader that gives what the other one would have given.
@@ -472,18 +468,17 @@ class ReplyReader:
         Raises:
             ConversationFormatError: the data is not of that form.
         """
-        reader = cls(strict=strict, max_event_bytes=max_event_bytes, max_reply_bytes=max_reply_bytes)
+        reader = cls(policy)
         try:
             saved = msgspec.convert(data, _Saved)
             saved.check()
-            reader._decoder = EventStreamDecoder.resume(saved.remainder, max_event_bytes=max_event_bytes)
+            reader._decoder = EventStreamDecoder.resume(saved.remainder, max_event_bytes=policy.max_event_bytes)
         except (msgspec.ValidationError, ValueError) as error:
             raise ConversationFormatError(
                 f"the reply in the snapshot can't be read: {printable(str(error))}"
             ) from error
         reader._payloads.extend(saved.payloads)
-        if saved.unread:
-            reader._unread.append(saved.unread)
+        reader._rest = memoryview(saved.unread) if saved.unread else None
         reader._size = saved.size
         reader.idle = False
         if saved.text:
@@ -501,22 +496,23 @@ class ReplyReader:
         reader.finish_reason = saved.finish_reason
         return reader
 
-    def _cut(self) -> None:
-        """Cut the next bytes into payloads, so few that little memory is taken, and see to the bounds."""
+    def _cut(self, rest: memoryview) -> None:
+        """Cut the next bytes into payloads, so few that little memory is taken, and check the bounds."""
+        if self.done:
+            return  # what follows is ignored
         if self._size >= self._max_reply_bytes:
             limit = self._max_reply_bytes
             raise StreamTooLarge(f"the reply is longer than {limit} bytes", limit=limit)
-        chunk, at = self._unread[0], self._at
-        data = chunk[at : at + min(_SLICE, self._max_reply_bytes - self._size)]
+        data = bytes(rest[: min(_SLICE, self._max_reply_bytes - self._size)])
+        self._rest = rest[len(data) :] or None
         self._size += len(data)
-        self._at += len(data)
-        if self._at == len(chunk):
-            self._unread.popleft()
-            self._at = 0
+        self.idle = False
         if len(self._pieces) >= _MANY_PIECES:
             self._join_pieces()
+        # From here on no chunk and no piece goes the short way, on which the text is not measured.
         self._look_at = min(self._size + _SLICE, self._measure_from)
-        with suppress(StreamTooLarge):  # `next_event` comes to it, after the payloads before
+        self._plain = self._plain and self._size <= self._measure_from
+        with suppress(StreamTooLarge):  # it is raised after the payloads before
             self._payloads.extend(self._decoder.feed_data(data))
 
     def _join_pieces(self) -> None:
@@ -639,9 +635,9 @@ class ReplyReader:
             raise EmptyResponseError("the reply is complete and holds no text")
         self.done = True
         self.finish_reason = "length" if self._output_limit else reason
+        self._look_at = -1  # nothing goes the short way any more
         self._payloads.clear()
-        self._unread.clear()
-        self._at = 0
+        self._rest = None
         self._plain = False
 
 

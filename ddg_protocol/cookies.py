@@ -98,14 +98,15 @@ class CookieJar:
 
     Args:
         cookies: what it begins with.
+        offset: the service's clock less the caller's, in seconds; None until a response shows it.
     """
 
     __slots__ = ("_by_key", "_size", "offset")
 
-    def __init__(self, cookies: Iterable[Cookie] = ()) -> None:
+    def __init__(self, cookies: Iterable[Cookie] = (), *, offset: float | None = None) -> None:
         self._by_key: dict[tuple[str, str, str], Cookie] = {}
         self._size = 0  # of them all
-        self.offset: float | None = None  # the service's clock less the caller's
+        self.offset = offset
         for cookie in cookies:
             self.set(cookie)
 

@@ -164,3 +164,18 @@ class ClientState:
     def __init__(self) -> None:
         self.pacer = Pacer()
         self.fe_version = ""
+
+    def learn(self, *, fe_version: str, last_start: float | None, held_until: float | None) -> None:
+        """Take over what a snapshot knows, as far as it is news.
+
+        Args:
+            fe_version: the front-end version; empty where it isn't known.
+            last_start: the last start that was reserved, on the caller's clock.
+            held_until: until when requests are held, on the caller's clock.
+        """
+        self.fe_version = self.fe_version or fe_version
+        pacer = self.pacer
+        if last_start is not None:
+            pacer.last_start = last_start if pacer.last_start is None else max(pacer.last_start, last_start)
+        if held_until is not None:
+            pacer.hold(held_until)

@@ -16,12 +16,13 @@ import h11
 import msgspec
 
 from ._http import HttpConnection
+from ._reports import as_bytes, check_failure, check_kind
 from ._state import State
 from .conversation import Conversation, Message
 from .errors import DuckChatError, LocalProtocolError, printable, shown
 from .events import Event
 from .intents import NEED_DATA, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
-from .session import Session, as_bytes, check_failure, check_kind
+from .tap import DrivenSession
 
 __all__ = ["Close", "Connect", "Send", "WireAction", "WireIntent", "WireSession"]
 
@@ -110,7 +111,7 @@ class WireSession:
         session: the conversation to drive. From now on it is driven through this object alone.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DrivenSession) -> None:
         self._session = session
         self._policy = session.policy
         self._newest_id = 0
@@ -334,7 +335,7 @@ class WireSession:
         return current is not None and intent.id == current.id
 
     def _new_id(self) -> int:
-        self._newest_id = self._session.new_id()
+        self._newest_id = self._session._new_id()
         return self._newest_id
 
     # The connection

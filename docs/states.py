@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ddg_protocol._state import AT_REST, EXCHANGE_TABLE, TABLE, ExchangeState, State, Trigger
+from ddg_protocol._state import AT_REST, COMMANDS, MOVES, REPORTS, Awaited, Command, Move, State
 
 HERE = Path(__file__).parent
 
@@ -34,15 +34,15 @@ Grey: NEXT, this step is over and another follows."""
 EXCHANGE_CAPTION = """What a driver may report of a response, in which order.
 Anything else is a LocalProtocolError, which changes nothing."""
 
-EVERYWHERE = frozenset({Trigger.CANCEL, Trigger.CLOSE})
+EVERYWHERE = frozenset({Command.CANCEL, Command.CLOSE})
 STYLES = {
-    Trigger.FAIL: 'style=dashed, color="#c0504d", fontcolor="#c0504d", ',
-    Trigger.NEXT: 'color="#9a9a9a", fontcolor="#6a6a6a", ',
-    Trigger.ASK: "penwidth=2, ",
-    Trigger.REPLY: "penwidth=2, ",
-    Trigger.DONE: "penwidth=2, ",
+    Move.FAIL: 'style=dashed, color="#c0504d", fontcolor="#c0504d", ',
+    Move.NEXT: 'color="#9a9a9a", fontcolor="#6a6a6a", ',
+    Command.ASK: "penwidth=2, ",
+    Move.REPLY: "penwidth=2, ",
+    Move.DONE: "penwidth=2, ",
 }
-BARE = frozenset({Trigger.FAIL, Trigger.NEXT})
+BARE = frozenset({Move.FAIL, Move.NEXT})
 """What the caption explains, so that its many arrows need not."""
 
 
@@ -51,22 +51,22 @@ def session_dot() -> str:
     lines = [HEAD.format(caption=_quoted(SESSION_CAPTION, left=True))]
     lines += [_node(state, state.value, rest=state in AT_REST) for state in State]
     lines.append("  { rank=same; WAITING; SOLVING }\n")
-    for state, moves in TABLE.items():
-        for trigger, target in moves.items():
-            if trigger not in EVERYWHERE:
-                text = trigger.name if trigger in BARE else f"{trigger.name}: {trigger.value}"
-                lines.append(_edge(state, target, text, STYLES.get(trigger, "")))
+    for state in State:
+        for cause, target in (*COMMANDS[state].items(), *MOVES[state].items()):
+            if cause not in EVERYWHERE:
+                text = cause.name if cause in BARE else f"{cause.name}: {cause.value}"
+                lines.append(_edge(state, target, text, STYLES.get(cause, "")))
     return "".join([*lines, "}\n"])
 
 
 def exchange_dot() -> str:
     """Give the DOT text of the exchange's table."""
     lines = [HEAD.format(caption=_quoted(EXCHANGE_CAPTION, left=True))]
-    for state in ExchangeState:
-        lines.append(_node(state, f"awaits {state.value}", rest=not EXCHANGE_TABLE[state]))
-    for state, moves in EXCHANGE_TABLE.items():
-        for answer, target in moves.items():
-            lines.append(_edge(state, target, answer.value, ""))
+    for state in Awaited:
+        lines.append(_node(state, f"awaits {state.value}", rest=not REPORTS[state]))
+    for state, moves in REPORTS.items():
+        for report, target in moves.items():
+            lines.append(_edge(state, target, report.value, ""))
     return "".join([*lines, "}\n"])
 
 

@@ -55,8 +55,8 @@ class Urllib3Exchange:
 
     def read(self, *, timeout: float) -> bytes:
         connection = self._response.connection
-        if connection is not None and connection.sock is not None:
-            connection.sock.settimeout(timeout)
+        if connection is not None and (opened := getattr(connection, "sock", None)) is not None:
+            opened.settimeout(timeout)
         try:
             data = self._response.read1(65536, decode_content=False)
             if not data:

@@ -27,6 +27,7 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.intents import Headers, redacted
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.transcript import RecordedSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
@@ -202,7 +203,7 @@ def secrets(data: bytes) -> None:
         assert form.lower() not in "".join(lines).lower(), "in the transcript"
 
 
-def _shown(session: Session, head: bytes) -> list[str]:
+def _shown(session: DrivenSession, head: bytes) -> list[str]:
     status, fields = _head(head)
     shown, now, request = [repr(redacted(fields))], 0.0, None
     session.ask("?", now=now)
@@ -229,7 +230,7 @@ def _shown(session: Session, head: bytes) -> list[str]:
             now += 100.0
 
 
-def _shown_by_wire(inner: Session, raw: bytes) -> list[str]:
+def _shown_by_wire(inner: DrivenSession, raw: bytes) -> list[str]:
     session, now, connect, unread = WireSession(inner), 0.0, None, False
     shown: list[str] = []
     session.ask("?", now=now)

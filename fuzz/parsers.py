@@ -158,18 +158,14 @@ def reply(data: bytes) -> None:
     chunks = data.split(CUT)
     whole = b"".join(chunks)
     for strict, event_bytes, reply_bytes in ((False, 1024 * 1024, 1024 * 1024), (True, 1024 * 1024, 9), (False, 40, 9)):
+        policy = Policy(strict=strict, max_event_bytes=event_bytes, max_reply_bytes=reply_bytes)
 
         def make(kind: type[ReplyReader] = ReplyReader) -> ReplyReader:
-            return kind(strict=strict, max_event_bytes=event_bytes, max_reply_bytes=reply_bytes)  # noqa: B023
+            return kind(policy)  # noqa: B023
 
         def resumed(reader: ReplyReader) -> ReplyReader:
             data = json.loads(json.dumps(reader.to_data()))
-            return ReplyReader.from_data(
-                data,
-                strict=strict,  # noqa: B023
-                max_event_bytes=event_bytes,  # noqa: B023
-                max_reply_bytes=reply_bytes,  # noqa: B023
-            )
+            return ReplyReader.from_data(data, policy)  # noqa: B023
 
         seen = _outcome(make(), chunks)
         assert seen == _outcome(make(_Exact), chunks)
@@ -187,7 +183,8 @@ def _outcome(
     raised = ""
     try:
         for chunk in chunks:
-            event = reader.next_event(chunk)
+            reader.chunks.append(chunk)
+            event = reader.next_event()
             while event is not None:
                 events.append(event)
                 event = reader.next_event()

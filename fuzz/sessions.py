@@ -47,6 +47,7 @@ from ddg_protocol._state import AT_REST, State
 from ddg_protocol.errors import ConversationFormatError
 from ddg_protocol.service import Fault, Service, ServiceRequest, framed
 from ddg_protocol.service.script import fault_from_text, script_from_toml
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.testing._http import read_request
 from ddg_protocol.transcript import RecordedSession, Transcript, TranscriptService, first_difference
 from ddg_protocol.wire import Close, Connect, Send, WireSession
@@ -71,7 +72,7 @@ TIGHT = Policy(
 TOKENS = Conversation(model="gpt-4o-mini", vqd="4-1", fe_version="a-b")
 HISTORY = (Message("user", "a"), Message("assistant", "b"))
 
-_SessionT = TypeVar("_SessionT", bound=Session | WireSession)
+_SessionT = TypeVar("_SessionT", bound=DrivenSession | WireSession)
 _BOMB = 1024 * 1024
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
@@ -290,7 +291,7 @@ class Steps(Generic[_SessionT]):
             assert request.header("x-vqd-4") is None
 
 
-class SessionSteps(Steps[Session]):
+class SessionSteps(Steps[DrivenSession]):
     r"""Steps of the upper floor.
 
     ``R`` a whole response: a line ``STATUS`` or ``STATUS name: value``, a line for each other field, an empty line, the

@@ -17,11 +17,11 @@ import msgspec
 from ..conversation import Message
 from ..errors import DuckChatError
 from ..intents import NEED_DATA, PAUSED, Failure, FailureKind, SendRequest, SolveChallenge, Wait
-from ..session import Session
+from ..tap import DrivenSession
 from ..wire import Close, Connect, Send, WireSession
 from ._clock import Clock
 
-SessionT = TypeVar("SessionT", Session, WireSession)
+SessionT = TypeVar("SessionT", bound=DrivenSession | WireSession)
 
 
 class DialogueError(AssertionError):
@@ -286,7 +286,7 @@ class _Dialogue(Generic[SessionT]):
         return DialogueError(f"the dialogue went otherwise (- expected, + got)\n{before}{said}\n{difference}")
 
 
-class Dialogue(_Dialogue[Session]):
+class Dialogue(_Dialogue[DrivenSession]):
     """A dialogue with a `Session`, in a ``with`` block. At its end the session must be at rest.
 
     Args:

@@ -13,7 +13,7 @@ from ..errors import DuckChatError, LocalProtocolError, TransportError, Unsuppor
 from ..events import Event, TurnFinished
 from ..intents import Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
 from ..service import Handler, Piece, ServiceRequest, ServiceResponse, Then, framed
-from ..session import Session
+from ..tap import DrivenSession
 from ..wire import Close, Connect, Send, WireSession
 from ._clock import Clock
 from ._http import read_request
@@ -108,7 +108,7 @@ class Run:
 
     def __init__(
         self,
-        session: Session | WireSession,
+        session: DrivenSession | WireSession,
         service: Handler,
         *,
         clock: Clock | None = None,
@@ -260,7 +260,7 @@ class Run:
         if asked is None:
             pieces = framed(response, method=request.method)
         elif response.unanswered == "more":
-            assert isinstance(self.session, Session)
+            assert not isinstance(self.session, WireSession)
             self.session.receive_head(asked, response.status, response.headers, now=self.clock.now)
         else:
             pieces = iter((Piece(b"", then=response.unanswered),))
@@ -282,7 +282,7 @@ class Run:
             self._bytes_left -= len(got)
             kept = self.responses[-1]
             kept += got[: _MAX_KEPT - len(kept)]
-            if self._request is not None and isinstance(self.session, Session):
+            if self._request is not None and not isinstance(self.session, WireSession):
                 self.session.receive_data(self._request, got)
             else:
                 self._wire.receive_bytes(self._connection, got)
@@ -295,7 +295,7 @@ class Run:
 
     def _end(self) -> None:
         self._leave()
-        if self._request is not None and isinstance(self.session, Session):
+        if self._request is not None and not isinstance(self.session, WireSession):
             self.session.receive_eof(self._request)
         else:
             self._ended = True
@@ -303,7 +303,7 @@ class Run:
 
     def _fail(self, failure: Failure) -> None:
         self._leave()
-        if self._request is not None and isinstance(self.session, Session):
+        if self._request is not None and not isinstance(self.session, WireSession):
             self.session.transport_failed(self._request, failure)
         else:
             self._ended = True

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .._snapshot import Snapshot
+from .._snapshot import load
 from ..content import ContentDecoder
 from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError, printable, shown
 from ..intents import FailureKind, Headers, Signal, field
@@ -330,7 +330,7 @@ def _read_head(line: bytes) -> Head:
     sizes = {name: getattr(head.policy, name) for name in Policy.__struct_fields__ if name.endswith("_bytes")}
     sizes = {name: min(size, MAX_POLICY_BYTES) for name, size in sizes.items()}
     head = msgspec.structs.replace(head, policy=msgspec.structs.replace(head.policy, **sizes))
-    Snapshot.from_data(head.session, head.profile, head.policy)
+    load(head.session, head.profile, head.policy, 0.0)
     return head
 
 

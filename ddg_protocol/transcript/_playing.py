@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
 
+from .._state import State
 from ..errors import DuckChatError
 from ..intents import Failure, SendRequest, SolveChallenge, Wait
 from ..policy import ClientState
@@ -27,12 +27,16 @@ from ._lines import (
     WaitElapsed,
 )
 
-_Session = TypeVar("_Session", bound=Session)
 
-
-def restored(head: Head, jitter: Callable[[], float], kind: type[_Session]) -> _Session:
-    return kind.restore(
-        head.session, now=0.0, profile=head.profile, policy=head.policy, shared=ClientState(), jitter=jitter
+def restored(head: Head, jitter: Callable[[], float], trace: Callable[[State], object] | None = None) -> Session:
+    return Session.restore(
+        head.session,
+        now=0.0,
+        profile=head.profile,
+        policy=head.policy,
+        shared=ClientState(),
+        jitter=jitter,
+        trace=trace,
     )
 
 
@@ -45,9 +49,9 @@ def apply(session: Session, line: Line) -> None:
         case Close():
             session.close()
         case NewId():
-            session.new_id()
+            session._new_id()
         case Shared():
-            _share(session._shared, line)
+            _share(session.shared, line)
         case ReceiveHead():
             session.receive_head(_request(line.id), line.status, line.headers, now=line.now)
         case ReceiveData():
@@ -81,7 +85,7 @@ def pulled(session: Session, now: float) -> Action | DuckChatError:
 
 
 def shared(session: Session) -> Shared:
-    state = session._shared
+    state = session.shared
     times = (state.pacer.last_start, state.pacer.earliest(0.0), state.pacer.held_until)
     return Shared(state.fe_version, *(time if time is not None and math.isfinite(time) else None for time in times))
 

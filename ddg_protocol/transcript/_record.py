@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self
 
@@ -12,12 +12,13 @@ from msgspec.structs import replace
 
 from .._state import State
 from ..content import PIECE, ContentDecoder
-from ..conversation import Conversation, Message
+from ..conversation import Message
 from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
-from ..intents import Failure, Headers, SendRequest, SolveChallenge, Wait, field
+from ..intents import Headers, SendRequest, field
 from ..policy import ClientState, Policy
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
-from ..session import Action, Session, as_bytes, as_fields, no_jitter
+from ..session import Action, Session, no_jitter
+from ..tap import TappedSession
 from ._lines import (
     Ask,
     Cancel,
@@ -47,7 +48,7 @@ _MOST_PIECES = 16 * 1024 * 1024 // PIECE
 _BROKEN = b"\xff" * 4
 
 
-class RecordedSession(Session):
+class RecordedSession(TappedSession):
     """A session whose every call is written down, and that is driven in its place; any driver can do that.
 
     What is written is what a second session did that was told the same from the beginning, but with stand-ins for
@@ -68,29 +69,10 @@ class RecordedSession(Session):
     def __init__(self, session: Session, write: Callable[[str], object], *, redact_texts: bool = False) -> None:
         if session.state is not State.READY:
             raise LocalProtocolError(f"a recording begins with a session at rest, not one where {session.state.value}")
-        self.profile = session.profile
-        self.policy = session.policy
-        self._session = session
-        self._write: Callable[[str], object] | None = write
-        self._texts = redact_texts
-        self._secrets = Secrets(session.profile)
-        self._drawn: deque[float] = deque()
-        self._body: _Body | None = None
-        draw, session._jitter = session._jitter, self._draw
-        self._real_jitter = draw
-        head = Head(
-            texts="blanked" if redact_texts else "kept",
-            profile=session.profile,
-            policy=session.policy,
-            # By a clock that shows 0, times in it are as they are.
-            session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
-        )
-        write(write_line(head).decode() + "\n")
-        # One that has parted from the session can draw more often: that must not fail.
-        self._double = restored(head, lambda: self._drawn.popleft() if self._drawn else 0.0, Session)
+        super().__init__(session, _Recorder(session, write, redact_texts))
 
     @classmethod
-    def restore(  # type: ignore[override]
+    def restore(
         cls,
         data: object,
         *,
@@ -105,7 +87,7 @@ class RecordedSession(Session):
         """Restore a session that was stored at rest, and record it from there on.
 
         Args:
-            data: what `snapshot` gave.
+            data: what `snapshot` returned.
             now: the caller's clock, in seconds.
             write: as for a new recording.
             redact_texts: as for a new recording.
@@ -124,140 +106,93 @@ class RecordedSession(Session):
         session = Session.restore(data, now=now, profile=profile, policy=policy, shared=shared, jitter=jitter)
         return cls(session, write, redact_texts=redact_texts)
 
-    def __repr__(self) -> str:
-        return f"<Recorded {self._session!r}>"
 
-    @property
-    def state(self) -> State:
-        """See `Session.state`."""
-        return self._session.state
+class _Recorder:
+    """The tap of a recorded session: tells a second session the same, with stand-ins, and writes what that one does."""
 
-    @property
-    def conversation(self) -> Conversation:
-        """See `Session.conversation`."""
-        return self._session.conversation
+    def __init__(self, session: Session, write: Callable[[str], object], redact_texts: bool) -> None:
+        self._session = session
+        self._write: Callable[[str], object] | None = write
+        self._texts = redact_texts
+        self._secrets = Secrets(session.profile)
+        self._drawn: deque[float] = deque()
+        self._body: _Body | None = None
+        self._draw, session.jitter = session.jitter, self._drawing
+        head = Head(
+            texts="blanked" if redact_texts else "kept",
+            profile=session.profile,
+            policy=session.policy,
+            # By a clock that shows 0, times in it are as they are.
+            session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
+        )
+        write(write_line(head).decode() + "\n")
+        # One that has parted from the session can draw more often: that must not fail.
+        self._double = restored(head, lambda: self._drawn.popleft() if self._drawn else 0.0)
 
-    @property
-    def request(self) -> SendRequest | None:
-        """See `Session.request`."""
-        return self._session.request
-
-    @property
-    def deadline(self) -> float | None:
-        """See `Session.deadline`."""
-        return self._session.deadline
-
-    def snapshot(self, *, now: float) -> dict[str, Any]:
-        """See `Session.snapshot`; of the session itself, with its tokens and cookies."""
-        return self._session.snapshot(now=now)
-
-    def ask(
-        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
-    ) -> None:
-        """See `Session.ask`."""
-        self._session.ask(messages, model=model, now=now)
-        self._tell(Ask(now, _question(messages, blanked=self._texts), model))
-
-    def cancel(self) -> None:
-        """See `Session.cancel`."""
-        self._session.cancel()
-        self._tell(Cancel())
-
-    def close(self) -> None:
-        """See `Session.close`."""
-        self._session.close()
-        self._tell(Close())
-
-    def new_id(self) -> int:
-        """See `Session.new_id`."""
-        self._tell(NewId())
-        return self._session.new_id()
-
-    def next_action(self, *, now: float) -> Action:
-        """See `Session.next_action`."""
+    def pulling(self) -> None:
         before, had = shared(self._session), shared(self._double)
         if self._texts:
             before = replace(before, fe_version=blank_version(before.fe_version))
         if before != had:
             self._tell(before)
         self._drawn.clear()
-        try:
-            action = self._session.next_action(now=now)
-        except DuckChatError as error:
-            self._note(now, error)
-            raise
-        self._note(now, action)
-        return action
 
-    def receive_head(
-        self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
-    ) -> None:
-        """See `Session.receive_head`."""
-        headers = as_fields(headers)
-        self._session.receive_head(request, status, headers, now=now)
-        if self._texts and status >= 200:
-            self._body = _Body(request.method, status, headers, self.profile)
-            headers = self._body.headers
-        self._tell(ReceiveHead(now, request.id, status, self._secrets.headers(headers)))
+    def pulled(self, action: Action | DuckChatError, now: float) -> None:
+        if self._write is None:
+            return
+        jitter = tuple(self._drawn)
+        double = pulled(self._double, now)
+        if type(double) is not type(action):
+            self._put(Lost(f"{type(action).__name__} came, and with stand-ins {type(double).__name__}"))
+            self._write = None
+            return
+        if isinstance(action, SendRequest):
+            self._body = None
+        gives, raises = (None, plain(double)) if isinstance(double, DuckChatError) else (plain(double), None)
+        self._put(NextAction(now, gives, raises, jitter))
 
-    def receive_data(self, request: SendRequest, data: bytes) -> None:
-        """See `Session.receive_data`."""
-        data = as_bytes(data)
-        self._session.receive_data(request, data)
-        if self._body is not None:
-            data = self._body.blanked(data)
+    def called(self, method: str, *arguments: Any) -> None:
+        match method, *arguments:
+            case "ask", messages, model, now:
+                self._tell(Ask(now, _question(messages, blanked=self._texts), model))
+            case "cancel", *_:
+                self._tell(Cancel())
+            case "close", *_:
+                self._tell(Close())
+            case "_new_id", *_:
+                self._tell(NewId())
+            case "receive_head", request, status, headers, now:
+                if self._texts and status >= 200:
+                    self._body = _Body(request.method, status, headers, self._session.profile)
+                    headers = self._body.headers
+                self._tell(ReceiveHead(now, request.id, status, self._secrets.headers(headers)))
+            case "receive_data", request, data:
+                self._data(request, data if self._body is None else self._body.blanked(data))
+            case "receive_eof", request:
+                self._tell(ReceiveEof(request.id))
+            case "transport_failed", intent, failure:
+                self._tell(TransportFailed(intent.id, failure.kind, _encodable(failure.text)))
+            case "wait_elapsed", wait:
+                self._tell(WaitElapsed(wait.id))
+            case "challenge_solved", solve, answer:
+                self._tell(ChallengeSolved(solve.id, self._secrets.value(answer)))
+            case "challenge_failed", solve, text:
+                self._tell(ChallengeFailed(solve.id, _encodable(text)))
+
+    def _data(self, request: SendRequest, data: bytes) -> None:
         try:
             self._tell(ReceiveData(request.id, text=data.decode()))
         except UnicodeDecodeError:
             self._tell(ReceiveData(request.id, base64=data))
 
-    def receive_eof(self, request: SendRequest) -> None:
-        """See `Session.receive_eof`."""
-        self._session.receive_eof(request)
-        self._tell(ReceiveEof(request.id))
-
-    def transport_failed(self, intent: SendRequest, failure: Failure) -> None:
-        """See `Session.transport_failed`."""
-        self._session.transport_failed(intent, failure)
-        self._tell(TransportFailed(intent.id, failure.kind, _encodable(failure.text)))
-
-    def wait_elapsed(self, wait: Wait) -> None:
-        """See `Session.wait_elapsed`."""
-        self._session.wait_elapsed(wait)
-        self._tell(WaitElapsed(wait.id))
-
-    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
-        """See `Session.challenge_solved`."""
-        self._session.challenge_solved(solve, answer)
-        self._tell(ChallengeSolved(solve.id, self._secrets.value(answer)))
-
-    def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
-        """See `Session.challenge_failed`."""
-        self._session.challenge_failed(solve, text)
-        self._tell(ChallengeFailed(solve.id, _encodable(text)))
-
-    def _draw(self) -> float:
-        self._drawn.append(self._real_jitter())
+    def _drawing(self) -> float:
+        self._drawn.append(self._draw())
         return self._drawn[-1]
 
     def _tell(self, line: Line) -> None:
         if self._write is not None:
             apply(self._double, line)
             self._put(line)
-
-    def _note(self, now: float, came: Action | DuckChatError) -> None:
-        if self._write is None:
-            return
-        jitter = tuple(self._drawn)
-        double = pulled(self._double, now)
-        if type(double) is not type(came):
-            self._put(Lost(f"{type(came).__name__} came, and with stand-ins {type(double).__name__}"))
-            self._write = None
-            return
-        if isinstance(came, SendRequest):
-            self._body = None
-        gives, raises = (None, plain(double)) if isinstance(double, DuckChatError) else (plain(double), None)
-        self._put(NextAction(now, gives, raises, jitter))
 
     def _put(self, line: Line) -> None:
         assert self._write is not None

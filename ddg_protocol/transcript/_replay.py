@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
-from .._state import State, Trigger
+from .._state import State
 from ..errors import DuckChatError
 from ..policy import MAX_SECONDS
-from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ..session import Session
 from ._lines import Line, NextAction, Outcome, Transcript, plain
 from ._playing import apply, pulled, restored
@@ -53,7 +51,9 @@ def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step
     """
     drawn: deque[float] = deque()
     # A core that draws another number of times differs by that: it must not fail.
-    session = restored(transcript.head, lambda: drawn.popleft() if drawn else 0.0, _Traced)
+    passed: list[State] = []
+    session = restored(transcript.head, lambda: drawn.popleft() if drawn else 0.0, passed.append)
+    passed.clear()  # it began with one
     before: float | None = None
     states: list[State] = []
     for number, line in transcript.lines:
@@ -67,7 +67,8 @@ def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step
             before = line.now
         else:
             got = _retold(session, line)
-        states += session.passed()
+        states += passed
+        passed.clear()
         if every_call or isinstance(line, NextAction) or got != expected:
             step = Step(number, delay, expected, got, tuple(states))
             states.clear()
@@ -86,26 +87,6 @@ def first_difference(transcript: Transcript) -> Step | None:
         The step that differs, or None where it is the same to the end.
     """
     return next((step for step in replay(transcript) if not step.same), None)
-
-
-class _Traced(Session):
-    """A session that remembers the states that it went through."""
-
-    def __init__(self, profile: ServiceProfile = DUCKDUCKGO_2025_04, **settings: Any) -> None:
-        super().__init__(profile, **settings)
-        self._passed = [self._state]
-
-    def _move(self, trigger: Trigger) -> None:
-        super()._move(trigger)
-        self._passed.append(self._state)
-
-    def passed(self) -> tuple[State, ...]:
-        """Give the states that the last call led through."""
-        if self._passed[-1] is not self._state:
-            self._passed.append(self._state)  # it was a command
-        _, *passed = self._passed
-        self._passed = [self._state]
-        return tuple(passed)
 
 
 def _retold(session: Session, line: Line) -> Outcome:

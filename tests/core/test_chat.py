@@ -42,6 +42,7 @@ from ddg_protocol.events import (
     TextDelta,
     UnknownPayload,
 )
+from ddg_protocol.policy import Policy
 from ddg_protocol.profile import DUCKDUCKGO_2025_04, Identity
 
 PLAIN = b'{"action":"success","message":"x","model":"m"}'
@@ -51,7 +52,7 @@ DONE = b"[DONE]"
 
 
 def reader(*, strict: bool = False, max_event_bytes: int = 1 << 20, max_reply_bytes: int = 1 << 24) -> ReplyReader:
-    return ReplyReader(strict=strict, max_event_bytes=max_event_bytes, max_reply_bytes=max_reply_bytes)
+    return ReplyReader(Policy(strict=strict, max_event_bytes=max_event_bytes, max_reply_bytes=max_reply_bytes))
 
 
 def stream(*payloads: bytes) -> bytes:
@@ -64,7 +65,7 @@ def pulled(source: ReplyReader) -> list[Event]:
 
 def read(*payloads: bytes, end: bool = False, strict: bool = False) -> tuple[list[Event], ReplyReader]:
     source = reader(strict=strict)
-    source.feed(stream(*payloads))
+    source.chunks.append(stream(*payloads))
     events = pulled(source)
     if end:
         source.end()
@@ -268,7 +269,7 @@ def test_a_payload_that_is_malformed_is_an_event_or_an_error(payload: bytes) -> 
     events, source = read(HELLO, payload, HELLO)
     assert events == [TextDelta("Hello"), MalformedPayload(payload), TextDelta("Hello")]
     source = reader(strict=True)
-    source.feed(stream(HELLO, payload))
+    source.chunks.append(stream(HELLO, payload))
     assert source.next_event() == TextDelta("Hello")
     with pytest.raises(MalformedEvent, match="neither JSON of a known shape nor a known word") as raised:
         source.next_event()
@@ -293,7 +294,7 @@ def test_a_payload_that_is_malformed_is_an_event_or_an_error(payload: bytes) -> 
 )
 def test_an_error_in_the_stream_is_raised_after_what_came_before(payload: bytes, error: type[ServiceError]) -> None:
     source = reader()
-    source.feed(stream(HELLO, b'{"action":"success","message":"\\ud83d"}', payload, HELLO))
+    source.chunks.append(stream(HELLO, b'{"action":"success","message":"\\ud83d"}', payload, HELLO))
     assert source.next_event() == TextDelta("Hello")
     assert source.next_event() == TextDelta("\ufffd")
     with pytest.raises(ServiceError) as raised:
@@ -330,7 +331,7 @@ def test_how_the_reply_ends(payloads: list[bytes], reason: str) -> None:
 
 def test_the_words_behind_done_are_events_and_come_before_it_is_done() -> None:
     source = reader()
-    source.feed(stream(HELLO, b"[DONE][LIMIT_CONVERSATION][STOP_REASON:x]", HELLO))
+    source.chunks.append(stream(HELLO, b"[DONE][LIMIT_CONVERSATION][STOP_REASON:x]", HELLO))
     assert source.next_event() == TextDelta("Hello")
     assert not source.limit_reached
     assert source.next_event() == LimitReached("conversation")
@@ -339,7 +340,7 @@ def test_the_words_behind_done_are_events_and_come_before_it_is_done() -> None:
     assert not source.done
     assert source.next_event() is None
     assert source.done
-    source.feed(stream(HELLO) + b"\xff" * 100)
+    source.chunks.append(stream(HELLO) + b"\xff" * 100)
     assert source.next_event() is None
     assert source.text == "Hello"
 
@@ -365,7 +366,7 @@ def test_a_reply_without_text_is_an_error(payloads: list[bytes]) -> None:
 @pytest.mark.parametrize("tail", [b"data: {", b"data: x\ndat", b"d", b"data:", b'data: {"action":"success"}\n'])
 def test_an_unfinished_event_that_could_hold_text_is_an_error(tail: bytes) -> None:
     source = reader()
-    source.feed(stream(HELLO, EMPTY) + tail)
+    source.chunks.append(stream(HELLO, EMPTY) + tail)
     pulled(source)
     with pytest.raises(IncompleteStream):
         source.end()
@@ -377,7 +378,7 @@ def test_an_unfinished_event_that_could_hold_text_is_an_error(tail: bytes) -> No
 )
 def test_an_unfinished_event_that_can_hold_no_text_is_none(tail: bytes) -> None:
     source = reader()
-    source.feed(stream(HELLO, EMPTY) + tail)
+    source.chunks.append(stream(HELLO, EMPTY) + tail)
     pulled(source)
     source.end()
     assert (source.done, source.finish_reason) == (True, "stop")
@@ -392,7 +393,7 @@ def test_the_first_model_named_is_the_one_that_answered() -> None:
 
 def test_nothing_moves_before_its_event_is_pulled() -> None:
     source = reader()
-    source.feed(stream(HELLO, b"[CHAT_TITLE:t]", b"[DONE][LIMIT_CONVERSATION]"))
+    source.chunks.append(stream(HELLO, b"[CHAT_TITLE:t]", b"[DONE][LIMIT_CONVERSATION]"))
     assert not source.has_pieces
     assert source.next_event() == TextDelta("Hello")
     assert (source.title, source.text, source.has_pieces) == (None, "Hello", True)
@@ -405,9 +406,9 @@ def test_nothing_moves_before_its_event_is_pulled() -> None:
 
 def test_an_event_over_the_bound_comes_after_those_before_it() -> None:
     source = reader(max_event_bytes=200)
-    source.feed(stream(HELLO, EMPTY))
-    source.feed(stream(HELLO) + b"data: " + b"x" * 200)
-    source.feed(stream(HELLO))
+    source.chunks.append(stream(HELLO, EMPTY))
+    source.chunks.append(stream(HELLO) + b"data: " + b"x" * 200)
+    source.chunks.append(stream(HELLO))
     assert source.next_event() == TextDelta("Hello")
     assert source.next_event() == TextDelta("Hello")
     with pytest.raises(StreamTooLarge, match="longer than 200 bytes"):
@@ -441,7 +442,8 @@ def test_every_byte_of_a_reply_counts_whether_it_means_anything_or_not(filler: b
     def fill() -> None:
         nonlocal events, sent
         for start in range(0, len(body), size):
-            event = source.next_event(body[start : start + size])
+            source.chunks.append(body[start : start + size])
+            event = source.next_event()
             sent = start + size
             while event is not None:
                 events += 1
@@ -461,7 +463,7 @@ def test_the_bound_of_a_reply_is_exact(size: int) -> None:
     for over in (0, 1):
         source = reader(max_reply_bytes=len(body) - over)
         for start in range(0, len(body), size):
-            source.feed(body[start : start + size])
+            source.chunks.append(body[start : start + size])
         assert [source.next_event() for _ in range(3)] == [TextDelta("Hello"), TextDelta("x"), TextDelta("x")]
         if over:
             with pytest.raises(StreamTooLarge):
@@ -486,7 +488,7 @@ def test_the_text_of_a_reply_takes_half_as_much_memory_as_a_reply_may_have_bytes
 
     def fill() -> None:
         for start in range(0, len(body), size):
-            source.feed(body[start : start + size])
+            source.chunks.append(body[start : start + size])
             while (event := source.next_event()) is not None:
                 events.append(event)
 
@@ -504,7 +506,7 @@ def test_a_reply_of_tiny_pieces_takes_little_memory_beside_its_text(size: int) -
     tracemalloc.start()
     try:
         for start in range(0, len(body), size):
-            source.feed(body[start : start + size])
+            source.chunks.append(body[start : start + size])
             while source.next_event() is not None:
                 pass
         assert source.text == "Hello" + "ab" * 40_000
@@ -521,7 +523,7 @@ def test_an_event_of_tiny_lines_takes_little_memory_beside_its_data(line: bytes)
     tracemalloc.start()
     try:
         for start in range(0, len(body), 1000):
-            source.feed(body[start : start + 1000])
+            source.chunks.append(body[start : start + 1000])
             assert source.next_event() is None
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -550,7 +552,7 @@ def test_whatever_a_payload_carries_is_in_an_event(payload: dict[str, Any]) -> N
     raw = json.dumps(payload).encode()
     for before in ([], [HELLO]):
         source = reader()
-        source.feed(stream(*before, raw))
+        source.chunks.append(stream(*before, raw))
         for _ in before:
             assert source.next_event() == TextDelta("Hello")
         action, kind = payload.get("action"), payload.get("type")
@@ -629,20 +631,22 @@ Outcome = tuple[list[Event], str, str, Any]
 
 def outcome(source: ReplyReader, chunks: list[bytes], *, snapshots: bool = False) -> Outcome:
     """All that came out, the text, what it ended with, and the rest of what can be seen."""
-    bounds: dict[str, Any] = {"strict": source._strict, "max_event_bytes": 1 << 20, "max_reply_bytes": 1 << 24}
+    policy = Policy(strict=source._strict)
     events: list[Event] = []
 
     def again(source: ReplyReader) -> ReplyReader:
         if not snapshots:
             return source
-        return ReplyReader.from_data(json.loads(json.dumps(source.to_data())), **bounds)
+        other = ReplyReader.from_data(json.loads(json.dumps(source.to_data())), policy)
+        other.chunks = source.chunks  # which a session keeps
+        return other
 
     try:
         for chunk in [*chunks, None]:
             if chunk is None:
                 source.end()
             else:
-                source.feed(chunk)
+                source.chunks.append(chunk)
             source = again(source)
             while (event := source.next_event()) is not None:
                 events.append(event)
@@ -727,11 +731,11 @@ anything = st.recursive(
 def test_a_snapshot_of_another_form_is_refused_or_read_and_nothing_else(name: str | None, value: object) -> None:
     data = value if name is None else {**FRESH, name: value}
     try:
-        source = ReplyReader.from_data(data, strict=False, max_event_bytes=100, max_reply_bytes=100)
+        source = ReplyReader.from_data(data, Policy(max_event_bytes=100, max_reply_bytes=100))
     except ConversationFormatError:
         return
     assert source.to_data() == data
-    source.feed(stream(PLAIN, DONE))
+    source.chunks.append(stream(PLAIN, DONE))
     with suppress(DuckChatError):
         pulled(source)
 
@@ -740,4 +744,4 @@ def test_a_snapshot_with_a_member_too_few_or_too_many_is_refused() -> None:
     too_few = {name: value for name, value in FRESH.items() if name != "done"}
     for data in ({**FRESH, "new": 1}, too_few, None):
         with pytest.raises(ConversationFormatError, match="the reply in the snapshot can't be read"):
-            ReplyReader.from_data(data, strict=False, max_event_bytes=100, max_reply_bytes=100)
+            ReplyReader.from_data(data, Policy(max_event_bytes=100, max_reply_bytes=100))

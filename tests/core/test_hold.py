@@ -20,9 +20,11 @@ from ddg_protocol import (
 )
 
 
-def refused(shared: ClientState, headers: Sequence[tuple[str, str]], status: int = 429) -> Hand:
+def refused(
+    shared: ClientState, headers: Sequence[tuple[str, str]], status: int = 429, policy: Policy | None = None
+) -> Hand:
     """Let a chat's question be refused at time 0, with nothing before it."""
-    hand = Hand(warm(shared))
+    hand = Hand(warm(shared, policy))
     hand.session.ask("one", now=0.0)
     hand.request_for("/chat")
     hand.answer(status, headers)
@@ -66,8 +68,7 @@ def test_a_turn_that_waits_for_its_start_already_is_held_by_a_retry_after_that_a
 @pytest.mark.parametrize("status", [418, 429, 503, 403])
 def test_a_retry_after_holds_the_client_where_it_ends_the_turn_that_met_it(status: int) -> None:
     shared = ClientState()
-    first = refused(shared, [("retry-after", "50")], status)
-    first.session.policy = Policy(max_retries=0)
+    first = refused(shared, [("retry-after", "50")], status, policy=Policy(max_retries=0))
     with pytest.raises(ServiceError):
         first.pull()
     second = Hand(warm(shared))
@@ -142,4 +143,4 @@ def test_a_session_that_is_stored_takes_the_hold_along_and_one_that_is_restored_
     longer.pacer.hold(1050.0)
     Session.restore(stored, now=1000.0, shared=longer)
     assert longer.pacer.held_until == 1050.0
-    assert "held_until" not in warm(shared).snapshot(now=30.0)
+    assert warm(shared).snapshot(now=30.0)["held_until"] is None

@@ -194,7 +194,9 @@ def test_whatever_is_in_a_snapshot_it_is_restored_or_refused(data: st.DataObject
 
 def streaming(**exchange: Any) -> dict[str, Any]:
     data = copy.deepcopy(SNAPSHOTS[-1])
-    data["exchange"].update(exchange)
+    phase = data["phase"]
+    for name, value in exchange.items():
+        phase["body" if name in phase["body"] else "exchange"][name] = value
     return data
 
 
@@ -224,7 +226,7 @@ def drained(session: Session) -> None:
 
 
 def test_how_much_of_a_reply_is_read_is_the_policys_to_say_and_not_the_snapshots() -> None:
-    data = streaming(limit=10**12, coded="", decoded=0, chunks=[bomb(64 * MIB)])
+    data = streaming(fed="", decoded=0, chunks=[bomb(64 * MIB)])
     policy = Policy(max_reply_bytes=2 * MIB)
     assert peak_of(lambda: drained(Session.restore(data, now=0.0, policy=policy))) < 16 * MIB
     session = Session.restore(data, now=0.0, policy=policy)
@@ -240,18 +242,18 @@ def test_how_much_of_a_refusal_is_kept_is_the_policys_to_say_and_not_the_snapsho
     hand.session.receive_data(request, b"")
     assert hand.pull() is NEED_DATA
     data = json.loads(json.dumps(hand.session.snapshot(now=hand.now)))
-    data["exchange"].update(limit=10**12, chunks=[bomb(64 * MIB)])
+    data["phase"]["exchange"]["chunks"] = [bomb(64 * MIB)]
     assert peak_of(lambda: drained(Session.restore(data, now=0.0))) < 16 * MIB
 
 
 def test_what_was_decoded_before_is_not_decoded_beyond_the_policy() -> None:
-    data = streaming(limit=10**12, decoded=10**12, coded=bomb(64 * MIB))
+    data = streaming(decoded=10**12, fed=bomb(64 * MIB))
     assert peak_of(lambda: drained(Session.restore(data, now=0.0, policy=Policy(max_reply_bytes=MIB)))) < 16 * MIB
 
 
 def test_a_snapshot_that_has_more_than_the_policy_lets_be_kept_is_refused() -> None:
     with pytest.raises(ConversationFormatError, match="more of the body than is kept"):
-        Session.restore(streaming(coded=bomb(4 * MIB)), now=0.0, policy=Policy(max_reply_bytes=1024))
+        Session.restore(streaming(fed=bomb(4 * MIB)), now=0.0, policy=Policy(max_reply_bytes=1024))
 
 
 def test_how_long_is_waited_is_the_policys_to_say_and_not_the_snapshots() -> None:
@@ -262,8 +264,8 @@ def test_how_long_is_waited_is_the_policys_to_say_and_not_the_snapshots() -> Non
 
 @pytest.mark.parametrize("until", [1e10, 1e13, 1.7e308, -1.7e308])
 def test_a_wait_that_nobody_could_wait_for_is_refused(until: float) -> None:
-    data = next(data for data in SNAPSHOTS if data["state"] == "WAITING")
-    data = exchanged(data, ("intent", "until"), until)
+    data = next(data for data in SNAPSHOTS if data["phase"]["type"] == "Waiting")
+    data = exchanged(data, ("phase", "wait", "until"), until)
     with pytest.raises(ConversationFormatError, match="a time in it"):
         Session.restore(data, now=0.0)
 

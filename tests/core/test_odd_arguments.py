@@ -25,6 +25,7 @@ from ddg_protocol import (
     TurnFinished,
     Wait,
 )
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.transcript import RecordedSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
@@ -85,11 +86,11 @@ def kind_of(value: object) -> str:
     return "huge" if value is HUGE else repr(value)[:20]
 
 
-def plain(session: Session) -> Session:
+def plain(session: Session) -> DrivenSession:
     return session
 
 
-def recorded(session: Session) -> Session:
+def recorded(session: Session) -> DrivenSession:
     return RecordedSession(session, lambda line: None)
 
 

@@ -49,7 +49,8 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
-from ddg_protocol._state import AT_REST, TABLE, State, Trigger
+from ddg_protocol._phases import Ready
+from ddg_protocol._state import AT_REST, COMMANDS, MOVES, Command, Move, State
 from ddg_protocol.service import Question, Service
 
 # A conversation, whole
@@ -618,58 +619,56 @@ def test_a_challenge_that_is_not_read_ends_the_turn_rather_than_be_guessed() -> 
 
 
 @pytest.mark.parametrize("state", State)
-def test_each_command_is_legal_where_the_table_says_and_else_changes_nothing(state: State) -> None:
-    for trigger in (Trigger.ASK, Trigger.CANCEL, Trigger.CLOSE):
-        hand = move_to(state)
+@pytest.mark.parametrize("command", Command)
+def test_each_command_is_legal_where_the_table_says_and_else_changes_nothing(state: State, command: Command) -> None:
+    hand = move_to(state)
+    assert hand.session.state is state
+    conversation = hand.session.conversation
+    if command in COMMANDS[state]:
+        give(hand.session, command)
+        assert hand.session.state is COMMANDS[state][command]
+    else:
+        with pytest.raises(LocalProtocolError, match="not legal now"):
+            give(hand.session, command)
         assert hand.session.state is state
-        conversation = hand.session.conversation
-        if trigger in TABLE[state]:
-            _command(hand.session, trigger)
-            assert hand.session.state is TABLE[state][trigger]
-        else:
-            with pytest.raises(LocalProtocolError, match="not legal now"):
-                _command(hand.session, trigger)
-            assert hand.session.state is state
-            assert hand.session.conversation is conversation
+        assert hand.session.conversation is conversation
 
 
-def _command(session: Session, trigger: Trigger) -> None:
-    match trigger:
-        case Trigger.ASK:
+def give(session: Session, command: Command) -> None:
+    match command:
+        case Command.ASK:
             session.ask("again", now=0)
-        case Trigger.CANCEL:
+        case Command.CANCEL:
             session.cancel()
-        case _:
+        case Command.CLOSE:
             session.close()
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("trigger", Trigger)
-def test_each_pair_of_state_and_trigger_is_in_the_table_or_raises_and_changes_nothing(
-    state: State, trigger: Trigger
-) -> None:
-    session = Session()
-    session._state = state
-    if trigger in TABLE[state]:
-        session._move(trigger)
-        assert session.state is TABLE[state][trigger]
-    else:
-        with pytest.raises(LocalProtocolError):
-            session._move(trigger)
+@pytest.mark.parametrize("move", Move)
+def test_a_move_that_is_not_in_the_table_is_a_bug_and_not_the_callers_mistake(state: State, move: Move) -> None:
+    session = move_to(state).session
+    target = MOVES[state].get(move)
+    if target is State.READY:
+        session._move(move, Ready())
+        assert session.state is target
+    elif target is None:
+        with pytest.raises(AssertionError, match=f"{move.name} from {state.name}"):
+            session._move(move, Ready())
         assert session.state is state
 
 
 def test_every_state_is_reached_and_every_state_leads_to_rest() -> None:
-    assert set(TABLE) == set(State)
+    leads_to = {state: {*COMMANDS[state].values(), *MOVES[state].values()} for state in State}
     reached, todo = {State.READY}, [State.READY]
     while todo:
-        for target in TABLE[todo.pop()].values():
-            if target not in reached:
-                reached.add(target)
-                todo.append(target)
+        for target in leads_to[todo.pop()] - reached:
+            reached.add(target)
+            todo.append(target)
     assert reached == set(State)
+    by_itself = {state: set(MOVES[state].values()) for state in State}  # without a command
     restful = set(AT_REST)
-    while more := {state for state in State if state not in restful and restful & set(TABLE[state].values())}:
+    while more := {state for state in State if state not in restful and restful & by_itself[state]}:
         restful |= more
     assert restful == set(State)
 

@@ -165,19 +165,19 @@ def snapshot_with(state: State, path: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("state", "path", "value", "says"),
     [
-        (State.WAITING, "outcome", {"good": False, "text": "x"}, "outcome"),
-        (State.READY, "outcome", {"good": True, "text": "x"}, "outcome"),
-        (State.SOLVING, "outcome", {"good": True, "text": "a\r\nb"}, "ASCII"),
-        (State.WAITING, "turn.messages", [], "history and a question"),
-        (State.WAITING, "turn.messages", [{"role": "assistant", "content": "Hi"}], "history and a question"),
-        (State.WAITING, "turn.messages", [{"role": "user", "content": "x"}] * 2, "history and a question"),
-        (State.WAITING, "turn.messages", [{"role": "user", "content": "\ud800"}], "surrogate"),
-        (State.WAITING, "turn.retries", {"chat": 1}, "retries"),
-        (State.WAITING, "turn.retries.landing page", -1, "retries"),
-        (State.WAITING, "turn.retries.status", 10**400, "retries"),
-        (State.STREAMING, "exchange.phase", "receive_head", "awaits"),
-        (State.STREAMING, "exchange.phase", "nothing", "awaits"),
-        (State.STREAMING, "exchange.head", {"type": "Head", "status": 200, "headers": [], "now": 0.0}, "order"),
+        (State.WAITING, "phase.outcome", {"type": "Solved", "answer": "x"}, "outcome"),
+        (State.READY, "phase.outcome", {"type": "Solved", "answer": "x"}, "outcome"),
+        (State.SOLVING, "phase.outcome", {"type": "Solved", "answer": "a\r\nb"}, "ASCII"),
+        (State.WAITING, "phase.turn.messages", [], "history and a question"),
+        (State.WAITING, "phase.turn.messages", [{"role": "assistant", "content": "Hi"}], "history and a question"),
+        (State.WAITING, "phase.turn.messages", [{"role": "user", "content": "x"}] * 2, "history and a question"),
+        (State.WAITING, "phase.turn.messages", [{"role": "user", "content": "\ud800"}], "surrogate"),
+        (State.WAITING, "phase.turn.retries", {"chat": 1}, "retries"),
+        (State.WAITING, "phase.turn.retries.landing page", -1, "retries"),
+        (State.WAITING, "phase.turn.retries.status", 10**400, "retries"),
+        (State.STREAMING, "phase.exchange.awaited", "receive_head", "order"),
+        (State.STREAMING, "phase.exchange.awaited", "nothing", "order"),
+        (State.STREAMING, "phase.exchange.head", {"type": "Head", "status": 200, "headers": [], "now": 0.0}, "order"),
     ],
 )
 def test_what_no_session_can_have_come_to_is_refused(state: State, path: str, value: Any, says: str) -> None:
@@ -230,7 +230,7 @@ def snapshot_in(state: State, *, reported: bool) -> Any:
 def go_on(session: Session) -> None:
     """Drive a session for a while, whatever it wants."""
     now = 0.0
-    request: SendRequest | None = None if session._exchange is None else session._exchange.request
+    request = session.request
     for _ in range(60):
         try:
             match session.next_action(now=now):

@@ -51,7 +51,7 @@ class Restless(Run):
             # A request of the handshake would be asked for again.
             exchange = self.session._exchange
             if exchange is None or exchange.request.method == "POST":
-                self.session = through_json(self.session, now=now, shared=session._shared)
+                self.session = through_json(self.session, now=now, shared=session.shared)
                 self.session.next_action = next_action  # type: ignore[method-assign]
             return action
 
@@ -281,22 +281,20 @@ def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
 @pytest.mark.parametrize(
     ("state", "path", "value", "says"),
     [
-        (State.READY, "format_version", 2, "version"),
-        (State.READY, "state", "WAITING", "without turn"),
-        (State.READY, "state", "LOST", "LOST"),
+        (State.READY, "format_version", 3, "version"),
+        (State.READY, "phase.type", "Waiting", "phase"),
+        (State.READY, "phase.type", "Lost", "Lost"),
         (State.READY, "origin", "https://elsewhere.example", "elsewhere"),
-        (State.WAITING, "state", "SOLVING", "with a Wait"),
+        (State.WAITING, "phase.type", "Solving", "phase"),
         (State.WAITING, "last_id", 0, "past the last"),
-        (State.WAITING, "turn.slot", float("inf"), "finite"),
-        (State.WAITING, "intent.until", float("nan"), "finite"),
-        (State.WAITING, "turn.model", "gpt-9", "gpt-9"),
-        (State.STREAMING, "reader", None, "without reader"),
-        (State.STREAMING, "turn.answer", "a\r\nb", "ASCII"),
-        (State.STREAMING, "turn.tokens.vqd", "", "without an x-vqd-4"),
+        (State.WAITING, "phase.turn.slot", float("inf"), "finite"),
+        (State.WAITING, "phase.wait.until", float("nan"), "finite"),
+        (State.WAITING, "phase.turn.model", "gpt-9", "gpt-9"),
+        (State.STREAMING, "phase.reader", None, "reply"),
+        (State.STREAMING, "phase.turn.credentials.answer", "a\r\nb", "ASCII"),
+        (State.STREAMING, "phase.turn.credentials.tokens.vqd", "", "without an x-vqd-4"),
         (State.STREAMING, "fe_version", "a\r\nb", "fe_version"),
-        (State.STREAMING, "exchange.headers", [["content-encoding", "br"]], "has coding 'br'"),
-        (State.STREAMING, "exchange.step", "status", "chat exchange"),
-        (State.STREAMING, "exchange.read_by", 1e9, "longer than for its end"),
+        (State.STREAMING, "phase.body.headers", [["content-encoding", "br"]], "has coding 'br'"),
         (State.STREAMING, "conversation.vqd", "a\nb", "ASCII"),
     ],
 )

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from support.planted import FIELDS, HEADS, leaks, planted, shown_by, wire_text
 
 from ddg_protocol import DUCKDUCKGO_2025_04, DuckChatError, Policy, ServiceProfile, Session
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.transcript import RecordedSession
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
@@ -67,7 +68,7 @@ def showing(shown: list[str]) -> Callable[[object], None]:
     return lambda action: shown.append(repr(action))
 
 
-def recording(shown: list[str]) -> Callable[[Session], Session]:
+def recording(shown: list[str]) -> Callable[[Session], DrivenSession]:
     return lambda session: RecordedSession(session, shown.append)
 
 

@@ -28,7 +28,7 @@ def test_threads_that_share_a_client_each_get_the_replies_to_their_own_questions
 
     def converse(client: Client, thread: int) -> list[tuple[str, str]]:
         together.wait()
-        found = []
+        found: list[tuple[str, str]] = []
         for number in range(turns // THREADS // TURNS_OF_A_CHAT):
             with client.chat() as chat:
                 questions = [f"question {thread}.{number}.{turn}" for turn in range(TURNS_OF_A_CHAT)]

@@ -71,7 +71,7 @@ def test_a_secret_in_a_body_is_not_in_a_transcript_without_texts(
 ) -> None:
     driven = session(answer_challenge="never")
     if not known:
-        driven._shared.fe_version = ""
+        driven.shared.fe_version = ""
     lines: list[str] = []
     fields = (("content-type", of), ("x-vqd-4", "4-1"))
     body = BODIES[place](secret).encode()

@@ -64,11 +64,11 @@ def smallest(strategy: SearchStrategy[T], condition: Callable[[T], object] = lam
 
 def read(*bodies: bytes, strict: bool = False) -> list[object]:
     """What a reply's bytes are to a session."""
-    reader = ReplyReader(strict=strict, max_event_bytes=10**6, max_reply_bytes=10**6)
+    reader = ReplyReader(Policy(strict=strict, max_event_bytes=10**6, max_reply_bytes=10**6))
     found: list[object] = []
     try:
         for body in bodies:
-            reader.feed(body)
+            reader.chunks.append(body)
             while (event := reader.next_event()) is not None:
                 found.append(event)
         reader.end()

@@ -34,10 +34,11 @@ from ddg_protocol import (
     TransportError,
     UnsupportedChallenge,
 )
-from ddg_protocol._state import TABLE, State
+from ddg_protocol._state import COMMANDS, MOVES, State
 from ddg_protocol.chat import ReplyReader
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.testing import Chunking, Clock, Dialogue, Run, every, request, strategies
 from ddg_protocol.transcript import (
     AsyncTranscriptTransport,
@@ -50,6 +51,7 @@ from ddg_protocol.transcript import (
     first_difference,
     replay,
 )
+from ddg_protocol.transcript._playing import restored
 from ddg_protocol.transcript._redaction import Secrets
 from ddg_protocol.transcript._serve import AsyncRecordedExchange
 from ddg_protocol.transcript._texts import ReplyTexts
@@ -86,7 +88,10 @@ def test_the_replay_of_each_transcript_is_exact(name: str) -> None:
 def test_a_replay_tells_each_state_that_the_session_went_through(name: str) -> None:
     transcript = Transcript.read(text_of(name))
     path = [State.READY, *(state for step in replay(transcript, every_call=True) for state in step.states)]
-    assert all(after in TABLE[before].values() for before, after in itertools.pairwise(path))
+    assert all(
+        after in {before, *COMMANDS[before].values(), *MOVES[before].values()}
+        for before, after in itertools.pairwise(path)
+    )
     assert {State.PLANNING, State.WAITING, State.REQUESTING, State.READING} <= set(path)
     assert path[-1] is (State.CLOSED if name == "solver" else State.READY)
     pulls = [step for step in replay(transcript) for _ in step.states]
@@ -107,7 +112,14 @@ def test_a_step_for_every_call_has_the_states_of_the_command_by_itself() -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_making_a_transcript_again_makes_the_same(name: str) -> None:
     # But for how the pages are compressed, which is zlib's business, and not the same in all its versions.
-    assert without_chunks(make.made(name)) == without_chunks(text_of(name))
+    made, kept = without_chunks(make.made(name)), without_chunks(text_of(name))
+    assert made[1:] == kept[1:]
+    # They were recorded by version 0.1, whose snapshots have another form; what that one means is the same.
+    heads = [Transcript.read(head + "\n").head for head in (made[0], kept[0])]
+    assert heads[0].profile == heads[1].profile
+    assert heads[0].policy == heads[1].policy
+    sessions = [restored(head, lambda: 0.0) for head in heads]
+    assert sessions[0].snapshot(now=0.0) == sessions[1].snapshot(now=0.0)
 
 
 def test_a_transcript_from_before_a_policy_had_a_setting_replays_as_it_is() -> None:
@@ -167,7 +179,7 @@ def test_a_recorded_session_does_what_it_would_have_done() -> None:
     assert plain.session.state is other.session.state
     assert isinstance(other.session, RecordedSession)
     assert other.session.snapshot(now=0)["conversation"]["vqd"] == plain.session.conversation.vqd
-    assert repr(other.session).startswith("<Recorded <Session READY")
+    assert repr(other.session).startswith("<RecordedSession of <Session READY")
 
 
 def test_a_recording_begins_at_rest() -> None:
@@ -467,10 +479,10 @@ def test_a_blanked_stream_means_the_same(stream: bytes, chunking: Chunking) -> N
 
 
 def kinds_of(body: bytes) -> list[type]:
-    reader = ReplyReader(strict=False, max_event_bytes=10**6, max_reply_bytes=10**6)
+    reader = ReplyReader(Policy(max_event_bytes=10**6, max_reply_bytes=10**6))
     found: list[type] = []
     try:
-        reader.feed(body)
+        reader.chunks.append(body)
         while (event := reader.next_event()) is not None:
             found.append(type(event))
         reader.end()
@@ -647,7 +659,7 @@ def _request(method: str, target: str) -> SendRequest:
 
 
 def test_the_head_is_waited_for_as_long_as_it_was() -> None:
-    def run(session: Session) -> None:
+    def run(session: DrivenSession) -> None:
         Run(WireSession(session), Service(script=[Fault("landing", (f.Drip(0.5, "wire"),))])).ask("Hi")
 
     async def sleep(seconds: float) -> None:
@@ -674,7 +686,7 @@ def test_the_head_is_waited_for_as_long_as_it_was() -> None:
 
 
 def test_each_chunk_is_waited_for_as_long_as_it_was() -> None:
-    def run(session: Session) -> None:
+    def run(session: DrivenSession) -> None:
         Run(session, Service(script=[Fault("chat", (f.Drip(0.5),))], responder=lambda _: ["one", "two"])).ask("Hi")
 
     async def sleep(seconds: float) -> None:
@@ -707,7 +719,7 @@ async def _chunks(exchange: AsyncRecordedExchange) -> AsyncIterator[bytes]:
 
 
 def test_what_broke_before_its_head_came_does_so_again() -> None:
-    def run(session: Session) -> None:
+    def run(session: DrivenSession) -> None:
         Run(WireSession(session), Service(script=[Fault("front_end", (f.Cut(3, "reset", "wire"),))])).ask("Hi")
 
     transcript = Transcript.read(recorded(Session(), run))

@@ -13,6 +13,7 @@ from support.paths import TRANSCRIPTS as FOLDER
 from ddg_chat.main import main
 from ddg_protocol import DUCKDUCKGO_2025_04, ServiceProfile, Session, TransportError
 from ddg_protocol.service import Service
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.transcript import (
     AsyncTranscriptTransport,
     RecordedSession,
@@ -67,7 +68,7 @@ def test_an_async_client_without_a_network_takes_a_transcript_as_its_transport(b
 def test_a_chat_of_either_driver_is_recorded_and_an_emulator_serves_what_it_was() -> None:
     lines: list[str] = []
 
-    def wrap(session: Session) -> Session:
+    def wrap(session: Session) -> DrivenSession:
         return RecordedSession(session, lines.append)
 
     async def record_another(profile: ServiceProfile) -> str:

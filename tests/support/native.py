@@ -48,7 +48,7 @@ class OneRequest:
         self.ended = False
         self.failure: Failure | None = None
 
-    def new_id(self) -> int:
+    def _new_id(self) -> int:
         self._ids += 1
         return self._ids
 

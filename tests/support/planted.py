@@ -24,6 +24,7 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.intents import redacted
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 # Stand-ins are made of x, r and numbers, so secrets are made of other characters.
@@ -197,7 +198,7 @@ def shown_by(error: BaseException) -> list[str]:
     return [str(error), repr(error), *traceback.format_exception(error)]
 
 
-def drive(driven: Session, status: int, fields: tuple[tuple[str, str], ...], body: bytes = b"") -> list[str]:
+def drive(driven: DrivenSession, status: int, fields: tuple[tuple[str, str], ...], body: bytes = b"") -> list[str]:
     """Answer each request of a turn with the same response; give all that was shown."""
     shown = [repr(redacted(fields))]
     now, sent = 0.0, None
@@ -226,7 +227,7 @@ def drive(driven: Session, status: int, fields: tuple[tuple[str, str], ...], bod
     raise AssertionError("the turn has no end")
 
 
-def drive_wire(driven: Session, raw: bytes) -> list[str]:
+def drive_wire(driven: DrivenSession, raw: bytes) -> list[str]:
     """Answer each request of a turn with the same bytes, then the end; give all that was shown."""
     wire = WireSession(driven)
     shown: list[str] = []

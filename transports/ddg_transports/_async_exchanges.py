@@ -6,7 +6,8 @@ from functools import partial
 
 import anyio
 
-from ddg_protocol import SendRequest, Session, TransportError
+from ddg_protocol import SendRequest, TransportError
+from ddg_protocol.tap import DrivenSession
 
 from ._client import Action, Tell
 from ._scope import Scope
@@ -23,7 +24,7 @@ class AsyncRequestLine:
         transport: sends its requests.
     """
 
-    def __init__(self, session: Session, transport: AsyncTransport) -> None:
+    def __init__(self, session: DrivenSession, transport: AsyncTransport) -> None:
         self.session = session
         self._transport = transport
         self._request: SendRequest | None = None

@@ -8,7 +8,6 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Generic, Protocol, TypeGuard, TypeVar, get_args
 
 from ddg_protocol import (
@@ -27,9 +26,10 @@ from ddg_protocol import (
     TurnAborted,
 )
 from ddg_protocol.session import AnswerChallenge, Solver
+from ddg_protocol.tap import DrivenSession, TappedSession
 from ddg_protocol.wire import WireAction, WireSession
 
-from ._watch import Seen, WatchedSession, Watcher
+from ._watch import Seen, Watch, Watcher
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
 
@@ -44,7 +44,7 @@ class Line(Protocol):
     """A session, and what carries out its intents: on a connection of its own, or over a transport."""
 
     @property
-    def session(self) -> Session | WireSession: ...
+    def session(self) -> DrivenSession | WireSession: ...
 
 
 _EVENTS = frozenset(get_args(Event))
@@ -102,7 +102,7 @@ class BaseClient(Generic[ChatT, LineT]):
         model: str | None = None,
         conversation: Conversation | None = None,
         cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
-        wrap: Callable[[Session], Session] | None = None,
+        wrap: Callable[[Session], DrivenSession] | None = None,
     ) -> ChatT:
         """Begin a conversation, or go on with one. Nothing is sent yet.
 
@@ -123,7 +123,7 @@ class BaseClient(Generic[ChatT, LineT]):
         self._must_be_open()
         seen: deque[Seen] = deque()
         watcher = None if self._on_action is None else seen.append
-        session = (Session if watcher is None else partial(WatchedSession, watcher))(
+        session = Session(
             self.profile,
             conversation=conversation,
             model=model,
@@ -134,7 +134,10 @@ class BaseClient(Generic[ChatT, LineT]):
             answer_challenge=self._answer_challenge,
             solver=self._solved_by,
         )
-        chat = self._new_chat(session if wrap is None else wrap(session), watcher)
+        driven: DrivenSession = session if wrap is None else wrap(session)
+        if watcher is not None:
+            driven = TappedSession(driven, Watch(watcher))
+        chat = self._new_chat(driven, watcher)
         chat._seen = _NOBODY_WATCHES if watcher is None else seen
         # What is garbage is closed where somebody asks or closes next, not where it happens to be collected.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
@@ -147,7 +150,7 @@ class BaseClient(Generic[ChatT, LineT]):
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
 
-    def _new_chat(self, session: Session, watcher: Watcher | None) -> ChatT:
+    def _new_chat(self, session: DrivenSession, watcher: Watcher | None) -> ChatT:
         raise NotImplementedError
 
     def _tls(self) -> ssl.SSLContext:

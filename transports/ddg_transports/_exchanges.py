@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from ddg_protocol import SendRequest, Session, TransportError
+from ddg_protocol import SendRequest, TransportError
+from ddg_protocol.tap import DrivenSession
 
 from ._client import Action, Tell
 from ._wake import Wake
@@ -23,7 +24,7 @@ class RequestLine:
         wake: ends what is waited for, from another thread, but for what the transport waits for.
     """
 
-    def __init__(self, session: Session, transport: Transport) -> None:
+    def __init__(self, session: DrivenSession, transport: Transport) -> None:
         self.session = session
         self._transport = transport
         self.wake = Wake()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from ddg_protocol import Failure, SendRequest, Session, Signal, SolveChallenge, Wait
+from ddg_protocol import DuckChatError, SendRequest, Signal, SolveChallenge, Wait
 from ddg_protocol.intents import redacted
 from ddg_protocol.session import Action
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
 
 
@@ -47,65 +48,34 @@ Seen = WireAction | SendRequest | Answer
 Watcher = Callable[[Seen], object]
 
 
-class WatchedSession(Session):
-    """A session that shows what goes in and out of it, whichever floor it is driven from."""
+class Watch:
+    """The tap of a session that is watched: shows what goes in and out of it, whichever layer it is driven from."""
 
-    def __init__(self, watcher: Watcher, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+    def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
         self._shown: Action | None = None
 
-    def next_action(self, *, now: float) -> Action:
-        """See `Session.next_action`."""
-        action = super().next_action(now=now)
+    def pulling(self) -> None:
+        """Nothing is shown yet."""
+
+    def pulled(self, action: Action | DuckChatError, now: float) -> None:
+        """Show an action, once."""
+        if isinstance(action, DuckChatError):
+            return  # it is raised
         if action is not self._shown or isinstance(action, Signal):  # a Wait may be asked for more than once
             self._watcher(action)
         self._shown = action
-        return action
 
-    def receive_head(
-        self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
-    ) -> None:
-        """See `Session.receive_head`."""
-        headers = tuple(headers)
-        super().receive_head(request, status, headers, now=now)
-        self._watcher(Answer("receive_head", request, (status, headers)))
-
-    def receive_data(self, request: SendRequest, data: bytes) -> None:
-        """See `Session.receive_data`."""
-        super().receive_data(request, data)
-        self._watcher(Answer("receive_data", request, (data,)))
-
-    def receive_eof(self, request: SendRequest) -> None:
-        """See `Session.receive_eof`."""
-        super().receive_eof(request)
-        self._watcher(Answer("receive_eof", request))
-
-    def transport_failed(self, intent: SendRequest, failure: Failure) -> None:
-        """See `Session.transport_failed`."""
-        super().transport_failed(intent, failure)
-        self._watcher(Answer("transport_failed", intent, (failure,)))
-
-    def wait_elapsed(self, wait: Wait) -> None:
-        """See `Session.wait_elapsed`."""
-        super().wait_elapsed(wait)
-        self._watcher(Answer("wait_elapsed", wait))
-
-    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
-        """See `Session.challenge_solved`."""
-        super().challenge_solved(solve, answer)
-        self._watcher(Answer("challenge_solved", solve, (answer,)))
-
-    def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
-        """See `Session.challenge_failed`."""
-        super().challenge_failed(solve, text)
-        self._watcher(Answer("challenge_failed", solve, (text,)))
+    def called(self, method: str, *arguments: Any) -> None:
+        """Show what the driver reports."""
+        if arguments and isinstance(intent := arguments[0], SendRequest | Wait | SolveChallenge):
+            self._watcher(Answer(method, intent, arguments[1:3]))  # a head is without its time
 
 
 class WatchedWire(WireSession):
     """A `WireSession` that shows what it adds to the session below it."""
 
-    def __init__(self, watcher: Watcher, session: Session) -> None:
+    def __init__(self, watcher: Watcher, session: DrivenSession) -> None:
         super().__init__(session)
         self._watcher = watcher
 

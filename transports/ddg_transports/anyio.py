@@ -36,7 +36,6 @@ from ddg_protocol import (
     Event,
     Policy,
     ServiceProfile,
-    Session,
     SolveChallenge,
     TextDelta,
     TurnAborted,
@@ -45,6 +44,7 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.session import AnswerChallenge
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import WireSession
 
 from ._async_exchanges import AsyncRequestLine
@@ -110,7 +110,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
             while self._dropped:
                 await self._dropped.popleft().aclose()
 
-    def _new_chat(self, session: Session, watcher: Watcher | None) -> AsyncChat:
+    def _new_chat(self, session: DrivenSession, watcher: Watcher | None) -> AsyncChat:
         if self._transport is not None:
             return AsyncChat(self, AsyncRequestLine(session, self._transport))
         wire = WireSession(session) if watcher is None else WatchedWire(watcher, session)

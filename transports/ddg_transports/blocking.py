@@ -31,7 +31,6 @@ from ddg_protocol import (
     Event,
     Policy,
     ServiceProfile,
-    Session,
     SolveChallenge,
     TextDelta,
     TurnAborted,
@@ -40,6 +39,7 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.session import AnswerChallenge
+from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import WireSession
 
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
@@ -107,7 +107,7 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         while self._dropped:
             self._dropped.popleft().close()
 
-    def _new_chat(self, session: Session, watcher: Watcher | None) -> Chat:
+    def _new_chat(self, session: DrivenSession, watcher: Watcher | None) -> Chat:
         if self._transport is not None:
             return Chat(self, RequestLine(session, self._transport))
         wire = WireSession(session) if watcher is None else WatchedWire(watcher, session)

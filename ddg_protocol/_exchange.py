@@ -1,0 +1,159 @@
+"""One request and what the driver has reported of its response, in order, until it is looked at."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from ._state import REPORTS, Awaited, Report
+from .errors import LocalProtocolError
+from .handshake import Step
+from .intents import Failure, FailureKind, Headers, SendRequest
+from .policy import Policy
+
+
+class Head(msgspec.Struct, frozen=True, tag=True):
+    """The head of a response, as reported."""
+
+    status: int
+    headers: Headers
+    now: float
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes in HTTP/1.1, without a reason phrase."""
+        return _STATUS_LINE + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+
+class End(msgspec.Struct, frozen=True, tag=True):
+    """The end of a body that is complete by its framing, as reported."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The failure of an exchange, as reported."""
+
+    failure: Failure
+
+
+#: The size of a status line without a reason, and of the blank line that ends a head.
+_STATUS_LINE = len("HTTP/1.1 200 \r\n\r\n")
+
+
+class Exchange:
+    """An exchange under way. It is not a Struct: to set an attribute of one takes as long as a call.
+
+    Args:
+        request: what was sent.
+        step: what for.
+        redirects: how many led here.
+        policy: has the times that it may take.
+        now: the caller's clock, in seconds.
+        turn_until: when the turn must be over, on the caller's clock.
+
+    Attributes:
+        request: as given.
+        step: as given.
+        redirects: as given.
+        awaited: what the driver has still to report.
+        head: the response's head, where it was reported and not looked at.
+        heads: how many bytes of heads came, those of interim responses included.
+        chunks: of the body, in order, where they were reported and not looked at.
+        received: how many bytes of the body came.
+        end: how the exchange ended, where it did.
+        read_by: when the next bytes must have come, on the caller's clock; never later than `total_by`.
+        total_by: when all must have come, on the caller's clock.
+        heard: whether anything came since `read_by` was set.
+    """
+
+    __slots__ = (
+        "awaited",
+        "chunks",
+        "end",
+        "head",
+        "heads",
+        "heard",
+        "policy",
+        "read_by",
+        "received",
+        "redirects",
+        "request",
+        "step",
+        "total_by",
+        "turn_until",
+    )
+
+    def __init__(
+        self, request: SendRequest, step: Step, redirects: int, policy: Policy, *, now: float, turn_until: float
+    ) -> None:
+        self.request = request
+        self.policy = policy
+        self.turn_until = turn_until
+        self.step = step
+        self.redirects = redirects
+        self.awaited = Awaited.HEAD
+        self.head: Head | None = None
+        self.heads = 0
+        self.chunks: deque[bytes] = deque()
+        self.received = 0
+        self.end: End | Failed | None = None
+        self.total_by = min(now + policy.total_timeout, turn_until)
+        head_timeout = policy.connect_timeout + policy.write_timeout + policy.read_timeout
+        self.read_by = min(now + head_timeout, self.total_by)
+        self.heard = False
+
+    def report(self, kind: Report) -> None:
+        """Check that a report may come now, and take note that it does.
+
+        Args:
+            kind: what is reported.
+
+        Raises:
+            LocalProtocolError: it is out of order.
+        """
+        awaited = REPORTS[self.awaited].get(kind)
+        if awaited is None:
+            raise LocalProtocolError(
+                f"{kind.value}() is not legal now: request {self.request.id} awaits {self.awaited.value}"
+            )
+        self.awaited = awaited
+        self.heard = True
+
+    def failure(self, now: float) -> Failure | None:
+        """Return the failure that was reported, or that the clock shows.
+
+        Args:
+            now: the caller's clock, in seconds.
+
+        Returns:
+            The failure, or None while there is time to wait for more.
+        """
+        if self.heard:
+            self.heard = False
+            read_by = now + self.policy.read_timeout
+            self.read_by = read_by if read_by < self.total_by else self.total_by
+        if self.end is None and now < self.read_by:
+            return None
+        if isinstance(self.end, Failed):
+            return self.end.failure
+        what, policy = f"the {self.step.value} request", self.policy
+        if now >= self.turn_until:
+            text = f"the turn took longer than {policy.turn_timeout:g} s (turn_timeout)"
+        elif now >= self.total_by:
+            text = f"{what} took longer than {policy.total_timeout:g} s (total_timeout)"
+        elif self.awaited is Awaited.HEAD:
+            text = f"{what} got no response in time (connect, write and read timeouts)"
+        else:
+            text = f"nothing more came of the response to {what} for {policy.read_timeout:g} s (read_timeout)"
+        return Failure(FailureKind.TIMEOUT, text)
+
+    def is_in_order(self, *, head_seen: bool) -> bool:
+        """Tell whether what was reported could have come in the order of the table.
+
+        Args:
+            head_seen: whether the head was looked at.
+        """
+        begun = head_seen or self.head is not None
+        awaited = Awaited.NOTHING if self.end is not None else Awaited.BODY if begun else Awaited.HEAD
+        early = not begun and (self.chunks or isinstance(self.end, End))
+        return awaited is self.awaited and not (head_seen and self.head) and not early

@@ -1,0 +1,125 @@
+"""What follows a failed request: the turn goes on without it, it is made once more, or the turn ends.
+
+The rules are those of PROTOCOL.md sections 3, 5 and 7: `retry` says which errors are retried, and this module what has
+to change before the request goes out again.
+"""
+
+from __future__ import annotations
+
+from ._exchange import Exchange
+from ._response import leave_landing_page
+from ._setup import Setup
+from ._turn import Turn
+from .errors import (
+    ChallengeError,
+    ChatTimeoutError,
+    DuckChatError,
+    FrontEndVersionMissing,
+    IncompleteStream,
+    RateLimitError,
+    ServiceError,
+    TokenError,
+    TransportError,
+    printable,
+)
+from .events import ChallengeReceived, Event, FrontEndVersionUnknown, LandingPageFailed, Retrying
+from .handshake import Step
+from .intents import Failure, FailureKind
+from .retry import backoff, is_retried
+
+
+def error_of(failure: Failure, exchange: Exchange, *, in_reply: bool) -> DuckChatError:
+    """Convert a failure to the exception that it means.
+
+    Args:
+        failure: as the driver reported it, or as the clock shows it.
+        exchange: what failed.
+        in_reply: whether its reply had begun.
+
+    Returns:
+        The exception.
+    """
+    text = printable(failure.text, 300) or f"the {exchange.step.value} request failed ({failure.kind.value})"
+    if failure.kind is FailureKind.TIMEOUT:
+        return ChatTimeoutError(text)
+    if in_reply and failure.kind is FailureKind.CUT:
+        return IncompleteStream(f"the reply was cut off before it was complete ({text}); ask again")
+    return TransportError(text, failure=failure)
+
+
+def go_on(setup: Setup, turn: Turn, exchange: Exchange, error: DuckChatError, now: float) -> Event:
+    """Prepare the turn for what follows a failed request.
+
+    Args:
+        setup: the session's.
+        turn: is changed to fit.
+        exchange: what failed, before anything of a reply was given out.
+        error: what ended it.
+        now: the caller's clock, in seconds.
+
+    Returns:
+        What the caller should know; the turn goes on.
+
+    Raises:
+        DuckChatError: the turn ends, with this error or the one that it means here.
+    """
+    if isinstance(error, TransportError):
+        if error.failure.kind is FailureKind.INTERRUPTED:
+            raise error  # whoever interrupts wants no more of the turn, whatever the request was for
+        if error.failure.kind is FailureKind.NOT_SENT and not exchange.redirects and turn.credentials is not None:
+            turn.credentials.spent = False
+    match exchange.step:
+        case Step.FRONT_END:
+            if setup.profile.front_end_version_required:
+                raise FrontEndVersionMissing(f"the profile requires a front-end version: {error}") from error
+            turn.front_end_due = False
+            return FrontEndVersionUnknown(error)
+        case Step.LANDING:
+            leave_landing_page(setup, turn)
+            return LandingPageFailed(error)
+    if exchange.step is Step.CHAT and isinstance(error, ChallengeError):
+        return _answer_next(setup, turn, error)
+    if exchange.step is Step.CHAT and isinstance(error, TokenError):
+        if turn.token_retried:
+            raise error
+        turn.token_retried = True
+        turn.renew(None)
+        return Retrying(1, 0.0, error)
+    return _retry(setup, turn, exchange.step, error, now)
+
+
+def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
+    """Let the question go out once more, with the answer to the newest challenge (PROTOCOL.md section 5)."""
+    credentials = turn.credentials
+    if credentials is not None and credentials.spent:
+        turn.renew(None)  # the refusal brought no pair of its own
+    elif credentials is not None and not credentials.tokens.vqd_hash_1:
+        raise error  # it brought one without a challenge
+    if setup.answer_challenge == "never" or turn.asked_to_answer:
+        raise error
+    turn.asked_to_answer = turn.answering = True
+    return ChallengeReceived()
+
+
+def _retry(setup: Setup, turn: Turn, step: Step, error: DuckChatError, now: float) -> Event:
+    """Let a request go out once more after a wait (PROTOCOL.md section 7)."""
+    policy, attempt = setup.policy, turn.retries[step] + 1
+    asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
+    if (
+        not is_retried(step, error, chat_is_repeatable=setup.profile.chat_is_repeatable)
+        or attempt > policy.max_retries
+        or asked > policy.max_retry_after
+    ):
+        raise error
+    delay = max(asked, backoff(step, attempt, base=policy.base_delay, jitter=setup.jitter()))
+    if now + delay >= turn.until:
+        raise error
+    turn.retries[step] = attempt
+    turn.backoff_until = now + delay
+    if isinstance(error, RateLimitError):
+        turn.renew(None)
+        turn.jar = setup.fresh_jar()
+        turn.landing_due = setup.supplied is None
+    elif turn.credentials is not None and turn.credentials.spent:
+        turn.renew(None)
+    return Retrying(attempt, delay, error)

@@ -1,0 +1,85 @@
+"""What a driver or a caller hands in, checked: whatever it is, only `LocalProtocolError` comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from .errors import LocalProtocolError, shown
+from .intents import Failure, FailureKind, Headers
+
+_NO_TIME = 1e300
+"""From here on, reckoning with a time comes to no number."""
+
+
+def check_kind(intent: object, kind: type[msgspec.Struct]) -> None:
+    """Refuse what is no intent of a kind.
+
+    Raises:
+        LocalProtocolError: what it is instead.
+    """
+    if not isinstance(intent, kind):
+        raise LocalProtocolError(f"this answers a {kind.__name__}, not a {type(intent).__name__}")
+    if type(id := getattr(intent, "id", None)) is not int:
+        raise LocalProtocolError(f"the id of a {kind.__name__} is a whole number, not {shown(id)}")
+
+
+def check_head(status: object, now: object) -> None:
+    """Refuse a status that HTTP doesn't have, and a time that is no number.
+
+    Raises:
+        LocalProtocolError: which.
+    """
+    if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 999:
+        raise LocalProtocolError(f"status must be a whole number from 100 to 999, not {shown(status)}")
+    if not isinstance(now, int | float) or isinstance(now, bool) or not abs(now) < _NO_TIME:
+        raise LocalProtocolError(f"now must be a finite number of seconds, not {shown(now)}")
+
+
+def check_failure(failure: object) -> None:
+    """Refuse what is no failure.
+
+    Raises:
+        LocalProtocolError: it is none, or its members are of other kinds.
+    """
+    members: tuple[object, object] = (failure.kind, failure.text) if isinstance(failure, Failure) else (None, None)
+    if not (isinstance(members[0], FailureKind) and isinstance(members[1], str)):
+        raise LocalProtocolError("what failed is told by a Failure with a FailureKind and a text")
+
+
+def check_text(what: str, text: str) -> str:
+    """Return a text.
+
+    Raises:
+        LocalProtocolError: it is none.
+    """
+    if not isinstance(text, str):
+        raise LocalProtocolError(f"{what} must be text, not {type(text).__name__}")
+    return text
+
+
+def as_bytes(data: object) -> bytes:
+    """Return the bytes of any buffer, as a copy.
+
+    Raises:
+        LocalProtocolError: it is no buffer.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise LocalProtocolError(f"data must be bytes, not {type(data).__name__}")
+    return bytes(data)
+
+
+def as_fields(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Return the fields of a head, their names in lower case.
+
+    Raises:
+        LocalProtocolError: they are not pairs of latin-1 text.
+    """
+    try:
+        fields = tuple((name.lower(), value) for name, value in headers)
+        for name, value in fields:
+            (name + value).encode("latin-1")
+    except (AttributeError, TypeError, ValueError):
+        raise LocalProtocolError("headers must be pairs of latin-1 text") from None
+    return fields

@@ -1,0 +1,255 @@
+"""What the head and the body of a response mean (PROTOCOL.md sections 3, 4 and 7)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from . import handshake
+from ._exchange import End, Exchange, Head
+from ._setup import Setup
+from ._turn import Turn
+from .content import ContentDecoder
+from .errors import ContentDecodingError, DuckChatError, FrontEndVersionMissing, IncompleteStream, StreamTooLarge
+from .events import Event
+from .handshake import Step
+from .intents import Headers, field
+from .redirect import REDIRECTS, redirect_target
+from .refusal import retry_after, service_error
+
+
+class Body:
+    """The body of a response. It undoes the content coding and checks the length.
+
+    Args:
+        step: what the response answers.
+        status: the response's.
+        headers: the response's.
+        limit: the most bytes that a coded body may come in.
+        fed: what another body was fed, in whose place this one goes on.
+        decoded: how much came of that.
+
+    Attributes:
+        status: as given.
+        headers: as given.
+        limit: as given.
+        coded: whether it has a content coding.
+        chunks: what has come of it, decoded, and was not taken.
+        fed: what the decoder of a chat response was given; a snapshot has no other way to its state.
+        decoded: how many bytes came of that.
+
+    Raises:
+        ContentDecodingError: the coding is none that was asked for, and without the body nothing is understood.
+    """
+
+    __slots__ = ("_decoder", "_length", "_pieces", "chunks", "coded", "decoded", "fed", "headers", "limit", "status")
+
+    def __init__(
+        self, step: Step, status: int, headers: Headers, limit: int, *, fed: bytes = b"", decoded: int = 0
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.limit = limit
+        self.fed = bytearray(fed)
+        self.decoded = decoded
+        self._length = _content_length(headers)
+        self._pieces: Iterator[bytes] = iter(())
+        try:
+            self._decoder = ContentDecoder(field(headers, "content-encoding"))
+        except ContentDecodingError:
+            if status == 200 and step in (Step.FRONT_END, Step.CHAT):
+                raise
+            self._decoder = ContentDecoder()  # the body is kept as it came
+        self.coded = self._decoder.coded
+        self.chunks: deque[bytes] = deque()
+        if fed:
+            self._pieces = _after(decoded, self._decoder.decode(fed))
+
+    def decode(self, exchange: Exchange) -> bool:
+        """Decode a little more of a coded body, once `chunks` is empty. So no bomb is ever held whole.
+
+        Args:
+            exchange: has what the driver reported.
+
+        Returns:
+            Whether there was any.
+
+        Raises:
+            ContentDecodingError: it is not of its coding.
+            StreamTooLarge: the coded form is longer than its bound.
+        """
+        piece = next(self._pieces, b"")
+        while not piece and exchange.chunks:
+            data = exchange.chunks.popleft()
+            if exchange.received > self.limit:  # a coding can say nothing for ever
+                raise StreamTooLarge(f"the compressed body is longer than {self.limit} bytes", limit=self.limit)
+            if exchange.step is Step.CHAT:
+                self.fed += data
+            self._pieces = self._decoder.decode(data)
+            piece = next(self._pieces, b"")
+        if piece:
+            self.decoded += len(piece)
+            self.chunks.append(piece)
+        return bool(piece)
+
+    def end(self, exchange: Exchange) -> bool:
+        """Check the end of the body, once nothing of it is left to decode.
+
+        Args:
+            exchange: has what the driver reported.
+
+        Returns:
+            Whether the body has ended as it should.
+
+        Raises:
+            IncompleteStream: it is shorter than its content-length.
+            ContentDecodingError: it ended inside its coding.
+        """
+        if not isinstance(exchange.end, End):
+            return False
+        if self._length is not None and exchange.received < self._length:
+            raise IncompleteStream(f"the body ended after {exchange.received} of {self._length} bytes; ask again")
+        self._decoder.end()
+        return True
+
+
+def _after(position: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the pieces without their first bytes."""
+    for piece in pieces:
+        if position < len(piece):
+            yield piece[position:]
+        position = max(0, position - len(piece))
+
+
+def _content_length(headers: Headers) -> int | None:
+    """Return the content-length where the framing is that. Said several times it is one (RFC 9110 section 8.6)."""
+    if field(headers, "transfer-encoding"):
+        return None
+    length, *others = {said.strip(" \t") for said in field(headers, "content-length").split(",")}
+    is_number = length.isascii() and length.isdigit() and len(length) < 20
+    return int(length) if is_number and not others else None
+
+
+def read_head(setup: Setup, turn: Turn, exchange: Exchange, head: Head) -> Body:
+    """Take what a head brings: cookies, tokens, and how its body is to be read.
+
+    Args:
+        setup: the session's.
+        turn: gets the cookies and the tokens.
+        exchange: what the head was reported of.
+        head: its status and fields.
+
+    Returns:
+        The body that follows.
+
+    Raises:
+        InvalidToken: a token can't be sent back.
+        RedirectRefused: a redirect can't be followed; its body is not read.
+        ContentDecodingError: as `Body` has it.
+    """
+    policy, step = setup.policy, exchange.step
+    turn.jar.receive(exchange.request.url, head.headers, now=head.now)
+    is_page = step is Step.FRONT_END and head.status == 200
+    if is_reply(step, head):
+        limit = policy.max_reply_bytes
+    else:
+        limit = policy.max_page_bytes if is_page else policy.max_error_bytes
+    body = Body(step, head.status, head.headers, limit)
+    if head.status in REDIRECTS:
+        redirected_to(setup, exchange, body)
+    elif step is Step.CHAT and (tokens := handshake.read_tokens(head.headers)) is not None:
+        # Any chat response may bring a new pair (PROTOCOL.md section 3). A redirect is not one: the same request goes
+        # on to another place, with the answer that belongs to its token.
+        turn.renew(tokens)
+    return body
+
+
+def collect(exchange: Exchange, body: Body, text: bytearray) -> bool:
+    """Keep what came of a body that is not a reply.
+
+    Args:
+        exchange: has the driver's reports.
+        body: decodes them.
+        text: grows by what is kept, up to the body's limit.
+
+    Returns:
+        Whether all is there that is needed: the end came, or enough of a body of which not all matters.
+
+    Raises:
+        IncompleteStream: the body is shorter than its content-length.
+        ContentDecodingError: it is not of its content coding.
+        StreamTooLarge: the front-end page is longer than its bound, or the coded body is.
+    """
+    while body.chunks or (body.coded and body.decode(exchange)):
+        text += body.chunks.popleft()[: body.limit - len(text) + 1]
+        if len(text) > body.limit:
+            del text[body.limit :]
+            if exchange.step is Step.FRONT_END and body.status == 200:
+                raise StreamTooLarge(f"the front-end page is longer than {body.limit} bytes", limit=body.limit)
+            return True
+    return body.end(exchange)
+
+
+def is_reply(step: Step, head: Head) -> bool:
+    """Tell whether a response is a reply: an event stream that answers a question with 200."""
+    kind = field(head.headers, "content-type").partition(";")[0].strip(" \t").lower()
+    return step is Step.CHAT and head.status == 200 and kind == "text/event-stream"
+
+
+def redirected_to(setup: Setup, exchange: Exchange, body: Body) -> str:
+    """Return where a redirect leads.
+
+    Raises:
+        RedirectRefused: it can't be followed.
+    """
+    location = field(body.headers, "location")
+    return redirect_target(exchange.request, body.status, location, exchange.redirects, setup.profile, setup.policy)
+
+
+def conclude(
+    setup: Setup, turn: Turn, step: Step, body: Body, text: bytearray, problem: DuckChatError | None, now: float
+) -> Event | None:
+    """Take what a response that is neither a reply nor a redirect brings.
+
+    Args:
+        setup: the session's. The shared state learns the front-end version, and of a ``Retry-After``.
+        turn: gets the tokens, and what the landing page brings.
+        step: what was asked for.
+        body: the status and the fields.
+        text: the decoded body, as far as it was kept.
+        problem: why the body could not be read to its end, if it could not.
+        now: the caller's clock, in seconds.
+
+    Returns:
+        What the caller should know.
+
+    Raises:
+        ServiceError: the response is a refusal. Its head says so, whether or not its body could be read.
+        FrontEndVersionMissing: the front-end page has no version.
+        HandshakeError: the status response has no token.
+        InvalidToken: it has one that can't be sent back.
+    """
+    if body.status != 200 or step is Step.CHAT:
+        seconds = retry_after(body.headers)
+        if seconds is not None:
+            setup.shared.pacer.hold(now + seconds)
+        raise service_error(body.status, bytes(text), retry_after=seconds)
+    match step:
+        case Step.FRONT_END:
+            version = handshake.read_version(text, setup.profile)
+            if not version:
+                raise problem or FrontEndVersionMissing("the front-end page has no version markers")
+            setup.shared.fe_version = version
+        case Step.LANDING:
+            leave_landing_page(setup, turn)
+        case Step.STATUS:
+            turn.renew(handshake.require_tokens(body.headers))
+            return handshake.read_notice(text)
+    return None
+
+
+def leave_landing_page(setup: Setup, turn: Turn) -> None:
+    """Set the client's own cookies, whether or not the landing page brought some (PROTOCOL.md section 3)."""
+    turn.landing_due = False
+    for cookie in setup.own_cookies():
+        turn.jar.set(cookie)
