@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.mutants import core, equivalents
 from support.paths import ROOT, TESTS
 from support.tiers import thinned
 
@@ -114,3 +115,9 @@ def test_what_takes_too_much_fails_by_its_name_and_the_others_go_on(tmp_path: Pa
     assert "FAILED test_it.py::test_eats - MemoryError" in printed
     assert "still running after all tests, and killed: sleep 3600" in printed
     assert "3 failed, 3 passed, 1 error" in printed
+
+
+def test_each_mutant_that_is_said_to_be_equivalent_is_one_of_the_code() -> None:
+    listed = equivalents()
+    assert listed.keys() <= {mutant.key for mutant in core()}
+    assert all(listed.values())
