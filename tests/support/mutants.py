@@ -55,6 +55,8 @@ def _changes(node: Any, place: str) -> Iterator[tuple[Any, str, str]]:
     """Walk the code that runs, and yield each node with a text that may stand in its stead."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         place = f"{place}.{node.name}".lstrip(".")
+    if isinstance(node, ast.keyword) and node.arg == "gc":
+        return  # how the memory of a Struct is found to be free
     for field, value in ast.iter_fields(node):
         children = [child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST)]
         if field == "test" and not isinstance(node, ast.While) and ast.unparse(value) != "TYPE_CHECKING":
