@@ -500,11 +500,12 @@ def snapshot(data: bytes) -> None:
     assert Session.restore(session.snapshot(now=now), now=now).snapshot(now=now) == session.snapshot(now=now)
     driven = SessionSteps(session, PROFILE, len(data))
     driven.now, driven.last_id = now, saved["last_id"]
-    driven.text = (saved.get("reader") or {}).get("text") or saved.get("cancelled") or ""
-    if saved.get("exchange"):
-        driven.request = _request(saved["exchange"]["request"]["id"])
-    if saved.get("turn"):
-        driven.question = saved["turn"]["messages"][-1]["content"]
+    phase = saved.get("phase") or {"cancelled": saved.get("cancelled") and {"text": saved["cancelled"]}}
+    driven.text = (phase.get("reader") or phase.get("cancelled") or {}).get("text", "")
+    if phase.get("exchange"):
+        driven.request = _request(phase["exchange"]["request"]["id"])
+    if phase.get("turn"):
+        driven.question = phase["turn"]["messages"][-1]["content"]
     driven.pull()
     driven.run(steps)
 

@@ -72,7 +72,7 @@ TARGETS = (
         name="snapshot",
         run=sessions.snapshot,
         inputs=inputs.snapshots() | inputs.odd(inputs.snapshots()),
-        covers=_core("_snapshot", "_turn"),
+        covers=_core("_snapshot", "_turn", "_phases"),
     ),
     Target(
         name="transcript",
@@ -84,13 +84,15 @@ TARGETS = (
         name="recording",
         run=sessions.recording,
         inputs=inputs.steps(),
-        covers=_core("transcript._record", "transcript._redaction", "transcript._texts"),
+        covers=_core("tap", "transcript._record", "transcript._redaction"),
     ),
     Target(
         name="session",
         run=sessions.session,
         inputs=inputs.steps(),
-        covers=_core("session", "_turn", "retry"),
+        covers=_core(
+            *("session", "_turn", "_plan", "_setup", "_exchange", "_reports", "_response", "_failure", "retry")
+        ),
         seconds=4.0,  # a MiB may come of a short input, and be a hundred thousand events or lines
         memory=64 * _MIB,
     ),
