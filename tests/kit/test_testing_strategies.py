@@ -131,6 +131,7 @@ def test_a_session_takes_every_question(question: Any) -> None:
     Session().ask(question, now=0)
 
 
+@searches
 def test_conversations_are_of_every_age() -> None:
     reaches(
         s.conversations(),
@@ -284,6 +285,7 @@ def readable(script: str) -> bool:
     return True
 
 
+@searches
 def test_mutated_challenges_are_mostly_refused_and_some_mean_the_same() -> None:
     reaches(
         s.mutated_challenges(),

@@ -153,8 +153,9 @@ def test_the_number_of_lines_is_bounded() -> None:
     assert str(damage) == f"line {MAX_LINES + 2}: a transcript is read up to {MAX_LINES} lines after its first"
 
 
-@pytest.mark.parametrize("data", ["\n" * (MAX_TRANSCRIPT_BYTES + 1), "x" * (MAX_TRANSCRIPT_BYTES + 1)])
-def test_the_size_is_bounded(data: str) -> None:
+@pytest.mark.parametrize("character", ["\n", "x"])
+def test_the_size_is_bounded(character: str) -> None:
+    data = character * (MAX_TRANSCRIPT_BYTES + 1)
     with pytest.raises(ConversationFormatError, match=f"a transcript is read up to {MAX_TRANSCRIPT_BYTES} bytes"):
         Transcript.read(data)
 
