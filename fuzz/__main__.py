@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -112,7 +113,7 @@ def _line(name: str, report: Report, log: str) -> str:
         f"most memory {report.largest / 1e6:.1f} MB of {report.resident / 1e6:.0f} MB"
     )
     if report.finding:
-        line += f"\n  FOUND {report.finding}\n  python -m fuzz reproduce {name} {report.file}"
+        line += f"\n  FOUND {report.finding}\n  python -m fuzz reproduce {name} {shlex.quote(str(report.file))}"
     return line
 
 

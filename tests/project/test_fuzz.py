@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -237,13 +238,14 @@ def test_the_command_finds_a_planted_bug_and_writes_its_input(tmp_path: Path, wh
     done = command(tmp_path, "--minutes=4")
     assert done.returncode == 1, done.stderr
     assert said in done.stdout
-    reproduce = re.search(r"python -m fuzz reproduce planted (\S+)", done.stdout)
+    reproduce = re.search(r"python -m fuzz reproduce planted (.+)", done.stdout)
     assert reproduce is not None
-    data = Path(reproduce[1]).read_bytes()
+    (file,) = shlex.split(reproduce[1])
+    data = Path(file).read_bytes()
     assert b"Extra data" in data
     if "KeyError" in what:
         assert len(data) < 30  # made smaller
-        again = command(tmp_path, "reproduce", "planted", reproduce[1])
+        again = command(tmp_path, "reproduce", "planted", file)
         assert again.returncode == 1
         assert "KeyError" in again.stderr
 
