@@ -6,6 +6,7 @@ The time a test may take is pytest-timeout's, set in pyproject.toml; memory, Ctr
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -40,6 +41,8 @@ def pytest_runtest_logfinish() -> None:
     global _collected_at
     if sys.platform == "linux" and _resident() > _collected_at + GARBAGE:
         gc.collect()
+        with contextlib.suppress(AttributeError):  # glibc keeps what threads have freed
+            ctypes.CDLL(None).malloc_trim(0)
         _collected_at = _resident()
 
 
