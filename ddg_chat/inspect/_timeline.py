@@ -13,7 +13,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from ddg_protocol import ContentDecodingError, ConversationFormatError, EventStreamDecoder, State, StreamTooLarge
+from ddg_protocol import (
+    ContentDecodingError,
+    ConversationFormatError,
+    EventStreamDecoder,
+    Session,
+    State,
+    StreamTooLarge,
+)
 from ddg_protocol import transcript as recorded
 from ddg_protocol.content import ContentDecoder
 from ddg_protocol.intents import SECRET_HEADERS, Headers, field
@@ -147,7 +154,9 @@ class _Reader:
     def read(self, damage: ConversationFormatError | None) -> Timeline:
         transcript = self._transcript
         steps = {step.line: step for step in replay(transcript, every_call=True)}
-        state: State | None = State[transcript.head.session["state"]]
+        head = transcript.head
+        session = Session.restore(head.session, now=0.0, profile=head.profile, policy=head.policy)
+        state: State | None = session.state
         flaws = []
         began: float | None = None
         for (number, line), now in zip(transcript.lines, transcript.times(), strict=True):
