@@ -63,11 +63,9 @@ def go_on(setup: Setup, turn: Turn, exchange: Exchange, error: DuckChatError, no
     Raises:
         DuckChatError: the turn ends, with this error or the one that it means here.
     """
-    if isinstance(error, TransportError):
-        if error.failure.kind is FailureKind.INTERRUPTED:
-            raise error  # whoever interrupts wants no more of the turn, whatever the request was for
-        if error.failure.kind is FailureKind.NOT_SENT and not exchange.redirects and turn.credentials is not None:
-            turn.credentials.spent = False
+    not_sent = isinstance(error, TransportError) and error.failure.kind is FailureKind.NOT_SENT
+    if not_sent and not exchange.redirects and turn.credentials is not None:
+        turn.credentials.spent = False
     match exchange.step:
         case Step.FRONT_END:
             if setup.profile.front_end_version_required:

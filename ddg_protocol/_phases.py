@@ -12,6 +12,7 @@ from ._response import Body
 from ._state import State
 from ._turn import Turn
 from .chat import ReplyReader
+from .conversation import Tokens
 from .events import TurnCancelled
 from .intents import SolveChallenge, Wait
 
@@ -66,11 +67,12 @@ class Unsolved(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True
 
 
 class Solving(msgspec.Struct, tag=True, forbid_unknown_fields=True):
-    """The embedder is asked for the answer to a challenge. `outcome` is the answer, or why there is none."""
+    """The embedder is asked to answer the challenge in `tokens`. `outcome` is the answer, or why there is none."""
 
     state = State.SOLVING
     turn: Turn
     solve: SolveChallenge
+    tokens: Tokens
     outcome: Solved | Unsolved | None = None
 
 

@@ -34,9 +34,11 @@ class Riddle(msgspec.Struct, frozen=True):
 
     Attributes:
         script: the challenge's JavaScript source.
+        tokens: the pair that it belongs to.
     """
 
     script: str
+    tokens: Tokens
 
 
 def check_limits(setup: Setup, conversation: Conversation, question: str) -> None:
@@ -149,7 +151,7 @@ def _find_answer(setup: Setup, credentials: Credentials) -> Riddle | None:
 
     script = read_challenge(challenge, max_bytes=setup.policy.max_challenge_bytes)
     if setup.solver == "embedder":
-        return Riddle(script)
+        return Riddle(script, credentials.tokens)
     credentials.answer = answer_challenge(script, setup.profile.identity, style=setup.profile.answer_style)
     return None
 
@@ -190,7 +192,7 @@ def write_request(
             headers = handshake.page_headers(setup.profile)
         case Step.STATUS:
             headers = handshake.status_headers(setup.profile)
-        case Step.CHAT:
+        case _:
             method, body = "POST", chat.chat_body(setup.profile, turn.model, turn.messages)
             credentials = turn.credentials or Credentials(Tokens())
             version = fe_version(setup, conversation)

@@ -242,7 +242,7 @@ def conclude(
             setup.shared.fe_version = version
         case Step.LANDING:
             leave_landing_page(setup, turn)
-        case Step.STATUS:
+        case _:
             turn.renew(handshake.require_tokens(body.headers))
             return handshake.read_notice(text)
     return None

@@ -502,9 +502,9 @@ class Session:
                 wait = Wait(id=self._new_id(), until=until, reason=reason)
                 self._move(Move.WAIT, Waiting(turn, wait))
                 return wait
-            case Riddle(script):
+            case Riddle(script, tokens):
                 solve = SolveChallenge(id=self._new_id(), script=script, identity=self.profile.identity)
-                self._move(Move.SOLVE, Solving(turn, solve))
+                self._move(Move.SOLVE, Solving(turn, solve, tokens))
                 return solve
             case step:
                 return self._send(turn, step, _plan.url_of(self._setup, step), 0, now)
@@ -532,8 +532,7 @@ class Session:
             case Unsolved(text):
                 raise UnsupportedChallenge(f"the embedder's solver gave no answer: {printable(text, 300)}")
             case Solved(answer):
-                if turn.credentials is not None:
-                    turn.credentials.answer = answer
+                turn.credentials = Credentials(phase.tokens, answer)
         self._move(Move.NEXT, Planning(turn))
         return None
 

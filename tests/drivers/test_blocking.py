@@ -54,6 +54,7 @@ from ddg_transports import _sockets
 from ddg_transports._sockets import WireLine
 from ddg_transports.blocking import Client, Seen
 from ddg_transports.emulator import Emulator
+from ddg_transports.transport import verifying_context
 
 TIMEOUT = 20.0  # for what never comes, on the slowest of machines
 NO_RETRIES = Policy(max_retries=0, base_delay=0.0)
@@ -688,11 +689,10 @@ def test_a_tls_connection_cut_without_goodbye_is_no_end_of_a_reply(certificate: 
             )
 
     conversation = Conversation(vqd="token", fe_version="x-y")
+    trusting = verifying_context()
+    trusting.load_verify_locations(certificate)
     with peer(cut) as url:
-        client = Client(
-            at(url.replace("http:", "https:"), minimum_interval=0.0),
-            ssl_context=ssl.create_default_context(cafile=str(certificate)),
-        )
+        client = Client(at(url.replace("http:", "https:"), minimum_interval=0.0), ssl_context=trusting)
         with client, pytest.raises(IncompleteStream) as caught:
             client.chat(conversation=conversation, cookies={}).ask("Why?")
     assert caught.value.text == "first"

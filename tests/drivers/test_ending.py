@@ -473,11 +473,12 @@ class InterruptAt:
 
 @contextmanager
 def tracing(trace: InterruptAt) -> Iterator[None]:
+    before = sys.gettrace()
     sys.settrace(trace)
     try:
         yield
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
 
 
 def test_control_c_at_any_line_of_the_driver_comes_out_and_the_next_question_works() -> None:

@@ -30,6 +30,7 @@ from ddg_protocol.tap import DrivenSession, TappedSession
 from ddg_protocol.wire import WireAction, WireSession
 
 from ._watch import Seen, Watch, Watcher
+from .transport import verifying_context
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
 
@@ -155,7 +156,7 @@ class BaseClient(Generic[ChatT, LineT]):
 
     def _tls(self) -> ssl.SSLContext:
         if self._ssl_context is None:
-            self._ssl_context = ssl.create_default_context()
+            self._ssl_context = verifying_context()
         return self._ssl_context
 
 

@@ -16,7 +16,7 @@ from ddg_protocol import FailureKind, SendRequest, TransportError
 from ddg_protocol.errors import printable
 
 from ._httpcore_sockets import AsyncNetwork, BlockingNetwork, Stream
-from .transport import is_harmless, transport_error
+from .transport import is_harmless, transport_error, verifying_context
 
 _MOST_KEPT = 10
 
@@ -73,7 +73,7 @@ class Connections:
         made = pool and pool(network)
         self.library = network.library = library_of(made)
         self._pool: Pool = made or getattr(self.library, name)(
-            ssl_context=ssl_context or ssl.create_default_context(),
+            ssl_context=ssl_context or verifying_context(),
             proxy=proxy and self._proxy(proxy),
             http2=http2,
             uds=uds,

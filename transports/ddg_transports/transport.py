@@ -142,13 +142,29 @@ def transport_error(error: BaseException, doing: str, otherwise: FailureKind = F
     kind = otherwise
     if isinstance(error, TimeoutError):
         kind = FailureKind.TIMEOUT
-    elif isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+    elif isinstance(error, ssl.SSLError) and not _is_cut(error):
         kind = FailureKind.TLS
     said = ""
     if is_harmless(error):
         said = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
     text = f"{doing}: {printable(said or type(error).__name__)}"
     return TransportError(text, failure=Failure(kind, text))
+
+
+def _is_cut(error: ssl.SSLError) -> bool:
+    # Which of the two it is depends on the version of Python.
+    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+
+def verifying_context() -> ssl.SSLContext:
+    """Return the TLS context that is used where none is given.
+
+    It verifies against the system's trust. Some builds of Python have OpenSSL take a connection that is cut for one
+    that ended: then a body that only the end of the connection ends could be cut without being noticed. Not this one.
+    """
+    context = ssl.create_default_context()
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", ssl.Options(0))
+    return context
 
 
 def is_harmless(error: BaseException) -> bool:
