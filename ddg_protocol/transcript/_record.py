@@ -176,7 +176,7 @@ class _Recorder:
                 self._tell(WaitElapsed(wait.id))
             case "challenge_solved", solve, answer:
                 self._tell(ChallengeSolved(solve.id, self._secrets.value(answer)))
-            case "challenge_failed", solve, text:
+            case _, solve, text:  # challenge_failed
                 self._tell(ChallengeFailed(solve.id, _encodable(text)))
 
     def _data(self, request: SendRequest, data: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.hand import DONE, HELLO, STREAM, Hand
+from support.hand import DONE, HELLO, PAGE, STREAM, Hand
 
 from ddg_protocol import (
     NEED_DATA,
@@ -16,6 +16,7 @@ from ddg_protocol import (
     ConversationFormatError,
     Failure,
     FailureKind,
+    FrontEndVersionUnknown,
     LocalProtocolError,
     ModelNotSupportedError,
     SendRequest,
@@ -251,3 +252,48 @@ def test_a_failure_that_is_none_is_said(failure: Any) -> None:
     hand.session.transport_failed(request, Failure(FailureKind.CUT, "x"))
     with pytest.raises(TransportError):
         hand.session.next_action(now=hand.now)
+
+
+@pytest.mark.parametrize("answer", [None, 5, b"e30="])
+def test_an_answer_that_is_no_text_is_said_and_the_right_one_is_taken(answer: Any) -> None:
+    hand = Hand(Session(solver="embedder", answer_challenge="always"))
+    hand.session.ask("Hi", now=0)
+    hand.request_for("duckai=1")
+    hand.answer(body=PAGE)
+    hand.request_for("/aichat")
+    hand.answer()
+    hand.request_for("/status")
+    hand.answer(headers=[("x-vqd-4", "4-1"), ("x-vqd-hash-1", "e30=")])
+    solve = hand.pull()
+    assert isinstance(solve, SolveChallenge)
+    with pytest.raises(LocalProtocolError, match="answer must be text"):
+        hand.session.challenge_solved(solve, answer)
+    with pytest.raises(LocalProtocolError, match="text must be text"):
+        hand.session.challenge_failed(solve, answer)
+    hand.session.challenge_solved(solve, "e30=")
+    assert ("x-vqd-hash-1", "e30=") in hand.request_for("/chat").headers
+
+
+def test_an_intent_whose_id_is_none_is_said() -> None:
+    wait = Wait(id=None, until=0.0, reason="")  # type: ignore[arg-type]
+    with pytest.raises(LocalProtocolError, match="the id of a Wait is a whole number"):
+        Session().wait_elapsed(wait)
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_what_is_read_from_the_wire_may_be_in_a_buffer_that_is_used_again(kind: Callable[[bytes], Any]) -> None:
+    wire = WireSession(Session())
+    wire.ask("Hi", now=0)
+    wire.next_action(now=0)
+    connect = wire.next_action(now=0)
+    assert isinstance(connect, Connect)
+    wire.connected(connect)
+    send = wire.next_action(now=0)
+    assert isinstance(send, Send)
+    wire.sent(send)
+    head = bytearray(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")
+    wire.receive_bytes(connect, kind(head))
+    head[:] = bytes(len(head))
+    assert isinstance(wire.next_action(now=0), FrontEndVersionUnknown)
+    with pytest.raises(LocalProtocolError, match="not a Wait"):
+        wire.receive_bytes(Wait(id=1, until=0.0, reason=""), bytearray())  # type: ignore[arg-type]

@@ -468,3 +468,8 @@ def test_a_host_and_a_port_are_put_together_as_in_a_url() -> None:
 def test_a_host_never_holds_what_could_end_it(host: str) -> None:
     if is_host(host):
         assert re.fullmatch(r"[a-z0-9._:-]+", host)
+
+
+def test_a_cookie_that_no_jar_keeps_is_refused() -> None:
+    with pytest.raises(ValueError, match="cookies: 'a' is longer than 4096 bytes"):
+        ServiceProfile(cookies=(("a", "x" * 4096),))

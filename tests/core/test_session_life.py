@@ -177,6 +177,11 @@ def snapshot_with(state: State, path: str, value: Any) -> Any:
         (State.WAITING, "phase.turn.retries.status", 10**400, "retries"),
         (State.STREAMING, "phase.exchange.awaited", "receive_head", "order"),
         (State.STREAMING, "phase.exchange.awaited", "nothing", "order"),
+        (State.STREAMING, "phase.exchange.received", -1, "below 0"),
+        (State.STREAMING, "phase.body.decoded", -1, "below 0"),
+        (State.STREAMING, "phase.body.status", 1000, "status"),
+        (State.STREAMING, "phase.reader.size", -1, "size"),
+        (State.STREAMING, "phase.exchange.head", {"type": "Head", "status": 9, "headers": [], "now": 0.0}, "status"),
         (State.STREAMING, "phase.exchange.head", {"type": "Head", "status": 200, "headers": [], "now": 0.0}, "order"),
     ],
 )

@@ -1006,3 +1006,14 @@ def test_every_exception_is_raised_by_what_a_users_program_can_meet(exception: t
         CAUSES[exception]()
     assert type(caught.value) is exception
     assert str(caught.value)
+
+
+def test_half_a_character_at_the_end_of_a_body_without_done_is_given_before_the_turn_is_done() -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, 200, STREAM, now=hand.now)
+    hand.session.receive_data(request, HELLO + b'data: {"action":"success","message":"\\ud83d"}\n\n')
+    hand.session.receive_eof(request)
+    hand.pull()
+    assert hand.events[-2] == TextDelta("\ufffd")
+    assert isinstance(hand.events[-1], TurnFinished)

@@ -285,6 +285,11 @@ def readable(script: str) -> bool:
     return True
 
 
+@given(script=s.mutated_challenges())
+def test_a_mutated_challenge_is_read_or_refused_and_nothing_else_comes_of_it(script: str) -> None:
+    assert readable(script) in (True, False)
+
+
 @searches
 def test_mutated_challenges_are_mostly_refused_and_some_mean_the_same() -> None:
     reaches(

@@ -19,6 +19,7 @@ from support.tiers import examples
 from transcripts import make
 
 from ddg_protocol import (
+    ChallengeError,
     ClientState,
     ContentDecodingError,
     ConversationFormatError,
@@ -33,12 +34,13 @@ from ddg_protocol import (
     TextDelta,
     TransportError,
     UnsupportedChallenge,
+    Wait,
 )
 from ddg_protocol._state import COMMANDS, MOVES, State
 from ddg_protocol.chat import ReplyReader
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
-from ddg_protocol.tap import DrivenSession
+from ddg_protocol.tap import DrivenSession, TappedSession
 from ddg_protocol.testing import Chunking, Clock, Dialogue, Run, every, request, strategies
 from ddg_protocol.transcript import (
     AsyncTranscriptTransport,
@@ -753,3 +755,38 @@ def test_a_step_that_differs_is_the_last() -> None:
     steps = list(replay(Transcript.read("".join(lines))))
     assert [step.same for step in steps[-2:]] == [True, False]
     assert steps[-1].line == at + 1
+
+
+def test_a_session_that_is_watched_is_the_session_and_tells_of_each_call() -> None:
+    told: list[str] = []
+
+    class Tap:
+        def pulling(self) -> None:
+            told.append("pulling")
+
+        def pulled(self, action: object, now: float) -> None:
+            told.append(type(action).__name__)
+
+        def called(self, method: str, *arguments: object) -> None:
+            told.append(method)
+
+    session = TappedSession(Session(solver="embedder", answer_challenge="always"), Tap())
+    assert (session.profile, session.policy, session.request) == (Session().profile, Policy(), None)
+    assert repr(session).startswith("<TappedSession of <Session READY")
+    run = Run(session, Service(challenge=True), solver=lambda solve: "e30=")
+    with pytest.raises(ChallengeError):
+        run.ask("Hi")
+    assert {"ask", "receive_head", "receive_data", "wait_elapsed", "challenge_solved"} <= set(told)
+    run.begin("Hi")
+    while not isinstance(action := session.next_action(now=run.clock.now), SolveChallenge):
+        if isinstance(action, Wait):
+            run.clock.advance_to(action.until)
+            session.wait_elapsed(action)
+        elif isinstance(action, SendRequest):
+            session.receive_head(action, 200, [("x-vqd-4", "4-1"), ("x-vqd-hash-1", "e30=")], now=run.clock.now)
+            session.receive_eof(action)
+    session.challenge_failed(action, "no idea")
+    with pytest.raises(UnsupportedChallenge, match="no idea"):
+        session.next_action(now=run.clock.now)
+    assert told[-3:] == ["challenge_failed", "pulling", "UnsupportedChallenge"]
+    assert session.snapshot(now=0.0)["phase"]["type"] == "Ready"

@@ -14,6 +14,7 @@ from types import FrameType
 import pytest
 from hypothesis import strategies as st
 from support.paths import ROOT
+from support.scripts import SLOWDOWN
 from support.tiers import examples
 
 from fuzz import engines, judge
@@ -64,7 +65,8 @@ def test_the_oracle_holds_for_the_corpus_and_for_what_was_found(target: Target) 
     assert target.seeds
     for data in target.seeds:
         held.hold_to_time(data)
-    held.hold_to_growth(max(target.seeds, key=len))
+    if SLOWDOWN == 1:  # a measured run is slower by far, and how it grows says nothing
+        held.hold_to_growth(max(target.seeds, key=len))
 
 
 @each_target

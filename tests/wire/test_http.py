@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ddg_protocol._http import HttpConnection
 from ddg_protocol.intents import SendRequest
 
+BOUND = 100_000  # h11 has one for what is incomplete alone: so long is no head here
 REQUEST = SendRequest(id=1, method="GET", url="http://localhost/", headers=(), body=b"", timeout=1.0)
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -47,7 +48,7 @@ def written(write: Callable[[SendRequest], bytes], request: SendRequest) -> byte
 
 def seen_by_us(chunks: Iterable[bytes], *, whole: bool) -> tuple[Seen, list[int]]:
     """Give what is read, first of all as one whole chunk or not, and how much of the body after each chunk."""
-    http, seen, lengths = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000), Seen(), []
+    http, seen, lengths = HttpConnection(max_head_bytes=BOUND, max_framing_bytes=BOUND), Seen(), []
     http.send(REQUEST)
     for chunk in chunks:
         try:
@@ -67,7 +68,7 @@ def seen_by_us(chunks: Iterable[bytes], *, whole: bool) -> tuple[Seen, list[int]
 
 
 def seen_by_h11(chunks: Iterable[bytes]) -> tuple[Seen, list[int]]:
-    http, seen, lengths = h11.Connection(h11.CLIENT, max_incomplete_event_size=1000), Seen(), []
+    http, seen, lengths = h11.Connection(h11.CLIENT, max_incomplete_event_size=BOUND), Seen(), []
     http.send(h11.Request(method="GET", target="/", headers=[("host", "localhost")]))
     http.send(h11.EndOfMessage())
     for chunk in chunks:
