@@ -14,7 +14,6 @@ from types import FrameType
 import pytest
 from hypothesis import strategies as st
 from support.paths import ROOT
-from support.scripts import SLOWDOWN
 from support.tiers import examples
 
 from fuzz import engines, judge
@@ -65,8 +64,12 @@ def test_the_oracle_holds_for_the_corpus_and_for_what_was_found(target: Target) 
     assert target.seeds
     for data in target.seeds:
         held.hold_to_time(data)
-    if SLOWDOWN == 1:  # a measured run is slower by far, and how it grows says nothing
-        held.hold_to_growth(max(target.seeds, key=len))
+
+
+@each_target
+@pytest.mark.deep("it takes seconds for a target")
+def test_what_the_corpus_takes_grows_no_faster_than_its_length(target: Target) -> None:
+    Judge(target).hold_to_growth(max(target.seeds, key=len))
 
 
 @each_target

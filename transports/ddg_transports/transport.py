@@ -153,7 +153,7 @@ def transport_error(error: BaseException, doing: str, otherwise: FailureKind = F
 
 def _is_cut(error: ssl.SSLError) -> bool:
     # Which of the two it is depends on the version of Python.
-    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
+    return isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def verifying_context() -> ssl.SSLContext:
