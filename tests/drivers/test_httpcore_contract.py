@@ -82,6 +82,7 @@ def test_straight(world: str, library: Any) -> None:
     keeps_it(world, lambda context: {"ssl_context": context})
 
 
+@pytest.mark.deep("the same checks, of a pool that others made")
 @first(3)
 def test_over_a_pool_that_is_handed_in(world: str, library: Any) -> None:
     pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool

@@ -17,7 +17,8 @@ from ddg_transports.testing.contract import CHECKS, check
 PAGE = "docs/writing-a-transport.md"
 
 
-@pytest.mark.parametrize("backend", ["asyncio", pytest.param("trio", marks=pytest.mark.deep("as on asyncio"))])
+@pytest.mark.deep("the blocking one shows it")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_the_async_example_keeps_the_contract(backend: str) -> None:
     (example,) = [code for code in examples(PAGE) if "async_factory" in code]
     namespace: dict[str, Any] = {"__name__": "example"}
