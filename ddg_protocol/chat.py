@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -681,10 +680,12 @@ def _read_payload(raw: bytes) -> dict[str, Any] | None:
         return _decode_payload(raw)
     except _NOT_DECODED:
         pass
+    from json import loads  # which most conversations never need
+
     # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
-    # latter is what the event stream has U+FFFD for.
+    # latter is what the event stream has U+FFFD for. Numbers mean nothing here, and `int` refuses long ones.
     try:
-        payload = _JSON.decode(str(raw, "utf-8", "replace"))
+        payload = loads(str(raw, "utf-8", "replace"), parse_int=float, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     return payload if isinstance(payload, dict) else None
@@ -692,10 +693,6 @@ def _read_payload(raw: bytes) -> dict[str, Any] | None:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
-
-
-#: Numbers mean nothing here, and `int` refuses long ones.
-_JSON = json.JSONDecoder(parse_int=float, parse_constant=_refuse)
 
 
 def _encodable(text: str) -> str:

@@ -11,15 +11,26 @@ from typing import final
 
 import msgspec
 
-from ._harmless import TARGETS, is_harmless, is_known_name, is_sent, words
 from .profile import Identity
 
 Headers = tuple[tuple[str, str], ...]
 """Header fields in order, names in lower case, values latin-1; repeated where they repeat."""
 
-SECRET_HEADERS = words(
-    """authentication-info authorization cookie cookie2 proxy-authenticate proxy-authentication-info
-    proxy-authorization set-cookie set-cookie2 www-authenticate x-vqd-4 x-vqd-hash-1"""
+SECRET_HEADERS = frozenset(
+    {
+        "authentication-info",
+        "authorization",
+        "cookie",
+        "cookie2",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "set-cookie",
+        "set-cookie2",
+        "www-authenticate",
+        "x-vqd-4",
+        "x-vqd-hash-1",
+    }
 )
 """Names of headers that carry secrets. They aren't all that is hidden: see `redacted`."""
 
@@ -37,6 +48,12 @@ def redacted(headers: Headers, *, sent: bool = False) -> Headers:
     Returns:
         The same fields, in order, fit to be shown. Empty values stay empty.
     """
+    from ._harmless import (  # with patterns that nobody needs until something is shown
+        is_harmless,
+        is_known_name,
+        is_sent,
+    )
+
     if sent:
         return tuple((name, value if is_sent(name.lower()) else _hidden(value)) for name, value in headers)
     return tuple(
@@ -54,6 +71,8 @@ def _hidden(text: str) -> str:
 
 def _shown_url(url: str) -> str:
     """Return a URL as far as it may be shown: a redirect can lead to one with a secret in its path or query."""
+    from ._harmless import TARGETS
+
     scheme, separator, rest = url.partition("://")
     host, slash, target = rest.partition("/")
     return url if slash + target in TARGETS else f"{scheme}{separator}{host}/{_hidden(target)}"

@@ -18,7 +18,7 @@ _MAY_BE_0 = frozenset({"max_retries", "base_delay", "max_retry_after", "drain_ti
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Tries, times and bounds (PROTOCOL.md sections 7 and 8).
 
-    Times are in seconds, at most `MAX_SECONDS` (1,000,000); sizes are of decompressed bytes.
+    Times are in seconds, at most 1,000,000; sizes are of decompressed bytes.
 
     Attributes:
         strict: whether a malformed payload ends the turn (`MalformedEvent`) instead of being an event.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from . import errors
@@ -59,8 +58,6 @@ _NO_REFUSAL: _Row = (ServiceError, "the service answered with something that is 
 
 _MAX_RESETS = 8
 _LONGEST = 1e9  # seconds; a number that any clock can be added to
-#: Every number is a float: statuses are small, and `int` refuses what is long.
-_read_json = json.JSONDecoder(parse_int=float).decode
 
 
 def service_error(status: int, body: bytes, *, retry_after: float | None = None) -> ServiceError:
@@ -115,11 +112,14 @@ def retry_after(headers: Headers) -> float | None:
 
 def _read(body: bytes) -> dict[str, Any]:
     """Give the members of an error body; none where it is no JSON object."""
+    from json import loads  # which most conversations never need
+
     text = str(body, "utf-8", "replace")
     # A body was once seen with undecoded bytes before its JSON: look from the first brace, and from the likely one.
     for start in sorted({text.find("{"), text.find('{"action"')} - {-1}):
         try:
-            said: dict[str, Any] = _read_json(text[start:])
+            # Every number is a float: statuses are small, and `int` refuses what is long.
+            said: dict[str, Any] = loads(text[start:], parse_int=float)
         except (ValueError, RecursionError):
             continue
         return said

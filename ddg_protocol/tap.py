@@ -18,6 +18,8 @@ from .policy import Policy
 from .profile import ServiceProfile
 from .session import Action
 
+__all__ = ["DrivenSession", "SessionTap", "TappedSession"]
+
 
 class DrivenSession(Protocol):
     """The calls of a `Session`; see there what each does."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import h11
@@ -22,7 +22,9 @@ from .conversation import Conversation, Message
 from .errors import DuckChatError, LocalProtocolError, printable, shown
 from .events import Event
 from .intents import NEED_DATA, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
-from .tap import DrivenSession
+
+if TYPE_CHECKING:
+    from .tap import DrivenSession
 
 __all__ = ["Close", "Connect", "Send", "WireAction", "WireIntent", "WireSession"]
 

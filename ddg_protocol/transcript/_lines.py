@@ -51,7 +51,7 @@ class Close(_Line, frozen=True, tag="close"):
 
 
 class NewId(_Line, frozen=True, tag="new_id"):
-    """`Session.new_id`: whoever composes the session took one for an intent of its own."""
+    """A `wire.WireSession` over the session took an id for an intent of its own."""
 
 
 class Shared(_Line, frozen=True, tag="shared"):

@@ -87,7 +87,7 @@ class RecordedSession(TappedSession):
         """Restore a session that was stored at rest, and record it from there on.
 
         Args:
-            data: what `snapshot` returned.
+            data: what `Session.snapshot` returned.
             now: the caller's clock, in seconds.
             write: as for a new recording.
             redact_texts: as for a new recording.

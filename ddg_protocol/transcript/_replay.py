@@ -20,7 +20,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         line: its number in the transcript.
-        delay: seconds that passed before it, at most `policy.MAX_SECONDS`.
+        delay: seconds that passed before it, at most 1,000,000.
         expected: what came then; nothing where it isn't a pull.
         got: what comes now.
         states: those that today's session went through since the step before, in order; none where it stayed.

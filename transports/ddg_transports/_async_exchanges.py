@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from ddg_protocol import SendRequest, TransportError
-from ddg_protocol.tap import DrivenSession
 
 from ._client import Action, Tell
 from ._scope import Scope
 from .transport import AsyncExchange, AsyncTransport
+
+if TYPE_CHECKING:
+    from ddg_protocol.tap import DrivenSession
 
 _CLOSING = 1.0  # seconds that an exchange may take to close
 

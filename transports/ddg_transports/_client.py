@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeGuard, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar, get_args
 
 from ddg_protocol import (
     ChatBusy,
@@ -26,11 +26,13 @@ from ddg_protocol import (
     TurnAborted,
 )
 from ddg_protocol.session import AnswerChallenge, Solver
-from ddg_protocol.tap import DrivenSession, TappedSession
 from ddg_protocol.wire import WireAction, WireSession
 
 from ._watch import Seen, Watch, Watcher
 from .transport import verifying_context
+
+if TYPE_CHECKING:
+    from ddg_protocol.tap import DrivenSession
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
 
@@ -137,6 +139,8 @@ class BaseClient(Generic[ChatT, LineT]):
         )
         driven: DrivenSession = session if wrap is None else wrap(session)
         if watcher is not None:
+            from ddg_protocol.tap import TappedSession  # which most clients never need
+
             driven = TappedSession(driven, Watch(watcher))
         chat = self._new_chat(driven, watcher)
         chat._seen = _NOBODY_WATCHES if watcher is None else seen

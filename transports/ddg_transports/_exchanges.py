@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ddg_protocol import SendRequest, TransportError
-from ddg_protocol.tap import DrivenSession
 
 from ._client import Action, Tell
 from ._wake import Wake
 from .transport import Exchange, Transport
+
+if TYPE_CHECKING:
+    from ddg_protocol.tap import DrivenSession
 
 
 class RequestLine:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ddg_protocol import DuckChatError, SendRequest, Signal, SolveChallenge, Wait
 from ddg_protocol.intents import redacted
 from ddg_protocol.session import Action
-from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
+
+if TYPE_CHECKING:
+    from ddg_protocol.tap import DrivenSession
 
 
 class Answer(msgspec.Struct, frozen=True):

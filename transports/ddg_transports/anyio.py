@@ -24,7 +24,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 from anyio.abc import AsyncResource
@@ -44,7 +44,6 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.session import AnswerChallenge
-from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import WireSession
 
 from ._async_exchanges import AsyncRequestLine
@@ -54,6 +53,9 @@ from ._scope import Scope
 from ._streams import AsyncConnector, AsyncWireLine, connected, loop_clock, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import AsyncTransport
+
+if TYPE_CHECKING:
+    from ddg_protocol.tap import DrivenSession
 
 __all__ = ["Answer", "AsyncChat", "AsyncClient", "AsyncConnector", "AsyncReply", "Seen", "connected", "tcp", "unix"]
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -39,7 +39,6 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.session import AnswerChallenge
-from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import WireSession
 
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
@@ -48,6 +47,9 @@ from ._reply import BaseReply
 from ._sockets import Connector, WireLine, connected, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from ddg_protocol.tap import DrivenSession
 
 __all__ = ["Answer", "Chat", "Client", "Connector", "Reply", "Seen", "connected", "tcp", "unix"]
 
