@@ -531,8 +531,8 @@ class Session:
                 return phase.solve  # may simply be asked for again
             case Unsolved(text):
                 raise UnsupportedChallenge(f"the embedder's solver gave no answer: {printable(text, 300)}")
-            case Solved(answer):
-                turn.credentials = Credentials(phase.tokens, answer)
+            case solved:
+                turn.credentials = Credentials(phase.tokens, solved.answer)
         self._move(Move.NEXT, Planning(turn))
         return None
 

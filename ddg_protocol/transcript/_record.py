@@ -176,7 +176,8 @@ class _Recorder:
                 self._tell(WaitElapsed(wait.id))
             case "challenge_solved", solve, answer:
                 self._tell(ChallengeSolved(solve.id, self._secrets.value(answer)))
-            case _, solve, text:  # challenge_failed
+            case _:  # challenge_failed
+                solve, text = arguments
                 self._tell(ChallengeFailed(solve.id, _encodable(text)))
 
     def _data(self, request: SendRequest, data: bytes) -> None:

@@ -95,7 +95,7 @@ VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E))
 COOKIES = st.builds(
     Cookie,
     name=st.from_regex(r"[a-z$_]+", fullmatch=True),
-    value=st.from_regex(r"[ -:<-~]*", fullmatch=True),
+    value=st.from_regex(r"[ -:<-~]*", fullmatch=True).map(str.strip),
     domain=st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True),
     path=st.from_regex(r"/[ -~]*", fullmatch=True),
     host_only=st.booleans(),
