@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,12 +181,21 @@ def test_the_parser_is_imported_with_the_first_challenge_that_is_read() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
-def test_a_later_challenge_of_the_services_kind_costs_under_600_microseconds() -> None:
+def test_a_later_challenge_of_the_services_kind_costs_no_more_than_twelve_thousand_steps_of_python() -> None:
+    """About 0.6 ms where it was measured; steps say the same on a machine that is busy or slow."""
     text, identity = script(SAMPLE, hashes=("x" * 44, "y" * 44)), Identity()
 
-    def cost() -> float:
-        began = time.process_time()
+    def answer() -> None:
         answer_challenge(text, identity)
+
+    def steps() -> None:
+        for number in range(12_000):
+            number * number
+
+    def cost(run: Callable[[], None]) -> float:
+        began = time.process_time()
+        run()
         return time.process_time() - began
 
-    assert min(cost() for _ in range(200)) < 0.0006 * SLOWDOWN
+    costs = [(cost(answer), cost(steps)) for _ in range(200)]
+    assert min(answering for answering, _ in costs) < 2 * min(stepping for _, stepping in costs) * SLOWDOWN
