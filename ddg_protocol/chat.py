@@ -497,8 +497,8 @@ class ReplyReader:
 
     def _cut(self, rest: memoryview) -> None:
         """Cut the next bytes into payloads, so few that little memory is taken, and check the bounds."""
-        if self.done:
-            return  # what follows is ignored
+        if self.done or not rest:
+            return  # what follows the end is ignored
         if self._size >= self._max_reply_bytes:
             limit = self._max_reply_bytes
             raise StreamTooLarge(f"the reply is longer than {limit} bytes", limit=limit)

@@ -473,6 +473,13 @@ def test_the_bound_of_a_reply_is_exact(size: int) -> None:
         assert source.done is not bool(over)
 
 
+def test_a_chunk_of_no_bytes_is_not_over_the_bound() -> None:
+    body = stream(HELLO, PLAIN)
+    source = reader(max_reply_bytes=len(body))
+    source.chunks.extend((body, b""))
+    assert [source.next_event() for _ in range(3)] == [TextDelta("Hello"), TextDelta("x"), None]
+
+
 @pytest.mark.parametrize("size", [500, 1 << 20])
 @pytest.mark.parametrize(
     ("first", "fits"), [("a", 1 << 19), ("\u20ac", 1 << 18), ("\U0001f600", 1 << 17)], ids=["ascii", "bmp", "wide"]
