@@ -52,12 +52,12 @@ def floods(data: bytes) -> None:
     The first of four parts says by letters which request is flooded (``p`` the page, ``l`` the landing page, ``s`` the
     status, else the question), how (``w`` on the wire, ``g`` compressed, ``t`` with time between the pieces) and in
     which pieces (a digit). Then come what the response begins with, what is repeated, and what it ends with. A flood is
-    64 times as long as the input, and four times where its pieces are tiny: so twice the input is twice the flood.
+    64 times as long as the input, or as long where its pieces are tiny: so twice the input is twice the flood.
     """
     how, start, unit, end = (*data.split(CUT, 3), b"", b"", b"")[:4]
     place = next((number for number, letter in enumerate(b"pls") if letter in how), 3)
     size = next((_PIECES[letter] for letter in how if letter in _PIECES), 4 * _MIB)
-    times = len(data) * (64 if size >= 1000 else 4) // max(1, len(unit))
+    times = len(data) * (64 if size >= 1000 else 1) // max(1, len(unit))
     flood = start + unit * times + end
     gap = 0.0004 if b"t" in how else 0.0
     if b"w" in how:

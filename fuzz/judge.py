@@ -17,6 +17,8 @@ from .target import Target
 
 HANG = 10.0
 """Seconds of processor time after which an input is given up."""
+TRACED = 6
+"""How many times as long a run may take while its memory is counted: each allocation is noted."""
 SMALL, MIDDLE, LARGE = 16 * 1024, 32 * 1024, 64 * 1024
 """What an input is stretched to, in bytes: twice the input may take twice as long."""
 GROWTH = 3.0
@@ -126,7 +128,7 @@ class Judge:
         """
         tracemalloc.start()
         try:
-            self._run(data)
+            self._run(data, slowed=TRACED)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -146,13 +148,14 @@ class Judge:
         self._run(data)
         return time.process_time() - before
 
-    def _run(self, data: bytes) -> None:
+    def _run(self, data: bytes, *, slowed: int = 1) -> None:
         self.runs += 1
-        signal.setitimer(signal.ITIMER_VIRTUAL, HANG)
+        hang = slowed * HANG
+        signal.setitimer(signal.ITIMER_VIRTUAL, hang)
         try:
             self.target.run(data)
         except (Exception, Hang) as error:
-            why = f"more than {HANG:g} s" if isinstance(error, Hang) else f"{type(error).__name__}: {error}"
+            why = f"more than {hang:g} s" if isinstance(error, Hang) else f"{type(error).__name__}: {error}"
             raise Finding(self.target.name, data, why) from error
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)

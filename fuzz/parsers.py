@@ -216,10 +216,11 @@ def redaction(data: bytes) -> None:
     body = BodyTexts(PROFILE)
     assert len(b"".join(map(body.feed, chunks))) == len(whole)
     secret = _SECRET.encode()
+    before = whole[:_BOUND]  # what is said before a secret takes much less to be as odd as it may be
     for said in (secret, b'"' + secret + b'"', b'{"type":"' + secret + b'"}', b"<p>" + secret):
-        assert secret not in BodyTexts(PROFILE).feed(whole + said), "a body is shown"
-        assert secret not in ReplyTexts().feed(whole + said), "a reply is shown"
-        assert secret not in ReplyTexts().feed(whole + b"\n\ndata: " + said), "an event is shown"
+        assert secret not in BodyTexts(PROFILE).feed(before + said), "a body is shown"
+        assert secret not in ReplyTexts().feed(before + said), "a reply is shown"
+        assert secret not in ReplyTexts().feed(before + b"\n\ndata: " + said), "an event is shown"
     headers = fields_of(whole)
     stood_in = Secrets(PROFILE).headers(headers)
     assert len(stood_in) == len(headers)
@@ -235,7 +236,7 @@ def redaction(data: bytes) -> None:
     script = whole.decode("latin-1")
     same_script(script, Secrets(PROFILE).value)
     for code in (f"a = '{_SECRET}' // {_SECRET}", f"/* {_SECRET} */ {_SECRET[:15]}(`<p>{_SECRET}`)"):
-        assert _SECRET[:15] not in same_script(code + script, Secrets(PROFILE).value)
+        assert _SECRET[:15] not in same_script(code + script[:_BOUND], Secrets(PROFILE).value)
 
 
 _SECRET = "Qz7secretSECRET\xc3\xa9"
@@ -494,7 +495,7 @@ def http(data: bytes) -> None:
         theirs.send(h11.EndOfMessage())
         heads, body, refused = _heard(map(mine.read, given))
         their_heads, their_body, they_refused = _heard(_by_h11(theirs, each) for each in given)
-        if "longer than" in refused:
+        if re.search(r"longer than \d", refused):  # a bound that h11 has not
             assert len(whole) > _BOUND
             assert their_heads[: len(heads)] == heads
             assert their_body.startswith(body)
