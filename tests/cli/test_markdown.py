@@ -375,7 +375,7 @@ class Measured(MarkdownStream):
         return super()._lines(unit)
 
 
-@pytest.mark.parametrize("kind", thinned(LONG, one_in=8, reason="much of each kind"))
+@pytest.mark.parametrize("kind", thinned(LONG, one_in=16, reason="much of each kind"))
 def test_however_long_a_text_is_drawing_more_of_it_takes_a_bounded_time(kind: str) -> None:
     text = LONG[kind]
     step = len(text) // 4 + 1

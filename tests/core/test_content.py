@@ -231,8 +231,8 @@ def test_a_large_body_is_decoded_in_pieces_of_a_bounded_size(coding: str, code: 
 
 def test_a_bomb_is_decoded_no_further_than_it_is_asked_for() -> None:
     coder = zlib.compressobj(9, wbits=31)
-    bomb = b"".join([*(coder.compress(bytes(1 << 20)) for _ in range(200)), coder.flush()])
-    assert len(bomb) < 250_000
+    bomb = b"".join([*(coder.compress(bytes(1 << 20)) for _ in range(70)), coder.flush()])
+    assert len(bomb) < 100_000
     tracemalloc.start()
     try:
         pieces = ContentDecoder("gzip").decode(bomb)

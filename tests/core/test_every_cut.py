@@ -144,7 +144,7 @@ def test_every_cut(moments: list[Moment], wire: bool, reset: bool, pytestconfig:
     for moment in moments:
         plain = moment.run(wire=wire)
         assert isinstance(_outcome(plain), TurnFinished)
-        for at in some(range(len(plain.responses[0]) + 1), one_in=40):
+        for at in some(range(len(plain.responses[0]) + 1), one_in=100):
             outcome = check_cut(moment, Cut(0, at, reset), wire=wire)
             kinds[outcome] = kinds.get(outcome, 0) + 1
     assert kinds["whole"]

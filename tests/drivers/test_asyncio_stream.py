@@ -75,7 +75,7 @@ def test_what_comes_is_read_and_the_end_is_the_end() -> None:
 
 
 def test_it_listens_only_while_there_is_room() -> None:
-    data = bytes(range(256)) * 4096 * 4
+    data = bytes(range(256)) * 4096
 
     async def use(stream: AsyncioStream, peer: socket.socket) -> None:
         sending = asyncio.get_running_loop().run_in_executor(None, peer.sendall, data)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import anyio
 import httpcore
 import httpcore2
 import pytest
+from support.tiers import thinned
 
 import ddg_transports
 from ddg_protocol import DUCKDUCKGO_2025_04, ChatTimeoutError, Conversation, Policy, ServiceProfile
@@ -109,9 +111,14 @@ DRIVERS: dict[str, Callable[[ServiceProfile, Policy, str], None]] = {
 }
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("how", ["it stops", "it raises", "it waits", "it is done"])
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize(
+    ("driver", "how", "tls"),
+    thinned(
+        product(DRIVERS, ["it stops", "it raises", "it waits", "it is done"], [False, True]),
+        one_in=5,
+        reason="each with each",
+    ),
+)
 def test_a_reply_whose_peer_is_dead_is_left_at_once(driver: str, how: str, tls: bool) -> None:
     policy = Policy(max_retries=0, read_timeout=0.2 if how == "it waits" else 30.0)
     certificate = CERTIFICATES / "loopback.pem" if tls else None

@@ -161,8 +161,8 @@ ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")  # without it th
             ("trio", "pytest.mark.trio", ()),
             ("trio", "[]", ("-o", "trio_mode=true")),
         ],
-        one_in=2,
-        reason="each plugin in its other mode",
+        one_in=4,
+        reason="each plugin in each mode",
     ),
 )
 def test_the_async_client_works_under_other_plugins(user: User, plugin: str, marks: str, more: tuple[str, ...]) -> None:
@@ -480,6 +480,7 @@ def test_a_run_that_uses_none_of_it_imports_none_of_it(user: User) -> None:
     )
 
 
+@pytest.mark.deep("a process more")
 def test_it_goes_with_measured_coverage(user: User) -> None:
     printed = user.runs_apart(
         """

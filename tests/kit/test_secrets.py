@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.planted import BODIES, FIELDS, HEADS, drive, drive_wire, leaks, planted, session, wire_text, words
+from support.tiers import examples
 
 from ddg_protocol import DUCKDUCKGO_2025_04, LocalProtocolError, Session
 from ddg_protocol.service import Service
@@ -18,7 +19,10 @@ from ddg_protocol.transcript._redaction import Secrets
 from ddg_protocol.transcript._words import same_script
 
 SLOW = settings(
-    max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+    max_examples=examples(10, default=3),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
 )
 
 

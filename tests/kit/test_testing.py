@@ -333,7 +333,7 @@ ENDLESS = {
 @pytest.mark.parametrize("effects", ENDLESS.values(), ids=ENDLESS)
 def test_a_run_ends_whatever_the_script_says(effects: tuple[f.Effect, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_run, "_MAX_STEPS", 10_000)
-    for session in on_both_floors(policy=Policy(max_reply_bytes=4 * 1024 * 1024)):
+    for session in on_both_floors(policy=Policy(max_reply_bytes=1024 * 1024)):
         run = Run(session, echoing(script=[Fault("chat", effects)]))
         with pytest.raises((StreamTooLarge, TransportError)) as caught:
             run.ask("Hi")

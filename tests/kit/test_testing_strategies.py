@@ -305,7 +305,7 @@ def test_mutated_challenges_are_mostly_refused_and_some_mean_the_same() -> None:
 
 
 @given(s.responses())
-@settings(SOME, max_examples=100, derandomize=True)  # which reaches each kind
+@settings(SOME, max_examples=examples(100, default=25), derandomize=True)  # which reaches each kind
 def test_a_response_is_coded_as_it_says(response: Response) -> None:
     last = response.headers[-1:] or [("", "")]
     name, coding = last[0]

@@ -28,6 +28,7 @@ from ddg_protocol.transcript import (
     NextAction,
     Transcript,
     TranscriptService,
+    _lines,
     exchanges,
     first_difference,
     replay,
@@ -117,16 +118,18 @@ def test_a_page_that_the_transcript_allows_is_not_held_whole_by_a_replay() -> No
     assert peak_of(lambda: list(replay(Transcript.read(text)))) < 40 * MIB
 
 
-def test_what_bodies_decode_to_is_bounded_over_the_whole_transcript() -> None:
-    half = MAX_DECODED_BYTES // 2
+def test_what_bodies_decode_to_is_bounded_over_the_whole_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_DECODED_BYTES == 64 * MIB
+    monkeypatch.setattr(_lines, "MAX_DECODED_BYTES", 16 * MIB)
+    half = 8 * MIB
     Transcript.read(bombs(half, half))
     text = bombs(half, half, 1)
-    with pytest.raises(ConversationFormatError, match=r"line 10: .* more than 67108864 bytes, decompressed"):
+    with pytest.raises(ConversationFormatError, match=r"line 10: .* more than 16777216 bytes, decompressed"):
         Transcript.read(text)
     transcript, damage = Transcript.salvage(text)
     assert damage is not None
     assert len(transcript.lines) == 8
-    text = bombs(*[16 * MIB] * 8)
+    text = bombs(*[4 * MIB] * 8)
     assert peak_of(lambda: Transcript.salvage(text)) < 2 * MIB
 
 
@@ -145,12 +148,14 @@ def test_a_body_that_is_no_gzip_is_read_as_it_is() -> None:
     assert len(transcript.lines) == 5
 
 
-def test_the_number_of_lines_is_bounded() -> None:
+def test_the_number_of_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_LINES < 1_000_000
+    monkeypatch.setattr(_lines, "MAX_LINES", 1000)
     line = '{"do":"cancel"}\n'
-    assert len(Transcript.read(LINES[0] + "\n" + line * MAX_LINES).lines) == MAX_LINES
-    transcript, damage = Transcript.salvage(LINES[0] + "\n" + line * (MAX_LINES + 5))
-    assert len(transcript.lines) == MAX_LINES
-    assert str(damage) == f"line {MAX_LINES + 2}: a transcript is read up to {MAX_LINES} lines after its first"
+    assert len(Transcript.read(LINES[0] + "\n" + line * 1000).lines) == 1000
+    transcript, damage = Transcript.salvage(LINES[0] + "\n" + line * 1005)
+    assert len(transcript.lines) == 1000
+    assert str(damage) == "line 1002: a transcript is read up to 1000 lines after its first"
 
 
 @pytest.mark.parametrize("character", ["\n", "x"])

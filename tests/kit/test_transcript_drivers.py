@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -92,14 +93,20 @@ def test_a_chat_of_either_driver_is_recorded_and_an_emulator_serves_what_it_was(
 # On the command line
 
 
-def test_replay_says_the_same_or_where_it_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_replay_says_the_same_or_where_it_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("ddg_chat.replay.time", SimpleNamespace(sleep=slept.append))
     assert main(["replay", str(FOLDER / "two-turns.jsonl"), "--show"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "the same: 54 actions, 93 lines"
     assert json.loads(out[0]) == {"type": "TurnStarted", "model": "gpt-4o-mini"}
     changed = tmp_path / "changed.jsonl"
     changed.write_text(TWO_TURNS.replace('"TextDelta","text":"You "', '"TextDelta","text":"We "'), "utf-8")
+    assert not slept
     assert main(["replay", str(changed), "--real-time"]) == 1
+    assert 1.0 < sum(slept) < 60.0
     out = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"line \d+: not the same any more", out[0])
     assert '- "text": "We "' in out

@@ -117,6 +117,7 @@ def test_what_takes_too_much_fails_by_its_name_and_the_others_go_on(tmp_path: Pa
     assert "3 failed, 3 passed, 1 error" in printed
 
 
+@pytest.mark.deep("each place of the core is mutated")
 def test_each_mutant_that_is_said_to_be_equivalent_is_one_of_the_code() -> None:
     listed = equivalents()
     assert listed.keys() <= {mutant.key for mutant in core()}

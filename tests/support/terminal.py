@@ -119,7 +119,10 @@ class Terminal:
     def text(self) -> str:
         """All that is seen, and what has scrolled away, without blanks at the ends of lines."""
         gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
-        return "\n".join(line.rstrip() for line in (*gone, *self._screen.display)).rstrip()
+        rows = (self._screen.buffer.get(number, {}) for number in range(self._screen.lines))
+        # The screen's own `display` asks of each character how wide it is: most of a test's time.
+        seen = ["".join(row[x].data if x in row else " " for x in range(self._screen.columns)) for row in rows]
+        return "\n".join(line.rstrip() for line in (*gone, *seen)).rstrip()
 
     def _read(self, until: float) -> bool:
         """Read what there is, waiting for the first of it; False if nothing comes in time."""

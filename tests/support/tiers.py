@@ -27,9 +27,9 @@ settings.register_profile("deep", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("default", settings.get_profile("deep"), max_examples=20)
 
 
-def examples(number: int) -> int:
-    """Return how many examples Hypothesis tries of the number that the deep tier tries."""
-    return number if _deep else min(number, 20)
+def examples(number: int, *, default: int = 20) -> int:
+    """Return how many examples Hypothesis tries: as many in the deep tier, in the default tier so few."""
+    return number if _deep else min(number, default)
 
 
 def some(cases: Iterable[T], *, one_in: int) -> list[T]:
