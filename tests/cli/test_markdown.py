@@ -255,7 +255,7 @@ def odd_texts(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])], words
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=examples(15, default=5))
 @given(odd_texts())
 @example(([" " * (_LONGEST + 1)], []))
 @example((["\t" * (_LONGEST + 1), "\t", "\nw0w"], ["w0w"]))
@@ -303,7 +303,7 @@ def test_code_is_not_cut_where_the_terminal_becomes_narrower() -> None:
     assert screen.text == "w0w and more\nw1w and more\n0123456789 w2w"
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(40, default=10))
 @given(numbered())
 def test_at_no_time_is_anything_doubled_or_out_of_order(said: tuple[list[str], list[str]]) -> None:
     pieces, words = said
