@@ -666,7 +666,7 @@ async def write_timeout(bench: Bench) -> None:
     peer = bench.peer(opening=[DEAF])
     bench.timeout = _SHORT
     async with bench.transport() as transport:
-        await _in_time("a peer that reads nothing", transport.open(_request(peer, "POST", body=bytes(32 * _MIB))))
+        await _in_time("a peer that reads nothing", transport.open(_request(peer, "POST", body=bytes(8 * _MIB))))
 
 
 # The checks: one after the other, several at once, the end

@@ -87,6 +87,8 @@ class Peer:
         self._opening = opening
         self._context = _context(certificate) if certificate else None
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # So that a request which nobody reads doesn't fit into the kernel's buffers, which may grow to 32 MiB.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         self._address = self._listener.getsockname()
         self.url = f"http{'s' if certificate or tls else ''}://127.0.0.1:{self._address[1]}"
         self._changed = threading.Condition()
