@@ -5,6 +5,7 @@ Each is a context manager that gives a URL; the test that needs one is skipped i
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -70,10 +71,13 @@ def tinyproxy(folder: Path) -> Iterator[str]:
 def dante(folder: Path) -> Iterator[str]:
     """A SOCKS server that wants no credentials."""
     port = free_port()
+    import pwd  # which not every system has; none of these runs on them
+
+    user = pwd.getpwuid(os.getuid()).pw_name
     config = folder / "danted.conf"
     config.write_text(
         f"logoutput: stderr\ninternal: 127.0.0.1 port = {port}\nexternal: 127.0.0.1\n"
-        "clientmethod: none\nsocksmethod: none\nuser.privileged: root\nuser.unprivileged: nobody\n"
+        f"clientmethod: none\nsocksmethod: none\nuser.privileged: {user}\nuser.unprivileged: {user}\n"
         "client pass { from: 127.0.0.0/8 to: 127.0.0.0/8 }\nsocks pass { from: 127.0.0.0/8 to: 127.0.0.0/8 }\n"
     )
     with running("danted", ["-f", config, "-p", folder / "danted.pid"], port, folder / "danted.log"):
@@ -94,13 +98,13 @@ def nginx(folder: Path, upstream: str, *, tls: bool = False) -> Iterator[str]:
     """A web server in front of another, buffering as it does when nothing else is said; with TLS it speaks HTTP/2."""
     port = free_port()
     config = folder / "nginx.conf"
-    secure = f"ssl_certificate {CERTIFICATES}/loopback.pem; ssl_certificate_key {CERTIFICATES}/loopback.pem;"
+    secure = f'ssl_certificate "{CERTIFICATES}/loopback.pem"; ssl_certificate_key "{CERTIFICATES}/loopback.pem";'
     paths = "".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
+        f'{kind}_temp_path "{folder}/{kind}";' for kind in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
     )
     config.write_text(
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr; events {{}}\n"
-        f"http {{ log_format http $server_protocol; access_log {folder}/access.log http; {paths}\n"
+        f'daemon off; master_process off; pid "{folder}/nginx.pid"; error_log stderr; events {{}}\n'
+        f'http {{ log_format http $server_protocol; access_log "{folder}/access.log" http; {paths}\n'
         f"  server {{ listen 127.0.0.1:{port}{' ssl http2' if tls else ''}; {secure if tls else ''}\n"
         f"    location / {{ proxy_pass {upstream}; proxy_http_version 1.1; proxy_set_header host $http_host; }}\n"
         "  }\n}\n"

@@ -156,13 +156,16 @@ def _is_cut(error: ssl.SSLError) -> bool:
     return isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING"
 
 
-def verifying_context() -> ssl.SSLContext:
-    """Return the TLS context that is used where none is given.
+def verifying_context(cafile: str | None = None) -> ssl.SSLContext:
+    """Return a TLS context that verifies, and notices when a connection is cut. It is used where none is given.
 
-    It verifies against the system's trust. Some builds of Python have OpenSSL take a connection that is cut for one
-    that ended: then a body that only the end of the connection ends could be cut without being noticed. Not this one.
+    Some builds of Python have OpenSSL take a connection that is cut for one that ended: then a body that only the end
+    of the connection ends could be cut without being noticed. Not with this context.
+
+    Args:
+        cafile: the certificates to trust, in a PEM file; None trusts those of the system.
     """
-    context = ssl.create_default_context()
+    context = ssl.create_default_context(cafile=cafile)
     context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", ssl.Options(0))
     return context
 

@@ -33,7 +33,7 @@ import anyio
 
 from ddg_protocol import FailureKind, SendRequest, TransportError
 
-from ..transport import AsyncExchange, AsyncTransport, Exchange, Transport
+from ..transport import AsyncExchange, AsyncTransport, Exchange, Transport, verifying_context
 from .peer import CERTIFICATES, CLOSE, CUT, DEAF, HANG, RESET, Peer, Said
 
 __all__ = ["Factory", "Report", "Result", "check"]
@@ -126,8 +126,8 @@ def check(
 
 
 def trusting() -> ssl.SSLContext:
-    """Give a context that trusts the CA of the contract's peers, and no other."""
-    return ssl.create_default_context(cafile=str(CERTIFICATES / "ca.pem"))
+    """Return a context that trusts the CA of the contract's peers, and no other."""
+    return verifying_context(str(CERTIFICATES / "ca.pem"))
 
 
 # Running a check
