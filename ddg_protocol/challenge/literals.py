@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 from ..errors import UnsupportedChallenge
 
+LINE_END = "\n\r\u2028\u2029"
+"""The characters that end a line."""
+
+HEX_DIGIT = "[0-9A-Fa-f]"
+"""A pattern for one hexadecimal digit."""
+
 _ESCAPE = re.compile(
-    r"""\\(?:
-        (?P<single>[bfnrtv])
-      | x(?P<byte>[0-9A-Fa-f]{2})
-      | u(?P<unit>[0-9A-Fa-f]{4})
-      | u\{(?P<point>[0-9A-Fa-f]+)\}
-      | (?P<nul>0)(?![0-9])
-      | (?P<octal>[0-3][0-7]{0,2}|[4-7][0-7]?)
-      | (?P<continuation>\r\n|[\n\r\u2028\u2029])
+    rf"""\\(?:
+        (?P<single>[bfnrtv]|0(?![0-9]))
+      | x(?P<byte>{HEX_DIGIT}{{2}})
+      | u(?P<unit>{HEX_DIGIT}{{4}})
+      | u\{{(?P<point>{HEX_DIGIT}+)\}}
+      | (?P<octal>[0-3][0-7]{{0,2}}|[4-7][0-7]?)
+      | (?P<continuation>\r\n|[{LINE_END}])
       | (?P<bad>[xu])
       | (?P<itself>.)
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_SINGLE = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_SINGLE = {"0": "\0", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
-LITERAL = re.compile(r"""'(?:[^'\\\r\n]|\\\r\n|\\.)*+'|"(?:[^"\\\r\n]|\\\r\n|\\.)*+"|`(?:[^`\\]|\\.)*+`""", re.DOTALL)
+_QUOTED = r"{0}(?:[^{0}\\\r\n]|\\\r\n|\\.)*+{0}"
+LITERAL = re.compile(rf"""{_QUOTED.format("'")}|{_QUOTED.format('"')}|`(?:[^`\\]|\\.)*+`""", re.DOTALL)
 """Where a literal begins and ends. A template that holds a template ends too early; it is no literal either."""
 
 
 def decode_string_literal(source: str) -> str:
-    r"""Give the value of a string literal, or of a template literal without substitutions.
+    r"""Return the value of a string literal, or of a template literal without substitutions.
 
     Legacy octal escapes (``'\74'``) mean what they mean in code that is not strict; templates never have them.
 
@@ -38,7 +45,7 @@ def decode_string_literal(source: str) -> str:
         The value. Two surrogate escapes that make a pair are one character; a lone one stays as it is.
 
     Raises:
-        UnsupportedChallenge: it is not a literal; ``position`` counts from the opening quote.
+        UnsupportedChallenge: the text is not a literal; ``position`` counts from the opening quote.
     """
     if not LITERAL.fullmatch(source):
         raise UnsupportedChallenge("not a string literal", position=0, expected="a string literal, closed")
@@ -52,25 +59,21 @@ def decode_string_literal(source: str) -> str:
     def value(escape: re.Match[str]) -> str:
         kind, text = escape.lastgroup, escape[escape.lastgroup or 0]
         at = escape.start() + 1
-        if kind == "single":
-            return _SINGLE[text]
-        if kind in ("byte", "unit"):
-            return chr(int(text, 16))
-        if kind == "point":
+        if kind in ("byte", "unit", "point"):
             if int(text, 16) > 0x10FFFF:
                 _refuse(at, "a code point up to 10FFFF")
             return chr(int(text, 16))
-        if kind == "nul":
-            return "\0"
-        if kind == "octal" and not template:
-            return chr(int(text, 8))
-        if kind == "bad" or (template and text in "0123456789"):
+        if kind == "bad" or (template and (kind == "octal" or text in "89")):
             _refuse(at, "a whole escape sequence")
+        if kind == "octal":
+            return chr(int(text, 8))
+        if kind == "single":
+            return _SINGLE[text]
         return "" if kind == "continuation" else text
 
     decoded = _ESCAPE.sub(value, body)
     return decoded.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
-def _refuse(position: int, expected: str) -> None:
+def _refuse(position: int, expected: str) -> NoReturn:
     raise UnsupportedChallenge(f"not a string literal: expected {expected}", position=position, expected=expected)

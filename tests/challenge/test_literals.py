@@ -29,7 +29,16 @@ def test_a_literal_means_what_chromium_says(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("source", "position"),
-    [("'ab\\u12'", 3), ("'\\u{110000}'", 1), ("`a${b}`", 2), ("`\\1`", 1), ("'a", 0), ("", 0), ("'a' ", 0)],
+    [
+        ("'ab\\u12'", 3),
+        ("'\\u{110000}'", 1),
+        ("`a${b}`", 2),
+        ("`\\1`", 1),
+        ("`\\74`", 1),
+        ("'a", 0),
+        ("", 0),
+        ("'a' ", 0),
+    ],
 )
 def test_what_is_no_literal_is_refused_where_it_breaks(source: str, position: int) -> None:
     with pytest.raises(UnsupportedChallenge) as refused:
