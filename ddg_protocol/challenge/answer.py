@@ -1,9 +1,8 @@
-"""The answer: from the header that came to the header that is sent (PROTOCOL.md section 5)."""
+"""The answer: from the header of a response to the header of a request (PROTOCOL.md section 5)."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import re
@@ -13,15 +12,15 @@ from typing import Literal
 from ..conversation import MAX_TOKEN_BYTES
 from ..errors import LocalProtocolError, UnsupportedChallenge
 from ..profile import Identity
-from .script import MAX_SAFE_INTEGER, Challenge, describe_form, read_script
+from .script import MAX_SAFE_INTEGER, Challenge, describe_form, looks_like, read_script
 
 Style = Literal["python", "compact"]
 
-_CHROME = re.compile(r"\bChrome/([0-9]{1,4})\b|HeadlessChrome/([0-9]{1,4})\b")
+_CHROME = re.compile(r"(?:\b|Headless)Chrome/([0-9]{1,4})\b")
 
 
 def sha256_base64(text: str) -> str:
-    """Give the base64 of the SHA-256 of a text's UTF-8 bytes.
+    """Return the base64 of the SHA-256 of a text's UTF-8 bytes.
 
     Raises:
         UnicodeEncodeError: the text holds a lone surrogate, which UTF-8 has no bytes for.
@@ -37,39 +36,36 @@ def read_challenge(header: str, *, max_bytes: int) -> str:
         max_bytes: the longest header that is decoded.
 
     Returns:
-        The script, unread.
+        The script.
 
     Raises:
-        UnsupportedChallenge: it is empty, too long, not base64 or not UTF-8.
+        UnsupportedChallenge: the header is empty, too long, not base64 or not UTF-8.
     """
     if len(header) > max_bytes:
         raise UnsupportedChallenge(f"the challenge is longer than {max_bytes} bytes", expected="a shorter challenge")
     encoded = re.sub(r"[ \t\n\f\r]+", "", header)
     try:
         script = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         form = describe_form(header)
-        raise UnsupportedChallenge(
-            "the challenge is not base64" + (f"; it looks like {form}" if form else ""),
-            expected="base64",
-            form=form,
-        ) from None
+        message = f"the challenge is not base64{looks_like(form)}"
+        raise UnsupportedChallenge(message, expected="base64", form=form) from None
     if not script:
         raise UnsupportedChallenge("the challenge is empty", expected="base64", form="nothing")
     try:
         return script.decode()
     except UnicodeDecodeError:
-        raise UnsupportedChallenge("the challenge is base64, but not of UTF-8 text", expected="UTF-8") from None
+        raise UnsupportedChallenge("the challenge is base64, but not UTF-8 text", expected="UTF-8") from None
 
 
 def chrome_version(user_agent: str) -> int | None:
-    """Give the major version of Chrome that a user agent names, or None."""
+    """Return the major version of Chrome that a user agent names; None if it names none."""
     found = _CHROME.search(user_agent)
-    return int(found[1] or found[2]) if found else None
+    return int(found[1]) if found else None
 
 
 def parse_server_hashes(script: str) -> list[str]:
-    """Read a challenge script and give the hashes that the answer echoes, in order.
+    """Return the hashes of a challenge script that the answer repeats, in order.
 
     Raises:
         UnsupportedChallenge: the script is not of the form in PROTOCOL.md section 5.
@@ -78,7 +74,7 @@ def parse_server_hashes(script: str) -> list[str]:
 
 
 def parse_dom_fingerprint(script: str, *, chrome: int | None = 133) -> str:
-    """Read a challenge script and give the text that its second client hash is of, such as ``"134"``.
+    """Return the text of a challenge script's DOM fingerprint, such as ``"134"``; its second client hash is made of it.
 
     Args:
         script: ECMAScript source text.
@@ -88,15 +84,31 @@ def parse_dom_fingerprint(script: str, *, chrome: int | None = 133) -> str:
         The number as a browser writes it.
 
     Raises:
-        UnsupportedChallenge: the script is not of the form, or what that browser would say is not known.
+        UnsupportedChallenge: the script is not of the form, or that browser's length is not known.
     """
     return dom_fingerprint(read_script(script), chrome=chrome)
 
 
-def dom_fingerprint(challenge: Challenge, *, chrome: int | None) -> str:
-    """Give the text that the second client hash is of; see `parse_dom_fingerprint`."""
-    from .dom import inner_html_length  # costs more to import than all the rest, so only when a challenge is read
+def inner_html_length(html: str, *, chrome: int | None = 133) -> int:
+    """Return the length of ``div.innerHTML`` after a text was assigned to it, as a browser counts.
 
+    Args:
+        html: the text that is assigned; at most 1,024 characters.
+        chrome: the major version of the browser to answer as; None when it isn't known.
+
+    Returns:
+        UTF-16 code units.
+
+    Raises:
+        UnsupportedChallenge: the text is too long or nests too deep, or that browser's length is not known.
+    """
+    from .dom import read_snippet, utf16_length  # loads bs4 and html5lib, which cost more to import than all the rest
+
+    return utf16_length(read_snippet(html, chrome=chrome).inner_html)
+
+
+def dom_fingerprint(challenge: Challenge, *, chrome: int | None) -> str:
+    """Return the text of a challenge's DOM fingerprint; see `parse_dom_fingerprint`."""
     number = challenge.offset + inner_html_length(challenge.html, chrome=chrome)
     if abs(number) > MAX_SAFE_INTEGER:  # a browser's numbers are rounded from there on
         raise UnsupportedChallenge("the challenge's number is past 2^53 - 1", expected="a smaller integer")
@@ -104,19 +116,19 @@ def dom_fingerprint(challenge: Challenge, *, chrome: int | None) -> str:
 
 
 def answer_challenge(script: str, identity: Identity, *, style: Style = "python") -> str:
-    """Read a challenge script and give the ``x-vqd-hash-1`` request header that answers it.
+    """Answer a challenge script by the ``x-vqd-hash-1`` header of a request.
 
     Args:
-        script: what `read_challenge` gave.
-        identity: the browser identity that is really sent.
+        script: the script from `read_challenge`.
+        identity: the browser identity that the request is sent with.
         style: how the JSON is spaced: ``"python"`` (", " and ": ") or ``"compact"``, as a browser does.
 
     Returns:
         The header's value.
 
     Raises:
-        UnsupportedChallenge: the script is not of the form, what that browser would say is not known, or the answer is
-            longer than can be sent.
+        UnsupportedChallenge: the script is not of the form, that browser's length is not known, or the answer is too
+            long to be sent.
     """
     challenge = read_script(script)
     number = dom_fingerprint(challenge, chrome=chrome_version(identity.user_agent))
@@ -127,7 +139,7 @@ def answer_challenge(script: str, identity: Identity, *, style: Style = "python"
     }
     text = json.dumps(answer, separators=(",", ":") if style == "compact" else (", ", ": "))
     header = base64.b64encode(text.encode()).decode("ascii")
-    if len(header) > MAX_TOKEN_BYTES:  # PROTOCOL.md section 8: it echoes what the service sent
+    if len(header) > MAX_TOKEN_BYTES:  # PROTOCOL.md section 8: it repeats the service's hashes
         raise UnsupportedChallenge(
             f"the challenge's answer is {len(header)} characters long, and at most {MAX_TOKEN_BYTES} can be sent",
             expected="fewer server hashes",
@@ -142,12 +154,12 @@ def build_x_vqd_hash_1(
     style: Style = "python",
     max_bytes: int = 256 * 1024,
 ) -> str:
-    """Answer the ``x-vqd-hash-1`` header of a response with that of a request.
+    """Answer the ``x-vqd-hash-1`` header of a response by that of a request.
 
     Args:
-        challenge: the value that came.
-        headers: the fields that the request is really sent with, names in any case; of them ``user-agent`` and, where
-            there is one, ``sec-ch-ua`` count.
+        challenge: the value of the response's header.
+        headers: the fields that the request is sent with, names in any case. ``user-agent`` counts and, where there is
+            one, ``sec-ch-ua``.
         style: how the JSON is spaced: ``"python"`` (", " and ": ") or ``"compact"``, as a browser does.
         max_bytes: the longest challenge that is read.
 
@@ -155,7 +167,8 @@ def build_x_vqd_hash_1(
         The value to send.
 
     Raises:
-        UnsupportedChallenge: the challenge is not of the form, or what that browser would say is not known.
+        UnsupportedChallenge: the challenge is not of the form, that browser's length is not known, or the answer is too
+            long to be sent.
         LocalProtocolError: there is no ``user-agent`` among the headers.
     """
     pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
@@ -164,6 +177,6 @@ def build_x_vqd_hash_1(
         return ", ".join(value for name, value in pairs if name.lower() == wanted)
 
     if not value("user-agent"):
-        raise LocalProtocolError("the answer to a challenge is about the user-agent header, and there is none")
+        raise LocalProtocolError("an answer to a challenge needs a user-agent among the headers")
     identity = Identity(user_agent=value("user-agent"), sec_ch_ua=value("sec-ch-ua"))
     return answer_challenge(read_challenge(challenge, max_bytes=max_bytes), identity, style=style)

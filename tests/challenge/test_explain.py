@@ -72,7 +72,7 @@ def test_what_can_not_be_read_is_shown_up_to_where_it_stopped(capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("text", "form"), [("<!DOCTYPE html>", "an HTML page"), ('{"a":1}', "a JSON answer"), ("", "nothing")]
+    ("text", "form"), [("<!DOCTYPE html>", "an HTML page"), ('{"a":1}', "a JSON document"), ("", "nothing")]
 )
 def test_another_form_is_named(capsys: pytest.CaptureFixture[str], text: str, form: str) -> None:
     assert explained("--json", text) == 65

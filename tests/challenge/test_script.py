@@ -198,6 +198,7 @@ def test_a_refusal_says_where_and_what_was_expected() -> None:
         (script().replace("return String(", "return #("), "found a character that begins nothing"),
         (script() + "secret", "expected the end of the script, found a name"),
         ("(function", "expected a name, found its end"),
+        (script(total="e.innerHTML.length * 5"), "expected `+` or `-`, found a character that begins nothing"),
     ],
 )
 def test_a_refusal_says_what_kind_of_thing_was_found(changed: str, said: str) -> None:
@@ -218,8 +219,8 @@ def test_a_bad_escape_is_refused_where_it_stands() -> None:
     ("text", "form"),
     [
         ("<!DOCTYPE html><html><title>Just a moment...</title>", "an HTML page"),
-        ('{"action":"error","status":418}', "a JSON answer"),
-        ("[1]", "a JSON answer"),
+        ('{"action":"error","status":418}', "a JSON document"),
+        ("[1]", "a JSON document"),
         ("const _0x1a2b=['a'];(function(_0x3c){})(_0x1a2b)", "an obfuscated script"),
         ("(async function(){const _0x12=1;return {'meta':{'v':'4','x':1}}})()", "an obfuscated script, meta.v 4"),
         ("(function(){return {signals:{},meta: {origin: 'a', v: 3}}})()", "an obfuscated script, meta.v 3"),
