@@ -1,4 +1,4 @@
-"""bs4's tree as html5lib builds it, with the scopes and the kinds of elements of today's HTML standard.
+"""The tree of bs4's nodes that html5lib builds, and its stack of open elements with the scopes of today's standard.
 
 Names in camel case are html5lib's.
 """
@@ -40,47 +40,47 @@ _SCOPES: Mapping[str | None, frozenset[_Name]] = {
     "button": _SCOPE | _names(HTML, "button"),
     "list": _SCOPE | _names(HTML, "ol ul"),
     "table": _names(HTML, "html table template"),
+    "select": frozenset(),  # html5lib asks in the mode "in select" only, and nothing that is open there bounds it
 }
+"""The elements that bound each of the standard's scopes (13.2.4.2); None is the plain one."""
+
 _IMPLIED_END_TAGS = ("dd", "dt", "li", "optgroup", "option", "p", "rb", "rp", "rt", "rtc")
 
 
 class Element(Tag):
-    """An element of bs4's tree that html5lib can build with, by bs4's public operations only.
+    """An element of bs4's tree with the methods that html5lib builds with.
 
-    bs4 ships handles for that purpose. They never find the attributes of two elements equal, so that the limit of three
-    equal formatting elements ("Noah's Ark") does not hold, and don't tell a moved element its new parent.
+    bs4 has wrappers for that purpose, which don't serve here: the attributes of two of them are never equal, so that
+    the limit of three equal formatting elements ("Noah's Ark") does not hold, and a moved element keeps its old parent.
 
-    The ``name`` of a foreign element has a space in front: html5lib compares names without their namespaces.
+    Attributes:
+        name: as html5lib compares it, without the namespace; a foreign element's has a space in front, so that it isn't
+            taken for the HTML element.
+        nameTuple: the namespace and the real name.
+        attributes: by their names; bs4's ``attrs`` stays empty.
     """
 
     def __init__(self, name: str, namespace: str | None = HTML) -> None:
         super().__init__(name=name if namespace == HTML else f" {name}", namespace=namespace)
         self.nameTuple = (namespace, name)
+        self.attributes: dict[Any, Any] = {}
 
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> bool:
-        return self is other  # html5lib means the node; bs4 would compare the markup
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        return self.attrs
-
-    @attributes.setter
-    def attributes(self, attributes: dict[Any, Any]) -> None:
-        self.attrs = attributes
+        return self is other  # html5lib means the node, where bs4 compares the markup
 
     def appendChild(self, node: PageElement) -> None:
         self.append(node)
 
     def insertBefore(self, node: PageElement, refNode: PageElement | None) -> None:
-        if refNode is None:
-            self.append(node)
-        else:
-            refNode.insert_before(node)
+        self.insert(self._index_before(refNode), node)
+
+    def _index_before(self, node: PageElement | None) -> int:
+        return len(self.contents) if node is None else self.index(node)
 
     def insertText(self, data: str, insertBefore: PageElement | None = None) -> None:
-        index = len(self.contents) if insertBefore is None else self.index(insertBefore)
+        index = self._index_before(insertBefore)
         before = self.contents[index - 1] if index else None
         if type(before) is NavigableString:
             before.replace_with(NavigableString(before + data))
@@ -92,21 +92,29 @@ class Element(Tag):
 
     def cloneNode(self) -> Element:
         clone = Element(self.nameTuple[1], self.namespace)
-        clone.attrs = dict(self.attrs)
+        clone.attributes = dict(self.attributes)
         return clone
 
 
 class Tree(base.TreeBuilder):
-    """What html5lib builds with: makes the nodes, and knows the stack of open elements and its scopes."""
+    """Makes the nodes, and knows the stack of open elements and its scopes."""
 
     elementClass = Element
     scopes: ClassVar[Mapping[str | None, frozenset[_Name]]] = _SCOPES
+    _form: Element | None
+
+    @property
+    def formPointer(self) -> Element | None:
+        """The form element pointer: inside a template there is none, and none is kept."""
+        return None if self.has_open("template") else self._form
+
+    @formPointer.setter
+    def formPointer(self, form: Element | None) -> None:
+        if not self.has_open("template"):
+            self._form = form
 
     def documentClass(self) -> Element:
         return Element("document")
-
-    def fragmentClass(self) -> Element:
-        return Element("div")
 
     def commentClass(self, data: str) -> Comment | ProcessingInstruction:
         return data if isinstance(data, ProcessingInstruction) else Comment(data)
@@ -120,26 +128,48 @@ class Tree(base.TreeBuilder):
         return any(node.name == name for node in self.openElements)
 
     def innermost(self, *names: str) -> str:
-        """Return the name of the innermost open element among these, or an empty text."""
+        """Return the name of the innermost open element that has one of these names; empty if there is none."""
         return next((node.name for node in reversed(self.openElements) if node.name in names), "")
 
-    def pop_until(self, *names: str) -> None:
-        while self.openElements.pop().name not in names:
+    def pop_until(self, name: str) -> None:
+        while self.openElements.pop().name != name:
             pass
+
+    def close(self, *names: str, bounds: frozenset[_Name] | None = None) -> bool:
+        """Pop up to the innermost element that has one of these names, if no bound is inside it.
+
+        Args:
+            names: those of HTML elements.
+            bounds: the elements that hide what is around them; None means those of the plain scope.
+
+        Returns:
+            Whether there was one.
+        """
+        bounds = self.scopes[None] if bounds is None else bounds
+        node = next(node for node in reversed(self.openElements) if node.name in names or node.nameTuple in bounds)
+        found = node.name in names
+        if found:
+            self.pop_until(node.name)
+        return found
+
+    def clear_back_to(self, *names: str) -> None:
+        """Pop elements up to one of these, the root or a template, which is left open."""
+        while self.openElements[-1].name not in (*names, "html", "template"):
+            self.openElements.pop()
 
     def generateImpliedEndTags(self, exclude: str | None = None) -> None:
         while self.openElements[-1].name in _IMPLIED_END_TAGS and self.openElements[-1].name != exclude:
             self.openElements.pop()
 
     def getTableMisnestedNodePosition(self) -> tuple[Element, Element | None]:
-        """Give the foster parent and the child to insert before ("appropriate place for inserting a node")."""
+        """Return the foster parent, and its child to insert before (13.2.6.1); None means at its end."""
         node = next(node for node in reversed(self.openElements) if node.name in ("table", "template"))
         return (node, None) if node.name == "template" else (node.parent, node)
 
 
 class TreeOfMixedSelect(Tree):
-    """The same where ``select`` bounds scopes (Chrome 156)."""
+    """The same where ``select`` bounds all scopes but that of tables (Chrome 156)."""
 
     scopes: ClassVar = {
-        variant: names if variant == "table" else names | _names(HTML, "select") for variant, names in _SCOPES.items()
+        scope: bounds if scope == "table" else bounds | _names(HTML, "select") for scope, bounds in _SCOPES.items()
     }
