@@ -21,6 +21,9 @@ Token: TypeAlias = dict[str, Any]
 Again: TypeAlias = Any
 """A token that is to be processed again, or None."""
 
+TEXT = frozenset((tokenTypes["Characters"], tokenTypes["SpaceCharacters"]))
+"""The types of tokens that are text."""
+
 PHASES: Any = SimpleNamespace(**getPhases(False))
 """The classes of html5lib's phases, which the standard calls insertion modes."""
 

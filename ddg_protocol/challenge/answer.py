@@ -141,7 +141,7 @@ def answer_challenge(script: str, identity: Identity, *, style: Style = "python"
     header = base64.b64encode(text.encode()).decode("ascii")
     if len(header) > MAX_TOKEN_BYTES:  # PROTOCOL.md section 8: it repeats the service's hashes
         raise UnsupportedChallenge(
-            f"the challenge's answer is {len(header)} characters long, and at most {MAX_TOKEN_BYTES} can be sent",
+            f"the answer to the challenge has {len(header)} characters, and at most {MAX_TOKEN_BYTES} can be sent",
             expected="fewer server hashes",
         )
     return header

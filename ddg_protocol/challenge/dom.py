@@ -1,4 +1,4 @@
-"""The DOM fingerprint: how long ``div.innerHTML`` is after it was assigned a text (PROTOCOL.md section 5)."""
+"""The DOM fingerprint: ``div.innerHTML`` as it reads after a text was assigned to it (PROTOCOL.md section 5)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Reading(NamedTuple):
     """A snippet as a browser understands it.
 
     Attributes:
-        root: the ``div`` that it was assigned to.
-        inner_html: what reading it back gives.
+        root: the ``div`` that the snippet was assigned to.
+        inner_html: its ``innerHTML`` after that.
     """
 
     root: Element
@@ -43,15 +43,15 @@ def read_snippet(html: str, *, chrome: int | None) -> Reading:
     """Assign a text to a ``div``'s ``innerHTML`` and read it back.
 
     Args:
-        html: what is assigned; at most `MAX_CHARACTERS`.
+        html: the text that is assigned; at most `MAX_CHARACTERS`.
         chrome: the major version of the browser to answer as; None when it isn't known.
 
     Returns:
-        The tree, and its serialisation.
+        The tree and its serialisation.
 
     Raises:
-        UnsupportedChallenge: it is too long or too deep, or what that browser would say is not known: the verified
-            versions before and after it don't agree.
+        UnsupportedChallenge: the text is too long or nests too deep, or the length that this browser gives it is not
+            known, because the verified versions or Chrome's two parsers don't agree.
     """
     if len(html) > MAX_CHARACTERS:
         refuse(f"{len(html)} characters, more than {MAX_CHARACTERS}", expected=f"at most {MAX_CHARACTERS} characters")
@@ -74,7 +74,7 @@ def serialise(root: Element, *, escape_angle_brackets: bool) -> str:
     """Write an element's content by the HTML fragment serialisation algorithm (HTML standard, 13.3).
 
     Args:
-        root: the element whose content is meant.
+        root: the element whose content is written.
         escape_angle_brackets: whether ``<`` and ``>`` are escaped in attribute values.
 
     Returns:
@@ -99,10 +99,10 @@ def outline(root: Element) -> Iterator[tuple[int, str]]:
     """Write an element's content as lines: an element's start tag, a comment, or a text in quotes.
 
     Args:
-        root: the element whose content is meant.
+        root: the element whose content is written.
 
     Yields:
-        How deep the node is, 1 for a child of the root, and the line. Text and attribute values are as they came from
+        The depth of the node, 1 for a child of the root, and the line. Text and attribute values are as they came from
         the snippet: escape control characters before you show them.
     """
     for node in root.descendants:

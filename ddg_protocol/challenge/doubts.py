@@ -12,15 +12,12 @@ from typing import NoReturn
 from html5lib.constants import tokenTypes
 
 from ..errors import UnsupportedChallenge
-from ._html5lib import Token
+from ._html5lib import TEXT, Token
 
 _FAST_PATH = frozenset(
     ("a", "b", "br", "button", "div", "footer", "i", "input", "label", "li", "ol", "option", "p", "select", "span")
 ) | frozenset(("strong", "ul"))
 """The elements that Chrome's fast path takes."""
-
-TEXT = frozenset((tokenTypes["Characters"], tokenTypes["SpaceCharacters"]))
-"""The types of tokens that are text."""
 
 
 def refuse(found: str, expected: str) -> NoReturn:
@@ -29,7 +26,7 @@ def refuse(found: str, expected: str) -> NoReturn:
 
 
 class Doubts:
-    """Follows the tokens of a snippet, and knows at its end what is uncertain.
+    """Follows the tokens of a snippet, and tells at its end what is uncertain.
 
     Attributes:
         parsers_differ_on: a construct of the snippet that the two parsers read differently; empty if there is none.
@@ -43,7 +40,7 @@ class Doubts:
         self._open_details: set[str] = set()
 
     def see(self, token: Token) -> None:
-        """Take notice of the next token.
+        """Follow the next token.
 
         Raises:
             UnsupportedChallenge: it opens a second ``details`` of one name.
@@ -78,6 +75,6 @@ class Doubts:
         if self.parsers_differ_on and self._is_simple():
             refuse(f"{self.parsers_differ_on}, on which Chrome's parsers differ", expected="a snippet without it")
 
-    def nests_buttons(self) -> bool:
-        """Return whether the snippet has a button in a button, which only the fast path leaves there."""
+    def has_nested_buttons(self) -> bool:
+        """Return whether the snippet has a button in a button, which the fast path alone leaves there."""
         return self._button_in_button and self._is_simple()

@@ -13,15 +13,15 @@ from typing import Any
 from html5lib import HTMLParser
 from html5lib.constants import htmlIntegrationPointElements, mathmlTextIntegrationPointElements, tokenTypes
 
-from ._html5lib import Token
-from .doubts import TEXT, Doubts, refuse
+from ._html5lib import TEXT, Token
+from .doubts import Doubts, refuse
 from .modes import corrected_modes
 from .rules import Rules
 from .tokenizer import ChromeTokenizer
 from .tree import HTML, MATHML, Element, Tree, TreeOfMixedSelect
 
 MAX_DEPTH = 500
-"""Elements inside each other; Chrome flattens what goes deeper than 512."""
+"""The most elements inside each other; Chrome flattens what goes deeper than 512."""
 
 _PROCESS = {tokenTypes[kind]: f"process{kind}" for kind in ("StartTag", "EndTag", "Comment", "Doctype")}
 """The method of a mode that processes a token, by its type; text of any type goes to ``processCharacters``."""
@@ -42,12 +42,12 @@ class Parser(HTMLParser):
 
     Attributes:
         rules: those of the version of Chrome that is meant.
-        nests_buttons: whether a button may hold a button, as in Chrome's fast path.
+        nested_buttons: whether a button may hold a button, as in Chrome's fast path.
         doubts: what is uncertain about the snippet.
         template_modes: the stack of template insertion modes.
     """
 
-    def __init__(self, html: str, rules: Rules, *, nests_buttons: bool = False) -> None:
+    def __init__(self, html: str, rules: Rules, *, nested_buttons: bool = False) -> None:
         super().__init__(tree=TreeOfMixedSelect if rules.mixed_select else Tree)
         self.phases |= {name: mode(self, self.tree) for name, mode in corrected_modes(rules).items()}
         self.tokenizer = ChromeTokenizer(html, parser=self)
@@ -55,7 +55,7 @@ class Parser(HTMLParser):
         self.container = "div"
         self.scripting = True
         self.rules = rules
-        self.nests_buttons = nests_buttons
+        self.nested_buttons = nested_buttons
         self.doubts = Doubts()
         self.template_modes: list[Any] = []
         self._skips_line_feed = False
@@ -166,10 +166,10 @@ def parse_in_div(html: str, rules: Rules) -> list[Element]:
         The ``div``; a second one if it isn't certain which of Chrome's two parsers reads the text.
 
     Raises:
-        UnsupportedChallenge: it nests too deep, or has a construct for which that version's behaviour is not known.
+        UnsupportedChallenge: the text nests too deep, or has a construct that Chrome is not known to read in one way.
     """
     parser = Parser(html, rules)
     roots = [parser.parse_in_div()]
-    if parser.doubts.nests_buttons():
-        roots.append(Parser(html, rules, nests_buttons=True).parse_in_div())
+    if parser.doubts.has_nested_buttons():
+        roots.append(Parser(html, rules, nested_buttons=True).parse_in_div())
     return roots

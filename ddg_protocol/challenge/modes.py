@@ -52,7 +52,7 @@ class _InBody(CorrectedPhase, PHASES.inBody):  # type: ignore[misc]
             super().addFormattingElement(token)
 
     def startTagButton(self, token: Token) -> None:
-        if not self.parser.nests_buttons:
+        if not self.parser.nested_buttons:
             self.tree.close("button")
         self.startTagOther(token)
 
@@ -104,7 +104,7 @@ class _InBodyOfMixedSelect(_InBody):
 
 
 class _InHead(CorrectedPhase, PHASES.inHead):  # type: ignore[misc]
-    """Processes templates in all modes."""
+    """Processes the tags of templates, whatever the mode is: see `Parser.html_phase`."""
 
     start: ClassVar = {"template": "startTagTemplate"}
     end: ClassVar = {"template": "endTagTemplate"}
@@ -124,7 +124,7 @@ class _InHead(CorrectedPhase, PHASES.inHead):  # type: ignore[misc]
 
 
 class _InTemplate(PHASES.inBody):  # type: ignore[misc]
-    """The first tag in a template decides in which mode the rest is read."""
+    """The first tag in a template decides in which mode the rest is read; text and comments are as in the body."""
 
     _MODE_OF: ClassVar = {
         **dict.fromkeys(("caption", "colgroup", "tbody", "tfoot", "thead"), "inTable"),

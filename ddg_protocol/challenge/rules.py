@@ -1,7 +1,9 @@
 """What differs between the versions of Chrome, as data: the only module that knows version numbers.
 
-To add a rule, add a field to `Rules` and its value for each version below, and ask for it where the parsing goes two
-ways: ``parser.rules`` in `tokenizer` and `modes`.
+To add a rule, add a field to `Rules`, give it a value for each version below, and ask for it where the parsing goes two
+ways: by ``parser.rules`` in `tokenizer` and `modes`, where the handler of a tag is looked up by its name. A rule about
+writing, such as `possible_escapes`, goes from here to `dom.serialise`. A version that is verified is an entry in
+`possible_rules`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Reading the challenge script: from its text to a `Challenge`, without running any of it (PROTOCOL.md section 5).
 
-The form is fixed, so the reader has one method for each construct, and `_Reader._expect` takes the fixed parts as they
-stand in a script. What could make the same tokens mean something else in a browser is refused: a line end after
+The form is fixed: `_Reader` has a method for each construct, and `_Reader._expect` takes the parts that never change as
+they stand in a script. What could make the same tokens mean something else in a browser is refused: a line end after
 ``return``, a name that hides ``String``.
 
-To read one more spelling, change the method of its construct. A new operator needs its mark in `_TOKEN` too, and one
-between the length and a number an entry in `_SIGNS`.
+To read one more spelling, change the method of its construct; a mark that no challenge had yet goes into `_TOKEN`. An
+operator that adds to the length is one entry in `_SIGNS`. For any other, `Challenge` needs a field beside its `offset`,
+and `answer.dom_fingerprint` the calculation.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import msgspec
 from ..errors import UnsupportedChallenge
 from .literals import HEX_DIGIT, LINE_END, LITERAL, decode_string_literal
 
-_SPACE = "\t\v\f \u00a0\ufeff\u1680\u2000-\u200a\u202f\u205f\u3000"
+_SPACE = "\t\v\f \u00a0\ufeff\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""ECMAScript's white space (ECMA-262, 12.2)."""
+
 _LINE_END_WITHIN = re.compile(f"[{LINE_END}]")
 _TOKEN = re.compile(
     rf"""(?P<gap>(?:[{_SPACE}{LINE_END}]++|//[^{LINE_END}]*+|/\*.*?\*/)*+)
@@ -64,6 +67,8 @@ class Challenge(msgspec.Struct, frozen=True):
 
 
 class _Token(NamedTuple):
+    """A token; its kind is the name of its group in `_TOKEN`."""
+
     kind: str
     text: str
     start: int
@@ -82,6 +87,11 @@ def _fixed(part: str) -> tuple[_Token, ...]:
 
 
 class _Reader:
+    """Reads a script from its first token to its last.
+
+    A method moves past the construct that it is named after, and returns what that says. `_at` only looks.
+    """
+
     def __init__(self, script: str) -> None:
         self._script = script
         self._tokens = map(_token, _TOKEN.finditer(script))
@@ -336,7 +346,7 @@ def describe_form(text: str) -> str:
     Returns:
         A few words such as ``"an obfuscated script, meta.v 4"``; empty for a script of no known form.
     """
-    start = text[:1024].lstrip(LINE_END + "\t\v\f \ufeff")
+    start = text[:1024].lstrip(LINE_END + _SPACE)
     if re.match(r"<(?:!doctype|!--|html|head|body|script)\b|<!--", start, re.IGNORECASE):
         return "an HTML page"
     if re.match(r"""\{\s*(?:"|\})|\[\s*(?:["\[{\]0-9])|(?:null|true|false)\s*$""", start):

@@ -70,8 +70,7 @@ class Element(Tag):
     def __eq__(self, other: object) -> bool:
         return self is other  # html5lib means the node, where bs4 compares the markup
 
-    def appendChild(self, node: PageElement) -> None:
-        self.append(node)
+    appendChild = Tag.append
 
     def insertBefore(self, node: PageElement, refNode: PageElement | None) -> None:
         self.insert(self._index_before(refNode), node)
