@@ -11,15 +11,13 @@ from ..errors import UnsupportedChallenge
 from .doubts import refuse
 from .html import parse_in_div
 from .rules import possible_escapes, possible_rules
-from .tree import MATHML, SVG, Element
+from .tree import MATHML, SVG, Element, words
 
 MAX_CHARACTERS = 1024
 """The longest snippet that is parsed (PROTOCOL.md section 8)."""
 
-_VOID = frozenset(
-    ("area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link")
-) | frozenset(("meta", "param", "source", "track", "wbr"))
-_RAW_TEXT = frozenset(("iframe", "noembed", "noframes", "plaintext", "script", "style", "xmp"))
+_VOID = words("area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr")
+_RAW_TEXT = words("iframe noembed noframes plaintext script style xmp")
 
 
 class Reading(NamedTuple):

@@ -334,6 +334,13 @@ def read_script(script: str) -> Challenge:
     return _Reader(script).read()
 
 
+_FORMS = (
+    (re.compile(r"<(?:!doctype|!--|html|head|body|script)\b|<!--", re.IGNORECASE), "an HTML page"),
+    (re.compile(r"""\{\s*(?:"|\})|\[\s*(?:["\[{\]0-9])|(?:null|true|false)\s*$"""), "a JSON document"),
+    (re.compile(r"\Z"), "nothing"),
+)
+"""Forms that are known by their beginning, without white space before it."""
+
 _META_VERSION = re.compile(r"""\bmeta["']?\s{0,9}:\s{0,9}\{[^{}]{0,500}?\bv["']?\s{0,9}:\s{0,9}["']?([0-9]{1,3})\b""")
 
 
@@ -347,12 +354,9 @@ def describe_form(text: str) -> str:
         A few words such as ``"an obfuscated script, meta.v 4"``; empty for a script of no known form.
     """
     start = text[:1024].lstrip(LINE_END + _SPACE)
-    if re.match(r"<(?:!doctype|!--|html|head|body|script)\b|<!--", start, re.IGNORECASE):
-        return "an HTML page"
-    if re.match(r"""\{\s*(?:"|\})|\[\s*(?:["\[{\]0-9])|(?:null|true|false)\s*$""", start):
-        return "a JSON document"
-    if not start:
-        return "nothing"
+    for pattern, form in _FORMS:
+        if pattern.match(start):
+            return form
     version = _META_VERSION.search(text)
     if version or re.search(r"\b_0x[0-9a-f]{2,}", text):
         return "an obfuscated script" + (f", meta.v {version[1]}" if version else "")

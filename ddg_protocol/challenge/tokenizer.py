@@ -92,7 +92,7 @@ class ChromeTokenizer(Tokenizer):
         """Drop the rest if Chrome waits for a keyword that it has no room for; return whether it did."""
         if keyword not in self.parser.rules.waits_for or self._has_room_for(keyword):
             return False
-        if self.parser.has_pending_table_text():  # it would wait too, which no browser was seen to do
+        if self.parser.has_pending_table_text():  # the text waits as well, and no browser was seen in that case
             refuse("`<!` after text in a table, too near to its end", expected="a whole declaration")
         self.drop_rest()
         return True

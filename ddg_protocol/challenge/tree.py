@@ -18,8 +18,13 @@ HTML, MATHML, SVG = namespaces["html"], namespaces["mathml"], namespaces["svg"]
 _Name = tuple[str | None, str]
 
 
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text, which blanks separate."""
+    return frozenset(text.split())
+
+
 def _names(namespace: str, names: str) -> frozenset[_Name]:
-    return frozenset((namespace, name) for name in names.split())
+    return frozenset((namespace, name) for name in words(names))
 
 
 _FOREIGN = _names(MATHML, "annotation-xml mi mn mo ms mtext") | _names(SVG, "desc foreignObject title")
@@ -44,7 +49,7 @@ _SCOPES: Mapping[str | None, frozenset[_Name]] = {
 }
 """The elements that bound each of the standard's scopes (13.2.4.2); None is the plain one."""
 
-_IMPLIED_END_TAGS = ("dd", "dt", "li", "optgroup", "option", "p", "rb", "rp", "rt", "rtc")
+_IMPLIED_END_TAGS = words("dd dt li optgroup option p rb rp rt rtc")
 
 
 class Element(Tag):
