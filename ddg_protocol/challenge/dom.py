@@ -131,13 +131,8 @@ def _start_tag(element: Element, escape_angle_brackets: bool) -> str:
         value = _escape(value).replace('"', "&quot;")
         if escape_angle_brackets:
             value = _escape_angle_brackets(value)
-        pieces.append(f' {_attribute_name(name)}="{value}"')
+        pieces.append(f' {name}="{value}"')
     return "".join(pieces) + ">"
-
-
-def _attribute_name(name: str | tuple[str | None, str, str]) -> str:
-    """Return an attribute's qualified name; html5lib has prefix, name and namespace for the foreign ones."""
-    return name if isinstance(name, str) else ":".join(filter(None, name[:2]))
 
 
 def _escape(text: str) -> str:

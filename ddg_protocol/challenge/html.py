@@ -70,6 +70,9 @@ class Parser(HTMLParser):
     def parseError(self, errorcode: str = "", datavars: object = None) -> None:
         pass  # browsers don't report it
 
+    def adjustForeignAttributes(self, token: Any) -> None:
+        pass  # a name such as `xlink:href` is written as it came
+
     def mainLoop(self) -> None:
         tokens: Any = self.tokenizer
         for token in tokens:

@@ -7,7 +7,7 @@ Names in camel case are html5lib's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bs4.element import Comment, NavigableString, PageElement, ProcessingInstruction, Tag
 from html5lib.constants import namespaces
@@ -62,13 +62,13 @@ class Element(Tag):
         name: as html5lib compares it, without the namespace; a foreign element's has a space in front, so that it isn't
             taken for the HTML element.
         nameTuple: the namespace and the real name.
-        attributes: by their names; bs4's ``attrs`` stays empty.
+        attributes: by their qualified names; bs4's ``attrs`` stays empty.
     """
 
     def __init__(self, name: str, namespace: str | None = HTML) -> None:
         super().__init__(name=name if namespace == HTML else f" {name}", namespace=namespace)
         self.nameTuple = (namespace, name)
-        self.attributes: dict[Any, Any] = {}
+        self.attributes: dict[str, str] = {}
 
     __hash__ = object.__hash__
 

@@ -117,7 +117,7 @@ def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome
         ("<button><b></b></button><b><button>x</button></b>", 49),
     ],
 )
-def test_a_corner_is_as_chromium_has_it(html: str, length: int) -> None:
+def test_a_corner_is_read_as_chromium_reads_it(html: str, length: int) -> None:
     assert inner_html_length(html, chrome=156) == length
 
 
