@@ -1,8 +1,8 @@
 """The private parts of html5lib that this package builds on, as html5lib 1.1 has them.
 
-html5lib has no public way to change how it parses. 1.1, of 2020, is its last release. Two things are imported that it
-doesn't document, the tokenizer and the phases; `tokenizer`, `modes`, `html` and `tree` override methods of these and of
-its parser and tree builder, which were looked up in the source of 1.1. Names in camel case are html5lib's.
+html5lib has no public way to change how it parses. 1.1, of 2020, is its last release. This module imports two things
+that html5lib doesn't document, its tokenizer and its phases. `tokenizer`, `modes`, `html` and `tree` override methods
+of these, of its parser and of its tree builder, as they are in the source of 1.1. Names in camel case are html5lib's.
 """
 # ruff: noqa: N802, N815
 
@@ -59,8 +59,11 @@ class Tokenizer(HTMLTokenizer):
 class CorrectedPhase:
     """A phase whose handlers are found by name, so that a subclass can override them.
 
-    html5lib's tables hold the functions themselves. `start` and `end` name the handlers of tags that are not to have
-    html5lib's.
+    html5lib's tables hold the functions themselves.
+
+    Attributes:
+        start: the handlers of start tags, where they are not html5lib's, by the tag's name.
+        end: the same for end tags.
     """
 
     start: ClassVar[dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""The adoption agency: what the end tag of a formatting element does (HTML standard, 13.2.6.4.7)."""
+"""The adoption agency: the effect of the end tag of a formatting element (HTML standard, 13.2.6.4.7)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def run_adoption_agency(tree: Tree, name: str, *, unbounded: bool) -> bool:
 
     Args:
         tree: the tree that is being built.
-        name: of the end tag.
-        unbounded: whether the inner loop goes through all elements; else it ends after three.
+        name: the name in the end tag.
+        unbounded: whether the inner loop goes through all elements, or ends after three.
 
     Returns:
-        False if the end tag is to be processed like any other: then no formatting element of that name is left.
+        False if there is no formatting element of that name, and the end tag is to be processed like any other.
     """
     stack, formatting = tree.openElements, tree.activeFormattingElements
     if stack[-1].name == name and stack[-1] not in formatting:

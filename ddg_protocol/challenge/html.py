@@ -41,9 +41,9 @@ class Parser(HTMLParser):
     """Parses one snippet.
 
     Attributes:
-        rules: those of the version of Chrome that is meant.
+        rules: the rules of the version of Chrome to parse as.
         nested_buttons: whether a button may hold a button, as in Chrome's fast path.
-        doubts: what is uncertain about the snippet.
+        doubts: the uncertainties about the snippet.
         template_modes: the stack of template insertion modes.
     """
 
@@ -163,7 +163,7 @@ def parse_in_div(html: str, rules: Rules) -> list[Element]:
 
     Args:
         html: the text that is assigned.
-        rules: those of the version of Chrome that is meant.
+        rules: the rules of the version of Chrome to parse as.
 
     Returns:
         The ``div``; a second one if it isn't certain which of Chrome's two parsers reads the text.

@@ -246,5 +246,5 @@ _CORRECTED: dict[str, Any] = {
 
 
 def corrected_modes(rules: Rules) -> dict[str, Any]:
-    """Return the classes that take the place of html5lib's for a version of Chrome, by the mode's name."""
+    """Return the classes to use in place of html5lib's phases for a version of Chrome, by the mode's name."""
     return _CORRECTED | {"inBody": _InBodyOfMixedSelect} if rules.mixed_select else _CORRECTED

@@ -1,9 +1,9 @@
 """What differs between the versions of Chrome, as data: the only module that knows version numbers.
 
-To add a rule, add a field to `Rules`, give it a value for each version below, and ask for it where the parsing goes two
-ways: by ``parser.rules`` in `tokenizer` and `modes`, where the handler of a tag is looked up by its name. A rule about
-writing, such as `possible_escapes`, goes from here to `dom.serialise`. A version that is verified is an entry in
-`possible_rules`.
+To add a rule, add a field to `Rules` with a value for each version below, and read it where the versions part: as
+``parser.rules`` in `tokenizer` and `modes`. In `modes`, a tag's handler is a method; a tag that html5lib handles by
+another method has an entry in ``start`` or ``end``. A rule about serialisation goes by way of `dom.read_snippet`, like
+`possible_escapes`. Another verified version is another entry in `possible_rules`.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ _LAST_UNESCAPED, _FIRST_ESCAPED = 137, 153
 
 
 def possible_rules(html: str, chrome: int | None) -> list[Rules]:
-    """Return each set of rules by which a version may parse a snippet.
+    """Return the sets of rules by which a version may parse a snippet.
 
     Args:
         html: the snippet.
         chrome: the major version; None when it isn't known.
 
     Returns:
-        The version's own rules if it was verified, else those of all versions that were.
+        The version's own rules if it was verified, else those of all verified versions.
     """
     of_133 = [CHROME_133, _DOUBTED_133] if _IN_DOUBT.search(html) else [CHROME_133]
     verified = {133: of_133, 156: [CHROME_156]}

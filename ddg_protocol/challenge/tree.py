@@ -143,11 +143,11 @@ class Tree(base.TreeBuilder):
         """Pop up to the innermost element that has one of these names, if no bound is inside it.
 
         Args:
-            names: those of HTML elements.
-            bounds: the elements that hide what is around them; None means those of the plain scope.
+            names: names of HTML elements.
+            bounds: the elements that hide what is around them; None means the bounds of the plain scope.
 
         Returns:
-            Whether there was one.
+            Whether there was such an element.
         """
         bounds = self.scopes[None] if bounds is None else bounds
         node = next(node for node in reversed(self.openElements) if node.name in names or node.nameTuple in bounds)
