@@ -28,8 +28,8 @@ _ESCAPE = re.compile(
 )
 _SINGLE = {"0": "\0", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
-_QUOTED = r"{0}(?:[^{0}\\\r\n]|\\\r\n|\\.)*+{0}"
-LITERAL = re.compile(rf"""{_QUOTED.format("'")}|{_QUOTED.format('"')}|`(?:[^`\\]|\\.)*+`""", re.DOTALL)
+_QUOTED = r"{0}[^{0}\\\r\n]*+(?:\\(?:\r\n|.)[^{0}\\\r\n]*+)*{0}"  # no possessive group: see script._TOKEN
+LITERAL = re.compile(rf"""{_QUOTED.format("'")}|{_QUOTED.format('"')}|`[^`\\]*+(?:\\.[^`\\]*+)*`""", re.DOTALL)
 """Where a literal begins and ends. A template that holds a template ends too early; it is no literal either."""
 
 
@@ -52,7 +52,7 @@ def decode_string_literal(source: str) -> str:
     template = source[0] == "`"
     body = source[1:-1]
     if template:
-        if substitution := re.search(r"(?<!\\)(?:\\\\)*+\$\{", body):
+        if substitution := re.search(r"(?<!\\)(?:\\\\)*\$\{", body):
             _refuse(substitution.end() - 1, "a template without substitutions")
         body = re.sub(r"\r\n?", "\n", body)
 

@@ -26,7 +26,7 @@ _SPACE = "\t\v\f \u00a0\ufeff\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2
 
 _LINE_END_WITHIN = re.compile(f"[{LINE_END}]")
 _TOKEN = re.compile(
-    rf"""(?P<gap>(?:[{_SPACE}{LINE_END}]++|//[^{LINE_END}]*+|/\*.*?\*/)*+)
+    rf"""(?P<gap>(?:[{_SPACE}{LINE_END}]++|//[^{LINE_END}]*+|/\*.*?\*/)*)
     (?: (?P<name>[A-Za-z_$][A-Za-z0-9_$]*+)
       | (?P<number>[0-9][A-Za-z0-9_$.]*+)
       | (?P<string>{LITERAL.pattern})
@@ -36,7 +36,11 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-"""A token of ECMAScript, as far as challenges have them, after the white space and comments before it."""
+"""A token of ECMAScript, as far as challenges have them, after the white space and comments before it.
+
+What follows the gap always matches, so the gap is never given back. It isn't possessive: Python before 3.11.5 loses its
+place where a possessive group is left in the middle (CPython's issue 106052).
+"""
 
 _INTEGER = re.compile(rf"0|[1-9][0-9]*|0[xX]{HEX_DIGIT}+|0[oO][0-7]+|0[bB][01]+")
 MAX_SAFE_INTEGER = 2**53 - 1

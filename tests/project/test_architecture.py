@@ -6,6 +6,7 @@ import ast
 import functools
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,3 +162,11 @@ def test_the_blocking_driver_loads_nothing_of_the_async_ones() -> None:
     loaded = set(json.loads(run.stdout))
     assert "ddg_protocol.wire" in loaded
     assert not loaded & {"anyio", "asyncio", "httpcore", "trio", "bs4", "html5lib"}
+
+
+def test_no_group_of_a_pattern_is_possessive() -> None:
+    # Before Python 3.11.5 such a group may match too much (CPython's issue 106052); single characters are fine.
+    for package in ("ddg_protocol", "transports/ddg_transports", "ddg_chat"):
+        for path in (ROOT / package).rglob("*.py"):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                assert not re.search(r"[^\\]\)[*?+]\+|\(\?>|\)\{[0-9,]*\}\+", line), f"{path}:{number}: {line}"
