@@ -11,9 +11,11 @@ from typing import Any
 
 from ddg_protocol.challenge import answer_challenge, read_challenge, read_script, sha256_base64
 from ddg_protocol.challenge.answer import chrome_version
-from ddg_protocol.errors import UnsupportedChallenge, printable
+from ddg_protocol.errors import UnsupportedChallenge
+from ddg_protocol.identity import Identity
 from ddg_protocol.policy import Policy
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, Identity
+from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.text import printable
 
 EX_DATAERR = 65
 """The challenge is not one that is read (``sysexits.h``)."""

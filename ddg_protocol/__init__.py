@@ -60,9 +60,11 @@ from .events import (
     TurnStarted,
     UnknownPayload,
 )
+from .identity import Identity
 from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
-from .policy import ClientState, Policy
-from .profile import DUCKDUCKGO_2025_04, Identity, Model, ServiceProfile, validate_model
+from .pace import ClientState
+from .policy import Policy
+from .profile import DUCKDUCKGO_2025_04, Model, ServiceProfile, validate_model
 from .session import Session
 from .sse import EventStreamDecoder, ServerSentEvent
 

@@ -8,9 +8,10 @@ import msgspec
 
 from ._state import REPORTS, Awaited, Report
 from .errors import LocalProtocolError
-from .handshake import Step
-from .intents import Failure, FailureKind, Headers, SendRequest
+from .headers import Headers
+from .intents import Failure, FailureKind, SendRequest
 from .policy import Policy
+from .steps import Step
 
 
 class Head(msgspec.Struct, frozen=True, tag=True):

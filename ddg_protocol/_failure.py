@@ -20,12 +20,12 @@ from .errors import (
     ServiceError,
     TokenError,
     TransportError,
-    printable,
 )
 from .events import ChallengeReceived, Event, FrontEndVersionUnknown, LandingPageFailed, Retrying
-from .handshake import Step
 from .intents import Failure, FailureKind
 from .retry import backoff, is_retried
+from .steps import Step
+from .text import printable
 
 
 def error_of(failure: Failure, exchange: Exchange, *, in_reply: bool) -> DuckChatError:

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import h11
 
-from .errors import printable
+from .grammar import FIELD_VALUE, TOKEN
 from .intents import SendRequest
-from .profile import FIELD_VALUE, TOKEN
+from .text import printable
 
 _CRLF = b"\r\n"
 #: What h11 is told of each request: it reads the response of any GET or POST the same way.

@@ -12,9 +12,10 @@ from ._setup import Setup
 from ._turn import Credentials, Turn
 from .conversation import Conversation, Tokens
 from .errors import ChatTimeoutError, ConversationLimitError, InputLimitError, RateLimitError
-from .handshake import Step
-from .intents import Headers, SendRequest
+from .headers import Headers
+from .intents import SendRequest
 from .policy import MAX_SECONDS
+from .steps import Step
 
 
 class Pause(msgspec.Struct, frozen=True):

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .errors import LocalProtocolError, shown
-from .intents import Failure, FailureKind, Headers
+from .errors import LocalProtocolError
+from .headers import Headers
+from .intents import Failure, FailureKind
+from .text import shown
 
 _NO_TIME = 1e300
 """From here on, reckoning with a time comes to no number."""

@@ -12,10 +12,10 @@ from ._turn import Turn
 from .content import ContentDecoder
 from .errors import ContentDecodingError, DuckChatError, FrontEndVersionMissing, IncompleteStream, StreamTooLarge
 from .events import Event
-from .handshake import Step
-from .intents import Headers, field
+from .headers import Headers, field
 from .redirect import REDIRECTS, redirect_target
 from .refusal import retry_after, service_error
+from .steps import Step
 
 
 class Body:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from .cookies import Cookie, CookieJar
-from .policy import ClientState, Policy
+from .pace import ClientState
+from .policy import Policy
 from .profile import ServiceProfile
 
 AnswerChallenge = Literal["on_demand", "always", "never"]

@@ -36,11 +36,13 @@ from ._turn import Turn
 from .chat import ReplyReader
 from .conversation import Conversation, Tokens
 from .cookies import Cookie, CookieJar
-from .errors import ContentDecodingError, ConversationFormatError, InvalidToken, printable, shown
-from .handshake import Step
-from .intents import Headers, SendRequest
+from .errors import ContentDecodingError, ConversationFormatError, InvalidToken
+from .headers import Headers
+from .intents import SendRequest
 from .policy import Policy
 from .profile import ServiceProfile
+from .steps import Step
+from .text import printable, shown
 
 FORMAT_VERSION = 2
 """Version 1 is read, too, where its session was at rest."""

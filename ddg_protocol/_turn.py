@@ -6,7 +6,7 @@ import msgspec
 
 from .conversation import Message, Tokens
 from .cookies import CookieJar
-from .handshake import Step
+from .steps import Step
 
 
 class Credentials(msgspec.Struct):

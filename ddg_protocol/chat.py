@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 
 import msgspec
 
-from .conversation import Message, encodable
+from .conversation import Message
 from .errors import (
     ConversationFormatError,
     EmptyResponseError,
@@ -18,7 +18,6 @@ from .errors import (
     LocalProtocolError,
     MalformedEvent,
     StreamTooLarge,
-    printable,
 )
 from .events import (
     ConversationTitle,
@@ -31,12 +30,13 @@ from .events import (
     TextDelta,
     UnknownPayload,
 )
-from .handshake import identity_headers, origin_headers
-from .intents import Headers
+from .headers import Headers
 from .policy import Policy
 from .profile import ServiceProfile
 from .refusal import service_error
 from .sse import EventStreamDecoder, Remainder
+from .steps import identity_headers, origin_headers
+from .text import encodable, printable
 
 # The request
 

@@ -6,19 +6,19 @@ a transaction.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Literal
 
 import msgspec
 
 from .cookies import MAX_COOKIES, MAX_JAR_BYTES, Cookie
-from .errors import ConversationFormatError, InvalidToken, printable, shown
+from .errors import ConversationFormatError, InvalidToken
+from .grammar import VISIBLE
+from .text import encodable, printable, shown
 
 FORMAT_VERSION = 1
 MAX_TOKEN_BYTES = 64 * 1024
 MAX_VERSION_CHARS = 512
-_VISIBLE = re.compile(r"[!-~]*")
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +60,7 @@ class Tokens(msgspec.Struct, frozen=True):
             InvalidToken: which of the two, and why.
         """
         for name, value, limit in (("x-vqd-4", self.vqd, MAX_TOKEN_BYTES), ("x-vqd-hash-1", self.vqd_hash_1, None)):
-            if not _VISIBLE.fullmatch(value):
+            if not VISIBLE.fullmatch(value):
                 raise InvalidToken(f"the service's {name} is not visible ASCII, so it can't be sent back")
             if limit is not None and len(value) > limit:
                 raise InvalidToken(
@@ -110,7 +110,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             self.tokens  # noqa: B018 - checked when made
         except InvalidToken as error:
             raise ValueError(str(error)) from None
-        if not _VISIBLE.fullmatch(self.fe_version) or len(self.fe_version) > MAX_VERSION_CHARS:
+        if not VISIBLE.fullmatch(self.fe_version) or len(self.fe_version) > MAX_VERSION_CHARS:
             raise ValueError(f"fe_version must be visible ASCII, at most {MAX_VERSION_CHARS} characters")
         check_cookies(self.cookies)
 
@@ -182,15 +182,6 @@ def check_cookies(cookies: Collection[Cookie]) -> None:
     """
     if len(cookies) > MAX_COOKIES or sum(cookie.size for cookie in cookies) > MAX_JAR_BYTES:
         raise ValueError(f"there may be {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
-
-
-def encodable(text: str) -> bool:
-    """Tell whether a text can be written in UTF-8: it holds no half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class _Version(msgspec.Struct):

@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .intents import Headers
-from .profile import MAX_COOKIE_BYTES as MAX_COOKIE_BYTES
-from .profile import is_address
+from .dates import parse_date
+from .grammar import COOKIE_NAME, COOKIE_PATH, COOKIE_VALUE, HOST
+from .headers import Headers
+from .urls import is_address
 
+MAX_COOKIE_BYTES = 4096
+"""Name and value of one cookie (RFC 6265bis section 5.6); a longer one is ignored."""
 MAX_COOKIES = 180
 """Cookies kept in a jar; the oldest goes first. Browsers keep about as many for a site."""
 MAX_ATTRIBUTE_BYTES = 1024
@@ -25,10 +28,6 @@ MAX_ATTRIBUTE_BYTES = 1024
 MAX_JAR_BYTES = 512 * 1024
 """Names, values, domains and paths of all cookies in a jar; the oldest goes first. At least 85 cookies fit."""
 
-_NAME = re.compile(r"[!-:<>-~]+")
-_VALUE = re.compile(r"(?:[!-:<-~](?:[ -:<-~]*[!-:<-~])?)?")
-_HOST = re.compile(r"[!-.0-@\[-~]+")  # what a URL's host may be made of, and is in lower case
-_PATH = re.compile(r"/[ -~]*")
 _MAX_AGE = re.compile(r"-?[0-9]+")
 _LAST = 1e12  # past the year 9999, which dates end with, and what an age can add
 _LONGEST = 1e10  # three hundred years: stored conversations have no word for "never"
@@ -66,14 +65,14 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ValueError: the name or the value doesn't fit a ``cookie`` header, the domain or the path fits no address,
                 one of them is too long, or ``expires`` is no time.
         """
-        if not _NAME.fullmatch(self.name) or not _VALUE.fullmatch(self.value):
+        if not COOKIE_NAME.fullmatch(self.name) or not COOKIE_VALUE.fullmatch(self.value):
             raise ValueError(
                 "a cookie's name must be visible ASCII without = and ;, "
                 "its value ASCII text without ; and without blanks around it"
             )
-        if not _HOST.fullmatch(self.domain) or self.domain.startswith("."):
+        if not HOST.fullmatch(self.domain) or self.domain.startswith("."):
             raise ValueError("a cookie's domain must be a host in lower case, without a leading dot")
-        if not _PATH.fullmatch(self.path):
+        if not COOKIE_PATH.fullmatch(self.path):
             raise ValueError("a cookie's path must begin with / and be ASCII text")
         if len(self.name) + len(self.value) > MAX_COOKIE_BYTES:
             raise ValueError(f"a cookie's name and value must be at most {MAX_COOKIE_BYTES} bytes long")
@@ -238,44 +237,6 @@ def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
             http_only=http_only,
             expires=time + max(-_LONGEST, min(float(max_age), _LONGEST)) if max_age else expires,
         )
-    except ValueError:
-        return None
-
-
-_DATE_PARTS = re.compile(r"[^\t\x20-\x2f;-@[-`{-~]+")
-_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
-_DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
-_YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-
-@lru_cache(maxsize=4)  # the responses of a handshake come within a second or two, and say so
-def parse_date(text: str) -> float | None:
-    """Read a date as RFC 6265 section 5.1.1 does; that takes in every form of RFC 9110 section 5.6.7.
-
-    Args:
-        text: the header value or attribute.
-
-    Returns:
-        Seconds since 1970, or None where it is no date.
-    """
-    clock = day = month = year = None
-    for part in _DATE_PARTS.findall(text):
-        if clock is None and (found := _CLOCK.match(part)):
-            clock = [int(number) for number in found.groups()]
-        elif day is None and (found := _DAY.match(part)):
-            day = int(found[1])
-        elif month is None and part[:3].lower() in _MONTHS:
-            month = _MONTHS.index(part[:3].lower()) + 1
-        elif year is None and (found := _YEAR.match(part)):
-            year = int(found[1])
-    if clock is None or day is None or month is None or year is None:
-        return None
-    if year < 100:
-        year += 2000 if year < 70 else 1900
-    try:
-        hour, minute, second = clock
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp() if year >= 1601 else None
     except ValueError:
         return None
 

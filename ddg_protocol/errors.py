@@ -8,41 +8,9 @@ Nothing from the wire stands in a message before it went through `printable`: me
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .intents import Failure
-
-
-def printable(text: str, limit: int = 120) -> str:
-    """Make text from the wire fit for a message: one line, visible, bounded.
-
-    Args:
-        text: anything the other side sent.
-        limit: the most characters that are kept.
-
-    Returns:
-        The text with every character that is not printable as its escape, cut at ``limit`` with an ellipsis.
-    """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
-
-
-def shown(value: object, limit: int = 120) -> str:
-    """Put a value of any kind into a message: it may be nested without end, or be too long a number for text.
-
-    Args:
-        value: what was handed in or read.
-        limit: the most characters that are kept of a text.
-
-    Returns:
-        A text in quotes, a number of usual size, or the name of anything else's type.
-    """
-    if isinstance(value, str):
-        return repr(printable(value, limit))
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**20):
-        return repr(value)
-    return f"{'a huge ' if isinstance(value, int) else ''}{type(value).__name__}"
+from .intents import Failure
 
 
 class DuckChatError(Exception):

@@ -6,25 +6,17 @@ import re
 
 import msgspec
 
-from ._state import KeyEnum
 from .content import ACCEPTED
 from .conversation import MAX_VERSION_CHARS, Tokens
-from .errors import HandshakeError, printable
+from .errors import HandshakeError
 from .events import ServiceNotice
-from .intents import Headers, field
+from .headers import Headers, field
 from .profile import ServiceProfile
+from .steps import identity_headers, origin_headers
+from .text import printable
 
 _HALF = re.compile(rb"[!-~]+")
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
-
-
-class Step(KeyEnum):
-    """The requests of a turn, in order."""
-
-    FRONT_END = "front-end page"
-    LANDING = "landing page"
-    STATUS = "status"
-    CHAT = "chat"
 
 
 def page_headers(profile: ServiceProfile) -> Headers:
@@ -40,17 +32,6 @@ def status_headers(profile: ServiceProfile) -> Headers:
         *origin_headers(profile),
         ("accept-encoding", ACCEPTED),
     )
-
-
-def identity_headers(profile: ServiceProfile) -> Headers:
-    """Give the header fields that every request has."""
-    fields = (("user-agent", profile.identity.user_agent), ("accept-language", profile.identity.accept_language))
-    return tuple((name, value) for name, value in fields if value)
-
-
-def origin_headers(profile: ServiceProfile) -> Headers:
-    """Give the header fields of the requests that a page of the service would make."""
-    return (("origin", profile.origin), ("referer", profile.origin + "/"))
 
 
 def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:

@@ -11,84 +11,8 @@ from typing import final
 
 import msgspec
 
-from .profile import Identity
-
-Headers = tuple[tuple[str, str], ...]
-"""Header fields in order, names in lower case, values latin-1; repeated where they repeat."""
-
-SECRET_HEADERS = frozenset(
-    {
-        "authentication-info",
-        "authorization",
-        "cookie",
-        "cookie2",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "set-cookie",
-        "set-cookie2",
-        "www-authenticate",
-        "x-vqd-4",
-        "x-vqd-hash-1",
-    }
-)
-"""Names of headers that carry secrets. They aren't all that is hidden: see `redacted`."""
-
-
-def redacted(headers: Headers, *, sent: bool = False) -> Headers:
-    """Replace what could be a secret by ``<N characters>``.
-
-    What the service says is hidden unless it is known to be harmless, by the field and its value. Of a request, names
-    are shown, and the values of the fields that every request has.
-
-    Args:
-        headers: the fields as sent or received.
-        sent: whether they are those of a request.
-
-    Returns:
-        The same fields, in order, fit to be shown. Empty values stay empty.
-    """
-    from ._harmless import (  # with patterns that nobody needs until something is shown
-        is_harmless,
-        is_known_name,
-        is_sent,
-    )
-
-    if sent:
-        return tuple((name, value if is_sent(name.lower()) else _hidden(value)) for name, value in headers)
-    return tuple(
-        (
-            name if name.lower() in SECRET_HEADERS or is_known_name(name.lower()) else _hidden(name),
-            value if is_harmless(name.lower(), value) else _hidden(value),
-        )
-        for name, value in headers
-    )
-
-
-def _hidden(text: str) -> str:
-    return f"<{len(text)} characters>" if text else ""
-
-
-def _shown_url(url: str) -> str:
-    """Return a URL as far as it may be shown: a redirect can lead to one with a secret in its path or query."""
-    from ._harmless import TARGETS
-
-    scheme, separator, rest = url.partition("://")
-    host, slash, target = rest.partition("/")
-    return url if slash + target in TARGETS else f"{scheme}{separator}{host}/{_hidden(target)}"
-
-
-def field(headers: Headers, name: str) -> str:
-    """Give a header field's value.
-
-    Args:
-        headers: the fields, names in lower case.
-        name: the name, in lower case.
-
-    Returns:
-        The value; several joined by ``", "``, as RFC 9110 section 5.3 has it; empty for none.
-    """
-    return ", ".join(value.strip(" \t") for key, value in headers if key == name)
+from .headers import Headers
+from .identity import Identity
 
 
 class Signal(enum.Enum):
@@ -128,8 +52,10 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     timeout: float
 
     def __repr__(self) -> str:
+        from .redaction import redacted, shown_url  # with patterns that nobody needs until something is shown
+
         return (
-            f"SendRequest(id={self.id}, method={self.method!r}, url={_shown_url(self.url)!r}, "
+            f"SendRequest(id={self.id}, method={self.method!r}, url={shown_url(self.url)!r}, "
             f"headers={redacted(self.headers, sent=True)!r}, body=<{len(self.body)} bytes>, timeout={self.timeout!r})"
         )
 

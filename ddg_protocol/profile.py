@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,22 +9,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .errors import ModelNotSupportedError, printable, shown
+from .cookies import MAX_COOKIE_BYTES
+from .errors import ModelNotSupportedError
+from .grammar import COOKIE_OCTETS, FIELD_VALUE, TOKEN, URL_PATH
+from .identity import Identity
 from .policy import MAX_SECONDS
-
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A header's name, and other words of HTTP (RFC 9110 section 5.6.2)."""
-FIELD_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?")
-"""A header's value, as latin-1 text (RFC 9110 section 5.5)."""
-_COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
-MAX_COOKIE_BYTES = 4096
-"""Name and value of one cookie (RFC 6265bis section 5.6); a longer one is ignored."""
-_MAX_HOST = 253  # RFC 1035 section 2.3.4, without the dot at the end
-_PATH = re.compile(r"/[!-\"$-\[\]-~]*")  # visible ASCII; a fragment is never sent, and a backslash is no part of a URL
-_ORIGIN = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f.]*:[0-9a-f:.]*\])(?::(?P<port>[1-9][0-9]{0,4}))?"
-)
-_HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+from .text import printable, shown
+from .urls import check_origin, is_host
 
 #: What the session or its driver writes into each kind of request, so that a profile can't write it a second time.
 _ALWAYS_SENT = frozenset(
@@ -40,23 +30,6 @@ _SENT = {
     "status_headers": _ALWAYS_SENT | {"origin", "referer"},
     "chat_headers": _ALWAYS_SENT | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"},
 }
-
-
-class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which browser the client says it is: sent with every request, and what the challenge answer is about.
-
-    Attributes:
-        user_agent: the ``user-agent`` header.
-        sec_ch_ua: the ``sec-ch-ua`` header, the brands; empty for a browser that has none, and then not sent.
-        accept_language: the ``accept-language`` header.
-    """
-
-    user_agent: str = (
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) "
-        "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
-    )
-    sec_ch_ua: str = '"Chromium";v="133", "Not_A Brand";v="8"'
-    accept_language: str = "en-US,en;q=0.9"
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,10 +113,10 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Raises:
             ValueError: what is wrong with which field.
         """
-        _check_origin(self.origin)
+        check_origin(self.origin)
         for field in ("landing_path", "front_end_path", "status_path", "chat_path"):
             path = getattr(self, field)
-            if not _PATH.fullmatch(path):
+            if not URL_PATH.fullmatch(path):
                 raise ValueError(f"{field} must begin with / and be visible ASCII without # and \\, not {shown(path)}")
         for host in self.allowed_hosts:
             if not is_host(host.removeprefix(".")):
@@ -162,7 +135,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for field in ("user_agent", "sec_ch_ua", "accept_language"):
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
-            if not TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(value):
+            if not TOKEN.fullmatch(name) or not COOKIE_OCTETS.fullmatch(value):
                 raise ValueError(f"cookies: {shown(name)} with {shown(value)} is not a cookie")
             if len(name) + len(value) > MAX_COOKIE_BYTES:
                 raise ValueError(f"cookies: {shown(name)} is longer than {MAX_COOKIE_BYTES} bytes, with its value")
@@ -285,50 +258,9 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         raise ModelNotSupportedError(f"no model is called {shown(name)}; there are: {known}")
 
 
-def _check_origin(origin: str) -> None:
-    found = _ORIGIN.fullmatch(origin)
-    host = found["host"].strip("[]") if found else ""
-    if found is None or not is_host(host) or int(found["port"] or 443) > 65535:
-        raise ValueError(
-            "the base address must be https://HOST or https://HOST:PORT, in lower case and nothing more, "
-            f"not {shown(origin)}"
-        )
-    if found["scheme"] == "http" and not is_loopback(host):
-        raise ValueError(f"plain http is for loopback addresses only; use https for {shown(host)}")
-
-
 def _check_field_value(what: str, value: str) -> None:
     if not FIELD_VALUE.fullmatch(value):
         raise ValueError(f"{what} is not a header value: {shown(value)}")
-
-
-def is_host(host: str) -> bool:
-    """Tell whether text is a host name or an address, in lower case, that every reader of URLs takes for the same."""
-    return (len(host) <= _MAX_HOST and bool(_HOST_NAME.fullmatch(host))) or (is_address(host) and "%" not in host)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address can only be this machine."""
-    from ipaddress import ip_address
-
-    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
-
-
-def netloc(host: str, port: int | None) -> str:
-    """Put a host and a port, if any, together as in a URL."""
-    bracketed = f"[{host}]" if ":" in host else host
-    return bracketed if port is None else f"{bracketed}:{port}"
-
-
-def is_address(host: str) -> bool:
-    """Tell whether a host is an address and no name."""
-    from ipaddress import ip_address  # a tenth of what importing the core takes, and seldom needed
-
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 DUCKDUCKGO_2025_04 = ServiceProfile(allowed_hosts=("duckduckgo.com", ".duckduckgo.com", "duck.ai"))

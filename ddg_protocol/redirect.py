@@ -6,15 +6,16 @@ import re
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from .errors import RedirectRefused
+from .grammar import URL_TEXT
 from .intents import SendRequest
 from .policy import Policy
-from .profile import ServiceProfile, is_loopback, netloc
+from .profile import ServiceProfile
+from .urls import is_loopback, netloc
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses that lead elsewhere."""
 _TURN_INTO_GET = frozenset({301, 302, 303})
 _PLAIN_HOST = re.compile(r"[a-z0-9.-]{1,100}")
-URL_TEXT = re.compile(r"[!-\[\]-~]+")  # visible ASCII, and no backslash: half of all readers take it for a slash
 
 
 def redirect_target(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import errors
-from .cookies import parse_date
-from .errors import ServiceError, printable
-from .intents import Headers, field
+from .dates import parse_date
+from .errors import ServiceError
+from .headers import Headers, field
+from .text import printable
 
 _Row = tuple[type[ServiceError], str]
 

@@ -13,9 +13,9 @@ from .errors import (
     TokenError,
     TransportError,
 )
-from .handshake import Step
 from .intents import FailureKind
 from .policy import MAX_SECONDS
+from .steps import Step
 
 _NEVER = frozenset({FailureKind.TLS, FailureKind.INTERRUPTED})
 """Trying again changes nothing about a certificate, and is not what the one who interrupted wants."""

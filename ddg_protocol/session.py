@@ -61,11 +61,8 @@ from .errors import (
     RemoteProtocolError,
     StreamTooLarge,
     UnsupportedChallenge,
-    printable,
-    shown,
 )
 from .events import Event, TurnCancelled, TurnFinished, TurnStarted
-from .handshake import Step
 from .intents import (
     NEED_DATA,
     PAUSED,
@@ -77,9 +74,12 @@ from .intents import (
     SolveChallenge,
     Wait,
 )
-from .policy import ClientState, Policy
+from .pace import ClientState
+from .policy import Policy
 from .profile import DUCKDUCKGO_2025_04, ServiceProfile
 from .redirect import REDIRECTS
+from .steps import Step
+from .text import printable, shown
 
 Action = Intent | Event | Signal
 """Whatever `Session.next_action` returns."""

@@ -19,9 +19,10 @@ from ._http import HttpConnection
 from ._reports import as_bytes, check_failure, check_kind
 from ._state import State
 from .conversation import Conversation, Message
-from .errors import DuckChatError, LocalProtocolError, printable, shown
+from .errors import DuckChatError, LocalProtocolError
 from .events import Event
 from .intents import NEED_DATA, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from .text import printable, shown
 
 if TYPE_CHECKING:
     from .tap import DrivenSession

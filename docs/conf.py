@@ -87,10 +87,6 @@ class Docstring(GoogleDocstring):
 
 vars(napoleon)["GoogleDocstring"] = Docstring
 
-# What that module imports for its annotations alone, and autodoc has to look up.
-_faults, _exchange = map(importlib.import_module, ("ddg_protocol.service.faults", "ddg_protocol.service._exchange"))
-vars(_exchange).update(Fault=_faults.Fault, StreamEffect=_faults.StreamEffect)
-
 _SECTION = re.compile(r"PROTOCOL\.md(\s+)section (\d+)")
 
 

@@ -26,7 +26,8 @@ from ddg_protocol import (
     Session,
     Wait,
 )
-from ddg_protocol.intents import Headers, redacted
+from ddg_protocol.headers import Headers
+from ddg_protocol.redaction import redacted
 from ddg_protocol.tap import DrivenSession
 from ddg_protocol.transcript import RecordedSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession

@@ -55,16 +55,19 @@ from ddg_protocol.challenge.dom import MAX_CHARACTERS, outline, read_snippet, ut
 from ddg_protocol.chat import ReplyReader
 from ddg_protocol.content import PIECE, ContentDecoder
 from ddg_protocol.conversation import Tokens
-from ddg_protocol.cookies import MAX_COOKIES, CookieJar, parse_date
-from ddg_protocol.errors import ConversationFormatError, HandshakeError, printable
+from ddg_protocol.cookies import MAX_COOKIES, CookieJar
+from ddg_protocol.dates import parse_date
+from ddg_protocol.errors import ConversationFormatError, HandshakeError
 from ddg_protocol.handshake import read_notice, read_tokens, read_version, require_tokens
-from ddg_protocol.intents import Headers, redacted
+from ddg_protocol.headers import Headers
+from ddg_protocol.redaction import redacted
 from ddg_protocol.redirect import REDIRECTS, redirect_target
 from ddg_protocol.refusal import retry_after, service_error
 from ddg_protocol.service._challenge import Challenge as Asked
 from ddg_protocol.service._exchange import Refusal
 from ddg_protocol.service._pages import http_date
 from ddg_protocol.service._tokens import Tokens as Issued
+from ddg_protocol.text import printable
 from ddg_protocol.transcript._redaction import Secrets
 from ddg_protocol.transcript._texts import BodyTexts, ReplyTexts
 from ddg_protocol.transcript._words import same_script

@@ -41,21 +41,21 @@ TARGETS = (
     ),
     Target(name="cookies", run=parsers.cookies, inputs=inputs.set_cookies, covers=_core("cookies")),
     Target(name="redirects", run=parsers.redirects, inputs=inputs.locations, covers=_core("redirect")),
-    Target(name="dates", run=parsers.dates, inputs=inputs.dates, covers=_core("cookies", "refusal")),
+    Target(name="dates", run=parsers.dates, inputs=inputs.dates, covers=_core("dates", "refusal")),
     Target(name="http", run=parsers.http, inputs=inputs.http, covers=_core("_http")),
     Target(
         name="coding", run=parsers.coding, inputs=inputs.codings, covers=_core("content"), memory=32 * _MIB, seconds=1.0
     ),
     Target(name="refusals", run=parsers.refusals, inputs=inputs.refusals, covers=_core("refusal")),
     Target(name="conversation", run=parsers.conversation, inputs=inputs.conversations, covers=_core("conversation")),
-    Target(name="profile", run=parsers.profile, inputs=inputs.profiles, covers=_core("profile", "policy")),
+    Target(name="profile", run=parsers.profile, inputs=inputs.profiles, covers=_core("profile", "policy", "urls")),
     Target(name="messages", run=parsers.messages, inputs=inputs.messages, covers=_core("chat", "profile")),
-    Target(name="shown", run=parsers.shown, inputs=inputs.texts, covers=("ddg_protocol.errors", "ddg_chat._text")),
+    Target(name="shown", run=parsers.shown, inputs=inputs.texts, covers=("ddg_protocol.text", "ddg_chat._text")),
     Target(
         name="redaction",
         run=parsers.redaction,
         inputs=inputs.redacted,
-        covers=_core("_harmless", "transcript._redaction", "transcript._texts", "transcript._words"),
+        covers=_core("redaction", "transcript._redaction", "transcript._texts", "transcript._words"),
     ),
     Target(
         name="fault-scripts",
@@ -94,7 +94,8 @@ TARGETS = (
         run=sessions.session,
         inputs=inputs.steps(),
         covers=_core(
-            *("session", "_turn", "_plan", "_setup", "_exchange", "_reports", "_response", "_failure", "retry")
+            *("session", "_turn", "_plan", "_setup", "_exchange", "_reports", "_response", "_failure", "retry"),
+            *("pace", "steps"),
         ),
         seconds=4.0,  # a MiB may come of a short input, and be a hundred thousand events or lines
         memory=64 * _MIB,
@@ -121,7 +122,7 @@ TARGETS = (
         memory=64 * _MIB,  # a turn's, whatever the service sends
         memory_per_byte=0,
     ),
-    Target(name="secrets", run=hostile.secrets, inputs=inputs.planted, covers=_core("_harmless", "wire", "_http")),
+    Target(name="secrets", run=hostile.secrets, inputs=inputs.planted, covers=_core("redaction", "wire", "_http")),
     Target(
         name="arguments",
         run=hostile.arguments,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from ddg_protocol.errors import printable
+from ddg_protocol.text import printable
 
 
 def one_line(text: str) -> str:

@@ -23,7 +23,8 @@ from ddg_protocol import (
 )
 from ddg_protocol import transcript as recorded
 from ddg_protocol.content import ContentDecoder
-from ddg_protocol.intents import SECRET_HEADERS, Headers, field
+from ddg_protocol.headers import Headers, field
+from ddg_protocol.redaction import SECRET_HEADERS
 from ddg_protocol.transcript import Outcome, Step, Transcript, replay
 
 Party = Literal["caller", "session", "service", "solver"]

@@ -11,7 +11,7 @@ from typing import Literal
 
 from ..conversation import MAX_TOKEN_BYTES
 from ..errors import LocalProtocolError, UnsupportedChallenge
-from ..profile import Identity
+from ..identity import Identity
 from .script import MAX_SAFE_INTEGER, Challenge, describe_form, looks_like, read_script
 
 Style = Literal["python", "compact"]

@@ -11,8 +11,9 @@ What goes wrong when is a script of `faults`, in code or, by `script`, as text. 
 those who have a byte stream; `ddg_transports.emulator` puts it on a loopback port.
 """
 
-from ._exchange import Endpoint, Exchange, Handler, Piece, Pieces, ServiceRequest, ServiceResponse, Then
+from ._exchange import Exchange, Handler, Pieces, ServiceRequest, ServiceResponse
 from ._framing import framed
+from ._pieces import Endpoint, Piece, Then
 from ._reply import Message, Question, Responder, default_responder
 from ._service import Service
 from .faults import Fault

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec.structs import replace
 
-from ..intents import Headers
-from ._exchange import Exchange, Piece, Pieces, ServiceResponse, Then
+from ..headers import Headers
+from ._exchange import Exchange, Pieces, ServiceResponse
 from ._framing import head
+from ._pieces import Piece, Then
 from .faults import Body, Coding, Cut, Drip, Effect, Header, Insert, Redirect, Refuse, Split, StreamEffect, as_bytes
 
 _FRAMING = {"content-length", "transfer-encoding"}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
-from ..errors import printable
-from ..intents import Headers, redacted
-
-if TYPE_CHECKING:
-    from .faults import Fault, StreamEffect
-
-Endpoint = Literal["front_end", "landing", "status", "chat"]
-"""The four places of the service, by the names that `ServiceProfile` has for their paths."""
+from ..headers import Headers
+from ..redaction import redacted
+from ..text import printable
+from ._pieces import Endpoint, Piece, Then
+from .faults import Fault, StreamEffect
 
 
 class ServiceRequest(msgspec.Struct, frozen=True):
@@ -42,28 +39,6 @@ class ServiceRequest(msgspec.Struct, frozen=True):
             f"headers={redacted(self.headers, sent=True)!r}, "
             f"body=<{len(self.body)} bytes>)"
         )
-
-
-Then = Literal["more", "close", "reset", "hang"]
-"""What becomes of the connection after a piece.
-
-``"more"``: nothing, the response goes on. ``"close"``: it is closed in good order though the response isn't whole;
-``"reset"``: it is reset (TCP's RST). ``"hang"``: nothing more comes, for as long as the client stays.
-"""
-
-
-class Piece(msgspec.Struct, frozen=True):
-    """Bytes that are to reach the client as a whole and at once.
-
-    Attributes:
-        data: the bytes; may be none.
-        delay: seconds to let pass before they are sent.
-        then: what comes after them. After anything but ``"more"`` no piece is asked for.
-    """
-
-    data: bytes
-    delay: float = 0.0
-    then: Then = "more"
 
 
 class Exchange(msgspec.Struct):

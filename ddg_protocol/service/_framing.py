@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..intents import Headers
-from ._exchange import Piece, ServiceResponse
+from ..headers import Headers
+from ._exchange import ServiceResponse
+from ._pieces import Piece
 
 _FRAMING = {"content-length", "transfer-encoding"}
 

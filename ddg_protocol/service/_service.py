@@ -9,13 +9,14 @@ from functools import partial
 
 import msgspec
 
-from ..intents import Headers
+from ..headers import Headers
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ._answer import Answer
 from ._draw import draw
-from ._exchange import Endpoint, Exchange, Piece, Refusal, ServiceRequest, ServiceResponse
+from ._exchange import Exchange, Refusal, ServiceRequest, ServiceResponse
 from ._log import Log
 from ._pages import front_end_page, http_date, landing_cookies, landing_page
+from ._pieces import Endpoint, Piece
 from ._reply import DONE, Message, Question, Responder, Role, default_responder, pieces_of, text_event
 from ._tokens import Pair, Tokens
 from .faults import Fault, Redirect, Refuse

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import force_setattr, replace
 
-from ._exchange import Endpoint, Piece, Then
+from ._pieces import Endpoint, Piece, Then
 from ._reply import DONE, event
 
 __all__ = [

@@ -28,8 +28,8 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from ..errors import printable
-from ._exchange import Endpoint
+from ..text import printable
+from ._pieces import Endpoint
 from .faults import Effect, Fault
 
 __all__ = ["fault_from_text", "script_from_toml"]

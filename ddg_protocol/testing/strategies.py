@@ -23,7 +23,8 @@ from hypothesis.strategies import SearchStrategy
 from ..challenge import Challenge
 from ..conversation import Conversation, Message
 from ..cookies import Cookie
-from ..intents import Failure, FailureKind, Headers
+from ..headers import Headers
+from ..intents import Failure, FailureKind
 from ..profile import DUCKDUCKGO_2025_04
 from ..service import Fault, faults
 from ._run import Chunking, Cut, every, split_at, whole

@@ -9,10 +9,12 @@ import msgspec
 
 from .._snapshot import load
 from ..content import ContentDecoder
-from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError, printable, shown
-from ..intents import FailureKind, Headers, Signal, field
+from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError
+from ..headers import Headers, field
+from ..intents import FailureKind, Signal
 from ..policy import MIB, Policy
 from ..profile import ServiceProfile
+from ..text import printable, shown
 
 FORMAT_VERSION = 1
 """The version of the format that is written, and the only one that is read."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from .._state import State
 from ..errors import DuckChatError
 from ..intents import Failure, SendRequest, SolveChallenge, Wait
-from ..policy import ClientState
+from ..pace import ClientState
 from ..session import Action, Session
 from ._lines import (
     Ask,

@@ -14,8 +14,10 @@ from .._state import State
 from ..content import PIECE, ContentDecoder
 from ..conversation import Message
 from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
-from ..intents import Headers, SendRequest, field
-from ..policy import ClientState, Policy
+from ..headers import Headers, field
+from ..intents import SendRequest
+from ..pace import ClientState
+from ..policy import Policy
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ..session import Action, Session, no_jitter
 from ..tap import TappedSession

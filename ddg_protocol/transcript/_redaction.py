@@ -1,7 +1,7 @@
 """What must not get into a transcript, and what takes its place: of the same length, and the same for the same.
 
 Redaction goes by position: whatever the service said in a head, or in a challenge, is replaced unless it is on a list
-of what is harmless (`_harmless`, `_words`). What a session reads of it keeps its meaning.
+of what is harmless (`redaction`, `_words`). What a session reads of it keeps its meaning.
 
 A transcript is made of a session that was told the stand-ins from the beginning, so nothing has to fit by luck: what
 that session sends and says follows from them.
@@ -17,11 +17,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._harmless import is_harmless, is_known_name
-from ..cookies import parse_date
-from ..intents import Headers
-from ..profile import ServiceProfile, is_loopback
-from ..redirect import URL_TEXT
+from ..dates import parse_date
+from ..grammar import URL_TEXT
+from ..headers import Headers
+from ..profile import ServiceProfile
+from ..redaction import is_harmless, is_known_name
+from ..urls import is_loopback
 from ._texts import blank, blank_role, blank_version
 from ._words import same_script
 

@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..errors import ConversationFormatError, TransportError, printable
-from ..intents import Failure, FailureKind, Headers, SendRequest
+from ..errors import ConversationFormatError, TransportError
+from ..headers import Headers
+from ..intents import Failure, FailureKind, SendRequest
 from ..policy import MAX_SECONDS
 from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
 from ..service._log import Log
+from ..text import printable
 from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .._harmless import words
 from ..conversation import MAX_VERSION_CHARS
 from ..profile import ServiceProfile
+from ..redaction import words
 
 _WORD = re.compile(r"\S")
 _HELD_VERSION = re.compile(rb"[!-,.-~]")

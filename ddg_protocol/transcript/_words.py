@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Callable
 
-from .._harmless import words
 from ..challenge.literals import LITERAL, decode_string_literal
 from ..errors import UnsupportedChallenge
+from ..redaction import words
 
 _SCRIPT_WORDS = words(
     """Array Boolean JSON Math Number Object Promise Reflect RegExp String Symbol abs apply arguments async await b

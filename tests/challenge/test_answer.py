@@ -24,7 +24,7 @@ from ddg_protocol.challenge import (
     sha256_base64,
 )
 from ddg_protocol.errors import LocalProtocolError, UnsupportedChallenge
-from ddg_protocol.profile import Identity
+from ddg_protocol.identity import Identity
 
 SAMPLE = "<div><div></div><div></div"
 LIMIT = 256 * 1024

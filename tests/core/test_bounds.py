@@ -32,7 +32,7 @@ from ddg_protocol import (
     TurnFinished,
     Wait,
 )
-from ddg_protocol.policy import ClientState, Pacer
+from ddg_protocol.pace import ClientState, Pacer
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 KIB, MIB = 1024, 1024 * 1024

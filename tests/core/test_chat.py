@@ -42,8 +42,9 @@ from ddg_protocol.events import (
     TextDelta,
     UnknownPayload,
 )
+from ddg_protocol.identity import Identity
 from ddg_protocol.policy import Policy
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, Identity
+from ddg_protocol.profile import DUCKDUCKGO_2025_04
 
 PLAIN = b'{"action":"success","message":"x","model":"m"}'
 HELLO = b'{"role":"assistant","message":"Hello","created":1751751911,"id":"x","action":"success","model":"m-1"}'

@@ -23,15 +23,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.tiers import examples
 
-from ddg_protocol.cookies import (
-    MAX_ATTRIBUTE_BYTES,
-    MAX_COOKIE_BYTES,
-    MAX_COOKIES,
-    MAX_JAR_BYTES,
-    Cookie,
-    CookieJar,
-    parse_date,
-)
+from ddg_protocol.cookies import MAX_ATTRIBUTE_BYTES, MAX_COOKIE_BYTES, MAX_COOKIES, MAX_JAR_BYTES, Cookie, CookieJar
+from ddg_protocol.dates import parse_date
 
 HOME = "https://duckduckgo.com/duckchat/v1/status"
 NOON = datetime(2025, 4, 1, 12, tzinfo=UTC).timestamp()

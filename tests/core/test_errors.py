@@ -22,9 +22,9 @@ from ddg_protocol.errors import (
     TransportError,
     UnsupportedChallenge,
     UserLimitError,
-    printable,
 )
 from ddg_protocol.intents import Failure, FailureKind
+from ddg_protocol.text import printable
 
 #: The tree as DESIGN.md draws it, and PROTOCOL.md section 7's table.
 TREE: dict[str, Any] = {

@@ -13,18 +13,10 @@ from hypothesis import strategies as st
 from ddg_protocol.conversation import MAX_TOKEN_BYTES, MAX_VERSION_CHARS, Conversation, Tokens
 from ddg_protocol.errors import HandshakeError, InvalidToken
 from ddg_protocol.events import ServiceNotice
-from ddg_protocol.handshake import (
-    Step,
-    identity_headers,
-    origin_headers,
-    page_headers,
-    read_notice,
-    read_tokens,
-    read_version,
-    require_tokens,
-    status_headers,
-)
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, Identity
+from ddg_protocol.handshake import page_headers, read_notice, read_tokens, read_version, require_tokens, status_headers
+from ddg_protocol.identity import Identity
+from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.steps import Step, identity_headers, origin_headers
 
 PROFILE = DUCKDUCKGO_2025_04
 A, B = (marker.encode() for marker in PROFILE.version_markers)

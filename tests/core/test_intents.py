@@ -5,20 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ddg_protocol.intents import (
-    NEED_DATA,
-    PAUSED,
-    SECRET_HEADERS,
-    Failure,
-    FailureKind,
-    SendRequest,
-    Signal,
-    SolveChallenge,
-    Wait,
-    field,
-    redacted,
-)
-from ddg_protocol.profile import Identity
+from ddg_protocol.headers import field
+from ddg_protocol.identity import Identity
+from ddg_protocol.intents import NEED_DATA, PAUSED, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from ddg_protocol.redaction import SECRET_HEADERS, redacted
 
 REQUEST = SendRequest(
     id=7,

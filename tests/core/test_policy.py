@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddg_protocol.policy import MAX_SECONDS, ClientState, Pacer, Policy
+from ddg_protocol.pace import ClientState, Pacer
+from ddg_protocol.policy import MAX_SECONDS, Policy
 
 WHOLE = {
     *("max_retries", "max_redirects", "max_prompt_chars", "max_head_bytes", "max_page_bytes", "max_error_bytes"),

@@ -15,16 +15,9 @@ from ddg_protocol.chat import chat_body, chat_headers
 from ddg_protocol.conversation import Message
 from ddg_protocol.errors import ModelNotSupportedError
 from ddg_protocol.handshake import page_headers, read_version, status_headers
-from ddg_protocol.profile import (
-    DUCKDUCKGO_2025_04,
-    Identity,
-    Model,
-    ServiceProfile,
-    is_host,
-    is_loopback,
-    netloc,
-    validate_model,
-)
+from ddg_protocol.identity import Identity
+from ddg_protocol.profile import DUCKDUCKGO_2025_04, Model, ServiceProfile, validate_model
+from ddg_protocol.urls import is_host, is_loopback, netloc
 
 
 def changed(**changes: Any) -> ServiceProfile:

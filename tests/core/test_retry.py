@@ -33,10 +33,10 @@ from ddg_protocol.errors import (
     UnsupportedChallenge,
     UserLimitError,
 )
-from ddg_protocol.handshake import Step
 from ddg_protocol.intents import Failure, FailureKind
 from ddg_protocol.policy import MAX_SECONDS
 from ddg_protocol.retry import backoff, is_retried
+from ddg_protocol.steps import Step
 
 
 def broken(kind: FailureKind) -> TransportError:

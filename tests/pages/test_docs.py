@@ -33,9 +33,9 @@ from ddg_protocol import (
     errors,
 )
 from ddg_protocol.conversation import MAX_TOKEN_BYTES
-from ddg_protocol.handshake import Step
 from ddg_protocol.refusal import service_error
 from ddg_protocol.retry import is_retried
+from ddg_protocol.steps import Step
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
 

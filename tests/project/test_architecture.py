@@ -48,10 +48,10 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def imports_of(node: ast.AST, package: str) -> Iterator[str]:
-    """Every module that is imported when the code runs, at any depth, absolute."""
+def imports_of(node: ast.AST, package: str, *, typing: bool = False) -> Iterator[str]:
+    """Yield every module that the code imports, at any depth, absolute; with ``typing`` also those for types alone."""
     for child in ast.iter_child_nodes(node):
-        if is_type_checking(child):
+        if is_type_checking(child) and not typing:
             continue
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
@@ -61,7 +61,7 @@ def imports_of(node: ast.AST, package: str) -> Iterator[str]:
             yield prefix
             yield from (f"{prefix}.{alias.name}" for alias in child.names)
         else:
-            yield from imports_of(child, package)
+            yield from imports_of(child, package, typing=typing)
 
 
 def package_of(module: str) -> str:
@@ -115,18 +115,21 @@ def test_a_core_module_calls_nothing_that_reaches_out_or_runs_code(module: str) 
 def test_a_forbidden_import_would_be_seen() -> None:
     seen = list(imports_of(ast.parse("def f():\n    from . import x\n    import http.cookiejar"), "ddg_protocol.a"))
     assert seen == ["ddg_protocol.a", "ddg_protocol.a.x", "http.cookiejar"]
+    for_types = ast.parse("if TYPE_CHECKING:\n    from .b import y")
+    assert list(imports_of(for_types, "ddg_protocol.a")) == []
+    assert list(imports_of(for_types, "ddg_protocol.a", typing=True)) == ["ddg_protocol.a.b", "ddg_protocol.a.b.y"]
     assert "urllib.request" in brings_along("http.cookiejar")
     assert "random" in brings_along("statistics")
 
 
-def test_the_core_modules_import_each_other_without_a_cycle() -> None:
+def test_no_import_circle_in_the_core_not_even_one_for_types() -> None:
     def name_of(module: str) -> str:
         return "ddg_protocol." + module.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
 
     names = {name_of(module): module for module in modules() if module != "__init__.py"}
     graph = {}
     for name, module in names.items():
-        found = {imported for imported in imports_of(tree_of(module), package_of(module)) if imported in names}
+        found = set(imports_of(tree_of(module), package_of(module), typing=True)) & names.keys()
         # A package's own rooms make it up; that they import one another is no arrow out of it.
         graph[name] = {other for other in found if other != name and not other.startswith(name + ".")}
     TopologicalSorter(graph).prepare()  # raises CycleError

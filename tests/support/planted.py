@@ -23,7 +23,7 @@ from ddg_protocol import (
     SolveChallenge,
     Wait,
 )
-from ddg_protocol.intents import redacted
+from ddg_protocol.redaction import redacted
 from ddg_protocol.tap import DrivenSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ddg_protocol import FailureKind, SendRequest, TransportError
-from ddg_protocol.errors import printable
+from ddg_protocol.text import printable
 
 from ._httpcore_sockets import AsyncNetwork, BlockingNetwork, Stream
 from .transport import is_harmless, transport_error, verifying_context

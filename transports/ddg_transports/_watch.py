@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ddg_protocol import DuckChatError, SendRequest, Signal, SolveChallenge, Wait
-from ddg_protocol.intents import redacted
+from ddg_protocol.redaction import redacted
 from ddg_protocol.session import Action
 from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
 

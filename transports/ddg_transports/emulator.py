@@ -28,8 +28,8 @@ from anyio.abc import ByteStream, TaskStatus
 from anyio.from_thread import start_blocking_portal
 from anyio.streams.tls import TLSStream
 
-from ddg_protocol.errors import printable
 from ddg_protocol.service import Handler, Service, ServiceRequest, ServiceResponse, framed
+from ddg_protocol.text import printable
 
 from ._socket_stream import READ_SIZE, SocketStream
 

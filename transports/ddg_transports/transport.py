@@ -43,7 +43,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ddg_protocol import DuckChatError, Failure, FailureKind, SendRequest, TransportError
-from ddg_protocol.errors import printable
+from ddg_protocol.text import printable
 
 __all__ = ["AsyncExchange", "AsyncTransport", "Exchange", "Transport", "transport_error"]
 

@@ -1,8 +1,28 @@
-"""What of a head may be shown: an allowlist of fields, and of values they have. Everything else can be a secret."""
+"""What of a message may be shown: an allowlist of fields, and of their values. Everything else can be a secret."""
 
 from __future__ import annotations
 
 import re
+
+from .headers import Headers
+
+SECRET_HEADERS = frozenset(
+    {
+        "authentication-info",
+        "authorization",
+        "cookie",
+        "cookie2",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "set-cookie",
+        "set-cookie2",
+        "www-authenticate",
+        "x-vqd-4",
+        "x-vqd-hash-1",
+    }
+)
+"""Names of headers that carry secrets. They aren't all that is hidden: see `redacted`."""
 
 DATE = (
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
@@ -95,3 +115,38 @@ def is_harmless(name: str, value: str) -> bool:
 def is_sent(name: str) -> bool:
     """Return whether the value of a request's field may be shown. The name is in lower case."""
     return name in _SENT
+
+
+def redacted(headers: Headers, *, sent: bool = False) -> Headers:
+    """Replace what could be a secret by ``<N characters>``.
+
+    Of a response, a field's name and its value are shown only where they are known to be harmless. Of a request, names
+    are shown, and the values of the fields that every request has.
+
+    Args:
+        headers: the fields as sent or received.
+        sent: whether they are those of a request.
+
+    Returns:
+        The same fields, in order, fit to be shown. Empty values stay empty.
+    """
+    if sent:
+        return tuple((name, value if is_sent(name.lower()) else _hidden(value)) for name, value in headers)
+    return tuple(
+        (
+            name if name.lower() in SECRET_HEADERS or is_known_name(name.lower()) else _hidden(name),
+            value if is_harmless(name.lower(), value) else _hidden(value),
+        )
+        for name, value in headers
+    )
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without a target that is not the service's: a redirect can lead to one with a secret in it."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, target = rest.partition("/")
+    return url if slash + target in TARGETS else f"{scheme}{separator}{host}/{_hidden(target)}"
+
+
+def _hidden(text: str) -> str:
+    return f"<{len(text)} characters>" if text else ""

@@ -1,0 +1,43 @@
+"""Text from outside, made fit for messages and checked for JSON."""
+
+from __future__ import annotations
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """Return text from the wire as one visible, bounded line.
+
+    Args:
+        text: anything that the other side sent.
+        limit: the most characters that are kept.
+
+    Returns:
+        The text with every character that is not printable as its escape, cut at ``limit`` with an ellipsis.
+    """
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[: limit + 1])
+    return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"
+
+
+def shown(value: object, limit: int = 120) -> str:
+    """Return a short text for a value of any kind, which may be nested without end or an endless number.
+
+    Args:
+        value: what a caller passed or a file held.
+        limit: the most characters that are kept of a text.
+
+    Returns:
+        A text in quotes, a number of usual size, or the name of the type of anything else.
+    """
+    if isinstance(value, str):
+        return repr(printable(value, limit))
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**20):
+        return repr(value)
+    return f"{'a huge ' if isinstance(value, int) else ''}{type(value).__name__}"
+
+
+def encodable(text: str) -> bool:
+    """Return whether UTF-8 can encode a text: it can't if half of a surrogate pair is in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
