@@ -28,7 +28,7 @@ IDENTITY = {
 
 
 def ours() -> Callable[[str], str]:
-    from ddg_protocol import build_x_vqd_hash_1
+    from ddg_protocol.challenge import build_x_vqd_hash_1
 
     return lambda challenge: build_x_vqd_hash_1(challenge, IDENTITY)
 

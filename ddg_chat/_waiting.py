@@ -10,17 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
-from ddg_protocol import (
-    LimitReached,
-    Retrying,
-    SendRequest,
-    ServiceNotice,
-    ServiceProfile,
-    TextDelta,
-    TurnCancelled,
-    TurnFinished,
-    Wait,
-)
+from ddg_protocol import Retrying, SendRequest, ServiceProfile, TextDelta, TurnCancelled, TurnFinished, Wait
+from ddg_protocol.events import LimitReached, ServiceNotice
 from ddg_transports.blocking import Seen
 
 from ._text import one_line

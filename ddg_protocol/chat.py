@@ -38,6 +38,8 @@ from .sse import EventStreamDecoder, Remainder
 from .steps import identity_headers, origin_headers
 from .text import encodable, printable
 
+__all__ = ["format_prompt", "last_user_message"]
+
 # The request
 
 

@@ -12,6 +12,39 @@ from typing import Any
 
 from .intents import Failure
 
+__all__ = [
+    "AccessDeniedError",
+    "BlockedError",
+    "ChallengeError",
+    "ChatBusy",
+    "ChatTimeoutError",
+    "ContentDecodingError",
+    "ConversationFormatError",
+    "ConversationLimitError",
+    "DuckChatError",
+    "EmptyResponseError",
+    "FrontEndVersionMissing",
+    "HandshakeError",
+    "IncompleteStream",
+    "InputLimitError",
+    "InvalidToken",
+    "LocalProtocolError",
+    "MalformedEvent",
+    "ModelNotSupportedError",
+    "ModelUnavailableError",
+    "RateLimitError",
+    "RedirectRefused",
+    "RemoteProtocolError",
+    "ServiceError",
+    "ServiceUnavailableError",
+    "StreamTooLarge",
+    "TokenError",
+    "TransportError",
+    "TurnAborted",
+    "UnsupportedChallenge",
+    "UserLimitError",
+]
+
 
 class DuckChatError(Exception):
     """The root of all that this library raises.

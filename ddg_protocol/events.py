@@ -8,6 +8,26 @@ import msgspec
 
 from .errors import DuckChatError
 
+__all__ = [
+    "ChallengeReceived",
+    "ConversationTitle",
+    "Event",
+    "FinishReason",
+    "FrontEndVersionUnknown",
+    "Heartbeat",
+    "LandingPageFailed",
+    "LimitReached",
+    "MalformedPayload",
+    "Retrying",
+    "ServiceNotice",
+    "StopReason",
+    "TextDelta",
+    "TurnCancelled",
+    "TurnFinished",
+    "TurnStarted",
+    "UnknownPayload",
+]
+
 FinishReason = Literal["stop", "length"]
 
 

@@ -265,8 +265,3 @@ def _check_field_value(what: str, value: str) -> None:
 
 DUCKDUCKGO_2025_04 = ServiceProfile(allowed_hosts=("duckduckgo.com", ".duckduckgo.com", "duck.ai"))
 """The service as it was in April 2025."""
-
-
-def validate_model(name: str | None = None, profile: ServiceProfile = DUCKDUCKGO_2025_04) -> str:
-    """Resolve a model's name to its id on the wire; see `ServiceProfile.validate_model`."""
-    return profile.validate_model(name)

@@ -19,6 +19,8 @@ import msgspec
 
 from .errors import LocalProtocolError, StreamTooLarge
 
+__all__ = ["EventStreamDecoder", "ServerSentEvent"]
+
 DEFAULT_MAX_EVENT_BYTES = 1024 * 1024
 
 _LF, _CR, _COLON = 10, 13, 58

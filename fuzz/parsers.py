@@ -24,40 +24,37 @@ import msgspec
 from ddg_chat._text import harmless, one_line
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
-    ContentDecodingError,
     Conversation,
     Cookie,
     DuckChatError,
     Event,
-    EventStreamDecoder,
-    InvalidToken,
     LocalProtocolError,
     Message,
     ModelNotSupportedError,
     Policy,
-    RedirectRefused,
     SendRequest,
-    ServerSentEvent,
     ServiceError,
     ServiceProfile,
     Session,
-    StreamTooLarge,
     TextDelta,
     UnsupportedChallenge,
-    build_x_vqd_hash_1,
-    decode_string_literal,
-    format_prompt,
-    last_user_message,
 )
 from ddg_protocol._http import HttpConnection
-from ddg_protocol.challenge import describe_form, read_challenge, read_script
+from ddg_protocol.challenge import build_x_vqd_hash_1, decode_string_literal, describe_form, read_challenge, read_script
 from ddg_protocol.challenge.dom import MAX_CHARACTERS, outline, read_snippet, utf16_length
-from ddg_protocol.chat import ReplyReader
+from ddg_protocol.chat import ReplyReader, format_prompt, last_user_message
 from ddg_protocol.content import PIECE, ContentDecoder
 from ddg_protocol.conversation import Tokens
 from ddg_protocol.cookies import MAX_COOKIES, CookieJar
 from ddg_protocol.dates import parse_date
-from ddg_protocol.errors import ConversationFormatError, HandshakeError
+from ddg_protocol.errors import (
+    ContentDecodingError,
+    ConversationFormatError,
+    HandshakeError,
+    InvalidToken,
+    RedirectRefused,
+    StreamTooLarge,
+)
 from ddg_protocol.handshake import read_notice, read_tokens, read_version, require_tokens
 from ddg_protocol.headers import Headers
 from ddg_protocol.redaction import redacted
@@ -67,6 +64,7 @@ from ddg_protocol.service._challenge import Challenge as Asked
 from ddg_protocol.service._exchange import Refusal
 from ddg_protocol.service._pages import http_date
 from ddg_protocol.service._tokens import Tokens as Issued
+from ddg_protocol.sse import EventStreamDecoder, ServerSentEvent
 from ddg_protocol.text import printable
 from ddg_protocol.transcript._redaction import Secrets
 from ddg_protocol.transcript._texts import BodyTexts, ReplyTexts

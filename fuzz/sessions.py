@@ -40,10 +40,9 @@ from ddg_protocol import (
     TurnCancelled,
     TurnFinished,
     Wait,
-    format_prompt,
-    last_user_message,
 )
 from ddg_protocol._state import AT_REST, State
+from ddg_protocol.chat import format_prompt, last_user_message
 from ddg_protocol.errors import ConversationFormatError
 from ddg_protocol.service import Fault, Service, ServiceRequest, framed
 from ddg_protocol.service.script import fault_from_text, script_from_toml

@@ -13,18 +13,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from ddg_protocol import (
-    ContentDecodingError,
-    ConversationFormatError,
-    EventStreamDecoder,
-    Session,
-    State,
-    StreamTooLarge,
-)
+from ddg_protocol import ConversationFormatError, Session, State
 from ddg_protocol import transcript as recorded
 from ddg_protocol.content import ContentDecoder
+from ddg_protocol.errors import ContentDecodingError, StreamTooLarge
 from ddg_protocol.headers import Headers, field
 from ddg_protocol.redaction import SECRET_HEADERS
+from ddg_protocol.sse import EventStreamDecoder
 from ddg_protocol.transcript import Outcome, Step, Transcript, replay
 
 Party = Literal["caller", "session", "service", "solver"]

@@ -18,14 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 from support.tiers import thinned
 
-from ddg_protocol import (
-    DUCKDUCKGO_2025_04,
-    LandingPageFailed,
-    LimitReached,
-    Policy,
-    RateLimitError,
-    TurnStarted,
-)
+from ddg_protocol import DUCKDUCKGO_2025_04, Policy, RateLimitError, TurnStarted
+from ddg_protocol.events import LandingPageFailed, LimitReached
 from ddg_protocol.service.script import fault_from_text
 from ddg_transports.blocking import Client
 

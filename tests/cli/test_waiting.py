@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from ddg_chat._waiting import StatusLine, Waiting
-from ddg_protocol import DUCKDUCKGO_2025_04, LimitReached, RateLimitError, Retrying, SendRequest, TextDelta, Wait
+from ddg_protocol import DUCKDUCKGO_2025_04, RateLimitError, Retrying, SendRequest, TextDelta, Wait
+from ddg_protocol.events import LimitReached
 from ddg_transports.blocking import Seen
 
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines

@@ -19,19 +19,18 @@ from ddg_protocol import (
     PAUSED,
     ChatTimeoutError,
     DuckChatError,
-    FrontEndVersionUnknown,
     Policy,
     RateLimitError,
     Retrying,
     SendRequest,
-    ServiceUnavailableError,
     Session,
     SolveChallenge,
-    StreamTooLarge,
     TransportError,
     TurnFinished,
     Wait,
 )
+from ddg_protocol.errors import ServiceUnavailableError, StreamTooLarge
+from ddg_protocol.events import FrontEndVersionUnknown
 from ddg_protocol.pace import ClientState, Pacer
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 

@@ -20,25 +20,27 @@ from ddg_protocol import (
     NEED_DATA,
     PAUSED,
     ClientState,
-    ContentDecodingError,
     Conversation,
     DuckChatError,
-    EmptyResponseError,
     HandshakeError,
-    IncompleteStream,
     Message,
     Policy,
     RateLimitError,
     Retrying,
     SendRequest,
     ServiceError,
-    ServiceUnavailableError,
     Session,
     TextDelta,
-    TokenError,
     TransportError,
     TurnFinished,
     Wait,
+)
+from ddg_protocol.errors import (
+    ContentDecodingError,
+    EmptyResponseError,
+    IncompleteStream,
+    ServiceUnavailableError,
+    TokenError,
 )
 from ddg_protocol.service import Fault, Service, ServiceRequest, ServiceResponse
 from ddg_protocol.service import faults as f

@@ -40,11 +40,11 @@ from ddg_protocol import (
     Session,
     Signal,
     SolveChallenge,
-    StreamTooLarge,
     Wait,
 )
 from ddg_protocol._state import State
 from ddg_protocol.cookies import MAX_COOKIES, MAX_JAR_BYTES, CookieJar
+from ddg_protocol.errors import StreamTooLarge
 from ddg_protocol.service.script import script_from_toml
 
 DEEP = "deep"

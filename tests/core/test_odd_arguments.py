@@ -16,7 +16,6 @@ from ddg_protocol import (
     ConversationFormatError,
     Failure,
     FailureKind,
-    FrontEndVersionUnknown,
     LocalProtocolError,
     ModelNotSupportedError,
     SendRequest,
@@ -26,6 +25,7 @@ from ddg_protocol import (
     TurnFinished,
     Wait,
 )
+from ddg_protocol.events import FrontEndVersionUnknown
 from ddg_protocol.tap import DrivenSession
 from ddg_protocol.transcript import RecordedSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession

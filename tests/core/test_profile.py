@@ -16,7 +16,7 @@ from ddg_protocol.conversation import Message
 from ddg_protocol.errors import ModelNotSupportedError
 from ddg_protocol.handshake import page_headers, read_version, status_headers
 from ddg_protocol.identity import Identity
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, Model, ServiceProfile, validate_model
+from ddg_protocol.profile import DUCKDUCKGO_2025_04, Model, ServiceProfile
 from ddg_protocol.urls import is_host, is_loopback, netloc
 
 
@@ -80,13 +80,13 @@ def test_tokens_and_cookies_may_go_to_these_hosts(host: str, allowed: bool) -> N
     ],
 )
 def test_a_model_is_known_by_its_id_and_its_aliases(name: str | None, id: str) -> None:
-    assert validate_model(name) == DUCKDUCKGO_2025_04.validate_model(name) == id
+    assert DUCKDUCKGO_2025_04.validate_model(name) == id
 
 
 @pytest.mark.parametrize("name", ["gpt-5", "GPT-4", " gpt-4", "meta-llama/llama-3.3-70b-instruct-turbo"])
 def test_an_unknown_model_is_named_and_the_known_ones_are_listed(name: str) -> None:
     with pytest.raises(ModelNotSupportedError) as caught:
-        validate_model(name)
+        DUCKDUCKGO_2025_04.validate_model(name)
     message = str(caught.value)
     assert repr(name) in message
     assert message.endswith(
@@ -98,7 +98,7 @@ def test_an_unknown_model_is_named_and_the_known_ones_are_listed(name: str) -> N
 
 def test_a_hostile_name_of_a_model_is_shown_short_and_printable() -> None:
     with pytest.raises(ModelNotSupportedError) as caught:
-        validate_model("\x1b[31m\ud800" * 1000)
+        DUCKDUCKGO_2025_04.validate_model("\x1b[31m\ud800" * 1000)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 500
 
@@ -117,7 +117,7 @@ def test_an_embedders_models_take_the_place_of_the_services() -> None:
     profile = changed(models=(Model("o4-mini", ("o4",)), Model("gpt-5")))
     assert profile.validate_model() == "o4-mini"
     assert profile.validate_model("o4") == "o4-mini"
-    assert validate_model("gpt-5", profile) == "gpt-5"
+    assert profile.validate_model("gpt-5") == "gpt-5"
     with pytest.raises(ModelNotSupportedError, match=r"no model is called 'gpt-4'; there are: o4-mini \(o4\), gpt-5$"):
         profile.validate_model("gpt-4")
 

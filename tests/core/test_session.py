@@ -13,35 +13,22 @@ from ddg_protocol import (
     DUCKDUCKGO_2025_04,
     NEED_DATA,
     PAUSED,
-    ChallengeError,
-    ChallengeReceived,
     ChatTimeoutError,
     ClientState,
     Conversation,
-    ConversationLimitError,
-    EmptyResponseError,
     FailureKind,
-    FrontEndVersionUnknown,
     HandshakeError,
-    IncompleteStream,
-    InputLimitError,
-    InvalidToken,
-    LandingPageFailed,
-    LimitReached,
     LocalProtocolError,
     Message,
     ModelNotSupportedError,
     Policy,
     RateLimitError,
-    RedirectRefused,
     Retrying,
     SendRequest,
     ServiceError,
-    ServiceNotice,
     Session,
     SolveChallenge,
     TextDelta,
-    TokenError,
     TransportError,
     TurnCancelled,
     TurnFinished,
@@ -51,6 +38,23 @@ from ddg_protocol import (
 )
 from ddg_protocol._phases import Ready
 from ddg_protocol._state import AT_REST, COMMANDS, MOVES, Command, Move, State
+from ddg_protocol.errors import (
+    ChallengeError,
+    ConversationLimitError,
+    EmptyResponseError,
+    IncompleteStream,
+    InputLimitError,
+    InvalidToken,
+    RedirectRefused,
+    TokenError,
+)
+from ddg_protocol.events import (
+    ChallengeReceived,
+    FrontEndVersionUnknown,
+    LandingPageFailed,
+    LimitReached,
+    ServiceNotice,
+)
 from ddg_protocol.service import Question, Service
 
 # A conversation, whole

@@ -27,21 +27,17 @@ from support.tiers import examples
 from ddg_protocol import (
     NEED_DATA,
     PAUSED,
-    AccessDeniedError,
     ChatTimeoutError,
     ClientState,
     Conversation,
     ConversationFormatError,
     Cookie,
     DuckChatError,
-    FrontEndVersionUnknown,
-    InputLimitError,
     LocalProtocolError,
     Policy,
     SendRequest,
     Session,
     SolveChallenge,
-    StreamTooLarge,
     TextDelta,
     TurnFinished,
     TurnStarted,
@@ -49,6 +45,8 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol._state import State
+from ddg_protocol.errors import AccessDeniedError, InputLimitError, StreamTooLarge
+from ddg_protocol.events import FrontEndVersionUnknown
 from ddg_protocol.service import ServiceResponse
 
 

@@ -32,34 +32,36 @@ from ddg_protocol import (
     DUCKDUCKGO_2025_04,
     NEED_DATA,
     PAUSED,
-    ChallengeReceived,
     ClientState,
     Conversation,
-    ConversationTitle,
     DuckChatError,
     Event,
     Failure,
     FailureKind,
-    FrontEndVersionUnknown,
-    LandingPageFailed,
-    LimitReached,
     LocalProtocolError,
     Message,
     Policy,
     RateLimitError,
     Retrying,
     SendRequest,
-    ServiceNotice,
     Session,
     SolveChallenge,
     TextDelta,
-    TokenError,
     TurnCancelled,
     TurnFinished,
     TurnStarted,
     Wait,
 )
 from ddg_protocol._state import AT_REST, State
+from ddg_protocol.errors import TokenError
+from ddg_protocol.events import (
+    ChallengeReceived,
+    ConversationTitle,
+    FrontEndVersionUnknown,
+    LandingPageFailed,
+    LimitReached,
+    ServiceNotice,
+)
 from ddg_protocol.redirect import REDIRECTS
 from ddg_protocol.service._challenge import Challenge
 from ddg_protocol.session import Action

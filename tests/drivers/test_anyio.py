@@ -18,12 +18,9 @@ from support.tiers import some, thinned
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
-    ChallengeReceived,
-    ChatBusy,
     ChatTimeoutError,
     Conversation,
     FailureKind,
-    IncompleteStream,
     LocalProtocolError,
     Policy,
     SendRequest,
@@ -37,6 +34,8 @@ from ddg_protocol import (
     TurnStarted,
     UnsupportedChallenge,
 )
+from ddg_protocol.errors import ChatBusy, IncompleteStream
+from ddg_protocol.events import ChallengeReceived
 from ddg_protocol.service import Question, Service
 from ddg_protocol.wire import Close, Connect, Send
 from ddg_transports.anyio import Answer, AsyncChat, AsyncClient, AsyncReply, Seen, connected, unix

@@ -24,13 +24,9 @@ import pytest
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
-    ChallengeReceived,
     ChatTimeoutError,
     Conversation,
     FailureKind,
-    FrontEndVersionUnknown,
-    IncompleteStream,
-    LandingPageFailed,
     LocalProtocolError,
     ModelNotSupportedError,
     Policy,
@@ -48,6 +44,8 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
+from ddg_protocol.errors import IncompleteStream
+from ddg_protocol.events import ChallengeReceived, FrontEndVersionUnknown, LandingPageFailed
 from ddg_protocol.service import Question, Service, ServiceRequest
 from ddg_protocol.wire import Close, Connect, Send
 from ddg_transports import _sockets

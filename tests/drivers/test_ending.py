@@ -26,7 +26,6 @@ import ddg_transports
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
     NEED_DATA,
-    ChatBusy,
     Conversation,
     LocalProtocolError,
     Policy,
@@ -35,6 +34,7 @@ from ddg_protocol import (
     TurnAborted,
     Wait,
 )
+from ddg_protocol.errors import ChatBusy
 from ddg_protocol.service import Question, Service
 from ddg_protocol.wire import Connect
 from ddg_transports._streams import Connection

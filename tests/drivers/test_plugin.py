@@ -202,7 +202,8 @@ def test_marks_say_what_goes_wrong_and_what_the_service_is(user: User) -> None:
         """
         import pytest
 
-        from ddg_protocol import AccessDeniedError, RateLimitError
+        from ddg_protocol import RateLimitError
+        from ddg_protocol.errors import AccessDeniedError
         from ddg_protocol.service import Fault
         from ddg_protocol.service.faults import Refuse
 

@@ -23,11 +23,11 @@ from ddg_protocol import (
     Conversation,
     Failure,
     FailureKind,
-    IncompleteStream,
     Policy,
     SendRequest,
     TransportError,
 )
+from ddg_protocol.errors import IncompleteStream
 from ddg_protocol.service import Service, ServiceRequest, ServiceResponse
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Answer, Client, Seen, connected, unix

@@ -14,7 +14,6 @@ from ddg_protocol import (
     DuckChatError,
     Failure,
     FailureKind,
-    IncompleteStream,
     LocalProtocolError,
     Policy,
     RateLimitError,
@@ -23,7 +22,6 @@ from ddg_protocol import (
     Session,
     SolveChallenge,
     State,
-    StreamTooLarge,
     TextDelta,
     TransportError,
     TurnCancelled,
@@ -31,6 +29,7 @@ from ddg_protocol import (
     TurnStarted,
     UnsupportedChallenge,
 )
+from ddg_protocol.errors import IncompleteStream, StreamTooLarge
 from ddg_protocol.service import Fault, Service, ServiceRequest, ServiceResponse
 from ddg_protocol.service import faults as f
 from ddg_protocol.testing import (

@@ -20,12 +20,9 @@ from support.tiers import examples, thinned
 from transcripts import make
 
 from ddg_protocol import (
-    ChallengeError,
     ClientState,
-    ContentDecodingError,
     ConversationFormatError,
     DuckChatError,
-    IncompleteStream,
     LocalProtocolError,
     Policy,
     Retrying,
@@ -39,6 +36,7 @@ from ddg_protocol import (
 )
 from ddg_protocol._state import COMMANDS, MOVES, State
 from ddg_protocol.chat import ReplyReader
+from ddg_protocol.errors import ChallengeError, ContentDecodingError, IncompleteStream
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
 from ddg_protocol.tap import DrivenSession, TappedSession

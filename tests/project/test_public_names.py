@@ -1,18 +1,43 @@
-"""What the package offers by name."""
+"""What the package offers by name: at the top what every embedder needs, the rest where it lives."""
 
 from __future__ import annotations
 
+import inspect
+import sys
+import typing
+
 import pytest
+from support import public
 
 import ddg_protocol
+from ddg_protocol import DuckChatError, errors, events
 
 
-@pytest.mark.parametrize("name", ddg_protocol.__all__)
-def test_each_public_name_is_there_and_listed(name: str) -> None:
-    assert getattr(ddg_protocol, name) is not None
-    assert name in dir(ddg_protocol)
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, name, _ in public.names()])
+def test_each_public_name_is_there_and_listed(module: str, name: str) -> None:
+    public_module = sys.modules[module]
+    assert getattr(public_module, name) is not None
+    assert name in dir(public_module)
 
 
-def test_another_name_is_an_attribute_error_as_of_any_module() -> None:
+def test_the_top_has_at_most_forty_names_and_no_others() -> None:
+    there = {name for name, value in vars(ddg_protocol).items() if not inspect.ismodule(value)}
+    assert {name for name in there if not name.startswith("_")} == set(ddg_protocol.__all__)
+    assert len(ddg_protocol.__all__) <= 40
+
+
+def test_the_top_has_the_root_of_the_exceptions_and_its_branches() -> None:
+    branches = {name for name in errors.__all__ if DuckChatError in getattr(errors, name).__bases__}
+    at_the_top = set(ddg_protocol.__all__) & set(errors.__all__)
+    assert at_the_top == branches | {"DuckChatError", "RateLimitError"}
+
+
+def test_every_exception_is_public_in_errors_and_every_event_in_events() -> None:
+    classes = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
+    assert set(errors.__all__) == classes
+    assert {event.__name__ for event in typing.get_args(events.Event)} <= set(events.__all__)
+
+
+def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Client'"):
         getattr(ddg_protocol, "Client")  # noqa: B009 - a type checker knows that it isn't there

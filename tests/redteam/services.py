@@ -19,19 +19,21 @@ from typing import Any
 
 from ddg_protocol import (
     ChatTimeoutError,
-    ContentDecodingError,
     DuckChatError,
-    EmptyResponseError,
     HandshakeError,
-    IncompleteStream,
-    InvalidToken,
     RateLimitError,
-    RedirectRefused,
     ServiceError,
-    ServiceUnavailableError,
-    StreamTooLarge,
     TransportError,
     UnsupportedChallenge,
+)
+from ddg_protocol.errors import (
+    ContentDecodingError,
+    EmptyResponseError,
+    IncompleteStream,
+    InvalidToken,
+    RedirectRefused,
+    ServiceUnavailableError,
+    StreamTooLarge,
 )
 
 KIB, MIB = 1024, 1024 * 1024

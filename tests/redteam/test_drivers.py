@@ -9,8 +9,7 @@ from redteam.drivers import DRIVERS, OVER_H2
 from redteam.server import GOOD, HostileServer
 from redteam.services import SECRET, SERVICES, HostileService
 
-import ddg_protocol
-from ddg_protocol import Policy, RateLimitError
+from ddg_protocol import Policy, RateLimitError, errors
 
 POLICY: dict[str, Any] = {
     "max_retries": 1,
@@ -49,7 +48,7 @@ def test_a_turn_against_a_hostile_service_ends_as_documented(service: HostileSer
     else:
         assert first.kind is not None, f"a reply: {first.text!r}"
         assert issubclass(first.kind, service.ends), first.shown
-        assert first.kind.__name__ in ddg_protocol.__all__
+        assert first.kind.__name__ in errors.__all__
     assert SECRET not in first.shown
     if service.holds:
         assert {outcome.kind for outcome in later} == {RateLimitError}

@@ -15,8 +15,17 @@ from collections.abc import Callable
 import pytest
 from support.hand import PAGE
 
-import ddg_protocol
-from ddg_protocol import NEED_DATA, PAUSED, DuckChatError, SendRequest, Session, SolveChallenge, TurnFinished, Wait
+from ddg_protocol import (
+    NEED_DATA,
+    PAUSED,
+    DuckChatError,
+    SendRequest,
+    Session,
+    SolveChallenge,
+    TurnFinished,
+    Wait,
+    errors,
+)
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 TURNS = 12_000
@@ -248,7 +257,7 @@ def run(turn: Callable[[random.Random], None], seeds: range) -> dict[str, int]:
             turn(random.Random(seed))
         except DuckChatError as error:
             end = type(error).__name__
-            assert end in ddg_protocol.__all__, f"seed {seed}: {end} is not documented"
+            assert end in errors.__all__, f"seed {seed}: {end} is not documented"
         except Exception as error:
             raise AssertionError(f"seed {seed}: {type(error).__name__} is not documented") from error
         took = time.process_time() - began

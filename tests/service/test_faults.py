@@ -15,25 +15,18 @@ import anyio
 import msgspec
 import pytest
 
-from ddg_protocol import (
-    DUCKDUCKGO_2025_04,
+from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Event, Policy, Retrying, TextDelta, TurnFinished, errors
+from ddg_protocol.events import (
     ChallengeReceived,
-    Conversation,
     ConversationTitle,
-    Event,
     FrontEndVersionUnknown,
     Heartbeat,
     LandingPageFailed,
     LimitReached,
     MalformedPayload,
-    Policy,
-    Retrying,
     ServiceNotice,
     StopReason,
-    TextDelta,
-    TurnFinished,
     UnknownPayload,
-    errors,
 )
 from ddg_protocol.service import Service, faults
 from ddg_protocol.service._reply import text_event

@@ -15,18 +15,8 @@ from typing import Any, cast
 import anyio
 import msgspec
 
-from ddg_protocol import (
-    NEED_DATA,
-    PAUSED,
-    Failure,
-    FailureKind,
-    Heartbeat,
-    Policy,
-    SendRequest,
-    Session,
-    Signal,
-    TransportError,
-)
+from ddg_protocol import NEED_DATA, PAUSED, Failure, FailureKind, Policy, SendRequest, Session, Signal, TransportError
+from ddg_protocol.events import Heartbeat
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 from ddg_transports import _sockets, _streams
 

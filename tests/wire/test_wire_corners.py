@@ -6,7 +6,6 @@ import pytest
 
 from ddg_protocol import (
     NEED_DATA,
-    FrontEndVersionUnknown,
     Identity,
     LocalProtocolError,
     Session,
@@ -17,6 +16,7 @@ from ddg_protocol import (
     wire,
 )
 from ddg_protocol._state import State
+from ddg_protocol.events import FrontEndVersionUnknown
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar, get_args
 
 from ddg_protocol import (
-    ChatBusy,
     ClientState,
     Conversation,
     Cookie,
@@ -25,6 +24,7 @@ from ddg_protocol import (
     State,
     TurnAborted,
 )
+from ddg_protocol.errors import ChatBusy
 from ddg_protocol.session import AnswerChallenge, Solver
 from ddg_protocol.wire import WireAction, WireSession
 
