@@ -1,12 +1,10 @@
-"""What a conversation is, as a value, to and from JSON (PROTOCOL.md section 10).
+"""A conversation as a value, to and from JSON (PROTOCOL.md section 10).
 
-A `Conversation` never changes: a turn that is done puts a new one in its place, whole. That is what makes a turn
-a transaction.
+A `Conversation` never changes: a complete turn replaces it as a whole. That is what makes a turn a transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -25,7 +23,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message of the history.
 
     Attributes:
-        role: whose it is.
+        role: who wrote it.
         content: its text.
     """
 
@@ -33,58 +31,70 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content: str
 
     def __post_init__(self) -> None:
-        """Refuse text that JSON in UTF-8 has no bytes for.
+        """Check that JSON in UTF-8 can hold the content.
 
         Raises:
-            ValueError: there is half of a surrogate pair in it.
+            ValueError: half of a surrogate pair is in it.
         """
         if not encodable(self.content):
             raise ValueError("the content of a message has half of a surrogate pair in it")
 
 
+def check_token(name: str, value: str, *, limit: int | None = MAX_TOKEN_BYTES) -> None:
+    """Check that a token can be sent back (PROTOCOL.md section 8).
+
+    Args:
+        name: the header that it is for.
+        value: the token.
+        limit: the most characters it may have; None where the policy bounds it.
+
+    Raises:
+        InvalidToken: it is not visible ASCII, or too long.
+    """
+    if not VISIBLE.fullmatch(value):
+        raise InvalidToken(f"the service's {name} is not visible ASCII, so it can't be sent back")
+    if limit is not None and len(value) > limit:
+        raise InvalidToken(f"the service's {name} is {len(value)} characters long; at most {limit} can be sent back")
+
+
 class Tokens(msgspec.Struct, frozen=True):
-    """The pair that one response hands out; an answer goes with the token that came with its challenge.
+    """The pair of tokens of one response. The answer to a challenge goes with the token that came with it.
 
     Attributes:
-        vqd: the ``x-vqd-4`` header; empty for none.
-        vqd_hash_1: the challenge, the ``x-vqd-hash-1`` header; may be empty.
+        vqd: the ``x-vqd-4`` header; empty where there is none.
+        vqd_hash_1: the challenge, which is the ``x-vqd-hash-1`` header; may be empty.
     """
 
     vqd: str = ""
     vqd_hash_1: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what must not be put back into a header (PROTOCOL.md section 8).
+        """Check that both can be sent back.
 
         Raises:
-            InvalidToken: which of the two, and why.
+            InvalidToken: one of them can't be.
         """
-        for name, value, limit in (("x-vqd-4", self.vqd, MAX_TOKEN_BYTES), ("x-vqd-hash-1", self.vqd_hash_1, None)):
-            if not VISIBLE.fullmatch(value):
-                raise InvalidToken(f"the service's {name} is not visible ASCII, so it can't be sent back")
-            if limit is not None and len(value) > limit:
-                raise InvalidToken(
-                    f"the service's {name} is {len(value)} characters long; at most {limit} can be sent back"
-                )
+        check_token("x-vqd-4", self.vqd)
+        check_token("x-vqd-hash-1", self.vqd_hash_1, limit=None)
 
     def __repr__(self) -> str:
         return f"Tokens(vqd=<{len(self.vqd)} characters>, vqd_hash_1=<{len(self.vqd_hash_1)} characters>)"
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that is needed to go on with a conversation, here or in another process.
+    """All that is needed to continue a conversation, here or in another process.
 
-    Checked when made, so that nothing unfit to be sent gets in by a file: a `ValueError` says what is wrong.
+    It is checked when it is made, so that no file brings in what can't be sent: a `ValueError` says what is wrong.
 
     Attributes:
         model: the id of the model of the last turn; empty before the first.
-        vqd: the token for the next turn; empty where it has to be asked for.
-        vqd_hash_1: the challenge that came with it.
-        message_history: what was said, oldest first.
-        cookies: the jar.
-        fe_version: the front-end version it was held with; empty when unknown.
-        title: the service's title for it, or None.
-        limit_reached: whether the service said that it is full.
+        vqd: the token for the next turn; empty where it has to be fetched.
+        vqd_hash_1: the challenge that came with the token.
+        message_history: the messages, oldest first.
+        cookies: the content of the cookie jar.
+        fe_version: the front-end version of the last turn; empty where it is unknown.
+        title: the service's title for the conversation, or None.
+        limit_reached: whether the service said that the conversation is full.
         answers_wanted: whether the service has asked for the answer to its challenge.
     """
 
@@ -99,20 +109,22 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     answers_wanted: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what must not be put into a header, text that JSON in UTF-8 has no bytes for, and too many cookies.
+        """Check that every member can be stored and sent.
 
         Raises:
-            ValueError: which member, and why.
+            ValueError: one of them can't be; the message says which, and why.
         """
         if not (encodable(self.model) and encodable(self.title or "")):
             raise ValueError("model or title has half of a surrogate pair in it")
         try:
-            self.tokens  # noqa: B018 - checked when made
+            check_token("x-vqd-4", self.vqd)
+            check_token("x-vqd-hash-1", self.vqd_hash_1, limit=None)
         except InvalidToken as error:
             raise ValueError(str(error)) from None
         if not VISIBLE.fullmatch(self.fe_version) or len(self.fe_version) > MAX_VERSION_CHARS:
             raise ValueError(f"fe_version must be visible ASCII, at most {MAX_VERSION_CHARS} characters")
-        check_cookies(self.cookies)
+        if len(self.cookies) > MAX_COOKIES or sum(cookie.size for cookie in self.cookies) > MAX_JAR_BYTES:
+            raise ValueError(f"there may be {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
 
     def __repr__(self) -> str:
         title = self.title if self.title is None else printable(self.title)
@@ -128,15 +140,15 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def last_question(self) -> str | None:
-        """What the user said last; None before the first turn."""
+        """The last message of the user; None before the first turn."""
         return next((message.content for message in reversed(self.message_history) if message.role == "user"), None)
 
     def rewound(self) -> Conversation:
-        """Give the conversation as it was before its last turn, so that `last_question` can be asked once more.
+        """Return the conversation as it was before its last turn, so that `last_question` can be asked once more.
 
         Returns:
-            The conversation without that question and what followed it; not full any more, if it was. Model, title,
-            tokens and cookies stay: they are the newest. Before the first turn it is the same.
+            The conversation without that question and what followed it, and with room for another. Model, title, tokens
+            and cookies stay: they are the newest. Before the first turn it is the same conversation.
         """
         asked = [index for index, message in enumerate(self.message_history) if message.role == "user"]
         if not asked:
@@ -144,12 +156,12 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return msgspec.structs.replace(self, message_history=self.message_history[: asked[-1]], limit_reached=False)
 
     def to_json(self) -> str:
-        """Write it as JSON text. The text holds tokens and cookies: keep it as you would keep a password."""
+        """Return the conversation as JSON. The text holds tokens and cookies: keep it as you would keep a password."""
         return msgspec.json.encode(_Stored(format_version=FORMAT_VERSION, conversation=self)).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Conversation:
-        """Read what `to_json` wrote.
+        """Parse the result of `to_json`.
 
         Args:
             text: the JSON text.
@@ -158,8 +170,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             The conversation.
 
         Raises:
-            ConversationFormatError: not JSON, cut short, of a later version, or with a member of the wrong kind; the
-                message says which.
+            ConversationFormatError: the text is not JSON, cut short, of a later version, or has a member of the wrong
+                kind; the message says which.
         """
         try:
             version = msgspec.json.decode(text, type=_Version).format_version
@@ -172,16 +184,6 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             f"and this version of ddg-protocol reads {FORMAT_VERSION}"
             + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
         )
-
-
-def check_cookies(cookies: Collection[Cookie]) -> None:
-    """Refuse more cookies than a jar keeps.
-
-    Raises:
-        ValueError: there are too many, or they are too long in total.
-    """
-    if len(cookies) > MAX_COOKIES or sum(cookie.size for cookie in cookies) > MAX_JAR_BYTES:
-        raise ValueError(f"there may be {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
 
 
 class _Version(msgspec.Struct):

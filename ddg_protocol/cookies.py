@@ -1,11 +1,12 @@
 """The cookie jar of one client: RFC 6265, for the handful of hosts that a profile allows.
 
-Lifetimes are judged by the *service's* clock, which the jar learns from the responses' ``Date`` headers: the core
-has no wall clock, and a conversation that is stored and goes on elsewhere needs times that mean the same there.
+The jar judges lifetimes by the *service's* clock, which it learns from the ``Date`` headers of responses: the core has
+no wall clock, and the times in a stored conversation must mean the same wherever it is continued.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -20,19 +21,19 @@ from .headers import Headers
 from .urls import is_address
 
 MAX_COOKIE_BYTES = 4096
-"""Name and value of one cookie (RFC 6265bis section 5.6); a longer one is ignored."""
+"""The longest name with its value (RFC 6265bis section 5.6); a longer cookie is ignored."""
 MAX_COOKIES = 180
-"""Cookies kept in a jar; the oldest goes first. Browsers keep about as many for a site."""
+"""How many cookies a jar keeps; the oldest goes first. Browsers keep about as many for a site."""
 MAX_ATTRIBUTE_BYTES = 1024
-"""An attribute of a cookie, such as its path (RFC 6265bis section 5.6); a longer one is ignored."""
+"""The longest attribute of a cookie, such as its path (RFC 6265bis section 5.6); a longer one is ignored."""
 MAX_JAR_BYTES = 512 * 1024
-"""Names, values, domains and paths of all cookies in a jar; the oldest goes first. At least 85 cookies fit."""
+"""The bound of a jar: names, values, domains and paths of all cookies. The oldest goes first; at least 85 fit."""
 
 _MAX_AGE = re.compile(r"-?[0-9]+")
-_LAST = 1e12  # past the year 9999, which dates end with, and what an age can add
+_LAST = 1e12  # later than the year 9999, the last of all dates, plus the longest age
 _LONGEST = 1e10  # three hundred years: stored conversations have no word for "never"
 _NO_EARLIER = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
-"""The service's clock where it doesn't say its ``Date``: older than this protocol, so that no cookie ends too soon."""
+"""The service's clock until it sends a ``Date``: older than this protocol, so that no cookie ends too soon."""
 
 
 class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,9 +45,10 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         domain: the host it belongs to, in lower case, without a leading dot.
         path: the path it belongs to.
         host_only: whether only that very host gets it, not its subdomains.
-        secure: whether it goes over https alone.
-        http_only: kept as it came; there are no scripts here that it could be hidden from.
-        expires: when it ends, in seconds since 1970 by the service's clock; None for the end of the conversation.
+        secure: whether it goes over https only.
+        http_only: the attribute as it came; there are no scripts here to hide the cookie from.
+        expires: when it ends, in seconds since 1970 by the service's clock; None where it lasts as long as the
+            conversation.
     """
 
     name: str
@@ -59,7 +61,7 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could not be sent back.
+        """Check that the cookie can be sent back.
 
         Raises:
             ValueError: the name or the value doesn't fit a ``cookie`` header, the domain or the path fits no address,
@@ -76,14 +78,14 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("a cookie's path must begin with / and be ASCII text")
         if len(self.name) + len(self.value) > MAX_COOKIE_BYTES:
             raise ValueError(f"a cookie's name and value must be at most {MAX_COOKIE_BYTES} bytes long")
-        if len(self.domain) > MAX_ATTRIBUTE_BYTES or len(self.path) > MAX_ATTRIBUTE_BYTES:
+        if max(len(self.domain), len(self.path)) > MAX_ATTRIBUTE_BYTES:
             raise ValueError(f"a cookie's domain and path must be at most {MAX_ATTRIBUTE_BYTES} bytes long")
         if self.expires is not None and not abs(self.expires) <= _LAST:
             raise ValueError(f"a cookie's expires must be within {_LAST:.0e} seconds of 1970")
 
     @property
     def size(self) -> int:
-        """How many bytes it counts for in a jar: those of its name, value, domain and path."""
+        """How many bytes of a jar's bound it takes: those of its name, value, domain and path."""
         return len(self.name) + len(self.value) + len(self.domain) + len(self.path)
 
     def __repr__(self) -> str:
@@ -91,12 +93,12 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class CookieJar:
-    """Takes ``set-cookie`` headers and gives ``cookie`` headers. In order: longer paths first, then older cookies.
+    """Takes ``set-cookie`` headers and gives ``cookie`` headers.
 
     It keeps at most `MAX_COOKIES`, and of those as many as fit into `MAX_JAR_BYTES`; the oldest goes first.
 
     Args:
-        cookies: what it begins with.
+        cookies: its first content.
         offset: the service's clock less the caller's, in seconds; None until a response shows it.
     """
 
@@ -104,25 +106,22 @@ class CookieJar:
 
     def __init__(self, cookies: Iterable[Cookie] = (), *, offset: float | None = None) -> None:
         self._by_key: dict[tuple[str, str, str], Cookie] = {}
-        self._size = 0  # of them all
+        self._size = 0  # of all cookies
         self.offset = offset
         for cookie in cookies:
             self.set(cookie)
 
     @property
     def cookies(self) -> tuple[Cookie, ...]:
-        """All that is in it, oldest first."""
+        """The cookies in the jar, oldest first."""
         return tuple(self._by_key.values())
 
     def copy(self) -> CookieJar:
-        """Give a jar that goes its own way from here."""
-        jar = CookieJar()
-        jar._by_key, jar._size = self._by_key.copy(), self._size
-        jar.offset = self.offset
-        return jar
+        """Return a jar with the same content, which changes independently of this one."""
+        return CookieJar(self.cookies, offset=self.offset)
 
     def set(self, cookie: Cookie) -> None:
-        """Put a cookie in, in the place of one with the same name, domain and path (RFC 6265 section 5.3)."""
+        """Add a cookie, or replace the one with the same name, domain and path (RFC 6265 section 5.3)."""
         key = cookie.domain, cookie.path, cookie.name
         before = self._by_key.get(key)
         self._by_key[key] = cookie
@@ -135,50 +134,41 @@ class CookieJar:
             self._size -= cookie.size
 
     def receive(self, url: str, headers: Headers, *, now: float) -> None:
-        """Take the cookies of a response; those that the host may not set, or that are malformed, are ignored.
+        """Take the cookies of a response. Malformed ones are ignored, and those that the host may not set.
 
         Args:
-            url: where the response came from.
+            url: the address of the request.
             headers: the response's header fields.
             now: the caller's clock, in seconds.
         """
-        lines = []
-        for name, value in headers:
-            match name.lower():
-                case "set-cookie":
-                    lines.append(value)
-                case "date":
-                    date = parse_date(value)
-                    if date is not None:
-                        self.offset = date - now
-        if self.offset is None:
-            self.offset = _NO_EARLIER - now  # until a Date says better
+        fields = [(name.lower(), value) for name, value in headers]
+        dates = [date for name, value in fields if name == "date" and (date := parse_date(value)) is not None]
+        if dates:
+            self.offset = dates[-1] - now
+        elif self.offset is None:
+            self.offset = _NO_EARLIER - now
         time = now + self.offset
-        for line in lines:
-            cookie = _read_cookie(url, line, time)
-            if cookie is None:
-                continue
+        cookies = [_parse_cookie(url, value, time) for name, value in fields if name == "set-cookie"]
+        for cookie in filter(None, cookies):
             if cookie.expires is not None and cookie.expires <= time:
                 self._remove((cookie.domain, cookie.path, cookie.name))
             else:
                 self.set(cookie)
 
     def header_for(self, url: str, *, now: float) -> str:
-        """Give the value of the ``cookie`` header for a request (RFC 6265 section 5.4).
+        """Return the value of the ``cookie`` header for a request (RFC 6265 section 5.4).
 
         Args:
-            url: where the request goes.
+            url: the address of the request.
             now: the caller's clock, in seconds.
 
         Returns:
-            ``name=value`` pairs joined by ``"; "``; empty for none.
+            ``name=value`` pairs joined by ``"; "``, longer paths first, then older cookies; empty where none fits.
         """
         host, path, secure = _place(url)
-        if self.offset is not None:
-            time = now + self.offset
-            over = [key for key, c in self._by_key.items() if c.expires is not None and c.expires <= time]
-            for key in over:
-                self._remove(key)
+        time = -math.inf if self.offset is None else now + self.offset
+        for key in [key for key, c in self._by_key.items() if c.expires is not None and c.expires <= time]:
+            self._remove(key)
         fitting = [
             cookie
             for cookie in self._by_key.values()
@@ -192,13 +182,13 @@ class CookieJar:
 
 @lru_cache(maxsize=16)  # a turn has four addresses, and asks for each several times
 def _place(url: str) -> tuple[str, str, bool]:
-    """Give a URL's host, its path, and whether it is https."""
+    """Return a URL's host, its path, and whether it is https."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.path or "/", parts.scheme == "https"
 
 
-def _read_cookie(url: str, line: str, time: float) -> Cookie | None:
-    """Read a ``set-cookie`` value by RFC 6265 sections 5.2 and 5.3; of an attribute given twice the last counts."""
+def _parse_cookie(url: str, line: str, time: float) -> Cookie | None:
+    """Parse a ``set-cookie`` value by RFC 6265 sections 5.2 and 5.3; of an attribute given twice the last counts."""
     pair, *attributes = line.split(";")
     name, equals, value = (part.strip(" \t") for part in pair.partition("="))
     if not equals:

@@ -1,9 +1,9 @@
 """Every exception of the protocol, in one tree.
 
-A turn that is refused or that breaks is *raised* by `Session.next_action`, once, after the last event of
-the turn. Whatever of the reply had come by then is in the exception's ``text``.
+`Session.next_action` *raises* the failure of a turn, once, after the last event of the turn. The exception's ``text``
+has as much of the reply as had come by then.
 
-Nothing from the wire stands in a message before it went through `printable`: messages can be logged and shown.
+Messages can be logged and shown: text from the wire goes through `text.printable` before it is put into one.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ __all__ = [
 
 
 class DuckChatError(Exception):
-    """The root of all that this library raises.
+    """The root of all exceptions of this library.
 
     Attributes:
-        text: what had come of the reply when the turn broke; empty when nothing had.
+        text: as much of the reply as had come when the turn failed; may be empty.
     """
 
     text: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The inherited one calls the class with `args` alone, and some have keyword-only arguments that must be there.
+        # The inherited method calls the class with `args` alone, but some classes require keyword arguments.
         return _remade, (type(self), self.args), self.__dict__
 
 
@@ -65,11 +65,11 @@ def _remade(cls: type[DuckChatError], args: tuple[Any, ...]) -> DuckChatError:
 
 
 class LocalProtocolError(DuckChatError):
-    """The caller or the driver did what is not legal now; the message says what is. Nothing was changed."""
+    """The caller or the driver did something that is not legal now. The message says what is; nothing has changed."""
 
 
 class ChatBusy(LocalProtocolError):
-    """The chat is still answering: a chat has one turn at a time."""
+    """The chat is still answering; a chat has one turn at a time."""
 
 
 class RemoteProtocolError(DuckChatError):
@@ -77,7 +77,7 @@ class RemoteProtocolError(DuckChatError):
 
 
 class MalformedEvent(RemoteProtocolError):
-    """A payload of the stream is neither JSON of a known shape nor a sentinel (strict mode, PROTOCOL.md section 6).
+    """A payload of the stream is neither JSON of a known form nor a known word (strict mode, PROTOCOL.md section 6).
 
     Attributes:
         raw: the payload's bytes.
@@ -89,11 +89,11 @@ class MalformedEvent(RemoteProtocolError):
 
 
 class IncompleteStream(RemoteProtocolError):
-    """The reply ended before it was complete; ``text`` has what came (PROTOCOL.md section 6)."""
+    """The reply ended before it was complete (PROTOCOL.md section 6)."""
 
 
 class EmptyResponseError(RemoteProtocolError):
-    """The reply was complete and held no text (PROTOCOL.md section 6)."""
+    """The reply was complete and had no text (PROTOCOL.md section 6)."""
 
 
 class StreamTooLarge(RemoteProtocolError):
@@ -109,27 +109,27 @@ class StreamTooLarge(RemoteProtocolError):
 
 
 class InvalidToken(RemoteProtocolError):
-    """A token that can't be put back into a header: not visible ASCII, or too long (PROTOCOL.md section 8)."""
+    """A token can't be sent back in a header: it is not visible ASCII, or too long (PROTOCOL.md section 8)."""
 
 
 class RedirectRefused(RemoteProtocolError):
-    """A redirect that is not followed: too many, to a host that is not allowed, or one that would drop the question."""
+    """A redirect is not followed: it is one too many, leads to a forbidden host, or would drop the question."""
 
 
 class ContentDecodingError(RemoteProtocolError):
-    """A body that its ``content-encoding`` doesn't describe, or with a coding that was not asked for."""
+    """A body doesn't have the coding that its ``content-encoding`` names, or has one that was not asked for."""
 
 
 class FrontEndVersionMissing(RemoteProtocolError):
-    """The front-end page gave no version, and the profile requires one (PROTOCOL.md section 3)."""
+    """The front-end page has no version, and the profile requires one (PROTOCOL.md section 3)."""
 
 
 class UnsupportedChallenge(DuckChatError):
-    """A challenge that this library doesn't read; it never answers one by a guess (PROTOCOL.md section 5).
+    """A challenge has a form that this library doesn't read. It never guesses an answer (PROTOCOL.md section 5).
 
     Attributes:
-        position: where reading stopped, in characters from the start of the script; None when it never began.
-        expected: what would have been read there.
+        position: where reading stopped, in characters from the start of the script; None where it never began.
+        expected: what should have been there.
         form: what the challenge looks like as a whole, such as ``"an obfuscated script, meta.v 4"``.
     """
 
@@ -144,10 +144,10 @@ class ServiceError(DuckChatError):
     """The service said no (PROTOCOL.md section 7).
 
     Attributes:
-        status: the status that counts, the body's own where it has one; 0 when no request was made.
+        status: the status in the body, else that of HTTP; 0 where no request was made.
         type: the service's ``ERR_...`` word, or None.
-        retry_after: seconds to wait as the service asked, or None.
-        retryable: whether asking again later, unchanged, can succeed.
+        retry_after: how many seconds the service asks the client to wait, or None.
+        retryable: whether the same question can succeed later.
         body: the raw body, bounded.
     """
 
@@ -170,77 +170,66 @@ class ServiceError(DuckChatError):
 
 
 class ChallengeError(ServiceError):
-    """418 ``ERR_CHALLENGE``: the service wants an answer to its challenge, or refused the one it got."""
+    """The service asks for an answer to its challenge, or refused the one it got."""
 
 
 class BlockedError(ServiceError):
-    """418 ``ERR_BN_LIMIT``: the service blocks this client."""
+    """The service blocks this client."""
 
 
 class ConversationLimitError(ServiceError):
-    """429 ``ERR_CONVERSATION_LIMIT``: the conversation is full; a new one has to be begun."""
+    """The conversation is full; begin a new one."""
 
 
 class InputLimitError(ServiceError):
-    """429 ``ERR_INPUT_LIMIT``, or a prompt over the policy's own bound: the question is too long."""
+    """The question is too long for the service, or for the policy's own bound."""
 
 
 class UserLimitError(ServiceError):
-    """429 ``ERR_USER_LIMIT``: this user's allowance is used up.
+    """This user's allowance is used up.
 
     Attributes:
-        resets: when each window that is shut opens again, as the service wrote it (ISO 8601), where it said so.
+        resets: when each closed window opens again, as the service wrote it (ISO 8601); may be empty.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int = 0,
-        type: str | None = None,
-        retry_after: float | None = None,
-        body: bytes = b"",
-        resets: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(message, status=status, type=type, retry_after=retry_after, body=body)
-        self.resets = resets
+    resets: tuple[str, ...] = ()
 
 
 class RateLimitError(ServiceError):
-    """429 of any other kind: too many requests for now."""
+    """The service has had too many requests for now."""
 
     retryable = True
 
 
 class TokenError(ServiceError):
-    """400 ``ERR_INVALID_VQD`` or ``ERR_EXPIRED_VQD``: the token is not, or no longer, good."""
+    """The service refused the token as unknown or expired."""
 
     retryable = True
 
 
 class ModelUnavailableError(ServiceError):
-    """404 ``ERR_MODEL_UNAVAILABLE`` or ``ERR_MODEL_RESTRICTED``."""
+    """The service doesn't offer the model, or not to this user."""
 
 
 class AccessDeniedError(ServiceError):
-    """401, 402 or 403."""
+    """The service denies access."""
 
 
 class ServiceUnavailableError(ServiceError):
-    """500, 502, 503, 504, 520-526: the service, or what stands before it, is down."""
+    """The service, or a proxy before it, is down."""
 
     retryable = True
 
 
 class HandshakeError(DuckChatError):
-    """The handshake gave no tokens, and there is no `ServiceError` or `TransportError` to blame."""
+    """The handshake gave no tokens, and neither a `ServiceError` nor a `TransportError` explains it."""
 
 
 class TransportError(DuckChatError):
-    """The driver could not carry an exchange through.
+    """The driver could not complete an exchange.
 
     Attributes:
-        failure: what the driver reported; its ``kind`` says whether anything can have been processed.
+        failure: the driver's report; its ``kind`` says whether the service can have processed the request.
     """
 
     def __init__(self, message: str, *, failure: Failure) -> None:
@@ -253,12 +242,12 @@ class ChatTimeoutError(DuckChatError, TimeoutError):
 
 
 class TurnAborted(DuckChatError):
-    """The reply was closed before it was complete, here or elsewhere; ``text`` has what came. Drivers raise it."""
+    """The reply was closed, here or elsewhere, before it was complete. Only drivers raise it."""
 
 
 class ModelNotSupportedError(DuckChatError, ValueError):
-    """A model that the profile's table doesn't have; the message lists those it has."""
+    """The profile has no such model; the message lists the models that it has."""
 
 
 class ConversationFormatError(DuckChatError):
-    """A stored conversation, snapshot or transcript that can't be read; the message says where it stopped."""
+    """A stored conversation, snapshot or transcript can't be read; the message says where reading stopped."""

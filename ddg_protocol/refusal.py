@@ -79,13 +79,21 @@ def service_error(status: int, body: bytes, *, retry_after: float | None = None)
     kind = said.get("type")
     kind = printable(kind, 60) if isinstance(kind, str) and kind else None
     cls, sentence = _row(status, kind, body)
-    known: dict[str, Any] = {"status": status, "type": kind, "retry_after": retry_after, "body": body}
-    if cls is errors.UserLimitError and (resets := _resets(said)):
+    resets = _resets(said) if cls is errors.UserLimitError else ()
+    if resets:
         sentence += f" at {', '.join(resets)}"
-        known["resets"] = resets
     if retry_after is not None:
         sentence += f"; it says to come back in {retry_after:.0f} s"
-    return cls(f"{sentence} ({status}{f' {kind}' if kind else ''})", **known)
+    error = cls(
+        f"{sentence} ({status}{f' {kind}' if kind else ''})",
+        status=status,
+        type=kind,
+        retry_after=retry_after,
+        body=body,
+    )
+    if isinstance(error, errors.UserLimitError):
+        error.resets = resets
+    return error
 
 
 def _row(status: int, kind: str | None, body: bytes) -> _Row:
