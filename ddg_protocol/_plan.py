@@ -15,6 +15,7 @@ from .errors import ChatTimeoutError, ConversationLimitError, InputLimitError, R
 from .headers import Headers
 from .intents import SendRequest
 from .policy import MAX_SECONDS
+from .refusal import CONVERSATION_LIMIT, INPUT_LIMIT
 from .steps import Step
 
 
@@ -55,15 +56,13 @@ def check_limits(setup: Setup, conversation: Conversation, question: str) -> Non
         InputLimitError: the question is longer than the policy sends.
     """
     if conversation.limit_reached:
-        raise ConversationLimitError(
-            "the conversation has reached its limit; begin a new one", type="ERR_CONVERSATION_LIMIT"
-        )
+        raise ConversationLimitError("the conversation has reached its limit; begin a new one", type=CONVERSATION_LIMIT)
     limit, length = setup.policy.max_prompt_chars, len(question)
     if limit is not None and length > limit:
         raise InputLimitError(
             f"the question is {length} characters long, and at most {limit} are sent; "
             "shorten it, or set Policy.max_prompt_chars",
-            type="ERR_INPUT_LIMIT",
+            type=INPUT_LIMIT,
         )
 
 

@@ -197,7 +197,7 @@ def test_a_question_that_was_refused_is_asked_again_by_retry(tmp_path: Path) -> 
     ):
         assert person.enter("One?") == "You asked: One?"
         before = person.text
-        refusal = "ddg-chat: the allowance for this user is used up; wait until it is renewed (429"
+        refusal = "ddg-chat: this user's allowance is used up; wait until it is renewed (429"
         assert person.enter("Two?").startswith(refusal)
         assert person.enter("/retry").startswith(refusal)
         assert person.text.startswith(f"{before} Two?\nddg-chat: "), "no empty line where nothing came"

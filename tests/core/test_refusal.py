@@ -175,8 +175,7 @@ def test_a_user_limit_says_when_it_ends() -> None:
     error = limited(fixedCostWindowUsage={"windows": [window]})
     assert error.resets == ("2026-09-02T00:00:00.000Z",)
     assert str(error) == (
-        "the allowance for this user is used up; wait until it is renewed at 2026-09-02T00:00:00.000Z "
-        "(429 ERR_USER_LIMIT)"
+        "this user's allowance is used up; wait until it is renewed at 2026-09-02T00:00:00.000Z (429 ERR_USER_LIMIT)"
     )
 
 
@@ -230,7 +229,7 @@ def test_reset_times_are_read_behind_garbage_too() -> None:
         (429, None, "too many requests for now; try again later (429)"),
         (403, None, "the service denies access; asking again won't help (403)"),
         (502, None, "the service is not available now; try again later (502)"),
-        (200, None, "the service answered with something that is not a reply (200)"),
+        (200, None, "the service sent something that is not a reply (200)"),
     ],
 )
 def test_an_error_says_what_happened_and_what_to_do(status: int, kind: str | None, sentence: str) -> None:
