@@ -1,4 +1,4 @@
-"""What the caller of a turn sees. Values: frozen, comparable, matchable."""
+"""The events, by which a session tells the caller of a turn what happens: frozen values, comparable and matchable."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ FinishReason = Literal["stop", "length"]
 
 
 class TurnStarted(msgspec.Struct, frozen=True):
-    """The turn was taken up.
+    """The turn has begun.
 
     Attributes:
-        model: the id of the model it goes to.
+        model: the id of the model that is asked.
     """
 
     model: str
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
-    """A piece of the reply. All pieces joined are `TurnFinished.text`.
+    """New text of the reply. All deltas joined are `TurnFinished.text`.
 
     Attributes:
-        text: never empty, always encodable.
+        text: the text; never empty, and UTF-8 can encode it.
     """
 
     text: str
 
 
 class TurnFinished(msgspec.Struct, frozen=True):
-    """The turn is complete and is part of the conversation now.
+    """The turn is complete, and is now part of the conversation.
 
     Attributes:
         text: the whole reply.
-        reason: ``"stop"``, or ``"length"`` where the reply was cut by a limit.
+        reason: ``"stop"``, or ``"length"`` where a limit cut the reply.
         model: the id of the model that was asked.
-        served_model: the model that the service says answered, or None.
+        served_model: the model that wrote the reply by the service's word, or None.
     """
 
     text: str
@@ -71,19 +71,19 @@ class TurnCancelled(msgspec.Struct, frozen=True):
     """The turn was cancelled; the conversation is as it was before.
 
     Attributes:
-        text: what had come of the reply.
+        text: as much of the reply as had come.
     """
 
     text: str
 
 
 class Retrying(msgspec.Struct, frozen=True):
-    """A request is going to be made again.
+    """A request will be retried.
 
     Attributes:
         attempt: 1 for the first retry of this kind of request.
         delay: seconds of backoff before it; pacing may add to them.
-        cause: what made it necessary.
+        cause: why it is retried.
     """
 
     attempt: int
@@ -92,34 +92,34 @@ class Retrying(msgspec.Struct, frozen=True):
 
 
 class ChallengeReceived(msgspec.Struct, frozen=True):
-    """The service asked for the answer to its challenge; the turn is sent once more with it."""
+    """The service asked for the answer to its challenge; the question is sent once more with the answer."""
 
 
 class FrontEndVersionUnknown(msgspec.Struct, frozen=True):
-    """The front-end page gave no version; the handshake goes on without (PROTOCOL.md section 3).
+    """The front-end page has no version; the handshake continues without one (PROTOCOL.md section 3).
 
     Attributes:
-        cause: why.
+        cause: what went wrong.
     """
 
     cause: DuckChatError
 
 
 class LandingPageFailed(msgspec.Struct, frozen=True):
-    """The landing page gave no cookies; the client's own are enough (PROTOCOL.md section 3).
+    """The landing page failed; the handshake continues with the client's own cookies (PROTOCOL.md section 3).
 
     Attributes:
-        cause: why.
+        cause: what went wrong.
     """
 
     cause: DuckChatError
 
 
 class ServiceNotice(msgspec.Struct, frozen=True):
-    """What the status endpoint said beside the tokens, where it isn't plain "ok".
+    """The status endpoint reported a status other than "ok".
 
     Attributes:
-        status: the service's word: ``"1"`` user limit, ``"2"`` service limit, others as they come.
+        status: the service's word: ``"1"`` is the user limit, ``"2"`` the service limit; others are as they came.
         text: the same, for a person.
     """
 
@@ -128,27 +128,27 @@ class ServiceNotice(msgspec.Struct, frozen=True):
 
 
 class ConversationTitle(msgspec.Struct, frozen=True):
-    """The service's title for the conversation.
+    """The service has a title for the conversation.
 
     Attributes:
-        title: as it came.
+        title: the title as it came.
     """
 
     title: str
 
 
 class LimitReached(msgspec.Struct, frozen=True):
-    """A ``[LIMIT_...]`` word in the stream.
+    """A limit was reached: a ``[LIMIT_...]`` word in the stream.
 
     Attributes:
-        limit: in lower case without the prefix, such as ``"conversation"`` or ``"output"``.
+        limit: which one, in lower case without the prefix, such as ``"conversation"`` or ``"output"``.
     """
 
     limit: str
 
 
 class StopReason(msgspec.Struct, frozen=True):
-    """A ``[STOP_REASON:x]`` word in the stream.
+    """The service says why the reply stopped: a ``[STOP_REASON:x]`` word in the stream.
 
     Attributes:
         reason: ``x``, as it came.
@@ -158,24 +158,24 @@ class StopReason(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """A ``[PING]``: the service is still there."""
+    """The service is still there: a ``[PING]`` in the stream."""
 
 
 class UnknownPayload(msgspec.Struct, frozen=True):
-    """A payload of a kind that this revision of the protocol doesn't know; nothing of it was used but its text.
+    """A payload is of a kind that this revision of the protocol doesn't know; only its text, if any, was used.
 
     Attributes:
-        raw: its bytes, as they came.
+        raw: the payload's bytes as they came.
     """
 
     raw: bytes
 
 
 class MalformedPayload(msgspec.Struct, frozen=True):
-    """A payload that is neither JSON nor a known word (lenient mode; `MalformedEvent` in strict mode).
+    """A payload is neither JSON nor a known word (lenient mode; `MalformedEvent` in strict mode).
 
     Attributes:
-        raw: its bytes, as they came.
+        raw: the payload's bytes as they came.
     """
 
     raw: bytes

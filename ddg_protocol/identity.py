@@ -1,4 +1,4 @@
-"""Which browser a client says it is."""
+"""The browser identity that a client claims."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import msgspec
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which browser the client says it is: sent with every request, and what the challenge answer is about.
+    """The browser identity that every request claims, and for which challenges are answered.
 
     Attributes:
         user_agent: the ``user-agent`` header.
-        sec_ch_ua: the ``sec-ch-ua`` header, the brands; empty for a browser that has none, and then not sent.
+        sec_ch_ua: the ``sec-ch-ua`` header, the brands; empty, and then not sent, for a browser without brands.
         accept_language: the ``accept-language`` header.
     """
 

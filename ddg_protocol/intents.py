@@ -1,7 +1,7 @@
-"""What a session asks of its driver, and the words the driver answers with.
+"""The intents, by which a session asks its driver to act, the signals, and the failure that a driver reports.
 
-An intent has an ``id`` that is unique in its session and kept by snapshots; answers match by it.
-Reprs hide what must not reach a log: tokens, cookies, the answer to a challenge, and whatever else could be a secret.
+Every intent has an ``id`` that is unique in its session, and that snapshots keep; reports name the intent by it. Reprs
+hide everything that could be a secret: tokens, cookies, and answers to challenges.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .identity import Identity
 
 
 class Signal(enum.Enum):
-    """What `Session.next_action` gives when there is neither an intent nor an event."""
+    """What `Session.next_action` returns when there is neither an intent nor an event."""
 
     NEED_DATA = "read some of the current response and tell me"
     PAUSED = "nothing to do until a command"
@@ -31,7 +31,7 @@ PAUSED = Signal.PAUSED
 
 @final
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Open an exchange: send this, then report the response's head with `Session.receive_head`.
+    """Send this request, then report the response's head with `Session.receive_head`.
 
     The driver adds ``host`` and the framing, nothing else, and keeps empty values.
 
@@ -40,7 +40,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         method: ``GET`` or ``POST``.
         url: absolute, http or https.
         headers: in order; latin-1 text.
-        body: the bytes to send; empty for none.
+        body: the bytes to send; may be empty.
         timeout: seconds that connecting may take.
     """
 
@@ -61,11 +61,11 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Let time pass, then call `Session.wait_elapsed`. Asking again gives the same `Wait`.
+    """Let time pass, then call `Session.wait_elapsed`. Until then, `Session.next_action` returns the same `Wait`.
 
     Attributes:
         id: unique in the session.
-        until: the time to wait for, on the caller's clock (the one that ``now`` is read from), in seconds.
+        until: the end of the wait, on the caller's clock (the one of every ``now``), in seconds.
         reason: ``"pacing"`` (the service's minimum interval) or ``"backoff"`` (before a retry, or because a
             ``Retry-After`` holds the client).
     """
@@ -76,12 +76,14 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SolveChallenge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Answer a challenge: call `Session.challenge_solved` or `Session.challenge_failed`. Asking again gives the same.
+    """Answer a challenge: call `Session.challenge_solved` or `Session.challenge_failed`.
+
+    Until then, `Session.next_action` returns the same `SolveChallenge`.
 
     Attributes:
         id: unique in the session.
         script: the challenge's JavaScript source.
-        identity: the browser identity that is really sent, and that the answer is about.
+        identity: the browser identity that the session sends, for which the answer is computed.
     """
 
     id: int
@@ -96,14 +98,14 @@ Intent = SendRequest | Wait | SolveChallenge
 
 
 class FailureKind(enum.Enum):
-    """How an exchange failed, as far as a driver can tell. What to do about it is the session's business."""
+    """How an exchange failed, as far as a driver can tell. The session decides what follows."""
 
     NOT_SENT = "not_sent"
-    """Nothing can have been processed: the connection could not be made."""
+    """The connection could not be made, so the service can't have processed the request."""
     CUT = "cut"
-    """The connection ended, or was reset, before the response was complete."""
+    """The connection ended or was reset before the response was complete."""
     TIMEOUT = "timeout"
-    """The driver's own wait ran out."""
+    """The driver's own time limit was reached."""
     TLS = "tls"
     """The secure connection could not be made or trusted."""
     INTERRUPTED = "interrupted"
@@ -113,10 +115,10 @@ class FailureKind(enum.Enum):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """What a driver reports with ``transport_failed``.
+    """What went wrong with an exchange, for ``transport_failed``.
 
     Attributes:
-        kind: one of `FailureKind`.
+        kind: how it failed.
         text: what happened, for a person.
     """
 

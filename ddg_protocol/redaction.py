@@ -1,28 +1,10 @@
-"""What of a message may be shown: an allowlist of fields, and of their values. Everything else can be a secret."""
+"""Which parts of HTTP messages may be shown: an allowlist of fields and values. Everything else can be a secret."""
 
 from __future__ import annotations
 
 import re
 
 from .headers import Headers
-
-SECRET_HEADERS = frozenset(
-    {
-        "authentication-info",
-        "authorization",
-        "cookie",
-        "cookie2",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "set-cookie",
-        "set-cookie2",
-        "www-authenticate",
-        "x-vqd-4",
-        "x-vqd-hash-1",
-    }
-)
-"""Names of headers that carry secrets. They aren't all that is hidden: see `redacted`."""
 
 DATE = (
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
@@ -38,19 +20,26 @@ _DIRECTIVE = (
     r"(?:immutable|must-revalidate|no-cache|no-store|no-transform|private|proxy-revalidate|public"
     rf"|(?:max-age|s-maxage|stale-if-error|stale-while-revalidate)={_NUMBER})"
 )
-_VARIED = r"(?:\*|accept|accept-encoding|accept-language|cookie|origin|user-agent)"
+_FIELD = r"(?:\*|accept|accept-encoding|accept-language|cookie|origin|user-agent)"
 
 
 def words(text: str) -> frozenset[str]:
-    """Return the words of a text, which blanks separate."""
+    """Return the words of a text, separated by blanks."""
     return frozenset(text.split())
+
+
+SECRET_HEADERS = words(
+    """authentication-info authorization cookie cookie2 proxy-authenticate proxy-authentication-info
+    proxy-authorization set-cookie set-cookie2 www-authenticate x-vqd-4 x-vqd-hash-1"""
+)
+"""Names of headers that carry secrets. `redacted` hides others, too."""
 
 
 def _list_of(item: str) -> str:
     return rf"{item}(?: ?, ?{item})*"
 
 
-#: Fields of responses, and the values that are shown.
+#: Fields of responses, and the values that may be shown.
 _VALUES = {
     name: re.compile(pattern, re.IGNORECASE)
     for name, pattern in {
@@ -72,7 +61,7 @@ _VALUES = {
         "server": "apache|caddy|cloudflare|envoy|nginx|uvicorn",
         "strict-transport-security": rf"max-age={_NUMBER}(?:; ?includeSubDomains)?(?:; ?preload)?",
         "transfer-encoding": _list_of(_CODING),
-        "vary": _list_of(_VARIED),
+        "vary": _list_of(_FIELD),
         "x-content-type-options": "nosniff",
         "x-frame-options": "deny|sameorigin",
         "x-xss-protection": "0|1|1; ?mode=block",
@@ -81,15 +70,14 @@ _VALUES = {
 #: Fields of responses whose values are never shown.
 _NAMES = words(
     """accept-ch access-control-allow-credentials access-control-allow-headers access-control-allow-methods
-    access-control-allow-origin access-control-expose-headers access-control-max-age allow alt-svc authentication-info
-    cf-mitigated cf-ray content-disposition content-language content-location content-range content-security-policy
+    access-control-allow-origin access-control-expose-headers access-control-max-age allow alt-svc cf-mitigated
+    cf-ray content-disposition content-language content-location content-range content-security-policy
     content-security-policy-report-only cross-origin-embedder-policy cross-origin-opener-policy
-    cross-origin-resource-policy digest etag expect-ct link location nel origin-trial permissions-policy
-    proxy-authenticate proxy-authentication-info report-to reporting-endpoints server-timing set-cookie set-cookie2
-    timing-allow-origin trailer upgrade via warning www-authenticate x-cache x-duckduckgo-locale
-    x-permitted-cross-domain-policies x-powered-by x-request-id x-robots-tag x-vqd-4 x-vqd-hash-1"""
+    cross-origin-resource-policy digest etag expect-ct link location nel origin-trial permissions-policy report-to
+    reporting-endpoints server-timing timing-allow-origin trailer upgrade via warning x-cache x-duckduckgo-locale
+    x-permitted-cross-domain-policies x-powered-by x-request-id x-robots-tag"""
 )
-#: Fields of requests whose values are shown: they are the profile's, or those that every request has.
+#: Fields of requests whose values are shown: they come from the profile, or from every HTTP client.
 _SENT = words(
     """accept accept-encoding accept-language cache-control connection content-length content-type dnt host origin
     pragma priority referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site
@@ -103,7 +91,7 @@ TARGETS = frozenset(
 
 def is_known_name(name: str) -> bool:
     """Return whether the name of a response's field, in lower case, may be shown."""
-    return name in _VALUES or name in _NAMES
+    return name in _VALUES or name in _NAMES or name in SECRET_HEADERS
 
 
 def is_harmless(name: str, value: str) -> bool:
@@ -120,12 +108,12 @@ def is_sent(name: str) -> bool:
 def redacted(headers: Headers, *, sent: bool = False) -> Headers:
     """Replace what could be a secret by ``<N characters>``.
 
-    Of a response, a field's name and its value are shown only where they are known to be harmless. Of a request, names
-    are shown, and the values of the fields that every request has.
+    A response shows a field's name and value only where they are known to be harmless. A request shows all names, and
+    the values of the fields that every request has.
 
     Args:
-        headers: the fields as sent or received.
-        sent: whether they are those of a request.
+        headers: the fields of a request or a response.
+        sent: whether it is a request.
 
     Returns:
         The same fields, in order, fit to be shown. Empty values stay empty.
@@ -134,7 +122,7 @@ def redacted(headers: Headers, *, sent: bool = False) -> Headers:
         return tuple((name, value if is_sent(name.lower()) else _hidden(value)) for name, value in headers)
     return tuple(
         (
-            name if name.lower() in SECRET_HEADERS or is_known_name(name.lower()) else _hidden(name),
+            name if is_known_name(name.lower()) else _hidden(name),
             value if is_harmless(name.lower(), value) else _hidden(value),
         )
         for name, value in headers
@@ -142,7 +130,7 @@ def redacted(headers: Headers, *, sent: bool = False) -> Headers:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without a target that is not the service's: a redirect can lead to one with a secret in it."""
+    """Return a URL with its target hidden unless it is the service's: a redirect can bring one that holds a secret."""
     scheme, separator, rest = url.partition("://")
     host, slash, target = rest.partition("/")
     return url if slash + target in TARGETS else f"{scheme}{separator}{host}/{_hidden(target)}"

@@ -137,7 +137,7 @@ def test_no_import_circle_in_the_core_not_even_one_for_types() -> None:
 
 def test_each_refusal_of_section_7_is_named_in_one_place() -> None:
     section = (ROOT / "docs" / "PROTOCOL.md").read_text(encoding="utf-8").partition("## 7. ")[2].partition("\n## ")[0]
-    rules = {word for word in re.findall(r"`(ERR_\w+)`", section)}
+    rules = set(re.findall(r"`(ERR_\w+)`", section))
     assert len(rules) >= 9
     client = [module for module in modules() if not module.startswith(("service/", "testing/", "transcript/"))]
     named = [
