@@ -1,4 +1,4 @@
-"""Content codings, ``gzip`` and ``deflate``: piece by piece, so that no bomb is ever held whole (PROTOCOL.md 4)."""
+"""Content codings, ``gzip`` and ``deflate``, decoded in small pieces so that memory stays bounded (PROTOCOL.md 4)."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from .errors import ContentDecodingError
 ACCEPTED = "gzip, deflate"
 """The ``accept-encoding`` of requests whose response may be compressed."""
 PIECE = 64 * 1024
-"""The most decompressed bytes that come out at once."""
+"""The most decompressed bytes in one piece."""
 _SLICE = 16 * 1024
-"""The most compressed bytes that go in at once: zlib copies what it leaves over, again with every piece."""
+"""The most compressed bytes that zlib gets at once: it copies those that it leaves over, again for every piece."""
 _WORD = re.compile(r"[a-z0-9-]{1,20}")
 _ALIASES = {"": "identity", "x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
 
 
 class ContentDecoder:
-    """Undoes one coding, incrementally.
+    """Decodes a body of one coding, incrementally.
 
     Args:
         coding: the ``content-encoding``; empty or ``identity`` passes data through.
 
     Raises:
-        ContentDecodingError: a coding that was not asked for.
+        ContentDecodingError: the coding was not asked for.
     """
 
     __slots__ = ("_coding", "_head", "_inflate", "coded")
 
     def __init__(self, coding: str = "") -> None:
-        coding = _ALIASES.get(coding.strip(" \t").lower(), coding.strip(" \t").lower())
+        coding = coding.strip(" \t").lower()
+        coding = _ALIASES.get(coding, coding)
         if coding not in ("identity", "gzip", "deflate"):
-            # A short word is shown; anything else can be a secret.
+            # The message shows a short word; anything else can be a secret.
             named = f"coding '{coding}'" if _WORD.fullmatch(coding) else "another coding"
             raise ContentDecodingError(f"the body has {named}; only {ACCEPTED} were asked for")
         self._coding = coding
         self._inflate: zlib._Decompress | None = None
-        self._head = b""  # the first byte of a deflate body, until the second is there
+        self._head = b""  # the first byte of a deflate body, until the second has come
         self.coded = coding != "identity"
 
     def decode(self, data: bytes) -> Iterator[bytes]:
@@ -48,10 +49,10 @@ class ContentDecoder:
             data: bytes of the body, cut anywhere.
 
         Yields:
-            Decoded bytes, never none, at most `PIECE` at once of a coded body. What is not iterated is not decoded.
+            Decoded bytes, never empty; of a coded body at most `PIECE` at once. Decoding goes as far as the iteration.
 
         Raises:
-            ContentDecodingError: the bytes are not of the coding.
+            ContentDecodingError: the bytes don't have the coding.
         """
         if not self.coded:
             if data:
@@ -78,14 +79,14 @@ class ContentDecoder:
             data = self._inflate.unconsumed_tail or self._inflate.unused_data
             if data and self._inflate.eof and self._coding == "deflate":
                 raise ContentDecodingError("the body goes on after the end of its deflate coding")
-            # A full piece may have left some inside, though all that went in was taken.
+            # After a full piece, zlib may hold more output though it has taken all input.
             more = bool(data) or (len(piece) == PIECE and not self._inflate.eof)
 
     def end(self) -> None:
-        """Say that the body has ended.
+        """Check that the body may end here.
 
         Raises:
-            ContentDecodingError: it ended inside its coding, or after what could not be decoded.
+            ContentDecodingError: it ends inside its coding, or has bytes that could not be decoded.
         """
         if self._head or (self._inflate is not None and (not self._inflate.eof or self._inflate.unused_data)):
             raise ContentDecodingError(f"the body ended before its {self._coding} coding was complete")
@@ -93,6 +94,6 @@ class ContentDecoder:
     def _new_inflate(self, data: bytes) -> zlib._Decompress:
         if self._coding == "gzip":
             return zlib.decompressobj(wbits=31)
-        # "deflate" is zlib by RFC 9110 section 8.4.1.2, and raw deflate from the servers that misread it.
+        # "deflate" is the zlib format (RFC 9110 section 8.4.1.2), but some servers send raw deflate.
         is_zlib = data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
         return zlib.decompressobj(wbits=15 if is_zlib else -15)

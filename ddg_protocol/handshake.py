@@ -1,8 +1,6 @@
-"""What each request of the handshake asks, and what its response yields (PROTOCOL.md sections 2 and 3)."""
+"""The handshake: the header fields of its requests, and what is read from its responses (PROTOCOL.md section 3)."""
 
 from __future__ import annotations
-
-import re
 
 import msgspec
 
@@ -10,22 +8,22 @@ from .content import ACCEPTED
 from .conversation import MAX_VERSION_CHARS, Tokens
 from .errors import HandshakeError
 from .events import ServiceNotice
+from .grammar import VISIBLE
 from .headers import Headers, field
 from .profile import ServiceProfile
 from .steps import identity_headers, origin_headers
 from .text import printable
 
-_HALF = re.compile(rb"[!-~]+")
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
 
 
 def page_headers(profile: ServiceProfile) -> Headers:
-    """Give the header fields of the two pages."""
+    """Return the header fields of the requests for the two pages."""
     return (*identity_headers(profile), *profile.page_headers, ("accept-encoding", ACCEPTED))
 
 
 def status_headers(profile: ServiceProfile) -> Headers:
-    """Give the header fields of the status request."""
+    """Return the header fields of the status request."""
     return (
         *identity_headers(profile),
         *profile.status_headers,
@@ -35,30 +33,29 @@ def status_headers(profile: ServiceProfile) -> Headers:
 
 
 def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:
-    """Find the front-end version in its page.
+    """Parse the front-end page for the front-end version.
 
     Args:
         page: the body, or as much of it as came.
         profile: has the markers.
 
     Returns:
-        ``A-B``, the text after each marker up to the next ``"``; empty where one is missing or could not be sent back.
+        ``A-B``, the text after each marker up to the next ``"``; empty where one is missing or can't be sent back.
     """
     halves = []
     for marker in map(str.encode, profile.version_markers):
         found = page.find(marker)
         begin = found + len(marker)
         end = page.find(b'"', begin, begin + MAX_VERSION_CHARS)
-        half = _HALF.fullmatch(page, begin, end) if found >= 0 and end >= 0 else None
-        if half is None:
+        if found < 0 or end <= begin:
             return ""
-        halves.append(half[0].decode("ascii"))
+        halves.append(page[begin:end].decode("latin-1"))
     version = "-".join(halves)
-    return version if len(version) <= MAX_VERSION_CHARS else ""
+    return version if len(version) <= MAX_VERSION_CHARS and VISIBLE.fullmatch(version) else ""
 
 
 def read_tokens(headers: Headers) -> Tokens | None:
-    """Take the pair of tokens from a response's head.
+    """Return the pair of tokens in a response's head.
 
     Args:
         headers: the response's fields.
@@ -74,17 +71,17 @@ def read_tokens(headers: Headers) -> Tokens | None:
 
 
 def require_tokens(headers: Headers) -> Tokens:
-    """Take the pair of tokens from the status response's head.
+    """Return the pair of tokens in the head of the status response, which must have one.
 
     Raises:
-        HandshakeError: there is none.
+        HandshakeError: it has none.
         InvalidToken: one of them can't be sent back.
     """
     tokens = read_tokens(headers)
     if tokens is None:
         raise HandshakeError(
-            "the service answered the status request without a token (x-vqd-4); "
-            "it may have changed its protocol, or refuse this client"
+            "the response to the status request has no token (x-vqd-4); "
+            "the service may have changed its protocol, or refuse this client"
         )
     return tokens
 
@@ -94,13 +91,13 @@ class _Status(msgspec.Struct):
 
 
 def read_notice(body: bytes | bytearray) -> ServiceNotice | None:
-    """Read the status body.
+    """Parse the body of the status response.
 
     Args:
-        body: JSON such as ``{"status":"0"}``; anything else says nothing.
+        body: JSON such as ``{"status":"0"}``; a body of any other form means nothing.
 
     Returns:
-        The event, or None where all is well.
+        The event, or None where the status is "ok".
     """
     try:
         status = msgspec.json.decode(body, type=_Status).status

@@ -11,40 +11,40 @@ from .text import shown
 KIB = 1024
 MIB = 1024 * 1024
 MAX_SECONDS = 1_000_000
-"""The longest time that is waited, eleven days: in milliseconds it fits the 32 bits that some platforms have for it."""
+"""The longest wait, eleven days: in milliseconds it fits the 32 bits that some platforms have for it."""
 _MAY_BE_0 = frozenset({"max_retries", "base_delay", "max_retry_after", "drain_timeout", "max_redirects"})
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Tries, times and bounds (PROTOCOL.md sections 7 and 8).
+    """The tries, times and bounds of a session (PROTOCOL.md sections 7 and 8).
 
     Times are in seconds, at most 1,000,000; sizes are of decompressed bytes.
 
     Attributes:
-        strict: whether a malformed payload ends the turn (`MalformedEvent`) instead of being an event.
-        max_retries: how often a kind of request is made again in one turn.
-        base_delay: what the backoff grows from.
-        max_retry_after: the longest ``Retry-After`` that is waited for; a longer one ends each turn of the client at
-            once, until no more than this is left of it.
-        connect_timeout: making the connection.
-        write_timeout: sending a request.
-        read_timeout: the wait for the response's head, and for each next piece of its body.
-        total_timeout: one whole exchange, from the pull of its `SendRequest` to the end of its body.
-        turn_timeout: one whole turn, from `Session.ask` to the end of the reply: every request, redirect, retry and
-            wait of it counts, and so does the time in which other chats of the client have their turn. A wait that
-            would end later is not begun: the turn ends at once.
-        drain_timeout: reading the little that follows a complete reply, so that the connection can be kept.
-        max_redirects: followed for one request.
-        max_prompt_chars: the longest prompt that is sent; None sends any.
-        max_head_bytes: a response's head, with the interim ones (1xx) before it.
-        max_page_bytes: the front-end page.
-        max_error_bytes: what is kept of the body of a refusal.
-        max_drain_bytes: what is read of a body that nobody wants, so that the connection can be kept.
-        max_event_bytes: a line or an event of the stream.
-        max_reply_bytes: a reply: every byte of its body, before and after decompression, whether it means anything or
-            not; twice the memory that its text takes; and by itself what a `wire.WireSession` reads of chunk
+        strict: whether a malformed payload ends the turn with `MalformedEvent`; otherwise it is an event.
+        max_retries: how often a kind of request is retried in one turn.
+        base_delay: the delay from which the backoff grows.
+        max_retry_after: the longest ``Retry-After`` that a turn waits for. A longer one ends every turn of the client
+            at once, until no more than this is left of it.
+        connect_timeout: for making the connection.
+        write_timeout: for sending a request.
+        read_timeout: for the response's head, and for each further chunk of its body.
+        total_timeout: for a whole exchange, from the pull of its `SendRequest` to the end of its body.
+        turn_timeout: for a whole turn, from `Session.ask` to the end of the reply. Every request, redirect, retry and
+            wait counts, and so do the turns of the client's other chats meanwhile. A turn ends at once where it would
+            have to wait for longer.
+        drain_timeout: for reading the rest of a body after a complete reply, so that the connection can be kept.
+        max_redirects: the most redirects of one request.
+        max_prompt_chars: the longest prompt; None allows any.
+        max_head_bytes: the longest head of a response, together with the interim ones (1xx) before it.
+        max_page_bytes: the longest front-end page.
+        max_error_bytes: how much is kept of the body of a refusal.
+        max_drain_bytes: how much is read of a body that nobody wants, so that the connection can be kept.
+        max_event_bytes: the longest line, and the longest event, of the stream.
+        max_reply_bytes: the longest reply. Every byte of its body counts, before and after decompression, whatever it
+            means; so does twice the memory of its text; and, separately, all that a `wire.WireSession` reads of chunk
             extensions, sizes in an unusual form and trailers.
-        max_challenge_bytes: a challenge, as encoded in its header.
+        max_challenge_bytes: the longest challenge, as encoded in its header.
     """
 
     strict: bool = False
@@ -68,20 +68,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_challenge_bytes: int = 256 * KIB
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant.
+        """Check every number.
 
         Raises:
-            ValueError: which attribute is not a number of its kind: whole where it counts something, at most
-                `MAX_SECONDS` where it is a time.
+            ValueError: an attribute is not a number of its kind: a count is whole, and a time at most `MAX_SECONDS`.
         """
         for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
             value = getattr(self, name)
             if isinstance(default, bool) or (value is None and name == "max_prompt_chars"):
                 continue
             whole = isinstance(default, int)
-            fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+            is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             least = 0 if name in _MAY_BE_0 else math.ulp(0.0)
-            if not (fits and least <= value and (whole or value <= MAX_SECONDS)):
+            if not (is_number and least <= value and (whole or value <= MAX_SECONDS)):
                 kind = "a whole number" if whole else "a number"
                 bound = "0 or more" if least == 0 else "more than 0"
                 most = "" if whole else f" and at most {MAX_SECONDS}"

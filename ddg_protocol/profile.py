@@ -1,4 +1,4 @@
-"""`ServiceProfile`: everything about the service that can change, as data (PROTOCOL.md sections 1 to 3)."""
+"""The profile of the service: everything about it that can change, as data (PROTOCOL.md sections 1 to 3)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,15 @@ from .policy import MAX_SECONDS
 from .text import printable, shown
 from .urls import check_origin, is_host
 
-#: What the session or its driver writes into each kind of request, so that a profile can't write it a second time.
-_ALWAYS_SENT = frozenset(
-    {
-        *("user-agent", "accept-language", "accept-encoding", "cookie"),
-        *("host", "connection", "content-length", "transfer-encoding"),
-    }
-)
-_PAIRS = frozenset({"cookies", "page_headers", "status_headers", "chat_headers"})
-_SENT = {
-    "page_headers": _ALWAYS_SENT,
-    "status_headers": _ALWAYS_SENT | {"origin", "referer"},
-    "chat_headers": _ALWAYS_SENT | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"},
+#: The headers that the session or its driver writes into each kind of request, so that a profile must not.
+_WRITTEN = {"user-agent", "accept-language", "accept-encoding", "cookie"}  # by the session
+_WRITTEN |= {"host", "connection", "content-length", "transfer-encoding"}  # by the driver
+_WRITTEN_INTO = {
+    "page_headers": _WRITTEN,
+    "status_headers": _WRITTEN | {"origin", "referer"},
+    "chat_headers": _WRITTEN | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"},
 }
+_PAIRS = {"cookies", *_WRITTEN_INTO}
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +33,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         id: its name on the wire.
-        aliases: friendlier names for it.
+        aliases: other names for it, for people.
     """
 
     id: str
@@ -45,31 +41,34 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a session has to know of the service. Checked when made: a bad one is a `ValueError` that says why.
+    """The facts about the service that a session needs. It is checked when it is made.
 
     Attributes:
         label: the service's name.
         origin: scheme, host and port, without a slash at the end. Plain http is for loopback addresses only.
         landing_path: the page that is visited for its cookies.
-        front_end_path: the page that carries the version markers.
-        status_path: hands out the tokens.
-        chat_path: takes the questions.
-        allowed_hosts: where redirects may lead, beside the origin's own host. A name with a leading dot means its
-            subdomains.
+        front_end_path: the page that has the version markers.
+        status_path: the endpoint that gives the tokens.
+        chat_path: the endpoint that takes the questions.
+        allowed_hosts: the hosts that redirects may lead to, in addition to the origin's own. A name with a leading dot
+            means its subdomains.
         identity: the browser identity that is sent.
         cookies: names and values that the client always sets.
-        page_headers: header fields that the two pages add to the identity.
-        status_headers: header fields that the status request adds, beside ``origin`` and ``referer``.
-        chat_headers: header fields that the chat request adds, beside those and what the session computes.
-        extra_body: members that the chat request's JSON has beside ``model`` and ``messages``.
-        version_markers: what stands before the two halves of the front-end version, each ended by a ``"``.
+        page_headers: header fields of the two pages, in addition to the identity.
+        status_headers: header fields of the status request, in addition to ``origin``, ``referer`` and the identity.
+        chat_headers: header fields of the chat request, in addition to those and to what the session computes.
+        extra_body: members of the chat request's JSON, in addition to ``model`` and ``messages``.
+        version_markers: the texts before the two halves of the front-end version; each half ends at a ``"``.
         front_end_version_required: whether a missing version is an error rather than an event.
         models: the models, default first.
-        minimum_interval: seconds between the starts of two requests of one client, at most 1,000,000; None is the
+        minimum_interval: seconds between the starts of two requests of one client, at most 1,000,000; None means the
             service's 1.5, and 0 for a plain http origin.
-        chat_is_repeatable: whether a chat request whose connection broke before the reply may be made again though
-            it may have been processed.
-        answer_style: how the challenge answer's JSON is spaced: ``"python"`` (", " and ": ") or ``"compact"``.
+        chat_is_repeatable: whether to repeat a chat request whose connection broke before the reply, though the service
+            may have processed it.
+        answer_style: how the JSON of a challenge's answer is spaced: ``"python"`` (", " and ": ") or ``"compact"``.
+
+    Raises:
+        ValueError: a field is not valid; the message says which, and why.
     """
 
     label: str = "DuckDuckGo AI Chat"
@@ -108,11 +107,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     answer_style: Literal["python", "compact"] = "python"
 
     def __post_init__(self) -> None:
-        """Check every field that could only fail later, in a place that is harder to understand.
-
-        Raises:
-            ValueError: what is wrong with which field.
-        """
+        """Check every field that would otherwise fail later, in a place that is harder to understand."""
         check_origin(self.origin)
         for field in ("landing_path", "front_end_path", "status_path", "chat_path"):
             path = getattr(self, field)
@@ -123,35 +118,28 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(
                     f"allowed_hosts: {shown(host)} is not a host name or address in lower case, without a port"
                 )
-        for field, sent in _SENT.items():
+        for field, written in _WRITTEN_INTO.items():
             for name, value in getattr(self, field):
                 if not TOKEN.fullmatch(name) or name != name.lower():
                     raise ValueError(f"{field}: {shown(name)} is not a header name in lower case")
-                if name in sent:
+                if name in written:
                     raise ValueError(
                         f"{field}: {name} is written by the session or the driver (see identity, cookies and origin)"
                     )
                 _check_field_value(f"{field}: {name}", value)
-        for field in ("user_agent", "sec_ch_ua", "accept_language"):
+        for field in self.identity.__struct_fields__:
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
             if not TOKEN.fullmatch(name) or not COOKIE_OCTETS.fullmatch(value):
                 raise ValueError(f"cookies: {shown(name)} with {shown(value)} is not a cookie")
             if len(name) + len(value) > MAX_COOKIE_BYTES:
                 raise ValueError(f"cookies: {shown(name)} is longer than {MAX_COOKIE_BYTES} bytes, with its value")
-        if not self.models:
-            raise ValueError("models must name one model at least; the first is the default")
         for field in ("label", "models", "version_markers", "extra_body"):
             try:
                 msgspec.json.encode(getattr(self, field))
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 raise ValueError(f"{field} can't be written as JSON in UTF-8: {error}") from error
-        names = [name for model in self.models for name in (model.id, *model.aliases)]
-        doubled = sorted(name for name, times in Counter(names).items() if times > 1)
-        if doubled or "" in names:
-            raise ValueError(
-                f"models: each id and alias must be one name, once; not so: {', '.join(doubled) or 'an empty one'}"
-            )
+        _check_models(self.models)
         if not all(self.version_markers):
             raise ValueError("version_markers must not be empty")
         if {"model", "messages"} & self.extra_body.keys():
@@ -175,17 +163,17 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return urlsplit(self.origin).hostname or ""
 
     def url(self, path: str) -> str:
-        """Give the absolute URL of a path of this service."""
+        """Return the absolute URL of a path of this service."""
         return self.origin + path
 
     def allows(self, host: str) -> bool:
-        """Tell whether tokens and cookies may go to a host (PROTOCOL.md section 3).
+        """Return whether tokens and cookies may go to a host (PROTOCOL.md section 3).
 
         Args:
             host: a host name or address in lower case, without a port.
 
         Returns:
-            Whether it is the origin's own, or one of `allowed_hosts`.
+            Whether it is the origin's own host, or one of `allowed_hosts`.
         """
         return is_host(host) and any(
             host.endswith(allowed) if allowed.startswith(".") else host == allowed
@@ -193,7 +181,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         )
 
     def at(self, base_url: str, **changes: Any) -> ServiceProfile:
-        """Make the same profile for another address; URLs, ``origin``, ``referer`` and allowed hosts follow from it.
+        """Return the same profile for another address; URLs, ``origin``, ``referer`` and allowed hosts follow from it.
 
         Args:
             base_url: scheme, host and, where needed, port: ``https://example.org`` or ``http://127.0.0.1:8000``.
@@ -204,23 +192,23 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             The new profile.
 
         Raises:
-            ValueError: the address is not of that form, or a change is not valid.
+            ValueError: the address has another form, or a change is not valid.
         """
         return msgspec.structs.replace(self, **{"origin": base_url.rstrip("/"), "allowed_hosts": (), **changes})
 
     def updated(self, data: Mapping[str, object]) -> ServiceProfile:
-        """Make the same profile with what data says in place of its own, as from TOML or JSON.
+        """Return the same profile with changes from data, such as TOML or JSON.
 
         Args:
-            data: values by the names of the attributes, of plain kinds: an identity or a model is a mapping, and
-                pairs, of headers or cookies, are a mapping or a list of lists of two. With another ``origin``, allowed
-                hosts follow from it where none are named, as with `at`.
+            data: values by the names of the attributes, of plain types: an identity or a model is a mapping; headers
+                and cookies are a mapping, or a list of lists of two. With another ``origin`` and no
+                ``allowed_hosts``, the allowed hosts follow from the origin, as with `at`.
 
         Returns:
             The new profile.
 
         Raises:
-            ValueError: the data is not of that form; the message names the key.
+            ValueError: the data has another form; the message names the key.
         """
         changes = {
             name: list(value.items()) if name in _PAIRS and isinstance(value, Mapping) else value
@@ -232,20 +220,20 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         try:
             return msgspec.convert({**own, **changes}, ServiceProfile)
         except msgspec.ValidationError as error:
-            said = str(error).removesuffix(" - at `$`").replace("`$.", "`")
-            raise ValueError(printable(said, 300)) from None
+            message = str(error).removesuffix(" - at `$`").replace("`$.", "`")
+            raise ValueError(printable(message, 300)) from None
 
     def validate_model(self, name: str | None = None) -> str:
-        """Resolve a model's name to its id on the wire (PROTOCOL.md section 1).
+        """Return the id on the wire of a model (PROTOCOL.md section 1).
 
         Args:
-            name: an id, an alias, or nothing for the default.
+            name: an id or an alias; None or an empty one means the default.
 
         Returns:
             The id.
 
         Raises:
-            ModelNotSupportedError: no model has that name; the text lists those there are.
+            ModelNotSupportedError: no model has that name; the message lists the models.
         """
         if not name:
             return self.models[0].id
@@ -256,6 +244,17 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             model.id + (f" ({', '.join(model.aliases)})" if model.aliases else "") for model in self.models
         )
         raise ModelNotSupportedError(f"no model is called {shown(name)}; there are: {known}")
+
+
+def _check_models(models: tuple[Model, ...]) -> None:
+    if not models:
+        raise ValueError("models must name one model at least; the first is the default")
+    names = [name for model in models for name in (model.id, *model.aliases)]
+    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
+    if doubled or "" in names:
+        raise ValueError(
+            f"models: each id and alias must be one name, once; not so: {', '.join(doubled) or 'an empty one'}"
+        )
 
 
 def _check_field_value(what: str, value: str) -> None:

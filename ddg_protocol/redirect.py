@@ -13,7 +13,7 @@ from .profile import ServiceProfile
 from .urls import is_loopback, netloc
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-"""The statuses that lead elsewhere."""
+"""The statuses of a redirect."""
 _TURN_INTO_GET = frozenset({301, 302, 303})
 _PLAIN_HOST = re.compile(r"[a-z0-9.-]{1,100}")
 
@@ -21,22 +21,22 @@ _PLAIN_HOST = re.compile(r"[a-z0-9.-]{1,100}")
 def redirect_target(
     request: SendRequest, status: int, location: str, redirects: int, profile: ServiceProfile, policy: Policy
 ) -> str:
-    """Find where a redirect leads, if it may be followed.
+    """Return the address that a redirect leads to.
 
     Args:
-        request: what was answered with the redirect.
+        request: the redirected request.
         status: one of `REDIRECTS`.
         location: the ``location`` header as it came.
-        redirects: how many led to this request.
+        redirects: how many redirects led to this request.
         profile: knows the hosts that tokens and cookies may go to.
-        policy: bounds the number.
+        policy: bounds the number of redirects.
 
     Returns:
         The absolute URL.
 
     Raises:
-        RedirectRefused: it may not be followed; the message says why. Of the address it shows a plain host name at
-            most: everything else can hold a token.
+        RedirectRefused: the redirect may not be followed; the message says why. It shows no more of the address than a
+            plain host name: everything else can hold a token.
     """
     if request.method == "POST" and status in _TURN_INTO_GET:
         raise RedirectRefused(f"the service redirects the question ({status}) in a way that would drop it")

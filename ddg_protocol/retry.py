@@ -1,4 +1,4 @@
-"""What is tried again, and after how long (PROTOCOL.md sections 3 and 7)."""
+"""Which failed requests are retried, and after how long (PROTOCOL.md sections 3 and 7)."""
 
 from __future__ import annotations
 
@@ -17,42 +17,34 @@ from .intents import FailureKind
 from .policy import MAX_SECONDS
 from .steps import Step
 
-_NEVER = frozenset({FailureKind.TLS, FailureKind.INTERRUPTED})
-"""Trying again changes nothing about a certificate, and is not what the one who interrupted wants."""
+#: A retry doesn't change a certificate, and whoever interrupts a request wants none.
+_IS_RETRIED = {FailureKind.NOT_SENT: True, FailureKind.TLS: False, FailureKind.INTERRUPTED: False}
 
 
 def is_retried(step: Step, error: DuckChatError, *, chat_is_repeatable: bool) -> bool:
-    """Tell whether a status or chat request that ended in an error is made again after a backoff.
+    """Return whether a failed status or chat request is retried after a backoff, if the policy allows another try.
 
-    The special cases, a challenge and a bad token, are not among them: their retry is another request.
+    It doesn't judge a challenge or a bad token in a chat response: those are followed at once by another request.
 
     Args:
         step: `Step.STATUS` or `Step.CHAT`.
-        error: what ended it, before any piece of the reply.
-        chat_is_repeatable: the profile's word for a chat request that may have been processed.
+        error: the failure, before any text of the reply.
+        chat_is_repeatable: whether the profile allows to repeat a chat request that may have been processed.
 
     Returns:
-        Whether it is, tries permitting.
+        Whether it is retried.
     """
-    match error:
-        case TokenError():
-            return False
-        case ServiceError():
-            return error.retryable
-        case TransportError() if error.failure.kind in _NEVER:
-            return False
-        case TransportError() if error.failure.kind is FailureKind.NOT_SENT:
-            return True
-        case TransportError() | ChatTimeoutError() | IncompleteStream():
-            return step is Step.STATUS or chat_is_repeatable
-        case HandshakeError():
-            return True
-        case _:
-            return False
+    if isinstance(error, ServiceError):
+        return error.retryable and not isinstance(error, TokenError)
+    if isinstance(error, TransportError) and error.failure.kind in _IS_RETRIED:
+        return _IS_RETRIED[error.failure.kind]
+    if isinstance(error, TransportError | ChatTimeoutError | IncompleteStream):
+        return step is Step.STATUS or chat_is_repeatable
+    return isinstance(error, HandshakeError)
 
 
 def backoff(step: Step, attempt: int, *, base: float, jitter: float) -> float:
-    """Give the seconds to wait before a retry.
+    """Return how many seconds to wait before a retry.
 
     Args:
         step: `Step.STATUS` or `Step.CHAT`; the latter waits twice as long.
@@ -64,5 +56,5 @@ def backoff(step: Step, attempt: int, *, base: float, jitter: float) -> float:
         ``base * 2**(attempt - 1) * (1 + jitter)`` for status, ``base * 2**attempt * (1 + jitter)`` for chat; at most
         `policy.MAX_SECONDS`.
     """
-    doublings = min(attempt if step is Step.CHAT else attempt - 1, 64)  # what `ldexp` has no number for is too long
+    doublings = min(attempt if step is Step.CHAT else attempt - 1, 64)  # `ldexp` overflows far beyond
     return min(math.ldexp(min(base * (1 + jitter), MAX_SECONDS), doublings), MAX_SECONDS)

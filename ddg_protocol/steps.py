@@ -8,7 +8,7 @@ from .profile import ServiceProfile
 
 
 class Step(KeyEnum):
-    """The requests of a turn, in order."""
+    """The steps of a turn, in order; the values name the requests in messages."""
 
     FRONT_END = "front-end page"
     LANDING = "landing page"

@@ -171,7 +171,7 @@ def test_a_challenge_may_be_missing_or_empty(headers: tuple[tuple[str, str], ...
 @pytest.mark.parametrize("headers", [(), PAIR[:1], PAIR[2:], (("x-vqd-4", ""),), (("x-vqd-4", "  "),)])
 def test_without_a_token_there_is_no_pair(headers: tuple[tuple[str, str], ...]) -> None:
     assert read_tokens(headers) is None
-    with pytest.raises(HandshakeError, match=r"without a token \(x-vqd-4\)"):
+    with pytest.raises(HandshakeError, match=r"has no token \(x-vqd-4\)"):
         require_tokens(headers)
 
 
