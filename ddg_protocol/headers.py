@@ -14,6 +14,6 @@ def field(headers: Headers, name: str) -> str:
         name: the name, in lower case.
 
     Returns:
-        The value; several joined by ``", "`` (RFC 9110 section 5.3); empty for none.
+        The value; several joined by ``", "`` (RFC 9110 section 5.3); empty where there is none.
     """
     return ", ".join(value.strip(" \t") for key, value in headers if key == name)

@@ -1,0 +1,99 @@
+"""The glossary has the words that the library uses, and the core's own text is plain English."""
+
+from __future__ import annotations
+
+import ast
+import io
+import itertools
+import re
+import tokenize
+from collections.abc import Iterator
+
+import pytest
+from support.documents import DOCUMENTS, code_words, prose, read, table
+from support.paths import ROOT
+
+CORE = ROOT / "ddg_protocol"
+MODULES = sorted(path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py"))
+
+#: The modules that aren't held to `RIDDLES` yet.
+NOT_YET = {
+    *("_exchange.py", "_failure.py", "_http.py", "_phases.py", "_plan.py", "_reports.py", "_response.py", "_setup.py"),
+    *("_snapshot.py", "_state.py", "_turn.py", "chat.py", "session.py", "sse.py", "tap.py", "wire.py"),
+}
+NOT_YET_FOLDERS = ("challenge/", "service/", "testing/", "transcript/")
+HELD = [module for module in MODULES if module not in NOT_YET and not module.startswith(NOT_YET_FOLDERS)]
+
+#: Turns of phrase that a native reader has to decode.
+RIDDLES = re.compile(
+    r"\bbeside\b|\bone floor\b|\bas (?:[\w`.()]+ ){1,3}has it\b|\bof no more use\b|\bfor none\b|\bfor ever\b"
+    r"|\b(?:it|those) who\b|\btakes? note\b|\bsees? to it\b|\bthe want of\b|\bput in the place of\b|\bcomes of it\b",
+    re.IGNORECASE,
+)
+#: What a function's docstring must not begin with: its first word is an imperative verb of the field.
+NO_VERB = {"A", "All", "An", "Give", "How", "Tell", "The", "What", "When", "Where", "Whether", "Which"}
+
+
+def words() -> list[dict[str, str]]:
+    return table("docs/glossary.md", "Glossary")
+
+
+def texts(source: str) -> Iterator[str]:
+    """Yield the docstrings of a module and of whatever is in it, and its comments."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield " ".join(node.value.value.split())
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+
+
+# The glossary
+
+
+def test_the_words_are_in_order_and_each_has_one_meaning() -> None:
+    names = [row["word"] for row in words()]
+    assert names == sorted(set(names))
+    assert 25 <= len(names) <= 40
+    assert all(row["meaning"].endswith(".") for row in words())
+
+
+@pytest.mark.parametrize("word", [row["word"] for row in words()])
+def test_each_word_is_used_in_the_core_or_in_the_documents(word: str) -> None:
+    pattern = re.compile(rf"\b{word}(?:s|es|ed)?\b", re.IGNORECASE)
+    core = (text for module in MODULES for text in texts(read(f"ddg_protocol/{module}")))
+    pages = (prose(name) for name in DOCUMENTS if name != "docs/glossary.md")
+    assert any(map(pattern.search, itertools.chain(core, pages)))
+
+
+def test_the_names_that_the_glossary_gives_are_in_the_core() -> None:
+    core = "".join(read(f"ddg_protocol/{module}") for module in MODULES)
+    for row in words():
+        for name in code_words(row["meaning"]):
+            assert name.strip("[]") in core, name
+
+
+# The core's English
+
+
+def test_modules_are_held() -> None:
+    assert len(HELD) > 20
+
+
+@pytest.mark.parametrize("module", HELD)
+def test_a_module_has_no_phrase_that_has_to_be_decoded(module: str) -> None:
+    found = [text for text in texts(read(f"ddg_protocol/{module}")) if RIDDLES.search(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize("module", HELD)
+def test_the_docstring_of_a_function_begins_with_a_verb(module: str) -> None:
+    for node in ast.walk(ast.parse(read(f"ddg_protocol/{module}"))):
+        if isinstance(node, ast.FunctionDef) and (doc := ast.get_docstring(node)):
+            is_property = any(isinstance(mark, ast.Name) and mark.id == "property" for mark in node.decorator_list)
+            assert is_property or doc.split()[0] not in NO_VERB, f"{module}:{node.lineno} {node.name}"
+
+
+def test_a_riddle_would_be_found() -> None:
+    source = 'def f():\n    """Give x, as `Body` has it."""  # one floor down\n'
+    assert len([text for text in texts(source) if RIDDLES.search(text)]) == 2
