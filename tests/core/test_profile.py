@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ddg_protocol.chat import chat_body, chat_headers
 from ddg_protocol.conversation import Message
@@ -17,7 +15,6 @@ from ddg_protocol.errors import ModelNotSupportedError
 from ddg_protocol.handshake import page_headers, read_version, status_headers
 from ddg_protocol.identity import Identity
 from ddg_protocol.profile import DUCKDUCKGO_2025_04, Model, ServiceProfile
-from ddg_protocol.urls import is_host, is_loopback, netloc
 
 
 def changed(**changes: Any) -> ServiceProfile:
@@ -435,32 +432,6 @@ def test_data_that_is_no_profile_is_refused_by_the_name_of_its_key(data: dict[st
     with pytest.raises(ValueError, match=re.escape(said)) as caught:
         DUCKDUCKGO_2025_04.updated(data)
     assert str(caught.value).isprintable()
-
-
-# Hosts
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.3", "::1", "0:0:0:0:0:0:0:1"])
-def test_these_are_this_machine(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["", "example.org", "128.0.0.1", "::2", "localhost.", "127.1", "0x7f.0.0.1", "[::1]"])
-def test_these_are_not_or_not_for_sure(host: str) -> None:
-    assert not is_loopback(host)
-
-
-def test_a_host_and_a_port_are_put_together_as_in_a_url() -> None:
-    assert netloc("duck.ai", None) == "duck.ai"
-    assert netloc("duck.ai", 443) == "duck.ai:443"
-    assert netloc("::1", None) == "[::1]"
-    assert netloc("::1", 80) == "[::1]:80"
-
-
-@given(st.text(st.sampled_from("abz09-_.:%@/\\[] \nAé") | st.characters(), max_size=20))
-def test_a_host_never_holds_what_could_end_it(host: str) -> None:
-    if is_host(host):
-        assert re.fullmatch(r"[a-z0-9._:-]+", host)
 
 
 def test_a_cookie_that_no_jar_keeps_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import itertools
 import re
@@ -38,6 +39,11 @@ def words() -> list[dict[str, str]]:
     return table("docs/glossary.md", "Glossary")
 
 
+@functools.cache
+def core_texts() -> list[str]:
+    return [text for module in MODULES for text in texts(read(f"ddg_protocol/{module}"))]
+
+
 def texts(source: str) -> Iterator[str]:
     """Yield the docstrings of a module and of whatever is in it, and its comments."""
     for node in ast.walk(ast.parse(source)):
@@ -61,9 +67,8 @@ def test_the_words_are_in_order_and_each_has_one_meaning() -> None:
 @pytest.mark.parametrize("word", [row["word"] for row in words()])
 def test_each_word_is_used_in_the_core_or_in_the_documents(word: str) -> None:
     pattern = re.compile(rf"\b{word}(?:s|es|ed)?\b", re.IGNORECASE)
-    core = (text for module in MODULES for text in texts(read(f"ddg_protocol/{module}")))
     pages = (prose(name) for name in DOCUMENTS if name != "docs/glossary.md")
-    assert any(map(pattern.search, itertools.chain(core, pages)))
+    assert any(map(pattern.search, itertools.chain(core_texts(), pages)))
 
 
 def test_the_names_that_the_glossary_gives_are_in_the_core() -> None:
