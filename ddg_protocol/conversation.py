@@ -124,7 +124,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if not VISIBLE.fullmatch(self.fe_version) or len(self.fe_version) > MAX_VERSION_CHARS:
             raise ValueError(f"fe_version must be visible ASCII, at most {MAX_VERSION_CHARS} characters")
         if len(self.cookies) > MAX_COOKIES or sum(cookie.size for cookie in self.cookies) > MAX_JAR_BYTES:
-            raise ValueError(f"there may be {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
+            raise ValueError(f"a conversation may have {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
 
     def __repr__(self) -> str:
         title = self.title if self.title is None else printable(self.title)

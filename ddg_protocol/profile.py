@@ -243,7 +243,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         known = ", ".join(
             model.id + (f" ({', '.join(model.aliases)})" if model.aliases else "") for model in self.models
         )
-        raise ModelNotSupportedError(f"no model is called {shown(name)}; there are: {known}")
+        raise ModelNotSupportedError(f"no model is called {shown(name)}; the models are: {known}")
 
 
 def _check_models(models: tuple[Model, ...]) -> None:
@@ -253,7 +253,7 @@ def _check_models(models: tuple[Model, ...]) -> None:
     doubled = sorted(name for name, times in Counter(names).items() if times > 1)
     if doubled or "" in names:
         raise ValueError(
-            f"models: each id and alias must be one name, once; not so: {', '.join(doubled) or 'an empty one'}"
+            f"models: every id and alias must be unique and not empty; these are not: {', '.join(doubled) or 'an empty one'}"
         )
 
 

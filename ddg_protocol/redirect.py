@@ -41,14 +41,14 @@ def redirect_target(
     if request.method == "POST" and status in _TURN_INTO_GET:
         raise RedirectRefused(f"the service redirects the question ({status}) in a way that would drop it")
     if redirects >= policy.max_redirects:
-        raise RedirectRefused(f"more than {policy.max_redirects} redirects")
+        raise RedirectRefused(f"the request was redirected more than {policy.max_redirects} times")
     try:
         target = urlsplit(urljoin(request.url, location))
         host, port = target.hostname or "", target.port
         if not URL_TEXT.fullmatch(location) or port == 0:
             raise ValueError
     except ValueError:
-        raise RedirectRefused(f"the redirect ({status}) has no address that could be followed") from None
+        raise RedirectRefused(f"the redirect ({status}) has no valid address") from None
     to = f" to {host}" if _PLAIN_HOST.fullmatch(host) and target.username is None else ""
     is_safe = target.scheme == "https" or (target.scheme == urlsplit(request.url).scheme and is_loopback(host))
     if not is_safe or target.username is not None:

@@ -215,7 +215,7 @@ def test_the_commands(tmp_path: Path) -> None:
         assert person.enter("/save") == "nothing to keep yet"
         assert person.enter("/save first") == "nothing to keep yet; it will be called first"
         assert person.enter("/model") == "gpt-4o-mini is asked"
-        assert "no model is called 'gpt-17'; there are: gpt-4o-mini" in person.enter("/model gpt-17")
+        assert "no model is called 'gpt-17'; the models are: gpt-4o-mini" in person.enter("/model gpt-17")
         assert person.enter("/model claude-3-haiku") == "claude-3-haiku-20240307 is asked"
         assert person.enter("One?") == "You asked: One?"
         assert person.enter("/new") == "a new conversation, with claude-3-haiku-20240307"

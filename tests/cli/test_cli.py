@@ -189,7 +189,7 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--model", "gpt-17"], 2, "no model is called 'gpt-17'; there are: gpt-4o-mini"),
+        (["--model", "gpt-17"], 2, "no model is called 'gpt-17'; the models are: gpt-4o-mini"),
         (["x" * 16_001], 65, "at most 16000"),
         ([" "], 65, "no question"),
         (["half \ud800"], 65, "UTF-8"),

@@ -92,7 +92,7 @@ OTHERS = [
         ("status:insert=garbage%0D%0A,of=wire",),
     ),
     Case(errors.ChatTimeoutError, 75, "--timeout", ("chat:cut=0,then=hang",), ("--timeout", "0.5")),
-    Case(errors.ModelNotSupportedError, 2, "there are: gpt-4o-mini", (), ("--model", "gpt-17")),
+    Case(errors.ModelNotSupportedError, 2, "the models are: gpt-4o-mini", (), ("--model", "gpt-17")),
 ]
 
 

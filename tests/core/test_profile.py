@@ -87,7 +87,7 @@ def test_an_unknown_model_is_named_and_the_known_ones_are_listed(name: str) -> N
     message = str(caught.value)
     assert repr(name) in message
     assert message.endswith(
-        "there are: gpt-4o-mini (gpt-4), meta-llama/Llama-3.3-70B-Instruct-Turbo (llama-3.3-70b), "
+        "the models are: gpt-4o-mini (gpt-4), meta-llama/Llama-3.3-70B-Instruct-Turbo (llama-3.3-70b), "
         "claude-3-haiku-20240307 (claude-3-haiku), o3-mini, "
         "mistralai/Mistral-Small-24B-Instruct-2501 (mixtral-small-24b, mistral-small-3)"
     )
@@ -115,7 +115,9 @@ def test_an_embedders_models_take_the_place_of_the_services() -> None:
     assert profile.validate_model() == "o4-mini"
     assert profile.validate_model("o4") == "o4-mini"
     assert profile.validate_model("gpt-5") == "gpt-5"
-    with pytest.raises(ModelNotSupportedError, match=r"no model is called 'gpt-4'; there are: o4-mini \(o4\), gpt-5$"):
+    with pytest.raises(
+        ModelNotSupportedError, match=r"no model is called 'gpt-4'; the models are: o4-mini \(o4\), gpt-5$"
+    ):
         profile.validate_model("gpt-4")
 
 
@@ -292,11 +294,11 @@ def test_plain_http_is_for_loopback_addresses_alone(base: str) -> None:
         ({"cookies": (("a", "1 2"),)}, "cookies"),
         ({"cookies": (("a", 'q"'),)}, "cookies"),
         ({"models": ()}, "models must name one model at least"),
-        ({"models": (Model("a"), Model("a"))}, "not so: a$"),
-        ({"models": (Model("a", ("b",)), Model("b"))}, "not so: b$"),
-        ({"models": (Model("a", ("a",)),)}, "not so: a$"),
-        ({"models": (Model(""),)}, "not so: an empty one$"),
-        ({"models": (Model("a", ("",)),)}, "not so: an empty one$"),
+        ({"models": (Model("a"), Model("a"))}, "these are not: a$"),
+        ({"models": (Model("a", ("b",)), Model("b"))}, "these are not: b$"),
+        ({"models": (Model("a", ("a",)),)}, "these are not: a$"),
+        ({"models": (Model(""),)}, "these are not: an empty one$"),
+        ({"models": (Model("a", ("",)),)}, "these are not: an empty one$"),
         ({"models": (Model("\ud800"),)}, "models can't be written as JSON"),
         ({"version_markers": ("", 'b="')}, "version_markers must not be empty"),
         ({"version_markers": ("\ud800", 'b="')}, "version_markers can't be written"),

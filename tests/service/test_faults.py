@@ -130,7 +130,7 @@ CASES = [
     Case("landing:coding=gzip,header=content-encoding,value=br"),
     Case("landing:endless", ended="left"),
     # Status: no token, no question
-    broken("status:header=x-vqd-4,times=1", errors.HandshakeError, "without a token"),
+    broken("status:header=x-vqd-4,times=1", errors.HandshakeError, "has no token"),
     broken("status:header=x-vqd-4,value=4 5,times=1", errors.InvalidToken),
     broken("status:header=x-vqd-4,value=4%ff,times=1", errors.InvalidToken),
     broken("status:header=x-vqd-4,value=4%0D5,times=1", errors.TransportError, "not HTTP"),
@@ -149,7 +149,7 @@ CASES = [
         policy={"read_timeout": QUICK},
     ),
     broken("status:redirect=//example.org/,times=1", errors.RedirectRefused, "is not followed"),
-    broken("status:redirect,times=11", errors.RedirectRefused, "more than 10 redirects"),
+    broken("status:redirect,times=11", errors.RedirectRefused, "redirected more than 10 times"),
     Case("status:redirect,times=10"),
     Case("status:429,retry-after=0,times=1", events=(Retrying,), policy={"max_retries": 1}),
     Case('status:body={"status":"1"}', events=(ServiceNotice,)),
