@@ -253,7 +253,8 @@ def _check_models(models: tuple[Model, ...]) -> None:
     doubled = sorted(name for name, times in Counter(names).items() if times > 1)
     if doubled or "" in names:
         raise ValueError(
-            f"models: every id and alias must be unique and not empty; these are not: {', '.join(doubled) or 'an empty one'}"
+            "models: every id and alias must be unique and not empty; these are not: "
+            + (", ".join(doubled) or "an empty one")
         )
 
 

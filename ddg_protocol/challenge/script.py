@@ -5,8 +5,8 @@ they stand in a script. What could make the same tokens mean something else in a
 ``return``, a name that hides ``String``.
 
 To read one more spelling, change the method of its construct; a mark that no challenge had yet goes into `_TOKEN`. An
-operator that adds to the length is one entry in `_SIGNS`. For any other, `Challenge` needs a field beside its `offset`,
-and `answer.dom_fingerprint` the calculation.
+operator that adds to the length is one entry in `_SIGNS`. For any other, `Challenge` needs a second field next to
+`offset`, and `answer.dom_fingerprint` the calculation.
 """
 
 from __future__ import annotations

@@ -7,21 +7,33 @@ Each method is a state of the standard's tokenizer; it returns True to go on. Na
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from bs4.element import ProcessingInstruction
 from html5lib.constants import entities, spaceCharacters
 
 from ._html5lib import Tokenizer
-from .doubts import refuse
-from .tree import HTML
-
-if TYPE_CHECKING:
-    from .html import Parser
+from .doubts import Doubts, refuse
+from .rules import Rules
+from .tree import HTML, Element
 
 _SPACE = "".join(spaceCharacters)
 _PROCESSING_INSTRUCTION = re.compile(rf"\?(?:([A-Za-z_][A-Za-z0-9_-]*+)(?![^{_SPACE}?>])|\Z)([^>]*)(>?)")
 _UNCLOSED_REFERENCE = re.compile(r"[A-Za-z0-9]++=?(?!;)")
+
+
+class Parser(Protocol):
+    """The parser, as far as the tokenizer needs it."""
+
+    rules: Rules
+    doubts: Doubts
+    tree: Any
+
+    def has_pending_table_text(self) -> bool:
+        """Return whether text in a table waits for the token that ends it."""
+
+    def is_integration_point(self, element: Element) -> bool:
+        """Return whether an element is a foreign one whose content is read as HTML."""
 
 
 class ChromeTokenizer(Tokenizer):
