@@ -419,7 +419,7 @@ def test_a_redirect_is_followed_to_an_allowed_host_and_not_echoing() -> None:
         (302, "https://duckduckgo.com/x", "drop"),
         (307, "https://evil.example/x", "not allow"),
         (307, "http://duckduckgo.com/x", "stay on https"),
-        (308, "", "no address"),
+        (308, "", "no valid address"),
         (307, "https://user@duckduckgo.com/", "stay on"),
     ],
 )
