@@ -14,7 +14,6 @@ PIECE = 64 * 1024
 """The most decompressed bytes in one piece."""
 _SLICE = 16 * 1024
 """The most compressed bytes that zlib gets at once: it copies those that it leaves over, again for every piece."""
-_WORD = re.compile(r"[a-z0-9-]{1,20}")
 _ALIASES = {"": "identity", "x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
 
 
@@ -35,7 +34,7 @@ class ContentDecoder:
         coding = _ALIASES.get(coding, coding)
         if coding not in ("identity", "gzip", "deflate"):
             # The message shows a short word; anything else can be a secret.
-            named = f"coding '{coding}'" if _WORD.fullmatch(coding) else "another coding"
+            named = f"coding '{coding}'" if re.fullmatch(r"[a-z0-9-]{1,20}", coding) else "another coding"
             raise ContentDecodingError(f"the body has {named}; only {ACCEPTED} were asked for")
         self._coding = coding
         self._inflate: zlib._Decompress | None = None

@@ -29,7 +29,6 @@ MAX_ATTRIBUTE_BYTES = 1024
 MAX_JAR_BYTES = 512 * 1024
 """The bound of a jar: names, values, domains and paths of all cookies. The oldest goes first; at least 85 fit."""
 
-_MAX_AGE = re.compile(r"-?[0-9]+")
 _LAST = 1e12  # later than the year 9999, the last of all dates, plus the longest age
 _LONGEST = 1e10  # three hundred years: stored conversations have no word for "never"
 _NO_EARLIER = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
@@ -205,7 +204,7 @@ def _parse_cookie(url: str, line: str, time: float) -> Cookie | None:
                 domain = text.removeprefix(".").lower()
             case "path":
                 path = text
-            case "max-age" if _MAX_AGE.fullmatch(text):
+            case "max-age" if re.fullmatch(r"-?[0-9]+", text):
                 max_age = text
             case "expires" if (date := parse_date(text)) is not None:
                 expires = date

@@ -15,7 +15,6 @@ from .urls import is_loopback, netloc
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 """The statuses of a redirect."""
 _TURN_INTO_GET = frozenset({301, 302, 303})
-_PLAIN_HOST = re.compile(r"[a-z0-9.-]{1,100}")
 
 
 def redirect_target(
@@ -49,7 +48,7 @@ def redirect_target(
             raise ValueError
     except ValueError:
         raise RedirectRefused(f"the redirect ({status}) has no valid address") from None
-    to = f" to {host}" if _PLAIN_HOST.fullmatch(host) and target.username is None else ""
+    to = f" to {host}" if re.fullmatch(r"[a-z0-9.-]{1,100}", host) and target.username is None else ""
     is_safe = target.scheme == "https" or (target.scheme == urlsplit(request.url).scheme and is_loopback(host))
     if not is_safe or target.username is not None:
         raise RedirectRefused(
