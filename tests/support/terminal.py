@@ -119,8 +119,8 @@ class Terminal:
     def text(self) -> str:
         """All that is seen, and what has scrolled away, without blanks at the ends of lines."""
         gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
-        rows = (self._screen.buffer.get(number, {}) for number in range(self._screen.lines))
         # The screen's own `display` asks of each character how wide it is: most of a test's time.
+        rows = [self._screen.buffer[number] for number in range(self._screen.lines)]
         seen = ["".join(row[x].data if x in row else " " for x in range(self._screen.columns)) for row in rows]
         return "\n".join(line.rstrip() for line in (*gone, *seen)).rstrip()
 
