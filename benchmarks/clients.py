@@ -126,7 +126,7 @@ def floor(url: str) -> Iterator[Converse]:
     import h11
     import msgspec
 
-    from ddg_protocol.chat import decode_piece
+    from ddg_protocol.reply import decode_text
 
     place = urlsplit(url)
     address = (place.hostname or "", place.port or 80)
@@ -172,7 +172,7 @@ def floor(url: str) -> Iterator[Converse]:
             for data in body():
                 *blocks, rest = (rest + data).split(b"\n\n")
                 for block in blocks:
-                    if block != b"data: [DONE]" and (text := decode_piece(block[6:]).message):
+                    if block != b"data: [DONE]" and (text := decode_text(block[6:]).message):
                         take(text)
         return ""
 

@@ -23,7 +23,7 @@ import msgspec
 
 from benchmarks.peers import Reader, clients_loop, peers
 from ddg_protocol import NEED_DATA, PAUSED, Policy, SendRequest, Session, TextDelta, Wait
-from ddg_protocol.chat import ReplyReader, decode_piece
+from ddg_protocol.reply import ReplyReader, decode_text
 from ddg_protocol.sse import EventStreamDecoder
 
 MSGSPEC_FLOOR = "floor: split, msgspec"
@@ -77,11 +77,11 @@ def payloads_msgspec(chunks: Sequence[bytes]) -> int:
     for chunk in chunks:
         payload = whole_block(chunk)
         if payload is not None:
-            decode_piece(payload)
+            decode_text(payload)
             count += 1
             continue
         for data in feed(chunk):
-            decode_piece(data)
+            decode_text(data)
             count += 1
     return count
 
@@ -196,7 +196,7 @@ def chunks_of(way: str, events: int) -> tuple[list[bytes], bytes, int]:
 def measure_way(way: str, events: int, rounds: int) -> dict[str, float]:
     """Measure all readers on one way of cutting the body, in a process of its own as the long lines are."""
     chunks, body, count = chunks_of(way, events)
-    floors = {MSGSPEC_FLOOR: floor(decode_piece), JSON_FLOOR: floor(json.loads)}
+    floors = {MSGSPEC_FLOOR: floor(decode_text), JSON_FLOOR: floor(json.loads)}
     readers: dict[str, Reader] = {
         PAYLOADS: payloads_msgspec,
         READER: reply_reader,

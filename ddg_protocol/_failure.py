@@ -1,7 +1,7 @@
-"""What follows a failed request: the turn goes on without it, it is made once more, or the turn ends.
+"""What follows a failed request: the turn goes on without it, the request is retried, or the turn ends.
 
-The rules are those of PROTOCOL.md sections 3, 5 and 7: `retry` says which errors are retried, and this module what has
-to change before the request goes out again.
+The rules are those of PROTOCOL.md sections 3, 5 and 7. `retry` says which errors are retried after a backoff; this
+module handles the others, and changes the turn to fit before the request goes out again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ from .retry import backoff, is_retried
 from .steps import Step
 from .text import printable
 
+_ONCE = (TokenError,)
+"""The chat request is repeated once after each of these, at once and with fresh tokens."""
+
 
 def error_of(failure: Failure, exchange: Exchange, *, in_reply: bool) -> DuckChatError:
-    """Convert a failure to the exception that it means.
+    """Convert a transport failure to an exception.
 
     Args:
-        failure: as the driver reported it, or as the clock shows it.
-        exchange: what failed.
+        failure: the one that the driver reported, or a timeout.
+        exchange: the one that failed.
         in_reply: whether its reply had begun.
 
     Returns:
@@ -48,20 +51,20 @@ def error_of(failure: Failure, exchange: Exchange, *, in_reply: bool) -> DuckCha
 
 
 def go_on(setup: Setup, turn: Turn, exchange: Exchange, error: DuckChatError, now: float) -> Event:
-    """Prepare the turn for what follows a failed request.
+    """Handle a failed request: skip it, retry it, or end the turn.
 
     Args:
         setup: the session's.
         turn: is changed to fit.
-        exchange: what failed, before anything of a reply was given out.
-        error: what ended it.
+        exchange: the one that failed, before any text of a reply.
+        error: why.
         now: the caller's clock, in seconds.
 
     Returns:
-        What the caller should know; the turn goes on.
+        An event for the caller. The turn goes on.
 
     Raises:
-        DuckChatError: the turn ends, with this error or the one that it means here.
+        DuckChatError: the turn ends, with this error or one that explains it.
     """
     not_sent = isinstance(error, TransportError) and error.failure.kind is FailureKind.NOT_SENT
     if not_sent and not exchange.redirects and turn.credentials is not None:
@@ -77,17 +80,18 @@ def go_on(setup: Setup, turn: Turn, exchange: Exchange, error: DuckChatError, no
             return LandingPageFailed(error)
     if exchange.step is Step.CHAT and isinstance(error, ChallengeError):
         return _answer_next(setup, turn, error)
-    if exchange.step is Step.CHAT and isinstance(error, TokenError):
-        if turn.token_retried:
+    if exchange.step is Step.CHAT and isinstance(error, _ONCE):
+        name = type(error).__name__
+        if name in turn.repeated:
             raise error
-        turn.token_retried = True
+        turn.repeated.add(name)
         turn.renew(None)
         return Retrying(1, 0.0, error)
     return _retry(setup, turn, exchange.step, error, now)
 
 
 def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
-    """Let the question go out once more, with the answer to the newest challenge (PROTOCOL.md section 5)."""
+    """Repeat the chat request with the answer to the newest challenge (PROTOCOL.md section 5)."""
     credentials = turn.credentials
     if credentials is not None and credentials.spent:
         turn.renew(None)  # the refusal brought no pair of its own
@@ -100,7 +104,7 @@ def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
 
 
 def _retry(setup: Setup, turn: Turn, step: Step, error: DuckChatError, now: float) -> Event:
-    """Let a request go out once more after a wait (PROTOCOL.md section 7)."""
+    """Retry a request after a backoff (PROTOCOL.md section 7)."""
     policy, attempt = setup.policy, turn.retries[step] + 1
     asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
     if (

@@ -1,57 +1,181 @@
-"""Where a session is, as values. Each phase holds what is known there, so that a state that can't be can't be written.
+"""Where a session is, as values: each phase holds what is known there, and says what a pull does there.
+
+No phase has a field that is only sometimes there: a state that can't be can't be written. What lasts from phase to
+phase is in the `Machine`. `Session.next_action` calls `pull` of the phase, and again while it returns None: that means
+that another phase was entered.
 
 Two phases share the state PLANNING: `Starting` is a turn that the caller has not been told of yet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from . import _plan
 from ._exchange import Exchange
-from ._response import Body
-from ._state import State
-from ._turn import Turn
-from .chat import ReplyReader
-from .conversation import Tokens
-from .events import TurnCancelled
-from .intents import SolveChallenge, Wait
+from ._failure import error_of, go_on
+from ._plan import Pause, Riddle
+from ._response import Body, collect, conclude, is_reply, read_head, redirected_to
+from ._setup import Setup
+from ._state import MOVES, Move, State
+from ._turn import Credentials, Turn
+from .conversation import Conversation, Message, Tokens
+from .cookies import CookieJar
+from .errors import DuckChatError, RemoteProtocolError, StreamTooLarge, UnsupportedChallenge
+from .events import Event, TurnCancelled, TurnFinished, TurnStarted
+from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
+from .redirect import REDIRECTS
+from .reply import ReplyReader
+from .steps import Step
+from .text import printable
+
+Action = Intent | Event | Signal
+"""Whatever `Session.next_action` returns."""
 
 
-class Ready(msgspec.Struct, tag=True, forbid_unknown_fields=True):
-    """At rest. `cancelled` is what the caller has still to be told of the turn that it gave up."""
+class Machine:
+    """What a session has in every phase, and the phase.
 
-    state = State.READY
+    Args:
+        setup: profile, policy, and settings.
+        conversation: the one to continue.
+        trace: is called with each state that is entered.
+
+    Attributes:
+        setup: as given.
+        conversation: as of the last turn that was done.
+        jar: the cookies as of then.
+        last_id: the newest intent's id.
+        phase: where the session is.
+        exchange: that of the phase, if it has one.
+    """
+
+    def __init__(self, setup: Setup, conversation: Conversation, trace: Callable[[State], object] | None) -> None:
+        self.setup = setup
+        self.conversation = conversation
+        self.jar = CookieJar(conversation.cookies) if setup.supplied is None else setup.fresh_jar()
+        self.last_id = 0
+        self._trace = trace
+        self.phase: Phase = Ready()
+        self.exchange: Exchange | None = None
+
+    def new_id(self) -> int:
+        """Take the next intent id."""
+        self.last_id += 1
+        return self.last_id
+
+    def move(self, move: Move, phase: Phase) -> None:
+        """Enter a phase by a move, which has to be in the table."""
+        state = self.phase.state
+        assert MOVES[state].get(move) is phase.state, f"a bug of ddg-protocol: {move.name} from {state.name}"
+        self.enter(phase)
+
+    def enter(self, phase: Phase) -> None:
+        """Enter a phase."""
+        if self._trace is not None and phase.state is not self.phase.state:
+            self._trace(phase.state)
+        self.phase = phase
+        self.exchange = phase.exchange if isinstance(phase, Exchanging) else None
+
+    def send(self, turn: Turn, step: Step, url: str, redirects: int, now: float) -> SendRequest:
+        """Write a request, and enter the phase that awaits its response."""
+        request = _plan.write_request(self.setup, self.conversation, turn, step, url, id=self.new_id(), now=now)
+        exchange = Exchange(request, step, redirects, self.setup.policy, now=now, turn_until=turn.until)
+        self.move(Move.SEND, Requesting(exchange, turn))
+        return request
+
+    def fail(self, error: DuckChatError) -> None:
+        """End the turn with an error, which gets the text that came. The conversation keeps all but a spent token."""
+        if isinstance(self.phase, Streaming):
+            error.text = self.phase.text
+        self.drop_spent_token()
+        self.move(Move.FAIL, Ready())
+
+    def drop_spent_token(self) -> None:
+        """Drop the conversation's token if the turn has sent it: it is valid for one chat request."""
+        if isinstance(self.phase, InTurn) and self.phase.turn.chat_sent:
+            self.conversation = msgspec.structs.replace(self.conversation, vqd="", vqd_hash_1="")
+
+
+class _Phase(msgspec.Struct, tag=True, forbid_unknown_fields=True):
+    """What the phases have in common: snapshots tell them apart by their names."""
+
+
+class _AtRest(_Phase):
+    """Nothing is asked of the driver. `cancelled` is an event that the caller has still to get."""
+
     cancelled: TurnCancelled | None = None
 
+    def pull(self, machine: Machine, now: float) -> Action:
+        """Return the event that is left, then PAUSED."""
+        cancelled, self.cancelled = self.cancelled, None
+        return cancelled or PAUSED
 
-class Closed(msgspec.Struct, tag=True, forbid_unknown_fields=True):
+
+class Ready(_AtRest):
+    """At rest."""
+
+    state = State.READY
+
+
+class Closed(_AtRest):
     """At rest for good."""
 
     state = State.CLOSED
-    cancelled: TurnCancelled | None = None
 
 
-class Starting(msgspec.Struct, tag=True, forbid_unknown_fields=True):
+class Starting(_Phase):
     """A turn was asked for."""
 
     state = State.PLANNING
     turn: Turn
 
+    def pull(self, machine: Machine, now: float) -> Action:
+        """Check the question against the limits, and begin the turn."""
+        _plan.check_limits(machine.setup, machine.conversation, self.turn.messages[-1].content)
+        machine.enter(Planning(self.turn))
+        return TurnStarted(self.turn.model)
 
-class Planning(msgspec.Struct, tag=True, forbid_unknown_fields=True):
+
+class Planning(_Phase):
     """The next step of a turn is to be chosen."""
 
     state = State.PLANNING
     turn: Turn
 
+    def pull(self, machine: Machine, now: float) -> Action:
+        """Choose the next step: time, the embedder's answer to a challenge, or a request."""
+        turn = self.turn
+        match _plan.next_step(machine.setup, machine.conversation, turn, now):
+            case Pause(until, reason):
+                wait = Wait(id=machine.new_id(), until=until, reason=reason)
+                machine.move(Move.WAIT, Waiting(turn, wait))
+                return wait
+            case Riddle(script, tokens):
+                solve = SolveChallenge(id=machine.new_id(), script=script, identity=machine.setup.profile.identity)
+                machine.move(Move.SOLVE, Solving(turn, solve, tokens))
+                return solve
+            case step:
+                return machine.send(turn, step, _plan.url_of(machine.setup, step), 0, now)
 
-class Waiting(msgspec.Struct, tag=True, forbid_unknown_fields=True):
-    """Time has to pass. `over` is whether the driver has reported that it did."""
+
+class Waiting(_Phase):
+    """Time has to pass. `over` says whether the driver has reported that it has."""
 
     state = State.WAITING
     turn: Turn
     wait: Wait
     over: bool = False
+
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Ask for the wait, as often as pulled, until it is over."""
+        if not self.over:
+            return self.wait
+        self.turn.elapsed = self.wait.until
+        machine.move(Move.NEXT, Planning(self.turn))
+        return None
 
 
 class Solved(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -66,8 +190,8 @@ class Unsolved(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True
     text: str
 
 
-class Solving(msgspec.Struct, tag=True, forbid_unknown_fields=True):
-    """The embedder is asked to answer the challenge in `tokens`. `outcome` is the answer, or why there is none."""
+class Solving(_Phase):
+    """The embedder is asked to answer the challenge of `tokens`. `outcome` is the answer, or why there is none."""
 
     state = State.SOLVING
     turn: Turn
@@ -75,56 +199,205 @@ class Solving(msgspec.Struct, tag=True, forbid_unknown_fields=True):
     tokens: Tokens
     outcome: Solved | Unsolved | None = None
 
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Ask for the answer, as often as pulled, until the embedder reports one."""
+        match self.outcome:
+            case None:
+                if now >= self.turn.until:
+                    raise _plan.out_of_time(machine.setup)
+                return self.solve
+            case Unsolved(text):
+                raise UnsupportedChallenge(f"the embedder's solver gave no answer: {printable(text, 300)}")
+            case solved:
+                self.turn.credentials = Credentials(self.tokens, solved.answer)
+        machine.move(Move.NEXT, Planning(self.turn))
+        return None
 
-class Exchanging(msgspec.Struct, tag=True, forbid_unknown_fields=True):
-    """What the four phases below have in common: an exchange that the driver reports on."""
+
+class Exchanging(_Phase):
+    """A phase with an exchange, which the driver reports on."""
 
     exchange: Exchange
 
 
-def _join(exchange: Exchange, body: Body) -> None:
-    """Let a body without a content coding be what comes of the exchange."""
-    if not body.coded:
-        body.chunks = exchange.chunks
+class Asking(Exchanging):
+    """A phase of an exchange that belongs to a turn."""
+
+    turn: Turn
+
+    def problem(self, failure: Failure) -> DuckChatError:
+        """Return the exception for a failure. If it is an interruption, raise it: that ends the turn."""
+        error = error_of(failure, self.exchange, in_reply=isinstance(self, Streaming))
+        if failure.kind is FailureKind.INTERRUPTED:
+            raise error
+        return error
+
+    def recover(self, machine: Machine, error: DuckChatError, now: float) -> Event:
+        """Continue the turn after a failed request, or raise what ends it."""
+        event = go_on(machine.setup, self.turn, self.exchange, error, now)
+        machine.move(Move.NEXT, Planning(self.turn))
+        return event
+
+    def _join(self, body: Body) -> None:
+        """Let the chunks of a body without a content coding be those of the exchange."""
+        if not body.coded:
+            body.chunks = self.exchange.chunks
 
 
-class Requesting(Exchanging, tag=True, forbid_unknown_fields=True):
-    """A request is out, and its response has not been looked at."""
+class Requesting(Asking):
+    """A request is out, and the head of its response has not been read."""
 
     state = State.REQUESTING
-    turn: Turn
+
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Read the head of the response, then its body: as a reply, or as something else."""
+        exchange, setup, head = self.exchange, machine.setup, self.exchange.head
+        most = setup.policy.max_head_bytes
+        if exchange.heads > most:
+            text = f"the response's head, with the interim ones before it, is longer than {most} bytes"
+            return self.recover(machine, StreamTooLarge(text, limit=most), now)
+        if head is None:
+            failure = exchange.failure(now)
+            return NEED_DATA if failure is None else self.recover(machine, self.problem(failure), now)
+        exchange.head = None
+        try:
+            body = read_head(setup, self.turn, exchange, head)
+        except DuckChatError as error:
+            return self.recover(machine, error, now)
+        if is_reply(exchange.step, head):
+            machine.move(Move.REPLY, Streaming(exchange, self.turn, body, ReplyReader(setup.policy)))
+        else:
+            machine.move(Move.BODY, Reading(exchange, self.turn, body, bytearray()))
+        return None
 
 
-class Reading(Exchanging, tag=True, forbid_unknown_fields=True):
-    """A response that is not a reply is being read. `text` is what is kept of its body."""
+class Reading(Asking):
+    """A response that is not a reply is being read. `text` is its body so far."""
 
     state = State.READING
-    turn: Turn
     body: Body
     text: bytearray
 
     def __post_init__(self) -> None:
-        _join(self.exchange, self.body)
+        self._join(self.body)
+
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Read the body to its end, then follow a redirect, take what the response brings, or handle its refusal."""
+        exchange, setup, turn, body = self.exchange, machine.setup, self.turn, self.body
+        problem: DuckChatError | None = None
+        try:
+            if not collect(exchange, body, self.text):
+                # The head has said most of it: a refusal is one whether or not its body could be read.
+                failure = exchange.failure(now)
+                if failure is None:
+                    return NEED_DATA
+                problem = self.problem(failure)
+        except RemoteProtocolError as error:
+            problem = error
+        try:
+            if body.status in REDIRECTS:
+                url = redirected_to(setup, exchange, body)
+                if now >= turn.until:
+                    raise _plan.out_of_time(setup)
+                return machine.send(turn, exchange.step, url, exchange.redirects + 1, now)
+            event = conclude(setup, turn, exchange.step, body, self.text, problem, now)
+        except DuckChatError as error:
+            return self.recover(machine, error, now)
+        machine.move(Move.NEXT, Planning(turn))
+        return event
 
 
-class Streaming(Exchanging, tag=True, forbid_unknown_fields=True):
+class Streaming(Asking):
     """The reply is being read."""
 
     state = State.STREAMING
-    turn: Turn
     body: Body
     reader: ReplyReader
 
     def __post_init__(self) -> None:
-        _join(self.exchange, self.body)
+        self._join(self.body)
         self.reader.chunks = self.body.chunks
 
+    @property
+    def text(self) -> str:
+        """The text so far, as the turn ends. The coded body is freed first: each may take ``max_reply_bytes``."""
+        self.body.fed.clear()
+        return self.reader.text
 
-class Draining(Exchanging, tag=True, forbid_unknown_fields=True):
-    """The turn is done. What follows is read and dropped; `left` is how many bytes of it are borne."""
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Return the next event of the reply; once it is complete, commit the turn."""
+        reader = self.reader
+        if reader.chunks or not reader.idle or self.exchange.end is not None or self.body.coded:
+            try:
+                event = reader.next_event()
+                if event is None and not reader.done:
+                    event = self._read_on()
+            except DuckChatError as error:
+                return self.recover(machine, error, now)
+            if event is not None:
+                return event
+            if reader.done:
+                return self._commit(machine, now)
+        failure = self.exchange.failure(now)
+        return NEED_DATA if failure is None else self.recover(machine, self.problem(failure), now)
+
+    def _read_on(self) -> Event | None:
+        """Decode more of a coded body, and handle its end."""
+        reader = self.reader
+        while self.body.decode(self.exchange):
+            event = reader.next_event()
+            if event is not None or reader.done:
+                return event
+        if not self.body.end(self.exchange):
+            return None
+        reader.end()
+        return reader.next_event()
+
+    def recover(self, machine: Machine, error: DuckChatError, now: float) -> Event:
+        """Continue the turn after a failed request, unless the caller has got some of the reply."""
+        if self.reader.has_text:
+            raise error
+        return super().recover(machine, error, now)
+
+    def _commit(self, machine: Machine, now: float) -> TurnFinished:
+        """Commit the turn: the one place where a conversation changes."""
+        turn, reader, before, text = self.turn, self.reader, machine.conversation, self.text
+        # A pair that was sent is spent: where the response brought no newer one, the next turn asks for one.
+        unspent = turn.credentials is not None and not turn.credentials.spent
+        tokens = turn.credentials.tokens if turn.credentials is not None and unspent else Tokens()
+        machine.conversation = Conversation(
+            model=turn.model,
+            vqd=tokens.vqd,
+            vqd_hash_1=tokens.vqd_hash_1,
+            message_history=(*turn.messages, Message("assistant", text)),
+            cookies=turn.jar.cookies,
+            fe_version=_plan.fe_version(machine.setup, before),
+            title=before.title if reader.title is None else reader.title,
+            limit_reached=before.limit_reached or reader.limit_reached,
+            answers_wanted=before.answers_wanted or turn.asked_to_answer,
+        )
+        machine.jar = turn.jar
+        policy = machine.setup.policy
+        self.exchange.read_by = self.exchange.total_by = now + policy.drain_timeout
+        machine.move(Move.DONE, Draining(self.exchange, policy.max_drain_bytes))
+        return TurnFinished(text, reader.finish_reason, turn.model, reader.served_model)
+
+
+class Draining(Exchanging):
+    """The turn is done. What follows is read and dropped, up to `left` bytes."""
 
     state = State.DRAINING
     left: int
+
+    def pull(self, machine: Machine, now: float) -> Action:
+        """Read what follows the reply, so that the connection can be kept, unless that is too long or too slow."""
+        exchange = self.exchange
+        self.left -= sum(map(len, exchange.chunks))
+        exchange.chunks.clear()
+        if exchange.end is None and self.left >= 0 and now < exchange.total_by:
+            return NEED_DATA
+        machine.move(Move.REST, Ready())
+        return PAUSED
 
 
 InTurn = Starting | Planning | Waiting | Solving | Requesting | Reading | Streaming

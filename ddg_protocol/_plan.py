@@ -23,8 +23,8 @@ class Pause(msgspec.Struct, frozen=True):
     """Time has to pass before the next request.
 
     Attributes:
-        until: the time to wait for, on the caller's clock.
-        reason: as `Wait.reason` has it.
+        until: when it may begin, on the caller's clock.
+        reason: see `Wait.reason`.
     """
 
     until: float
@@ -32,11 +32,11 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 class Riddle(msgspec.Struct, frozen=True):
-    """A challenge has to be answered by the embedder before the question is sent.
+    """The embedder has to answer a challenge before the chat request.
 
     Attributes:
         script: the challenge's JavaScript source.
-        tokens: the pair that it belongs to.
+        tokens: the pair with the challenge.
     """
 
     script: str
@@ -44,16 +44,16 @@ class Riddle(msgspec.Struct, frozen=True):
 
 
 def check_limits(setup: Setup, conversation: Conversation, question: str) -> None:
-    """Refuse a question that the service would refuse.
+    """Check a question against the limits of the service and the policy.
 
     Args:
         setup: the session's.
-        conversation: what the question continues.
-        question: its text.
+        conversation: the one that the question continues.
+        question: the text.
 
     Raises:
         ConversationLimitError: the conversation is full.
-        InputLimitError: the question is longer than the policy sends.
+        InputLimitError: the question is longer than the policy allows.
     """
     if conversation.limit_reached:
         raise ConversationLimitError("the conversation has reached its limit; begin a new one", type=CONVERSATION_LIMIT)
@@ -72,29 +72,29 @@ def out_of_time(setup: Setup) -> ChatTimeoutError:
 
 
 def fe_version(setup: Setup, conversation: Conversation) -> str:
-    """Return the front-end version; empty where it is not known."""
+    """Return the front-end version; empty if it is not known."""
     return setup.shared.fe_version or conversation.fe_version
 
 
 def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Step | Pause | Riddle:
-    """Choose what a turn does next. A request that may begin now is noted with the pacer.
+    """Choose what a turn does next. A request that may begin now is registered with the pacer.
 
     Args:
         setup: the session's.
-        conversation: what the turn continues.
-        turn: what it has gathered; learns the answer to its challenge, and its reserved start.
+        conversation: the one that the turn continues.
+        turn: what it has gathered; gets the answer to its challenge, and its reserved start.
         now: the caller's clock, in seconds.
 
     Returns:
-        The request to make now, or what has to happen before.
+        The request to make now, or what has to happen first.
 
     Raises:
-        RateLimitError: the service has asked the client to stay away for longer than the policy waits.
+        RateLimitError: the service has asked the client to stay away for longer than the policy allows to wait.
         ChatTimeoutError: the turn can't be done in its time.
-        UnsupportedChallenge: the challenge is not of a form that is read.
+        UnsupportedChallenge: the challenge is of a form that this package can't read.
     """
     if turn.elapsed is not None:
-        # The driver's word counts: a timer that is a little early, or a test's clock that stands, is not sent back.
+        # A wait that the driver reported is over, even if its timer is a little early or a test's clock stands still.
         now = max(now, turn.elapsed)
     if now >= turn.until:
         raise out_of_time(setup)
@@ -124,14 +124,14 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
             "(turn_timeout); ask again then"
         )
     if start > now:
-        return Pause(start, "pacing")  # what to request, and whether it may begin, is decided anew after the wait
+        return Pause(start, "pacing")  # what to request, and whether it may begin, is decided again after the wait
     pacer.begin(now)
     turn.slot = turn.elapsed = turn.backoff_until = None
     return step
 
 
 def _request_due(setup: Setup, conversation: Conversation, turn: Turn) -> Step | Credentials:
-    """Choose the next request; credentials that lack an answer stand for the question that can't go out without."""
+    """Choose the next request. Credentials mean the chat request, once they have an answer."""
     if turn.front_end_due and not fe_version(setup, conversation):
         return Step.FRONT_END
     if turn.landing_due:
@@ -142,7 +142,7 @@ def _request_due(setup: Setup, conversation: Conversation, turn: Turn) -> Step |
 
 
 def _find_answer(setup: Setup, credentials: Credentials) -> Riddle | None:
-    """Answer a challenge, or return what the embedder has to answer."""
+    """Answer a challenge, or return it for the embedder to answer."""
     challenge = credentials.tokens.vqd_hash_1
     if not challenge:
         credentials.answer = ""  # PROTOCOL.md section 5: an empty challenge gives an empty header
@@ -171,14 +171,14 @@ def url_of(setup: Setup, step: Step) -> str:
 def write_request(
     setup: Setup, conversation: Conversation, turn: Turn, step: Step, url: str, *, id: int, now: float
 ) -> SendRequest:
-    """Write a request. A question spends its token.
+    """Write a request. The chat request spends its token.
 
     Args:
         setup: the session's.
-        conversation: what the turn continues.
+        conversation: the one that the turn continues.
         turn: has the cookies, the tokens, and the question.
-        step: what is asked for.
-        url: where; another than `url_of` has it after a redirect.
+        step: which request.
+        url: its address; after a redirect, not that of `url_of`.
         id: of the intent.
         now: the caller's clock, in seconds.
 

@@ -1,4 +1,4 @@
-"""What a driver or a caller hands in, checked: whatever it is, only `LocalProtocolError` comes of it."""
+"""Checks of what a driver or a caller passes in: whatever it is, only `LocalProtocolError` is raised."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .intents import Failure, FailureKind
 from .text import shown
 
 _NO_TIME = 1e300
-"""From here on, reckoning with a time comes to no number."""
+"""Sums with longer times are no longer finite numbers."""
 
 
 def check_kind(intent: object, kind: type[msgspec.Struct]) -> None:
-    """Refuse what is no intent of a kind.
+    """Check that an intent is of a kind.
 
     Raises:
-        LocalProtocolError: what it is instead.
+        LocalProtocolError: it is not; the message says what it is.
     """
     if not isinstance(intent, kind):
-        raise LocalProtocolError(f"this answers a {kind.__name__}, not a {type(intent).__name__}")
+        raise LocalProtocolError(f"this reports on a {kind.__name__}, not a {type(intent).__name__}")
     if type(id := getattr(intent, "id", None)) is not int:
         raise LocalProtocolError(f"the id of a {kind.__name__} is a whole number, not {shown(id)}")
 
 
 def check_head(status: object, now: object) -> None:
-    """Refuse a status that HTTP doesn't have, and a time that is no number.
+    """Check that a status is one of HTTP, and a time a finite number.
 
     Raises:
-        LocalProtocolError: which.
+        LocalProtocolError: one of them is not.
     """
     if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 999:
         raise LocalProtocolError(f"status must be a whole number from 100 to 999, not {shown(status)}")
@@ -40,21 +40,21 @@ def check_head(status: object, now: object) -> None:
 
 
 def check_failure(failure: object) -> None:
-    """Refuse what is no failure.
+    """Check that a failure is a `Failure`, and its members are of their kinds.
 
     Raises:
-        LocalProtocolError: it is none, or its members are of other kinds.
+        LocalProtocolError: it is not.
     """
     members: tuple[object, object] = (failure.kind, failure.text) if isinstance(failure, Failure) else (None, None)
     if not (isinstance(members[0], FailureKind) and isinstance(members[1], str)):
-        raise LocalProtocolError("what failed is told by a Failure with a FailureKind and a text")
+        raise LocalProtocolError("failure must be a Failure with a FailureKind and a text")
 
 
 def check_text(what: str, text: str) -> str:
-    """Return a text.
+    """Return a text after checking that it is one.
 
     Raises:
-        LocalProtocolError: it is none.
+        LocalProtocolError: it is not.
     """
     if not isinstance(text, str):
         raise LocalProtocolError(f"{what} must be text, not {type(text).__name__}")
@@ -65,7 +65,7 @@ def as_bytes(data: object) -> bytes:
     """Return the bytes of any buffer, as a copy.
 
     Raises:
-        LocalProtocolError: it is no buffer.
+        LocalProtocolError: it is not a buffer.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise LocalProtocolError(f"data must be bytes, not {type(data).__name__}")

@@ -19,30 +19,30 @@ from .steps import Step
 
 
 class Body:
-    """The body of a response. It undoes the content coding and checks the length.
+    """The body of a response: undoes the content coding and checks the length.
 
     Args:
-        step: what the response answers.
+        step: which request it is a response to.
         status: the response's.
         headers: the response's.
         limit: the most bytes that a coded body may come in.
-        fed: what another body was fed, in whose place this one goes on.
-        decoded: how much came of that.
+        fed: the bytes that another body was fed, to go on from there.
+        decoded: how many bytes that one had decoded.
 
     Attributes:
         status: as given.
         headers: as given.
         limit: as given.
         coded: whether it has a content coding.
-        chunks: what has come of it, decoded, and was not taken.
-        fed: what the decoder of a chat response was given; a snapshot has no other way to its state.
-        decoded: how many bytes came of that.
+        chunks: the decoded bytes that were not taken.
+        fed: the bytes that the decoder of a chat response was fed; a snapshot can't store its state otherwise.
+        decoded: how many bytes it has decoded.
 
     Raises:
-        ContentDecodingError: the coding is none that was asked for, and without the body nothing is understood.
+        ContentDecodingError: the coding was not asked for, and the response means nothing without its body.
     """
 
-    __slots__ = ("_decoder", "_length", "_pieces", "chunks", "coded", "decoded", "fed", "headers", "limit", "status")
+    __slots__ = ("_decoder", "_decoding", "_length", "chunks", "coded", "decoded", "fed", "headers", "limit", "status")
 
     def __init__(
         self, step: Step, status: int, headers: Headers, limit: int, *, fed: bytes = b"", decoded: int = 0
@@ -53,7 +53,7 @@ class Body:
         self.fed = bytearray(fed)
         self.decoded = decoded
         self._length = _content_length(headers)
-        self._pieces: Iterator[bytes] = iter(())
+        self._decoding: Iterator[bytes] = iter(())
         try:
             self._decoder = ContentDecoder(field(headers, "content-encoding"))
         except ContentDecodingError:
@@ -63,34 +63,34 @@ class Body:
         self.coded = self._decoder.coded
         self.chunks: deque[bytes] = deque()
         if fed:
-            self._pieces = _after(decoded, self._decoder.decode(fed))
+            self._decoding = _after(decoded, self._decoder.decode(fed))
 
     def decode(self, exchange: Exchange) -> bool:
-        """Decode a little more of a coded body, once `chunks` is empty. So no bomb is ever held whole.
+        """Decode a little more of a coded body, once `chunks` is empty, so that no bomb is held in memory.
 
         Args:
-            exchange: has what the driver reported.
+            exchange: has the chunks that the driver reported.
 
         Returns:
-            Whether there was any.
+            Whether there was more.
 
         Raises:
             ContentDecodingError: it is not of its coding.
             StreamTooLarge: the coded form is longer than its bound.
         """
-        piece = next(self._pieces, b"")
-        while not piece and exchange.chunks:
+        chunk = next(self._decoding, b"")
+        while not chunk and exchange.chunks:
             data = exchange.chunks.popleft()
-            if exchange.received > self.limit:  # a coding can say nothing for ever
+            if exchange.received > self.limit:  # a coding can go on for ever without any content
                 raise StreamTooLarge(f"the compressed body is longer than {self.limit} bytes", limit=self.limit)
             if exchange.step is Step.CHAT:
                 self.fed += data
-            self._pieces = self._decoder.decode(data)
-            piece = next(self._pieces, b"")
-        if piece:
-            self.decoded += len(piece)
-            self.chunks.append(piece)
-        return bool(piece)
+            self._decoding = self._decoder.decode(data)
+            chunk = next(self._decoding, b"")
+        if chunk:
+            self.decoded += len(chunk)
+            self.chunks.append(chunk)
+        return bool(chunk)
 
     def end(self, exchange: Exchange) -> bool:
         """Check the end of the body, once nothing of it is left to decode.
@@ -99,7 +99,7 @@ class Body:
             exchange: has what the driver reported.
 
         Returns:
-            Whether the body has ended as it should.
+            Whether the body has ended.
 
         Raises:
             IncompleteStream: it is shorter than its content-length.
@@ -113,16 +113,16 @@ class Body:
         return True
 
 
-def _after(position: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the pieces without their first bytes."""
-    for piece in pieces:
-        if position < len(piece):
-            yield piece[position:]
-        position = max(0, position - len(piece))
+def _after(position: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the chunks without their first bytes."""
+    for chunk in chunks:
+        if position < len(chunk):
+            yield chunk[position:]
+        position = max(0, position - len(chunk))
 
 
 def _content_length(headers: Headers) -> int | None:
-    """Return the content-length where the framing is that. Said several times it is one (RFC 9110 section 8.6)."""
+    """Return the content-length if that is the framing. Repeated, it counts once (RFC 9110 section 8.6)."""
     if field(headers, "transfer-encoding"):
         return None
     length, *others = {said.strip(" \t") for said in field(headers, "content-length").split(",")}
@@ -131,12 +131,12 @@ def _content_length(headers: Headers) -> int | None:
 
 
 def read_head(setup: Setup, turn: Turn, exchange: Exchange, head: Head) -> Body:
-    """Take what a head brings: cookies, tokens, and how its body is to be read.
+    """Process the head of a response: its cookies, its tokens, and how its body is read.
 
     Args:
         setup: the session's.
         turn: gets the cookies and the tokens.
-        exchange: what the head was reported of.
+        exchange: whose head it is.
         head: its status and fields.
 
     Returns:
@@ -145,7 +145,7 @@ def read_head(setup: Setup, turn: Turn, exchange: Exchange, head: Head) -> Body:
     Raises:
         InvalidToken: a token can't be sent back.
         RedirectRefused: a redirect can't be followed; its body is not read.
-        ContentDecodingError: as `Body` has it.
+        ContentDecodingError: see `Body`.
     """
     policy, step = setup.policy, exchange.step
     turn.jar.receive(exchange.request.url, head.headers, now=head.now)
@@ -165,15 +165,15 @@ def read_head(setup: Setup, turn: Turn, exchange: Exchange, head: Head) -> Body:
 
 
 def collect(exchange: Exchange, body: Body, text: bytearray) -> bool:
-    """Keep what came of a body that is not a reply.
+    """Collect the body of a response that is not a reply.
 
     Args:
         exchange: has the driver's reports.
         body: decodes them.
-        text: grows by what is kept, up to the body's limit.
+        text: is extended, up to the body's limit.
 
     Returns:
-        Whether all is there that is needed: the end came, or enough of a body of which not all matters.
+        Whether it is complete: the end came, or enough of a body that need not be read to its end.
 
     Raises:
         IncompleteStream: the body is shorter than its content-length.
@@ -191,7 +191,7 @@ def collect(exchange: Exchange, body: Body, text: bytearray) -> bool:
 
 
 def is_reply(step: Step, head: Head) -> bool:
-    """Tell whether a response is a reply: an event stream that answers a question with 200."""
+    """Check whether a response is a reply: an event stream, with status 200, to a chat request."""
     kind = field(head.headers, "content-type").partition(";")[0].strip(" \t").lower()
     return step is Step.CHAT and head.status == 200 and kind == "text/event-stream"
 
@@ -209,19 +209,19 @@ def redirected_to(setup: Setup, exchange: Exchange, body: Body) -> str:
 def conclude(
     setup: Setup, turn: Turn, step: Step, body: Body, text: bytearray, problem: DuckChatError | None, now: float
 ) -> Event | None:
-    """Take what a response that is neither a reply nor a redirect brings.
+    """Process a complete response that is neither a reply nor a redirect.
 
     Args:
-        setup: the session's. The shared state learns the front-end version, and of a ``Retry-After``.
-        turn: gets the tokens, and what the landing page brings.
-        step: what was asked for.
-        body: the status and the fields.
-        text: the decoded body, as far as it was kept.
-        problem: why the body could not be read to its end, if it could not.
+        setup: the session's. The shared state gets the front-end version, and a ``Retry-After``.
+        turn: gets the tokens and cookies.
+        step: which request it is a response to.
+        body: has the status and the fields.
+        text: the decoded body, as far as it was collected.
+        problem: why the body could not be read to its end; None if it could.
         now: the caller's clock, in seconds.
 
     Returns:
-        What the caller should know.
+        An event for the caller, or None.
 
     Raises:
         ServiceError: the response is a refusal. Its head says so, whether or not its body could be read.
@@ -249,7 +249,7 @@ def conclude(
 
 
 def leave_landing_page(setup: Setup, turn: Turn) -> None:
-    """Set the client's own cookies, whether or not the landing page brought some (PROTOCOL.md section 3)."""
+    """Set the client's own cookies, whether or not the landing page set some (PROTOCOL.md section 3)."""
     turn.landing_due = False
     for cookie in setup.own_cookies():
         turn.jar.set(cookie)

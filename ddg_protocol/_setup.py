@@ -1,9 +1,11 @@
-"""What a session is given once and never changes: its profile, policy, shared state, chance, and settings."""
+"""What a session is given once and never changes: its profile, policy, shared state, jitter, and settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
+
+import msgspec
 
 from .cookies import Cookie, CookieJar
 from .pace import ClientState
@@ -16,8 +18,8 @@ Solver = Literal["none", "embedder"]
 """Who answers them: this package, or the embedder by a `SolveChallenge`."""
 
 
-class Setup:
-    """The surroundings of a session.
+class Setup(msgspec.Struct):
+    """The fixed surroundings of a session.
 
     Attributes:
         profile: the facts about the service.
@@ -26,45 +28,37 @@ class Setup:
         jitter: returns a number in [0, 1) for each backoff.
         answer_challenge: when challenges are answered.
         solver: who answers them.
-        supplied: the embedder's own cookies; None where the landing page is visited for some.
+        supplied: the embedder's own cookies; None if the landing page is visited for some.
     """
 
-    __slots__ = ("answer_challenge", "jitter", "policy", "profile", "shared", "solver", "supplied")
-
-    def __init__(
-        self,
-        profile: ServiceProfile,
-        policy: Policy,
-        shared: ClientState,
-        jitter: Callable[[], float],
-        answer_challenge: AnswerChallenge,
-        solver: Solver,
-        cookies: Mapping[str, str] | Iterable[Cookie] | None,
-    ) -> None:
-        self.profile = profile
-        self.policy = policy
-        self.shared = shared
-        self.jitter = jitter
-        self.answer_challenge = answer_challenge
-        self.solver = solver
-        if isinstance(cookies, Mapping):
-            cookies = self._own(cookies)
-        self.supplied = None if cookies is None else tuple(map(_cookie, cookies))
+    profile: ServiceProfile
+    policy: Policy
+    shared: ClientState
+    jitter: Callable[[], float]
+    answer_challenge: AnswerChallenge
+    solver: Solver
+    supplied: tuple[Cookie, ...] | None
 
     def own_cookies(self) -> tuple[Cookie, ...]:
-        """Return the cookies that the client itself always sets (PROTOCOL.md section 1)."""
-        return self._own(dict(self.profile.cookies))
+        """Return the cookies that the client always sets (PROTOCOL.md section 1)."""
+        return named_cookies(self.profile, dict(self.profile.cookies))
 
     def fresh_jar(self) -> CookieJar:
-        """Return a jar with no cookies of the service: the client's own, and those that the embedder supplied."""
+        """Return a jar without cookies from the service: the client's own, and those that the embedder supplied."""
         return CookieJar((*self.own_cookies(), *(self.supplied or ())))
 
-    def _own(self, cookies: Mapping[str, str]) -> tuple[Cookie, ...]:
-        return tuple(Cookie(name=name, value=value, domain=self.profile.host) for name, value in cookies.items())
 
+def named_cookies(profile: ServiceProfile, cookies: Mapping[str, str] | Iterable[Cookie]) -> tuple[Cookie, ...]:
+    """Return names and values as cookies of the service, and cookies as they are.
 
-def _cookie(cookie: object) -> Cookie:
-    if not isinstance(cookie, Cookie):
-        kind = type(cookie).__name__
-        raise ValueError(f"cookies must be a mapping of names to values, or Cookie values, not {kind}")
-    return cookie
+    Raises:
+        ValueError: one of them is not a cookie, or can't be sent.
+    """
+    if isinstance(cookies, Mapping):
+        return tuple(Cookie(name=name, value=value, domain=profile.host) for name, value in cookies.items())
+    found = tuple(cookies)
+    for cookie in found:
+        if not isinstance(cookie, Cookie):
+            kind = type(cookie).__name__
+            raise ValueError(f"cookies must be a mapping of names to values, or Cookie values, not {kind}")
+    return found

@@ -1,15 +1,17 @@
 """A session as plain JSON data, at any moment, and the session that is read back from it.
 
-What is stored of a turn is the session's phase, as msgspec writes it. Times are stored as time remaining, so that a
-snapshot goes on by another clock. A connection can't be stored: a request of the handshake is asked for again, while
-the chat request, which has effects, stays as it is, and whoever continues reports on its response or its failure.
+What is stored of a turn is the session's phase, as msgspec writes it. Its times are by the caller's clock, which is
+stored, too, so that whoever reads the snapshot can move them to another clock. A connection can't be stored: a request
+of the handshake is asked for again, while the chat request, which has effects, stays as it is, and whoever continues
+reports on its response or its failure.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,8 +19,8 @@ import msgspec
 from ._exchange import End, Exchange, Failed, Head
 from ._phases import (
     Draining,
-    Exchanging,
     InTurn,
+    Machine,
     Phase,
     Planning,
     Reading,
@@ -29,11 +31,11 @@ from ._phases import (
     Streaming,
     Waiting,
 )
+from ._plan import fe_version
 from ._response import Body
-from ._setup import AnswerChallenge, Setup, Solver
+from ._setup import AnswerChallenge, Solver
 from ._state import Awaited
 from ._turn import Turn
-from .chat import ReplyReader
 from .conversation import Conversation, Tokens
 from .cookies import Cookie, CookieJar
 from .errors import ContentDecodingError, ConversationFormatError, InvalidToken
@@ -41,6 +43,7 @@ from .headers import Headers
 from .intents import SendRequest
 from .policy import Policy
 from .profile import ServiceProfile
+from .reply import ReplyReader, SavedReply
 from .steps import Step
 from .text import printable, shown
 
@@ -48,21 +51,22 @@ FORMAT_VERSION = 2
 """Version 1 is read, too, where its session was at rest."""
 
 _MANY = 2**31
-"""More than any policy's tries, and a number that times can be reckoned with."""
+"""More than any policy's tries, and few enough to calculate times with."""
 _LONGEST = 1e9
 """Seconds, thirty years: no session waits for longer, and every driver can."""
 _FARTHEST = 1e12
-"""Seconds between two clocks, or since something was: past the year 9999, which the service's dates end with."""
+"""Seconds between two clocks, or since an event: past the year 9999, where the dates of the service end."""
 _LAST_ID = 2**53
 """More ids than a session can use up."""
 _UNREADABLE = (ValueError, OverflowError, RecursionError, InvalidToken, ContentDecodingError)
 
 
 class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """All that a session holds, by a clock that showed 0 when it was taken.
+    """All that a session holds.
 
     Attributes:
         format_version: of this form.
+        now: the caller's clock when it was taken; all times are on that clock.
         origin: of the profile.
         last_id: the newest intent's id.
         conversation: as of the last turn that was done.
@@ -70,13 +74,14 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         solver: the setting.
         supplied: the embedder's own cookies, or None.
         jar: as of the last turn that was done.
-        fe_version: the front-end version, where it is known.
+        fe_version: the front-end version; empty if it is not known.
         last_start: when the pacer's last request started.
-        held_until: until when the pacer holds every request, where it does.
+        held_until: until when the pacer holds every request, if it does.
         phase: where the session is.
     """
 
     format_version: int = FORMAT_VERSION
+    now: float
     origin: str
     last_id: int
     conversation: Conversation
@@ -90,70 +95,101 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     phase: Phase
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Status = Annotated[int, msgspec.Meta(ge=100, le=999)]
+
+
 class _Exchange(msgspec.Struct, forbid_unknown_fields=True):
-    """An exchange as it is stored: the attributes of `Exchange` that a chat request needs to go on."""
+    """The attributes of an `Exchange` that a chat request needs to go on."""
 
     request: SendRequest
-    redirects: int
+    redirects: _Count
     read_by: float
     total_by: float
-    heads: int
+    heads: _Count
     heard: bool
     awaited: Awaited
     head: Head | None
     chunks: list[bytes]
-    received: int
+    received: _Count
     end: End | Failed | None
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
-    """A body as it is stored: the attributes of `Body` from which another one can go on."""
+    """The attributes of a `Body` from which another one can go on."""
 
-    status: int
+    status: _Status
     headers: Headers
-    decoded: int
+    decoded: _Count
     fed: bytes
 
 
 class _Jar(msgspec.Struct, forbid_unknown_fields=True):
+    """The attributes of a `CookieJar`."""
+
     cookies: tuple[Cookie, ...]
     offset: float | None
 
 
-def save(
-    setup: Setup, conversation: Conversation, jar: CookieJar, phase: Phase, *, fe_version: str, last_id: int, now: float
-) -> dict[str, Any]:
+_STORED: dict[type, type[msgspec.Struct]] = {
+    CookieJar: _Jar,
+    Exchange: _Exchange,
+    Body: _Body,
+    ReplyReader: SavedReply,
+}
+"""What msgspec writes and reads in place of each class that it doesn't know."""
+
+
+def save(machine: Machine, now: float) -> dict[str, Any]:
     """Return a session as data that JSON can hold.
 
     Args:
-        setup: the session's.
-        conversation: as of the last turn that was done.
-        jar: as of then.
-        phase: where the session is.
-        fe_version: the front-end version, where it is known.
-        last_id: the newest intent's id.
+        machine: the session's.
         now: the caller's clock, in seconds.
     """
+    setup, phase = machine.setup, machine.phase
     if isinstance(phase, Draining):
         phase = Ready()
     elif isinstance(phase, Requesting | Reading) and phase.exchange.step is not Step.CHAT:
         phase = Planning(phase.turn)
     pacer = setup.shared.pacer
     snapshot = Snapshot(
+        now=now,
         origin=setup.profile.origin,
-        last_id=last_id,
-        conversation=conversation,
+        last_id=machine.last_id,
+        conversation=machine.conversation,
         answer_challenge=setup.answer_challenge,
         solver=setup.solver,
         supplied=setup.supplied,
-        jar=jar,
-        fe_version=fe_version,
-        last_start=None if pacer.last_start is None else pacer.last_start - now,
-        held_until=pacer.held_until - now if pacer.held_until > now else None,
-        phase=_shifted(phase, -now),
+        jar=machine.jar,
+        fe_version=fe_version(setup, machine.conversation),
+        last_start=pacer.last_start,
+        held_until=pacer.held_until if pacer.held_until > now else None,
+        phase=phase,
     )
-    data: dict[str, Any] = msgspec.to_builtins(snapshot, enc_hook=partial(_encode, now), str_keys=True)
+    data: dict[str, Any] = msgspec.to_builtins(snapshot, enc_hook=_encode, str_keys=True)
     return data
+
+
+def resume(machine: Machine, data: object, now: float) -> None:
+    """Continue in a new session where the stored one was.
+
+    Args:
+        machine: the new session's; its shared state gets what the stored session knew.
+        data: anything.
+        now: the caller's clock, in seconds.
+
+    Raises:
+        ConversationFormatError: see `load`.
+    """
+    setup = machine.setup
+    saved = load(data, setup.profile, setup.policy, now)
+    setup.answer_challenge, setup.solver, setup.supplied = saved.answer_challenge, saved.solver, saved.supplied
+    model = saved.conversation.model or machine.conversation.model
+    machine.conversation = msgspec.structs.replace(saved.conversation, model=model)
+    machine.jar, machine.last_id = saved.jar, saved.last_id
+    machine.enter(saved.phase)
+    setup.shared.learn(fe_version=saved.fe_version, last_start=saved.last_start, held_until=saved.held_until)
 
 
 def load(data: object, profile: ServiceProfile, policy: Policy, now: float) -> Snapshot:
@@ -161,15 +197,15 @@ def load(data: object, profile: ServiceProfile, policy: Policy, now: float) -> S
 
     Args:
         data: anything.
-        profile: what the session is to go on with.
-        policy: has the bounds and times that count from here on.
+        profile: of the session that goes on.
+        policy: of that session; its bounds and timeouts count from here on.
         now: the caller's clock, in seconds.
 
     Returns:
-        The snapshot, its times by the caller's clock. Its parts fit together, and nothing in it is unfit to be sent.
+        The snapshot, its times by the caller's clock. Its parts fit together, and everything in it can be sent.
 
     Raises:
-        ConversationFormatError: it is not of that form; the message says where.
+        ConversationFormatError: the data is not of that form; the message says where.
     """
     version = data.get("format_version") if isinstance(data, dict) else None
     if version == 1:
@@ -177,29 +213,12 @@ def load(data: object, profile: ServiceProfile, policy: Policy, now: float) -> S
     elif version != FORMAT_VERSION:
         raise ConversationFormatError(f"not a snapshot of format version {FORMAT_VERSION}, but of {shown(version, 40)}")
     try:
-        snapshot = msgspec.convert(data, Snapshot, dec_hook=partial(_decode, now, policy), str_keys=True)
-        _check(snapshot, profile, policy, now)
+        snapshot = msgspec.convert(data, Snapshot, dec_hook=partial(_decode, policy), str_keys=True)
+        _move_clock(snapshot, policy, now)
+        _check(snapshot, profile, policy)
     except _UNREADABLE as error:
         raise ConversationFormatError(f"the snapshot can't be read: {printable(str(error), 300)}") from error
-    snapshot.last_start = None if snapshot.last_start is None else snapshot.last_start + now
-    snapshot.held_until = None if snapshot.held_until is None else snapshot.held_until + now
-    snapshot.phase = phase = _shifted(snapshot.phase, now)
-    if isinstance(phase, Requesting | Reading | Streaming):
-        phase.exchange.turn_until = phase.turn.until
     return snapshot
-
-
-def _shifted(phase: Phase, by: float) -> Phase:
-    """Return the phase with its turn, and its wait, by a clock that is ahead by so many seconds."""
-    if isinstance(phase, InTurn):
-        phase = msgspec.structs.replace(phase, turn=phase.turn.shifted(by))
-    if isinstance(phase, Waiting):
-        phase.wait = msgspec.structs.replace(phase.wait, until=phase.wait.until + by)
-    return phase
-
-
-def _moved(head: Head | None, by: float) -> Head | None:
-    return None if head is None else msgspec.structs.replace(head, now=head.now + by)
 
 
 def _from_version_1(data: Any) -> dict[str, Any]:
@@ -211,52 +230,106 @@ def _from_version_1(data: Any) -> dict[str, Any]:
     kept = {name: value for name, value in data.items() if name not in {*parts, "state", "cancelled"}}
     cancelled = None if data.get("cancelled") is None else {"text": data["cancelled"]}
     phase = {"type": phases[data["state"]], "cancelled": cancelled}
-    return {**kept, "format_version": FORMAT_VERSION, "held_until": None, "phase": phase}
+    return {**kept, "format_version": FORMAT_VERSION, "now": 0.0, "held_until": None, "phase": phase}
 
 
-def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy, now: float) -> None:
-    """Refuse what no session can have come to, and what is unfit to be sent.
+def _encode(value: Any) -> Any:
+    if isinstance(value, ReplyReader):
+        return value.saved
+    if isinstance(value, deque):
+        return list(value)
+    return {name: getattr(value, name) for name in _STORED[type(value)].__struct_fields__}
+
+
+def _decode(policy: Policy, kind: type, data: Any) -> Any:
+    try:
+        saved: Any = msgspec.convert(data, _STORED[kind])
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None  # so that msgspec says where in the snapshot it is
+    match saved:
+        case SavedReply():
+            return ReplyReader(policy, saved)
+        case _Jar():
+            return CookieJar(saved.cookies, offset=saved.offset)
+        case _Body():
+            limit = policy.max_reply_bytes
+            return Body(Step.CHAT, saved.status, saved.headers, limit, fed=saved.fed, decoded=saved.decoded)
+    exchange = Exchange(saved.request, Step.CHAT, saved.redirects, policy, now=0.0, turn_until=math.inf)
+    for name in ("read_by", "total_by", "heads", "heard", "awaited", "head", "received", "end"):
+        setattr(exchange, name, getattr(saved, name))
+    exchange.chunks.extend(saved.chunks)
+    return exchange
+
+
+def _move_clock(snapshot: Snapshot, policy: Policy, now: float) -> None:
+    """Move all times to the caller's clock. How long an exchange may take is the policy's to say.
 
     Raises:
-        ValueError: what.
+        ValueError: a time is not finite, or too far away.
+    """
+    phase, then = snapshot.phase, snapshot.now
+
+    def moved(time: Any, longest: float = _LONGEST) -> Any:
+        return None if time is None else now + _bounded(time - then, longest)
+
+    # No turn waits for these longer than it may take.
+    snapshot.last_start = moved(snapshot.last_start, _FARTHEST)
+    snapshot.held_until = moved(snapshot.held_until, _FARTHEST)
+    jars = [snapshot.jar]
+    if isinstance(phase, InTurn):
+        turn = phase.turn
+        for name in ("until", "backoff_until", "slot", "elapsed"):
+            setattr(turn, name, moved(getattr(turn, name)))
+        jars.append(turn.jar)
+    for jar in jars:
+        if jar.offset is not None:  # from the caller's clock to the service's
+            jar.offset = _bounded(then + jar.offset, _FARTHEST) - now
+    match phase:
+        case Waiting():
+            phase.wait = msgspec.structs.replace(phase.wait, until=moved(phase.wait.until))
+        case Requesting() | Reading() | Streaming():
+            exchange = phase.exchange
+            exchange.turn_until = phase.turn.until
+            exchange.total_by = min(moved(exchange.total_by), now + policy.total_timeout)
+            exchange.read_by = min(moved(exchange.read_by), exchange.total_by)
+            if exchange.head is not None:
+                exchange.head = msgspec.structs.replace(exchange.head, now=moved(exchange.head.now))
+
+
+def _bounded(seconds: float, longest: float) -> float:
+    if not -_FARTHEST <= seconds <= longest:
+        raise ValueError("a time in it is not finite, or too far away")
+    return seconds
+
+
+def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
+    """Check that a session can have got there, and that everything in it can be sent.
+
+    Raises:
+        ValueError: what is wrong.
         OverflowError: a number is too long for JSON.
         RecursionError: something is nested too deeply for JSON.
-        InvalidToken: what.
+        InvalidToken: a token can't be sent.
     """
-    msgspec.json.encode(snapshot, enc_hook=partial(_encode, now))  # fails for what no file can have held
+    msgspec.json.encode(snapshot, enc_hook=_encode)  # raises for what no JSON file can have held
     if snapshot.origin != profile.origin:
         raise ValueError(f"it is of {snapshot.origin}, and the profile of {profile.origin}")
     msgspec.structs.replace(snapshot.conversation, fe_version=snapshot.fe_version).to_json()
     phase, newest = snapshot.phase, 0
-    times: list[float | None] = []
-    # No turn waits for these longer than it may take.
-    longer, jars = [snapshot.last_start, snapshot.held_until], [snapshot.jar]
     if isinstance(phase, InTurn):
-        turn = phase.turn
-        _check_turn(turn, snapshot.conversation, profile)
-        times += [turn.until, turn.backoff_until, turn.slot, turn.elapsed]
-        jars.append(turn.jar)
+        _check_turn(phase.turn, snapshot.conversation, profile)
     match phase:
         case Waiting():
             newest = phase.wait.id
-            times.append(phase.wait.until)
         case Solving():
             newest = phase.solve.id
             if isinstance(phase.outcome, Solved):
                 Tokens(phase.outcome.answer)
-        case Exchanging():
+        case Requesting() | Reading() | Streaming():
             newest = phase.exchange.request.id
-            times += [phase.exchange.read_by - now, phase.exchange.total_by - now]
-            times.append(None if phase.exchange.head is None else phase.exchange.head.now - now)
             _check_exchange(phase, policy)
-    if not newest <= snapshot.last_id < _LAST_ID or snapshot.last_id < 0:
-        raise ValueError("an intent's id is past the last one, or the last id is none that a session comes to")
-    if not (
-        all(time is None or -_FARTHEST <= time <= _LONGEST for time in times)
-        and all(time is None or abs(time) <= _FARTHEST for time in longer)
-        and all(jar.offset is None or abs(jar.offset + now) <= _FARTHEST for jar in jars)
-    ):
-        raise ValueError("a time in it is not finite, or too far away")
+    if not 0 <= newest <= snapshot.last_id < _LAST_ID:
+        raise ValueError("an intent's id is past the last one, or the last id is out of range")
 
 
 def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile) -> None:
@@ -273,55 +346,16 @@ def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile)
     profile.validate_model(turn.model)
 
 
-def _check_exchange(phase: Exchanging, policy: Policy) -> None:
+def _check_exchange(phase: Requesting | Reading | Streaming, policy: Policy) -> None:
     exchange = phase.exchange
-    if min(exchange.redirects, exchange.received, exchange.heads) < 0:
-        raise ValueError("the exchange counts below 0")
     if exchange.head is not None and not 100 <= exchange.head.status <= 999:
-        raise ValueError("the exchange's status is none")
-    urlsplit(exchange.request.url)  # fails for what is no address
+        raise ValueError("the exchange's status is not one of HTTP")
+    urlsplit(exchange.request.url)  # raises if it is not an address
     if not exchange.is_in_order(head_seen=not isinstance(phase, Requesting)):
         raise ValueError("the exchange's reports are out of order")
     if isinstance(phase, Reading):
         phase.body.limit = policy.max_error_bytes
     if isinstance(phase, Reading | Streaming):
-        body = phase.body
-        if body.decoded < 0 or not 100 <= body.status <= 999:
-            raise ValueError("the exchange's body counts below 0, or its status is none")
         kept = len(phase.text) - 1 if isinstance(phase, Reading) else 0
-        if max(len(body.fed), kept) > body.limit:
-            raise ValueError(f"the exchange has more of the body than is kept, {body.limit} bytes")
-
-
-def _encode(now: float, value: Any) -> Any:
-    if isinstance(value, CookieJar):
-        return _Jar(value.cookies, None if value.offset is None else value.offset + now)
-    if isinstance(value, ReplyReader):
-        return value.to_data()
-    kind = _Exchange if isinstance(value, Exchange) else _Body
-    stored = {name: getattr(value, name) for name in kind.__struct_fields__}
-    if kind is _Exchange:
-        stored["chunks"] = list(value.chunks)
-        stored["read_by"] -= now
-        stored["total_by"] -= now
-        stored["head"] = _moved(value.head, -now)
-    return stored
-
-
-def _decode(now: float, policy: Policy, kind: Any, data: Any) -> Any:
-    if kind is CookieJar:
-        jar = msgspec.convert(data, _Jar)
-        return CookieJar(jar.cookies, offset=None if jar.offset is None else jar.offset - now)
-    if kind is ReplyReader:
-        return ReplyReader.from_data(data, policy)
-    if kind is Exchange:
-        saved = msgspec.convert(data, _Exchange)
-        exchange = Exchange(saved.request, Step.CHAT, saved.redirects, policy, now=now, turn_until=math.inf)
-        exchange.total_by = min(exchange.total_by, saved.total_by + now)
-        exchange.read_by = min(exchange.total_by, saved.read_by + now)
-        exchange.awaited, exchange.head, exchange.end = saved.awaited, _moved(saved.head, now), saved.end
-        exchange.heads, exchange.received, exchange.heard = saved.heads, saved.received, saved.heard
-        exchange.chunks.extend(saved.chunks)
-        return exchange
-    body = msgspec.convert(data, _Body)
-    return Body(Step.CHAT, body.status, body.headers, policy.max_reply_bytes, fed=body.fed, decoded=body.decoded)
+        if max(len(phase.body.fed), kept) > phase.body.limit:
+            raise ValueError(f"the exchange has more of the body than is kept, {phase.body.limit} bytes")

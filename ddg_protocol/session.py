@@ -13,8 +13,9 @@ The whole driver, at this altitude::
 A session opens nothing, reads no clock, draws no randomness. Whatever bytes come in, only what `errors` documents
 comes out, and the conversation changes by whole turns.
 
-This module keeps commands, reports and moves in order, by the tables of `_state`. What they mean is elsewhere: which
-request is next in `_plan`, what a response says in `_response` and `chat`, what follows a failure in `_failure`.
+This module takes the caller's commands and the driver's reports, and checks that they are legal now, by the tables of
+`_state`. What a pull does is said by the phases, in `_phases`: they ask `_plan` which request is next, `_response` and
+`reply` what a response means, and `_failure` what follows when it fails.
 """
 
 from __future__ import annotations
@@ -24,65 +25,28 @@ from typing import Any, Self
 
 import msgspec
 
-from . import _plan, chat
+from . import chat
 from ._exchange import End, Exchange, Failed, Head
-from ._failure import error_of, go_on
-from ._phases import (
-    Closed,
-    Draining,
-    Exchanging,
-    InTurn,
-    Phase,
-    Planning,
-    Reading,
-    Ready,
-    Requesting,
-    Solved,
-    Solving,
-    Starting,
-    Streaming,
-    Unsolved,
-    Waiting,
-)
-from ._plan import Pause, Riddle
+from ._phases import Action as Action
+from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
 from ._reports import as_bytes, as_fields, check_failure, check_head, check_kind, check_text
-from ._response import collect, conclude, is_reply, read_head, redirected_to
 from ._setup import AnswerChallenge as AnswerChallenge
-from ._setup import Setup
+from ._setup import Setup, named_cookies
 from ._setup import Solver as Solver
-from ._state import COMMANDS, MOVES, Awaited, Command, Move, Report, State
+from ._state import COMMANDS, Awaited, Command, Report, State
 from ._turn import Credentials, Turn
 from .conversation import Conversation, Message, Tokens
-from .cookies import Cookie, CookieJar
-from .errors import (
-    DuckChatError,
-    InvalidToken,
-    LocalProtocolError,
-    RemoteProtocolError,
-    StreamTooLarge,
-    UnsupportedChallenge,
-)
-from .events import Event, TurnCancelled, TurnFinished, TurnStarted
-from .intents import (
-    NEED_DATA,
-    PAUSED,
-    Failure,
-    FailureKind,
-    Intent,
-    SendRequest,
-    Signal,
-    SolveChallenge,
-    Wait,
-)
+from .cookies import Cookie
+from .errors import DuckChatError, InvalidToken, LocalProtocolError
+from .events import TurnCancelled
+from .intents import Failure, Intent, SendRequest, SolveChallenge, Wait
 from .pace import ClientState
 from .policy import Policy
 from .profile import DUCKDUCKGO_2025_04, ServiceProfile
-from .redirect import REDIRECTS
-from .steps import Step
-from .text import printable, shown
+from .text import shown
 
-Action = Intent | Event | Signal
-"""Whatever `Session.next_action` returns."""
+_BODY = Awaited.BODY
+"""Looking up a member of an Enum costs as much as a call on Python 3.11: too much for what runs once a chunk."""
 
 
 def no_jitter() -> float:
@@ -105,11 +69,11 @@ class Session:
             section 5).
         solver: who answers challenges: ``"none"`` leaves it to this package, which reads the plain form;
             ``"embedder"`` hands every challenge out as a `SolveChallenge`.
-        trace: is told each state that the session enters.
+        trace: is called with each state that the session enters.
 
     Raises:
         ModelNotSupportedError: the profile has no such model.
-        ValueError: one of ``cookies`` is no cookie, or none that can be sent.
+        ValueError: one of ``cookies`` is not a cookie, or can't be sent.
     """
 
     def __init__(
@@ -126,71 +90,65 @@ class Session:
         solver: Solver = "none",
         trace: Callable[[State], object] | None = None,
     ) -> None:
-        self._setup = Setup(
-            profile, policy or Policy(), shared or ClientState(), jitter, answer_challenge, solver, cookies
-        )
+        supplied = None if cookies is None else named_cookies(profile, cookies)
+        setup = Setup(profile, policy or Policy(), shared or ClientState(), jitter, answer_challenge, solver, supplied)
         conversation = conversation or Conversation()
         if model is not None or not conversation.model:
             conversation = msgspec.structs.replace(conversation, model=profile.validate_model(model))
-        self._conversation = conversation
-        supplied = self._setup.supplied is not None
-        self._jar = self._setup.fresh_jar() if supplied else CookieJar(conversation.cookies)
-        self._last_id = 0
-        self._trace = trace
-        self._phase: Phase = Ready()
-        self._enter(self._phase)
+        self._machine = Machine(setup, conversation, trace)
 
     # Inspection
 
     @property
     def profile(self) -> ServiceProfile:
         """The facts about the service, as given."""
-        return self._setup.profile
+        return self._machine.setup.profile
 
     @property
     def policy(self) -> Policy:
         """Tries, times, bounds, and strictness, as given."""
-        return self._setup.policy
+        return self._machine.setup.policy
 
     @property
     def shared(self) -> ClientState:
         """What this session has in common with those of the same client."""
-        return self._setup.shared
+        return self._machine.setup.shared
 
     @property
     def jitter(self) -> Callable[[], float]:
         """What returns a number in [0, 1) for each backoff; it may be replaced."""
-        return self._setup.jitter
+        return self._machine.setup.jitter
 
     @jitter.setter
     def jitter(self, jitter: Callable[[], float]) -> None:
-        self._setup.jitter = jitter
+        self._machine.setup.jitter = jitter
 
     @property
     def state(self) -> State:
         """Where the session is. It changes when an action is pulled or a command is given."""
-        return self._phase.state
+        return self._machine.phase.state
 
     @property
     def conversation(self) -> Conversation:
         """The conversation as of the last turn that was done."""
-        return self._conversation
+        return self._machine.conversation
 
     @property
     def request(self) -> SendRequest | None:
         """The request whose response is not complete, if there is one: what reports name after `restore`."""
-        exchange = self._exchange
+        exchange = self._machine.exchange
         return None if exchange is None or exchange.end is not None else exchange.request
 
     @property
     def deadline(self) -> float | None:
-        """The latest time at which `next_action` must be called again, on the caller's clock; None for none."""
-        if self._exchange is not None:
-            return self._exchange.read_by
-        return self._phase.turn.until if isinstance(self._phase, InTurn) else None
+        """The latest time at which `next_action` must be called again, on the caller's clock; None if there is none."""
+        phase, exchange = self._machine.phase, self._machine.exchange
+        if exchange is not None:
+            return exchange.read_by
+        return phase.turn.until if isinstance(phase, InTurn) else None
 
     def __repr__(self) -> str:
-        return f"<Session {self.state.name} at {self.profile.origin}, {self._conversation!r}>"
+        return f"<Session {self.state.name} at {self.profile.origin}, {self.conversation!r}>"
 
     # Commands
 
@@ -209,45 +167,42 @@ class Session:
             ModelNotSupportedError: the profile has no such model.
         """
         self._check_command(Command.ASK)
-        setup, conversation = self._setup, self._conversation
+        machine = self._machine
+        setup, conversation, jar = machine.setup, machine.conversation, machine.jar
         model = setup.profile.validate_model(model or conversation.model)
         history = conversation.message_history
         content = chat.read_question(messages, first=not history)
-        answering = setup.answer_challenge == "always" or (
-            setup.answer_challenge == "on_demand" and conversation.answers_wanted
+        remembered = setup.answer_challenge == "on_demand" and conversation.answers_wanted
+        turn = Turn(
+            messages=(*history, Message("user", content)),
+            model=model,
+            until=now + setup.policy.turn_timeout,
+            jar=jar.copy() if jar.cookies else setup.fresh_jar(),
+            landing_due=setup.supplied is None and not jar.cookies,
+            answering=setup.answer_challenge == "always" or remembered,
+            credentials=Credentials(conversation.tokens) if conversation.vqd else None,
         )
-        self._enter(
-            Starting(
-                Turn(
-                    messages=(*history, Message("user", content)),
-                    model=model,
-                    until=now + setup.policy.turn_timeout,
-                    jar=self._jar.copy() if self._jar.cookies else setup.fresh_jar(),
-                    landing_due=setup.supplied is None and not self._jar.cookies,
-                    answering=answering,
-                    credentials=Credentials(conversation.tokens) if conversation.vqd else None,
-                )
-            )
-        )
+        machine.enter(Starting(turn))
 
     def cancel(self) -> None:
-        """Give the turn up; legal everywhere. The conversation is as it was before. Pull until `PAUSED`."""
+        """Abandon the turn; always legal. The conversation is as it was before. Pull until `PAUSED`."""
         self._check_command(Command.CANCEL)
-        match self._phase:
+        machine = self._machine
+        match machine.phase:
             case Ready() | Closed():
                 pass
             case Draining():
-                self._enter(Ready())
+                machine.enter(Ready())
             case phase:
-                cancelled = TurnCancelled(_text_of(phase) if isinstance(phase, Streaming) else "")
-                self._drop_spent_token(phase)
-                self._enter(Ready(cancelled))
+                cancelled = TurnCancelled(phase.text if isinstance(phase, Streaming) else "")
+                machine.drop_spent_token()
+                machine.enter(Ready(cancelled))
 
     def close(self) -> None:
-        """End the session; legal everywhere, any number of times. A turn under way is given up."""
+        """End the session; always legal. A turn under way is abandoned."""
         self._check_command(Command.CLOSE)
-        self._drop_spent_token(self._phase)
-        self._enter(Closed())
+        self._machine.drop_spent_token()
+        self._machine.enter(Closed())
 
     # Pull
 
@@ -264,14 +219,14 @@ class Session:
             DuckChatError: the turn was refused or broke; once, after its last event. The session is then ready for
                 the next `ask`, its conversation as it was before.
         """
+        machine = self._machine
         try:
             while True:
-                step = self._step
-                action = step(self, self._phase, now)
+                action = machine.phase.pull(machine, now)
                 if action is not None:
                     return action
         except DuckChatError as error:
-            self._fail(error)
+            machine.fail(error)
             raise
 
     # Reports
@@ -279,17 +234,17 @@ class Session:
     def receive_head(
         self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
     ) -> None:
-        """Report the head of a response. Of interim ones (1xx) nothing counts but their size.
+        """Report the head of a response. Only the size of interim ones (1xx) counts.
 
         Args:
-            request: what it answers.
+            request: whose response it is.
             status: the HTTP status.
             headers: the fields in order, latin-1 text; repeated where they repeat.
             now: the caller's clock, in seconds.
 
         Raises:
-            LocalProtocolError: a head is not what is awaited, the request was never given, or one of the others is
-                not of its kind.
+            LocalProtocolError: a head is not awaited, the request was never given, or an argument is of the wrong
+                kind.
         """
         self._check_given(request, SendRequest)
         check_head(status, now)
@@ -306,16 +261,16 @@ class Session:
         """Report bytes of the body, not content-decoded, cut anywhere.
 
         Args:
-            request: what they answer.
-            data: the bytes; a copy is kept of what can change.
+            request: whose response they belong to.
+            data: the bytes; they are copied if they can change.
 
         Raises:
-            LocalProtocolError: data is not what is awaited or not bytes, or the request was never given.
+            LocalProtocolError: data is not awaited or not bytes, or the request was never given.
         """
         if type(data) is not bytes:
             data = as_bytes(data)
-        exchange = self._exchange
-        # A chunk that is awaited changes nothing in the table: to leave that out is 9 % of an event's instructions.
+        exchange = self._machine.exchange
+        # An awaited chunk changes nothing in the table of reports. Skipping it saves 9 % of an event's instructions.
         if exchange is None or exchange.request is not request or exchange.awaited is not _BODY:
             exchange = self._exchange_of(request)
             if exchange is None:
@@ -329,10 +284,10 @@ class Session:
         """Report the end of the body, complete by its framing.
 
         Args:
-            request: what it answers.
+            request: whose response it is.
 
         Raises:
-            LocalProtocolError: the end is not what is awaited, or the request was never given.
+            LocalProtocolError: the end is not awaited, or the request was never given.
         """
         if (exchange := self._exchange_of(request)) is not None:
             exchange.report(Report.EOF)
@@ -346,7 +301,8 @@ class Session:
             failure: what happened.
 
         Raises:
-            LocalProtocolError: the response has ended already, the request was never given, or the failure is none.
+            LocalProtocolError: the response has ended already, the request was never given, or ``failure`` is not a
+                `Failure`.
         """
         exchange = self._exchange_of(intent)
         check_failure(failure)
@@ -364,8 +320,9 @@ class Session:
             LocalProtocolError: it was never given.
         """
         self._check_given(wait, Wait)
-        if isinstance(self._phase, Waiting) and self._phase.wait.id == wait.id:
-            self._phase.over = True
+        phase = self._machine.phase
+        if isinstance(phase, Waiting) and phase.wait.id == wait.id:
+            phase.over = True
 
     def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
         """Report the answer to a challenge.
@@ -396,17 +353,11 @@ class Session:
             text: why, for a person.
 
         Raises:
-            LocalProtocolError: the intent was never given, or ``text`` is none.
+            LocalProtocolError: the intent was never given, or ``text`` is not a `str`.
         """
         phase = self._solving(solve)
         if phase is not None:
             phase.outcome = Unsolved(check_text("text", text))
-
-    def _solving(self, solve: SolveChallenge) -> Solving | None:
-        """Return the phase that awaits this answer; None where none does any more."""
-        self._check_given(solve, SolveChallenge)
-        phase = self._phase
-        return phase if isinstance(phase, Solving) and phase.solve.id == solve.id and phase.outcome is None else None
 
     # Snapshots
 
@@ -421,10 +372,7 @@ class Session:
         """
         from ._snapshot import save  # which most conversations never need
 
-        version = _plan.fe_version(self._setup, self._conversation)
-        return save(
-            self._setup, self._conversation, self._jar, self._phase, fe_version=version, last_id=self._last_id, now=now
-        )
+        return save(self._machine, now)
 
     @classmethod
     def restore(
@@ -440,7 +388,7 @@ class Session:
     ) -> Self:
         """Continue where another session was, here or in another process.
 
-        A chat exchange continues by its `request`; without its connection, report `transport_failed` for that.
+        A chat exchange goes on under its `request`; if its connection is gone, report `transport_failed` for that.
 
         Args:
             data: what `snapshot` returned.
@@ -458,216 +406,11 @@ class Session:
         Raises:
             ConversationFormatError: the data is no snapshot, or one of another version or profile.
         """
-        from ._snapshot import load
+        from ._snapshot import resume
 
-        policy = policy or Policy()
-        saved = load(data, profile, policy, now)
-        session = cls(
-            profile,
-            conversation=saved.conversation,
-            cookies=saved.supplied,
-            policy=policy,
-            shared=shared,
-            jitter=jitter,
-            answer_challenge=saved.answer_challenge,
-            solver=saved.solver,
-            trace=trace,
-        )
-        session._last_id = saved.last_id
-        session._jar = saved.jar
-        session._enter(saved.phase)
-        session.shared.learn(
-            fe_version=saved.fe_version,
-            last_start=saved.last_start,
-            held_until=saved.held_until,
-        )
+        session = cls(profile, policy=policy, shared=shared, jitter=jitter, trace=trace)
+        resume(session._machine, data, now)
         return session
-
-    # What each phase does when the next action is pulled; None where another phase is to go on
-
-    def _rest(self, phase: Ready | Closed, now: float) -> Action:
-        cancelled, phase.cancelled = phase.cancelled, None
-        return cancelled or PAUSED
-
-    def _start(self, phase: Starting, now: float) -> Action:
-        turn = phase.turn
-        _plan.check_limits(self._setup, self._conversation, turn.messages[-1].content)
-        self._enter(Planning(turn))
-        return TurnStarted(turn.model)
-
-    def _choose(self, phase: Planning, now: float) -> Action:
-        turn = phase.turn
-        match _plan.next_step(self._setup, self._conversation, turn, now):
-            case Pause(until, reason):
-                wait = Wait(id=self._new_id(), until=until, reason=reason)
-                self._move(Move.WAIT, Waiting(turn, wait))
-                return wait
-            case Riddle(script, tokens):
-                solve = SolveChallenge(id=self._new_id(), script=script, identity=self.profile.identity)
-                self._move(Move.SOLVE, Solving(turn, solve, tokens))
-                return solve
-            case step:
-                return self._send(turn, step, _plan.url_of(self._setup, step), 0, now)
-
-    def _send(self, turn: Turn, step: Step, url: str, redirects: int, now: float) -> SendRequest:
-        request = _plan.write_request(self._setup, self._conversation, turn, step, url, id=self._new_id(), now=now)
-        exchange = Exchange(request, step, redirects, self._setup.policy, now=now, turn_until=turn.until)
-        self._move(Move.SEND, Requesting(exchange, turn))
-        return request
-
-    def _wait(self, phase: Waiting, now: float) -> Action | None:
-        if not phase.over:
-            return phase.wait  # may simply be asked for again
-        phase.turn.elapsed = phase.wait.until
-        self._move(Move.NEXT, Planning(phase.turn))
-        return None
-
-    def _solve(self, phase: Solving, now: float) -> Action | None:
-        turn = phase.turn
-        match phase.outcome:
-            case None:
-                if now >= turn.until:
-                    raise _plan.out_of_time(self._setup)
-                return phase.solve  # may simply be asked for again
-            case Unsolved(text):
-                raise UnsupportedChallenge(f"the embedder's solver gave no answer: {printable(text, 300)}")
-            case solved:
-                turn.credentials = Credentials(phase.tokens, solved.answer)
-        self._move(Move.NEXT, Planning(turn))
-        return None
-
-    def _read_head(self, phase: Requesting, now: float) -> Action | None:
-        exchange, turn, head = phase.exchange, phase.turn, phase.exchange.head
-        most = self._setup.policy.max_head_bytes
-        if exchange.heads > most:
-            text = f"the response's head, with the interim ones before it, is longer than {most} bytes"
-            return self._go_on(phase, StreamTooLarge(text, limit=most), now)
-        if head is None:
-            failure = exchange.failure(now)
-            return NEED_DATA if failure is None else self._go_on(phase, self._error_of(phase, failure), now)
-        exchange.head = None
-        try:
-            body = read_head(self._setup, turn, exchange, head)
-        except DuckChatError as error:
-            return self._go_on(phase, error, now)
-        if is_reply(exchange.step, head):
-            self._move(Move.REPLY, Streaming(exchange, turn, body, chat.ReplyReader(self._setup.policy)))
-        else:
-            self._move(Move.BODY, Reading(exchange, turn, body, bytearray()))
-        return None
-
-    def _read_body(self, phase: Reading, now: float) -> Action | None:
-        exchange, turn, body = phase.exchange, phase.turn, phase.body
-        problem: DuckChatError | None = None
-        try:
-            if not collect(exchange, body, phase.text):
-                # The head has said most of it: a refusal is one whether or not its body could be read.
-                failure = exchange.failure(now)
-                if failure is None:
-                    return NEED_DATA
-                problem = self._error_of(phase, failure)
-        except RemoteProtocolError as error:
-            problem = error
-        try:
-            if body.status in REDIRECTS:
-                url = redirected_to(self._setup, exchange, body)
-                if now >= turn.until:
-                    raise _plan.out_of_time(self._setup)
-                return self._send(turn, exchange.step, url, exchange.redirects + 1, now)
-            event = conclude(self._setup, turn, exchange.step, body, phase.text, problem, now)
-        except DuckChatError as error:
-            return self._go_on(phase, error, now)
-        self._move(Move.NEXT, Planning(turn))
-        return event
-
-    def _stream(self, phase: Streaming, now: float) -> Action | None:
-        exchange, reader = phase.exchange, phase.reader
-        try:
-            if reader.chunks or not reader.idle:
-                event = reader.next_event()
-                if event is not None:
-                    return event
-            if phase.body.coded:
-                while not reader.done and phase.body.decode(exchange):
-                    event = reader.next_event()
-                    if event is not None:
-                        return event
-            if exchange.end is not None and not reader.done and phase.body.end(exchange):
-                reader.end()
-                event = reader.next_event()
-                if event is not None:
-                    return event
-        except DuckChatError as error:
-            return self._give_up(phase, error, now)
-        if reader.done:
-            return self._commit(phase, now)
-        failure = exchange.failure(now)
-        return NEED_DATA if failure is None else self._give_up(phase, self._error_of(phase, failure), now)
-
-    def _give_up(self, phase: Streaming, error: DuckChatError, now: float) -> Event:
-        """Handle a reply that failed. Once the caller has some of it, nothing is asked again."""
-        if phase.reader.has_pieces:
-            raise error
-        return self._go_on(phase, error, now)
-
-    def _commit(self, phase: Streaming, now: float) -> TurnFinished:
-        """Commit the turn: the one place where a conversation changes."""
-        turn, reader, before = phase.turn, phase.reader, self._conversation
-        text = _text_of(phase)
-        # A pair that was sent is spent: where the response brought no newer one, the next turn asks for one.
-        unspent = turn.credentials is not None and not turn.credentials.spent
-        tokens = turn.credentials.tokens if turn.credentials is not None and unspent else Tokens()
-        self._conversation = Conversation(
-            model=turn.model,
-            vqd=tokens.vqd,
-            vqd_hash_1=tokens.vqd_hash_1,
-            message_history=(*turn.messages, Message("assistant", text)),
-            cookies=turn.jar.cookies,
-            fe_version=_plan.fe_version(self._setup, before),
-            title=before.title if reader.title is None else reader.title,
-            limit_reached=before.limit_reached or reader.limit_reached,
-            answers_wanted=before.answers_wanted or turn.asked_to_answer,
-        )
-        self._jar = turn.jar
-        phase.exchange.read_by = phase.exchange.total_by = now + self.policy.drain_timeout
-        self._move(Move.DONE, Draining(phase.exchange, self.policy.max_drain_bytes))
-        return TurnFinished(text, reader.finish_reason, turn.model, reader.served_model)
-
-    def _drain(self, phase: Draining, now: float) -> Action:
-        exchange = phase.exchange
-        phase.left -= sum(map(len, exchange.chunks))
-        exchange.chunks.clear()
-        if exchange.end is None and phase.left >= 0 and now < exchange.total_by:
-            return NEED_DATA
-        self._move(Move.REST, Ready())
-        return PAUSED
-
-    # What phases have in common
-
-    def _error_of(self, phase: Requesting | Reading | Streaming, failure: Failure) -> DuckChatError:
-        """Return what a failure means for an exchange, or raise it: an interruption ends the turn in any case."""
-        error = error_of(failure, phase.exchange, in_reply=isinstance(phase, Streaming))
-        if failure.kind is FailureKind.INTERRUPTED:
-            raise error  # whoever interrupts wants no more of the turn, whatever the response was to be
-        return error
-
-    def _go_on(self, phase: Requesting | Reading | Streaming, error: DuckChatError, now: float) -> Event:
-        """Continue the turn after a failed request, or raise what ends it."""
-        event = go_on(self._setup, phase.turn, phase.exchange, error, now)
-        self._move(Move.NEXT, Planning(phase.turn))
-        return event
-
-    def _fail(self, error: DuckChatError) -> None:
-        """End the turn with an error. The conversation keeps all but a token that was spent."""
-        phase = self._phase
-        if isinstance(phase, Streaming):
-            error.text = _text_of(phase)
-        self._drop_spent_token(phase)
-        self._move(Move.FAIL, Ready())
-
-    def _drop_spent_token(self, phase: Phase) -> None:
-        if isinstance(phase, InTurn) and phase.turn.chat_sent:
-            self._conversation = msgspec.structs.replace(self._conversation, vqd="", vqd_hash_1="")
 
     # Legality
 
@@ -679,57 +422,26 @@ class Session:
                 f"{command.name.lower()}() is not legal now ({self.state.value}); legal are {names} and next_action()"
             )
 
-    def _move(self, move: Move, phase: Phase) -> None:
-        state = self._phase.state
-        assert MOVES[state].get(move) is phase.state, f"a bug of ddg-protocol: {move.name} from {state.name}"
-        self._enter(phase)
-
-    def _enter(self, phase: Phase) -> None:
-        if self._trace is not None and phase.state is not self._phase.state:
-            self._trace(phase.state)
-        self._phase = phase
-        # For what runs once a chunk:
-        self._step = _STEPS[type(phase)]
-        self._exchange = phase.exchange if isinstance(phase, Exchanging) else None
-
     def _exchange_of(self, request: SendRequest) -> Exchange | None:
-        """Return the exchange that a report is about; None for one that is over."""
+        """Return the exchange that a report is about; None if it is over."""
         self._check_given(request, SendRequest)
-        exchange = self._exchange
+        exchange = self._machine.exchange
         return exchange if exchange is not None and exchange.request.id == request.id else None
+
+    def _solving(self, solve: SolveChallenge) -> Solving | None:
+        """Return the phase that awaits this answer; None if it is over."""
+        self._check_given(solve, SolveChallenge)
+        phase = self._machine.phase
+        return phase if isinstance(phase, Solving) and phase.solve.id == solve.id and phase.outcome is None else None
 
     def _check_given(self, intent: Intent, kind: type[Intent]) -> None:
         check_kind(intent, kind)
-        if intent.id > self._last_id:
+        last_id = self._machine.last_id
+        if intent.id > last_id:
             raise LocalProtocolError(
-                f"{kind.__name__} {shown(intent.id)} was never given; the last intent was {self._last_id}"
+                f"{kind.__name__} {shown(intent.id)} was never given; the last intent was {last_id}"
             )
 
     def _new_id(self) -> int:
         """Take the next intent id. A `wire.WireSession` takes those of its own intents here, too."""
-        self._last_id += 1
-        return self._last_id
-
-
-def _text_of(phase: Streaming) -> str:
-    """Join what came of a reply, at its end. Its coded form goes first: each may take ``max_reply_bytes``."""
-    phase.body.fed.clear()
-    return phase.reader.text
-
-
-_STEPS: dict[type[Phase], Callable[[Session, Any, float], Action | None]] = {
-    Ready: Session._rest,
-    Closed: Session._rest,
-    Starting: Session._start,
-    Planning: Session._choose,
-    Waiting: Session._wait,
-    Solving: Session._solve,
-    Requesting: Session._read_head,
-    Reading: Session._read_body,
-    Streaming: Session._stream,
-    Draining: Session._drain,
-}
-"""What each phase does when an action is pulled."""
-
-_BODY = Awaited.BODY
-"""For what runs once a chunk: on Python 3.11, to look up an Enum's member costs as much as a call."""
+        return self._machine.new_id()

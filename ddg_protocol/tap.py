@@ -1,7 +1,7 @@
-"""What a driver drives, and how to watch it: a `DrivenSession`, and a `TappedSession` that tells of each call.
+"""What a driver drives, and how to watch it: a `DrivenSession`, and a `TappedSession` that reports each call to a tap.
 
-A `Session` is one. So is whatever stands in its place: `transcript.RecordedSession`, or a `TappedSession` with a tap of
-your own. A driver, a `wire.WireSession` and a `testing.Run` take any of them.
+A `Session` is a `DrivenSession`. So are `transcript.RecordedSession`, and a `TappedSession` with a tap of your own. A
+driver, a `wire.WireSession` and a `testing.Run` take any of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["DrivenSession", "SessionTap", "TappedSession"]
 
 
 class DrivenSession(Protocol):
-    """The calls of a `Session`; see there what each does."""
+    """The calls of a `Session`, where each is documented."""
 
     @property
     def profile(self) -> ServiceProfile:
@@ -92,13 +92,13 @@ class DrivenSession(Protocol):
 
 
 class SessionTap(Protocol):
-    """Is told of the calls of a `TappedSession`, in order. What it raises comes out of the call."""
+    """Gets the calls of a `TappedSession`, in order. What it raises is raised by the call."""
 
     def pulling(self) -> None:
-        """Take note that an action is about to be pulled."""
+        """Handle that an action is about to be pulled."""
 
     def pulled(self, action: Action | DuckChatError, now: float) -> None:
-        """Take note of what came of a pull.
+        """Handle the outcome of a pull.
 
         Args:
             action: what was returned, or raised.
@@ -106,7 +106,7 @@ class SessionTap(Protocol):
         """
 
     def called(self, method: str, *arguments: Any) -> None:
-        """Take note of a command or a report that the session has accepted.
+        """Handle a command or a report that the session has accepted.
 
         Args:
             method: its name, such as ``"receive_data"``; ``"_new_id"`` for an id that a `wire.WireSession` took.
@@ -115,11 +115,11 @@ class SessionTap(Protocol):
 
 
 class TappedSession:
-    """A session that tells a tap of each call.
+    """A session that reports each call to a tap.
 
     Args:
         session: the one to drive. From now on it is driven through this object alone.
-        tap: is told.
+        tap: gets the calls.
     """
 
     def __init__(self, session: DrivenSession, tap: SessionTap) -> None:

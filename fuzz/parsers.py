@@ -42,7 +42,7 @@ from ddg_protocol import (
 from ddg_protocol._http import HttpConnection
 from ddg_protocol.challenge import build_x_vqd_hash_1, decode_string_literal, describe_form, read_challenge, read_script
 from ddg_protocol.challenge.dom import MAX_CHARACTERS, outline, read_snippet, utf16_length
-from ddg_protocol.chat import ReplyReader, format_prompt, last_user_message
+from ddg_protocol.chat import format_prompt, last_user_message
 from ddg_protocol.content import PIECE, ContentDecoder
 from ddg_protocol.conversation import Tokens
 from ddg_protocol.cookies import MAX_COOKIES, CookieJar
@@ -60,6 +60,7 @@ from ddg_protocol.headers import Headers
 from ddg_protocol.redaction import redacted
 from ddg_protocol.redirect import REDIRECTS, redirect_target
 from ddg_protocol.refusal import retry_after, service_error
+from ddg_protocol.reply import ReplyReader, SavedReply
 from ddg_protocol.service._challenge import Challenge as Asked
 from ddg_protocol.service._exchange import Refusal
 from ddg_protocol.service._pages import http_date
@@ -138,8 +139,9 @@ def _payloads(chunks: Sequence[bytes], bound: int) -> tuple[list[bytes], str | b
     try:
         for number, chunk in enumerate(chunks):
             payloads += decoder.feed_data(chunk)
-            if number < 8:
-                decoder = EventStreamDecoder.resume(decoder.remainder, max_event_bytes=bound)
+            if number < 8 and not decoder.too_large:
+                remainder, decoder = decoder.remainder, EventStreamDecoder(max_event_bytes=bound)
+                assert decoder.feed_data(remainder) == []
         return payloads, decoder.close()
     except StreamTooLarge as error:
         return payloads, str(error)
@@ -149,7 +151,7 @@ def _payloads(chunks: Sequence[bytes], bound: int) -> tuple[list[bytes], str | b
 
 
 class _Exact(ReplyReader):
-    """Without the way that plain pieces take."""
+    """Without the short cut for plain text."""
 
     _plain = property(lambda self: False, lambda self, plain: None)
 
@@ -165,8 +167,8 @@ def reply(data: bytes) -> None:
             return kind(policy)  # noqa: B023
 
         def resumed(reader: ReplyReader) -> ReplyReader:
-            data = json.loads(json.dumps(reader.to_data()))
-            return ReplyReader.from_data(data, policy)  # noqa: B023
+            data = json.loads(json.dumps(msgspec.to_builtins(reader.saved)))
+            return ReplyReader(policy, msgspec.convert(data, SavedReply))  # noqa: B023
 
         seen = _outcome(make(), chunks)
         assert seen == _outcome(make(_Exact), chunks)

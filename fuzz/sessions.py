@@ -343,7 +343,8 @@ class SessionSteps(Steps[DrivenSession]):
         now, later = self.now, self.now + 1024.0
         data = session.snapshot(now=now)
         again = Session.restore(json.loads(json.dumps(data)), now=later, profile=session.profile, policy=session.policy)
-        assert again.snapshot(now=later) == data
+        back = Session.restore(again.snapshot(now=later), now=now, profile=session.profile, policy=session.policy)
+        assert back.snapshot(now=now) == data
         self.session, self.now = again, later
 
     def intent(self, action: SendRequest | Connect | Send | Close) -> bool:

@@ -654,11 +654,11 @@ def test_a_move_that_is_not_in_the_table_is_a_bug_and_not_the_callers_mistake(st
     session = move_to(state).session
     target = MOVES[state].get(move)
     if target is State.READY:
-        session._move(move, Ready())
+        session._machine.move(move, Ready())
         assert session.state is target
     elif target is None:
         with pytest.raises(AssertionError, match=f"{move.name} from {state.name}"):
-            session._move(move, Ready())
+            session._machine.move(move, Ready())
         assert session.state is state
 
 

@@ -175,8 +175,8 @@ def snapshot_with(state: State, path: str, value: Any) -> Any:
         (State.WAITING, "phase.turn.retries.status", 10**400, "retries"),
         (State.STREAMING, "phase.exchange.awaited", "receive_head", "order"),
         (State.STREAMING, "phase.exchange.awaited", "nothing", "order"),
-        (State.STREAMING, "phase.exchange.received", -1, "below 0"),
-        (State.STREAMING, "phase.body.decoded", -1, "below 0"),
+        (State.STREAMING, "phase.exchange.received", -1, "received"),
+        (State.STREAMING, "phase.body.decoded", -1, "decoded"),
         (State.STREAMING, "phase.body.status", 1000, "status"),
         (State.STREAMING, "phase.reader.size", -1, "size"),
         (State.STREAMING, "phase.exchange.head", {"type": "Head", "status": 9, "headers": [], "now": 0.0}, "status"),
@@ -398,7 +398,7 @@ def test_the_same_inputs_give_the_same_actions_after_restore_at_any_step() -> No
     for step in range(1, len(calls)):
         session = Session(jitter=lambda: 0.25)
         replay(session, calls[:step])
-        exchange = session._exchange
+        exchange = session._machine.exchange
         if exchange is not None and (exchange.request.method == "GET" or session.state is State.DRAINING):
             continue  # such a request is asked for again, by another id
         now = next(kwargs["now"] for _, _, kwargs, _ in reversed(calls[:step]) if "now" in kwargs)

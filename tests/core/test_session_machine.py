@@ -563,7 +563,8 @@ class Chat:
         now = self.machine.now
         data = json.loads(json.dumps(self.session.snapshot(now=now)))
         elsewhere = Session.restore(data, now=now + 1024, profile=PROFILE, policy=POLICY)
-        assert json.loads(json.dumps(elsewhere.snapshot(now=now + 1024))) == data
+        back = Session.restore(elsewhere.snapshot(now=now + 1024), now=now, profile=PROFILE, policy=POLICY)
+        assert json.loads(json.dumps(back.snapshot(now=now))) == data
         self.session = Session.restore(
             data, now=now, profile=PROFILE, policy=POLICY, shared=self.machine.shared, jitter=self.machine.jitter
         )

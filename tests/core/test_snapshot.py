@@ -49,7 +49,7 @@ class Restless(Run):
         def next_action(*, now: float) -> Action:
             action = original(self.session, now=now)
             # A request of the handshake would be asked for again.
-            exchange = self.session._exchange
+            exchange = self.session._machine.exchange
             if exchange is None or exchange.request.method == "POST":
                 self.session = through_json(self.session, now=now, shared=session.shared)
                 self.session.next_action = next_action  # type: ignore[method-assign]
@@ -274,8 +274,7 @@ def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
     hand.session.cancel()
     hand.pull()
     data = hand.session.snapshot(now=now)
-    assert data["last_start"] == hand.now - now
-    assert Session.restore(data, now=0.0).snapshot(now=0.0)["last_start"] == hand.now - now
+    assert Session.restore(data, now=0.0).shared.pacer.last_start == hand.now - now
 
 
 @pytest.mark.parametrize(
@@ -290,7 +289,7 @@ def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
         (State.WAITING, "phase.turn.slot", float("inf"), "finite"),
         (State.WAITING, "phase.wait.until", float("nan"), "finite"),
         (State.WAITING, "phase.turn.model", "gpt-9", "gpt-9"),
-        (State.STREAMING, "phase.reader", None, "reply"),
+        (State.STREAMING, "phase.reader", None, "phase.reader"),
         (State.STREAMING, "phase.turn.credentials.answer", "a\r\nb", "ASCII"),
         (State.STREAMING, "phase.turn.credentials.tokens.vqd", "", "without an x-vqd-4"),
         (State.STREAMING, "fe_version", "a\r\nb", "fe_version"),

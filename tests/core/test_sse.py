@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.tiers import examples
 
 from ddg_protocol.errors import LocalProtocolError, StreamTooLarge
-from ddg_protocol.sse import EventStreamDecoder, Remainder, ServerSentEvent
+from ddg_protocol.sse import EventStreamDecoder, ServerSentEvent
 
 PIECE = b'data: {"action":"success","message":"caf\xc3\xa9"}\n\n'
 
@@ -162,7 +162,9 @@ def test_the_bound_is_the_only_error_and_does_not_depend_on_the_chunking(chunks:
 def test_another_decoder_goes_on_from_the_remainder(chunks: list[bytes], place: int) -> None:
     decoder = EventStreamDecoder()
     before = fed_data(chunks[:place], decoder)
-    resumed = EventStreamDecoder.resume(decoder.remainder)
+    resumed = EventStreamDecoder()
+    assert resumed.feed_data(decoder.remainder) == []
+    assert resumed.remainder == decoder.remainder
     assert before + fed_data(chunks[place:], resumed) == fed_data(chunks)
 
 
@@ -206,23 +208,32 @@ def test_what_was_encoded_comes_back(events: list[ServerSentEvent], end: str, si
     assert fed([stream[i : i + size] for i in range(0, len(stream), size)]) == events
 
 
-def test_the_usual_chunk_takes_the_short_way_and_gives_the_same() -> None:
-    decoder = EventStreamDecoder()
-    assert decoder.whole_block(PIECE) is None  # a byte order mark could have come first
-    assert decoder.feed_data(PIECE) == [PIECE[6:-2]]
-    assert decoder.whole_block(PIECE) == PIECE[6:-2]
+def test_plain_blocks_are_cut_at_once_and_everything_else_is_read_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    original = EventStreamDecoder._read
+
+    def noted(self: EventStreamDecoder, data: bytes) -> object:
+        read.append(data)
+        return original(self, data)
+
+    monkeypatch.setattr(EventStreamDecoder, "_read", noted)
+    for plain in (PIECE, PIECE * 3, PIECE + b"data: half"):
+        assert EventStreamDecoder().feed_data(plain) == [PIECE[6:-2]] * plain.count(PIECE)
+        assert not read
     for other in (b"data: a\n\n\n", b"data: a\r\n\n", b"data: a\nb\n\n", b"data:a\n\n", b"a\n\n", b"data: a\n", b""):
-        assert decoder.whole_block(other) is None
-    for unfinished in (b"data: half", b"id: 7\n", b"x\r"):
+        EventStreamDecoder().feed_data(other)
+        assert read.pop() == other
+    for unfinished in (b"id: 7\n", b"x\r", b"x"):
         decoder = EventStreamDecoder()
         decoder.feed(PIECE + unfinished)
-        assert decoder.whole_block(PIECE) is None
+        read.clear()
+        decoder.feed_data(PIECE)
+        assert read == [PIECE]
 
 
 def test_an_event_before_the_one_that_is_too_large_is_not_lost() -> None:
     decoder = EventStreamDecoder(max_event_bytes=10)
     assert fed_data([b"data: a\n\n", b"data: a\n\n: 0123456789"], decoder) == ["a", "a"]
-    assert decoder.whole_block(b"data: b\n\n") is None
     with pytest.raises(StreamTooLarge, match="longer than 10 bytes"):
         decoder.feed(b"")
     with pytest.raises(StreamTooLarge):
@@ -305,22 +316,6 @@ def test_what_is_unfinished_at_the_end_can_be_seen(stream: bytes, unfinished: by
     assert decoder.close() is (unfinished is not None)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"tail": b"a\nb"},
-        {"data": [b"a\r"], "in_block": True, "at_start": False},
-        {"data": [b"a"], "in_block": False, "at_start": False},
-        {"in_block": True},
-    ],
-)
-def test_a_remainder_that_no_decoder_leaves_is_refused(change: dict[str, object]) -> None:
-    fresh = EventStreamDecoder().remainder
-    fields = {name: getattr(fresh, name) for name in Remainder.__struct_fields__}
-    with pytest.raises(ValueError, match=r"line end|block"):
-        EventStreamDecoder.resume(Remainder(**{**fields, **change}))
-
-
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("data", [[b"a"] * 10, [b"", b"four", b""] * 2, [b"0123456789"]])
 @pytest.mark.parametrize("resumed", [False, True])
@@ -335,7 +330,8 @@ def test_the_bound_is_the_most_that_a_line_and_the_data_of_an_event_may_have(
         decoder, found = EventStreamDecoder(max_event_bytes=bound), []
         for piece in [*pieces, b""]:
             if resumed:
-                decoder = EventStreamDecoder.resume(decoder.remainder, max_event_bytes=bound)
+                remainder, decoder = decoder.remainder, EventStreamDecoder(max_event_bytes=bound)
+                decoder.feed_data(remainder)
             found += fed_data([piece], decoder)
         return found
 

@@ -24,10 +24,10 @@ from ddg_protocol import (
 )
 from ddg_protocol import errors as e
 from ddg_protocol.challenge import Challenge, read_script
-from ddg_protocol.chat import ReplyReader
 from ddg_protocol.content import ContentDecoder
 from ddg_protocol.conversation import Tokens
 from ddg_protocol.refusal import service_error
+from ddg_protocol.reply import ReplyReader
 from ddg_protocol.service import Service, faults
 from ddg_protocol.testing import Chunking, Cut, Run, byte_by_byte
 from ddg_protocol.testing import strategies as s

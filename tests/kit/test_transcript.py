@@ -35,8 +35,8 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol._state import COMMANDS, MOVES, State
-from ddg_protocol.chat import ReplyReader
 from ddg_protocol.errors import ChallengeError, ContentDecodingError, IncompleteStream
+from ddg_protocol.reply import ReplyReader
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
 from ddg_protocol.tap import DrivenSession, TappedSession

@@ -1,0 +1,480 @@
+"""The reply of a chat request: bytes of its body in, events out (PROTOCOL.md section 6).
+
+A `ReplyReader` works in two steps. It takes a chunk apart into *payloads*: the data of its server-sent events. Then it
+interprets one payload at a time, when its event is pulled: a JSON object, mostly of new text, or words in brackets such
+as ``[DONE]``. The new text is returned as a `TextDelta` and kept, since the conversation needs all of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from contextlib import suppress
+from typing import Annotated, Any, Literal, NoReturn
+
+import msgspec
+
+from .errors import EmptyResponseError, IncompleteStream, MalformedEvent, StreamTooLarge
+from .events import (
+    ConversationTitle,
+    Event,
+    FinishReason,
+    Heartbeat,
+    LimitReached,
+    MalformedPayload,
+    StopReason,
+    TextDelta,
+    UnknownPayload,
+)
+from .policy import Policy
+from .refusal import service_error
+from .sse import EventStreamDecoder
+from .text import printable
+
+
+class TextPayload(msgspec.Struct, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A payload of new text and nothing else. Any other payload fails to decode as one.
+
+    The members are in the order in which the service sends them: msgspec looks for the next one first.
+
+    Attributes:
+        role: the assistant's, or absent.
+        message: the text.
+        created: not used.
+        id: not used.
+        action: always there.
+        model: not used; it is known by now.
+    """
+
+    role: Literal["assistant"] | None = None
+    message: str
+    created: float | str | None = None
+    id: str | float | None = None
+    action: Literal["success"]
+    model: str | float | None = None
+
+
+class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
+    """The state of a `ReplyReader` between two events. The default is that at the beginning.
+
+    Attributes:
+        text: all text that was returned.
+        half: a high surrogate, in UTF-16-LE, that waits for its low one.
+        ends_empty: whether the last message was empty.
+        limit_reached: whether the conversation has reached its limit.
+        title: the conversation's title, if one came.
+        served_model: the first model that a payload named.
+        finish_reason: why the reply ends, as far as that is known.
+        done: whether it is complete.
+        size: how many bytes of the body were cut into payloads.
+        payloads: those that were not interpreted.
+        text_given: whether the text of the first payload was returned already.
+        unread: the bytes of a chunk that were not cut.
+        unfinished: the decoder's remainder.
+        too_large: whether the decoder has passed its bound.
+    """
+
+    text: str = ""
+    half: bytes = b""
+    ends_empty: bool = False
+    limit_reached: bool = False
+    title: str | None = None
+    served_model: str | None = None
+    finish_reason: FinishReason = "stop"
+    done: bool = False
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    payloads: list[bytes] = []
+    text_given: bool = False
+    unread: bytes = b""
+    unfinished: bytes = b""
+    too_large: bool = False
+
+
+decode_text = msgspec.json.Decoder(TextPayload).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+#: What the decoders raise; nothing else.
+_NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+#: Members of a payload of text that hold numbers and words; whatever else it holds is more than text.
+_BOOKKEEPING = frozenset({"action", "message", "role", "created", "id", "model", "status"})
+#: Members that are more than text even where they are empty (PROTOCOL.md section 6).
+_PARTS = frozenset({"parts", "source"})
+
+_DONE = b"[DONE]"
+#: A word ends at a bracket that ends the payload or is followed by another word: titles may hold brackets.
+_WORD = re.compile(rb"\[([A-Z_][A-Z0-9_]*)(?::(.*?))?\](?=\[[A-Z_]|\Z)", re.DOTALL)
+
+#: The most bytes that are cut into payloads at once: 64 KiB of tiny events take 1 MiB of memory.
+_SLICE = 64 * 1024
+#: How many deltas are kept before they are joined: each takes 50 bytes more than its text.
+_MANY_DELTAS = 1024
+#: Characters of which each makes a `str` take four bytes for every character.
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
+
+
+class ReplyReader:
+    """The reply of one chat request: bytes of the body in, events out, one at a time.
+
+    A payload is interpreted when its event is pulled, and nothing that can be seen from outside moves before.
+
+    Args:
+        policy: says whether a malformed payload is raised or returned as an event, and has the bounds.
+        saved: the state of another reader, to go on from there.
+
+    Attributes:
+        chunks: of the body, content-decoded, that have come and were not read. Append to it.
+        idle: whether nothing but `chunks` is left to read.
+        done: whether the reply is complete; what follows is ignored.
+        finish_reason: why it ended, once it is done.
+        title: the conversation's title, if one came.
+        limit_reached: whether the conversation has reached its limit.
+        served_model: the first model that a payload named, or None.
+    """
+
+    def __init__(self, policy: Policy, saved: SavedReply | None = None) -> None:
+        saved = saved or SavedReply()
+        self.chunks: deque[bytes] = deque()
+        self.idle = False
+        self.done = saved.done
+        self.finish_reason = saved.finish_reason
+        self.title = saved.title
+        self.limit_reached = saved.limit_reached
+        self.served_model = saved.served_model
+        self._strict = policy.strict
+        # From bytes to payloads.
+        self._max_reply_bytes = policy.max_reply_bytes
+        self._size = saved.size  # how many bytes of the body were taken
+        self._whole_until = -1  # up to this size no bound has to be checked
+        self._unread = memoryview(saved.unread)
+        self._payloads = deque(saved.payloads)
+        self._decoder = EventStreamDecoder(max_event_bytes=policy.max_event_bytes)
+        self._feed(saved.unfinished)
+        self._decoder.too_large |= saved.too_large
+        # From payloads to text.
+        self._plain = False  # whether a message is new text as it is, and changes nothing else here
+        self._joined = [saved.text] if saved.text else []  # deltas that were joined
+        self._deltas: list[str] = []  # those since then
+        self._measuring = False  # whether the text may pass its bound
+        self._length, self._width = 0, 0  # of the text then, in characters and in bytes of each
+        self._half = saved.half
+        self._ends_empty = saved.ends_empty
+        self._text_given = saved.text_given
+        self._begin_to_measure()
+
+    @property
+    def text(self) -> str:
+        """All text that was returned."""
+        self._join()
+        text = "".join(self._joined)
+        self._joined = [text] if text else []
+        return text
+
+    @property
+    def has_text(self) -> bool:
+        """Whether a `TextDelta` was returned."""
+        return bool(self._deltas or self._joined)
+
+    @property
+    def saved(self) -> SavedReply:
+        """The state that another reader needs to go on from here, without `chunks`."""
+        return SavedReply(
+            text=self.text,
+            half=self._half,
+            ends_empty=self._ends_empty,
+            limit_reached=self.limit_reached,
+            title=self.title,
+            served_model=self.served_model,
+            finish_reason=self.finish_reason,
+            done=self.done,
+            size=self._size,
+            payloads=list(self._payloads),
+            text_given=self._text_given,
+            unread=bytes(self._unread),
+            unfinished=self._decoder.remainder,
+            too_large=self._decoder.too_large,
+        )
+
+    def next_event(self) -> Event | None:
+        """Interpret as many payloads as make one event.
+
+        Returns:
+            The event, or None: more bytes are needed, or the reply is done.
+
+        Raises:
+            MalformedEvent: a payload is neither JSON of a known shape nor a known word, and the reader is strict.
+            ServiceError: the service broke off with an error.
+            EmptyResponseError: the reply is complete, and there is no text.
+            StreamTooLarge: an event or the reply is longer than its bound.
+        """
+        while True:
+            if self.idle:
+                try:
+                    data = self.chunks.popleft()
+                except IndexError:
+                    return None
+                size = self._size + len(data)
+                # Without this, an event in a chunk of its own costs 2.6 times as much (benchmarks.instructions).
+                raw = self._decoder.whole_block(data) if size <= self._whole_until else None
+                if raw is None:
+                    self._unread = memoryview(data)
+                    self.idle = False
+                    continue
+                self._size = size
+            elif self._payloads:
+                raw = self._payloads.popleft()
+            elif self._unread or self._decoder.too_large:
+                self._cut()
+                continue
+            else:
+                self.idle = True
+                continue
+            # Without this, an event costs 3.2 times as much.
+            try:
+                text = decode_text(raw).message if self._plain else ""
+            except _NOT_DECODED:
+                text = ""
+            if not text:
+                found = self._interpret(raw)
+                if found is None:
+                    continue
+                if not isinstance(found, str):
+                    return found
+                text = found
+            if self._measuring:
+                self._measure(text)
+            self._deltas.append(text)
+            return TextDelta(text)
+
+    def end(self) -> None:
+        """Handle the clean end of the body, once `next_event` returns None. Call that again: the reply ends there.
+
+        Raises:
+            IncompleteStream: an event that could hold text is not finished.
+        """
+        if self.done:
+            return
+        unfinished = self._decoder.unfinished
+        if unfinished is not None and not unfinished.lstrip().startswith(b"["):
+            raise IncompleteStream("the reply ended in the middle of an event")
+        if not self._ends_empty:
+            self.finish_reason = "length"
+        self._payloads.append(_DONE)
+        self.idle = False
+
+    # From bytes to payloads
+
+    def _cut(self) -> None:
+        """Cut the next bytes into payloads, a slice at a time to save memory, and check the bounds."""
+        if self.done:
+            self._unread = memoryview(b"")
+            return
+        if self._decoder.too_large:
+            raise self._decoder.error()
+        limit = self._max_reply_bytes
+        size = min(len(self._unread), _SLICE, limit - self._size)
+        if size <= 0:
+            raise StreamTooLarge(f"the reply is longer than {limit} bytes", limit=limit)
+        data, self._unread = bytes(self._unread[:size]), self._unread[size:]
+        self._size += size
+        self._whole_until = min(self._size + _SLICE, limit)
+        self._begin_to_measure()
+        if len(self._deltas) >= _MANY_DELTAS:
+            self._join()
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        with suppress(StreamTooLarge):  # `_cut` raises it, after the payloads before
+            self._payloads.extend(self._decoder.feed_data(data))
+
+    # From payloads to events
+
+    def _interpret(self, raw: bytes) -> str | Event | None:
+        """Interpret a payload of any kind.
+
+        Returns:
+            New text, an event, or None if it means neither. Where it means two, or where text was held back before it,
+            the payload is put back for the rest.
+        """
+        found = self._read_object(raw)
+        held = self._half or self._ends_empty or self._text_given or self.done
+        self._plain = not held and self.served_model is not None
+        self.idle = False  # a payload may have been put back
+        return found
+
+    def _read_object(self, raw: bytes) -> str | Event | None:
+        """Interpret a JSON object, or words if it is none."""
+        if self._text_given:
+            self._text_given = False
+            return UnknownPayload(raw)
+        payload = _read_json(raw)
+        if payload is None:
+            return self._read_words(raw)
+        action, kind, message = payload.get("action"), payload.get("type"), payload.get("message")
+        if action == "error" or (action is None and isinstance(kind, str) and kind.startswith("ERR_")):
+            if self._half:
+                self._payloads.appendleft(raw)
+                return self._flush()
+            raise service_error(200, raw)
+        by_assistant = payload.get("role") in (None, "assistant")
+        is_more = not by_assistant or any(payload.get(name) is not None for name in _PARTS)
+        if not (is_more or _is_text(action, message)):
+            return self._malformed(raw)
+        is_more = is_more or any(_is_more(name, value) for name, value in payload.items())
+        model = payload.get("model")
+        if self.served_model is None and isinstance(model, str) and model:
+            self.served_model = _encodable(model)
+        text = ""
+        if by_assistant and isinstance(message, str):
+            self._ends_empty = not message
+            text = self._join_halves(message)
+        if not is_more:
+            return text or None
+        if not text:
+            return UnknownPayload(raw)
+        self._payloads.appendleft(raw)
+        self._text_given = True
+        return text
+
+    def _read_words(self, raw: bytes) -> str | Event | None:
+        """Interpret words in brackets: one, or several that are put back one by one."""
+        stripped = raw.strip()
+        words = _split_words(stripped)
+        if not words:
+            if stripped.startswith(_DONE):  # the reply is complete, whatever stands behind it
+                self._payloads.appendleft(_DONE)
+            return self._malformed(raw)
+        if len(words) > 1:
+            words.sort(key=lambda word: word == _DONE)  # the others come before the end
+            self._payloads.extendleft(reversed(words))
+            return None
+        name, colon, value = stripped[1:-1].partition(b":")
+        text = str(value, "utf-8", "replace")
+        match str(name, "ascii"), bool(colon):
+            case "DONE", False:
+                return self._finish()
+            case "PING", False:
+                return Heartbeat()
+            case "CHAT_TITLE", True:
+                self.title = text
+                return ConversationTitle(text)
+            case "STOP_REASON", True:
+                return StopReason(text)
+            case word, False if word.startswith("LIMIT_") and word != "LIMIT_":
+                if word == "LIMIT_OUTPUT":
+                    self.finish_reason = "length"
+                self.limit_reached = self.limit_reached or word == "LIMIT_CONVERSATION"
+                return LimitReached(word.removeprefix("LIMIT_").lower())
+        return UnknownPayload(raw)
+
+    def _malformed(self, raw: bytes) -> MalformedPayload:
+        if self._strict:
+            shown = printable(str(raw[:200], "utf-8", "replace"))
+            raise MalformedEvent(f"a payload is neither JSON of a known shape nor a known word: {shown}", raw=raw)
+        return MalformedPayload(raw)
+
+    def _finish(self) -> str | None:
+        """End the reply, and return text that was held back."""
+        text = self._flush()
+        if not (text or self.has_text):
+            raise EmptyResponseError("the reply is complete and holds no text")
+        self.done = True
+        self._whole_until = -1
+        self._payloads.clear()
+        return text or None
+
+    # The text
+
+    def _join_halves(self, text: str) -> str:
+        """Join a held half of a character to a message, and hold back the half that the message ends with."""
+        if text.isascii() and not self._half:
+            return text
+        units = self._half + text.encode("utf-16-le", "surrogatepass")
+        whole = units[:-2] if 0xD8 <= units[-1] <= 0xDB else units
+        self._half = units[len(whole) :]
+        return whole.decode("utf-16-le", "replace")
+
+    def _flush(self) -> str:
+        """Return U+FFFD for a held half, whose other did not come; empty if there is none."""
+        half, self._half = self._half, b""
+        return half.decode("utf-16-le", "replace")
+
+    def _begin_to_measure(self) -> None:
+        """Measure the text from here on if it could pass its bound within a slice: before, it has too few bytes."""
+        if not self._measuring and self._size + _SLICE > self._max_reply_bytes // 8:
+            text, self._measuring = self.text, True
+            self._length, self._width = len(text), _width(text)
+
+    def _measure(self, text: str) -> None:
+        """Check how much memory the text takes with a new delta: one wide character widens all of it.
+
+        Raises:
+            StreamTooLarge: it takes more than the bound.
+        """
+        self._length += len(text)
+        self._width = max(self._width, _width(text))
+        limit = self._max_reply_bytes // 2
+        if self._length * self._width > limit:
+            raise StreamTooLarge(f"the text of the reply takes more than {limit} bytes of memory", limit=limit)
+
+    def _join(self) -> None:
+        if self._deltas:
+            self._joined.append("".join(self._deltas))
+            self._deltas.clear()
+
+
+def _split_words(raw: bytes) -> list[bytes]:
+    """Split ``[A][B:x]`` into its words. Return none if anything else is in it."""
+    words: list[bytes] = []
+    position = 0
+    while match := _WORD.match(raw, position):
+        words.append(match[0])
+        position = match.end()
+    return words if position == len(raw) else []
+
+
+def _is_text(action: object, message: object) -> bool:
+    """Check whether a payload is one of text, which may be missing."""
+    return (action == "success" and message is None) or (action in ("success", None) and isinstance(message, str))
+
+
+def _is_more(name: str, value: Any) -> bool:
+    """Check whether a member of a payload of text holds something more than its text."""
+    if name in _BOOKKEEPING:
+        return isinstance(value, dict | list)
+    return value is not None and value not in ("", [], {})
+
+
+def _width(text: str) -> int:
+    """Return how many bytes each character of a `str` takes, at most."""
+    if text.isascii():
+        return 1
+    return 4 if _WIDE.search(text) else 2
+
+
+def _read_json(raw: bytes) -> dict[str, Any] | None:
+    """Parse a payload. None means that it is not a JSON object."""
+    if not raw.lstrip().startswith(b"{"):  # mostly words: cheaper to see here than to parse
+        return None
+    try:
+        return _decode_object(raw)
+    except _NOT_DECODED:
+        pass
+    from json import loads  # which most conversations never need
+
+    # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
+    # latter is what the event stream has U+FFFD for. Numbers mean nothing here, and `int` refuses long ones.
+    try:
+        payload = loads(str(raw, "utf-8", "replace"), parse_int=float, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _encodable(text: str) -> str:
+    """Join surrogate pairs, and replace each half without its other with U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
