@@ -255,17 +255,6 @@ def test_the_chunks_that_come_together_are_one_piece() -> None:
     assert http.next_cycle()
 
 
-def test_a_body_of_known_length_is_given_as_it_comes_and_not_copied() -> None:
-    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
-    http.send(REQUEST)
-    _, *pieces = http.read(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
-    assert pieces == [b"ab"]
-    [piece] = http.read(data := b"cdef")
-    assert piece is data
-    assert list(http.read(b"ghi")) == [b"ghi", h11.EndOfMessage()]
-    assert http.next_cycle()
-
-
 def test_a_whole_chunk_is_taken_where_nothing_else_is_due() -> None:
     http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
