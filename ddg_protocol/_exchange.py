@@ -1,4 +1,4 @@
-"""One request and what the driver has reported of its response, in order, until it is looked at."""
+"""One request, what the driver has reported of its response and nobody has looked at yet, and the times for both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Head(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def size(self) -> int:
-        """How many bytes it takes in HTTP/1.1, without a reason phrase."""
+        """The number of bytes that it takes in HTTP/1.1, without a reason phrase."""
         return _STATUS_LINE + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
 
@@ -42,13 +42,17 @@ _STATUS_LINE = len("HTTP/1.1 200 \r\n\r\n")
 
 
 class Exchange:
-    """An exchange under way. It is not a Struct: to set an attribute of one takes as long as a call.
+    """An exchange under way: a request and its response.
+
+    It judges every time that the session allows for a response. A report carries no time (except that of a head), so
+    the read timeout starts again with the first pull after one. This is not a Struct: to set an attribute of one takes
+    as long as a call.
 
     Args:
         request: what was sent.
-        step: what for.
-        redirects: how many led here.
-        policy: has the times that it may take.
+        step: what it is for.
+        redirects: how many redirects led to it.
+        policy: the timeouts.
         now: the caller's clock, in seconds.
         turn_until: when the turn must be over, on the caller's clock.
 
@@ -56,33 +60,18 @@ class Exchange:
         request: as given.
         step: as given.
         redirects: as given.
+        policy: as given.
+        turn_until: as given.
         awaited: what the driver has still to report.
-        head: the response's head, where it was reported and not looked at.
+        head: the head of the response, from its report until it is looked at.
         heads: how many bytes of heads came, those of interim responses included.
-        chunks: of the body, in order, where they were reported and not looked at.
+        chunks: the chunks of the body, in order, from their reports until they are looked at.
         received: how many bytes of the body came.
-        end: how the exchange ended, where it did.
+        end: how the exchange ended; None while it lasts.
         read_by: when the next bytes must have come, on the caller's clock; never later than `total_by`.
         total_by: when all must have come, on the caller's clock.
         heard: whether anything came since `read_by` was set.
     """
-
-    __slots__ = (
-        "awaited",
-        "chunks",
-        "end",
-        "head",
-        "heads",
-        "heard",
-        "policy",
-        "read_by",
-        "received",
-        "redirects",
-        "request",
-        "step",
-        "total_by",
-        "turn_until",
-    )
 
     def __init__(
         self, request: SendRequest, step: Step, redirects: int, policy: Policy, *, now: float, turn_until: float
@@ -104,7 +93,7 @@ class Exchange:
         self.heard = False
 
     def report(self, kind: Report) -> None:
-        """Check that a report may come now, and take note that it does.
+        """Check that a report may come now, and note that it came.
 
         Args:
             kind: what is reported.
@@ -121,13 +110,13 @@ class Exchange:
         self.heard = True
 
     def failure(self, now: float) -> Failure | None:
-        """Return the failure that was reported, or that the clock shows.
+        """Return the failure that was reported, or a timeout if it is time for one.
 
         Args:
             now: the caller's clock, in seconds.
 
         Returns:
-            The failure, or None while there is time to wait for more.
+            The failure; None while there is time to wait for more.
         """
         if self.heard:
             self.heard = False
@@ -149,7 +138,7 @@ class Exchange:
         return Failure(FailureKind.TIMEOUT, text)
 
     def is_in_order(self, *, head_seen: bool) -> bool:
-        """Tell whether what was reported could have come in the order of the table.
+        """Return whether the reports that are kept could have come in the order of the table.
 
         Args:
             head_seen: whether the head was looked at.

@@ -19,7 +19,10 @@ embedder's answer to a challenge (SOLVE), or a request (SEND). When that is over
 way out of this circle that keeps the turn is REPLY, then DONE, which commits it; FAIL, CANCEL and CLOSE leave the
 conversation as it was before the turn.
 
-The connection below a `wire.WireSession` has states of its own, and its table is `LINKS`.
+Below a `wire.WireSession` there is one more thing with states: its connection, the **link**. `LINKS` says which moves
+each state of it allows. Some moves follow a report at once (CONNECTED, SENT) or a command (ABANDON); all others are
+made when the next action is pulled. A move that is not in the table is a bug here, too. ABANDON is legal everywhere. A
+connection that was made ends with exactly one CLOSE; after REFUSED there is nothing to close.
 """
 
 from __future__ import annotations
@@ -131,3 +134,42 @@ REPORTS: dict[Awaited, dict[Report, Awaited]] = {
     Awaited.NOTHING: {},
 }
 """In which order the reports on a SendRequest may come."""
+
+
+class Link(KeyEnum):
+    """Where the connection of a `wire.WireSession` is."""
+
+    DOWN = "there is no connection"
+    CONNECTING = "a Connect is out"
+    IDLE = "connected, without a request"
+    SENDING = "a Send is out"
+    RECEIVING = "the request is sent and its response is not complete"
+    ABANDONED = "it is not used any more; a Close is due"
+
+
+class LinkMove(KeyEnum):
+    """What happens to a link."""
+
+    CONNECT = "a Connect goes out"
+    REFUSED = "the connection could not be made"
+    CONNECTED = "the connection is made"
+    SEND = "a Send goes out"
+    SENT = "the request is sent"
+    KEEP = "the response is complete and both sides keep the connection"
+    ABANDON = "the connection failed, can't be kept, or is not wanted any more"
+    CLOSE = "a Close goes out"
+
+
+LINKS: dict[Link, dict[LinkMove, Link]] = {
+    Link.DOWN: {LinkMove.CONNECT: Link.CONNECTING, LinkMove.ABANDON: Link.DOWN},
+    Link.CONNECTING: {
+        LinkMove.CONNECTED: Link.IDLE,
+        LinkMove.REFUSED: Link.DOWN,
+        LinkMove.ABANDON: Link.ABANDONED,
+    },
+    Link.IDLE: {LinkMove.SEND: Link.SENDING, LinkMove.ABANDON: Link.ABANDONED},
+    Link.SENDING: {LinkMove.SENT: Link.RECEIVING, LinkMove.ABANDON: Link.ABANDONED},
+    Link.RECEIVING: {LinkMove.KEEP: Link.IDLE, LinkMove.ABANDON: Link.ABANDONED},
+    Link.ABANDONED: {LinkMove.CLOSE: Link.DOWN, LinkMove.ABANDON: Link.ABANDONED},
+}
+"""From each state of a link, what each move leads to."""

@@ -296,13 +296,13 @@ def test_a_large_piece_is_read_in_linear_time_and_memory(monkeypatch: pytest.Mon
     from ddg_protocol._http import HttpConnection
 
     looked_at: list[int] = []
-    read_head = HttpConnection._read_head
+    split_head = HttpConnection._split_head
 
     def watched(self: HttpConnection, data: bytes) -> tuple[bytes, bytes]:
         looked_at.append(len(data))  # what it copies
-        return read_head(self, data)
+        return split_head(self, data)
 
-    monkeypatch.setattr(HttpConnection, "_read_head", watched)
+    monkeypatch.setattr(HttpConnection, "_split_head", watched)
     work = []
     for times in (5_000, 10_000):
         looked_at.clear()

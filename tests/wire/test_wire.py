@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiers import some
 
-from ddg_protocol._state import State
+from ddg_protocol._state import LINKS, Link, LinkMove, State
 from ddg_protocol.errors import (
     ChatTimeoutError,
     DuckChatError,
@@ -414,6 +414,89 @@ def test_an_address_that_no_request_line_holds_is_a_failure_like_any_other() -> 
     assert [type(event) for event in events if not isinstance(event, TextDelta)] == [
         *(TurnStarted, LandingPageFailed, TurnFinished)
     ]
+
+
+# The link
+
+
+def all_moves() -> set[tuple[Link, LinkMove]]:
+    return {(link, move) for link, row in LINKS.items() for move in row}
+
+
+def test_every_link_is_reached_and_leads_back_to_no_connection() -> None:
+    leads_to = {link: set(LINKS[link].values()) for link in Link}
+    reached, todo = {Link.DOWN}, [Link.DOWN]
+    while todo:
+        for target in leads_to[todo.pop()] - reached:
+            reached.add(target)
+            todo.append(target)
+    assert reached == set(Link)
+    back = {Link.DOWN}
+    while more := {link for link in Link if link not in back and back & leads_to[link]}:
+        back |= more
+    assert back == set(Link)
+    assert all(LinkMove.ABANDON in row for row in LINKS.values())
+
+
+@pytest.mark.parametrize("link", Link)
+@pytest.mark.parametrize("move", LinkMove)
+def test_a_move_of_the_link_that_is_not_in_the_table_is_a_bug(link: Link, move: LinkMove) -> None:
+    wire = WireSession(Session())
+    wire._link = link
+    if move in LINKS[link]:
+        wire._move(move)
+        assert wire._link is LINKS[link][move]
+    else:
+        with pytest.raises(AssertionError, match=f"{move.name} from {link.name}"):
+            wire._move(move)
+        assert wire._link is link
+
+
+def test_every_move_of_the_link_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: set[tuple[Link, LinkMove]] = set()
+    original = WireSession._move
+
+    def watched(self: WireSession, move: LinkMove) -> None:
+        made.add((self._link, move))
+        original(self, move)
+
+    monkeypatch.setattr(WireSession, "_move", watched)
+    Run(policy=Policy(base_delay=0.0)).wire.close()
+    idle = Run()
+    idle.ask()
+    idle.wire.close()
+    idle.wire.close()
+    idle.drive()
+    for kind in (Connect, Send):
+        run = Run()
+        run.wire.ask("Why?", now=run.now)
+        while not isinstance(action := run.wire.next_action(now=run.now), kind):
+            if isinstance(action, Connect):
+                run.wire.connected(action)
+        run.wire.cancel()
+    receiving = Run(answering(b"/aichat", None))
+    receiving.ask()
+    refused = Run()
+    refused.wire.ask("Why?", now=refused.now)
+    while not isinstance(action := refused.wire.next_action(now=refused.now), Connect):
+        pass
+    refused.wire.transport_failed(action, Failure(FailureKind.NOT_SENT, "refused"))
+    refused.drive()
+    assert made == all_moves()
+
+
+def test_a_response_that_is_complete_before_its_request_is_sent_costs_the_connection() -> None:
+    run = Run()
+    run.wire.ask("Why?", now=run.now)
+    while not isinstance(action := run.wire.next_action(now=run.now), Send):
+        if isinstance(action, Connect):
+            run.connection = action
+            run.wire.connected(action)
+    assert run.connection is not None
+    run.wire.receive_bytes(run.connection, response(PAGE))
+    run.drive()
+    assert run.text == "Sunlight."
+    assert run.kinds == ["Close", "Connect", "Send", "Send", "Send"]
 
 
 # Failures
