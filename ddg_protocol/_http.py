@@ -185,11 +185,11 @@ class HttpConnection:
         """Return what h11 makes of the bytes it has. It reads nothing behind the end of the response."""
         body: list[bytes] = []  # goes out in one piece: one for each chunk can take 50 times as much memory
         while self._h11.their_state in _UNDER_WAY:
-            error = event = None
+            event: h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED] | h11.RemoteProtocolError
             try:
                 event = self._h11.next_event()
-            except h11.RemoteProtocolError as raised:
-                error = raised
+            except h11.RemoteProtocolError as error:
+                event = error  # raised below, after what came before it
             # By `type`: isinstance is slow with the abstract base class that the events have.
             if type(event) is h11.Data:
                 body.append(bytes(event.data))
@@ -198,10 +198,10 @@ class HttpConnection:
             if body:
                 yield b"".join(body)
                 body.clear()
-            if error is not None:
-                raise error
+            if isinstance(event, h11.RemoteProtocolError):
+                raise event
             self._check_framing()
-            if event is h11.NEED_DATA:
+            if isinstance(event, type):  # NEED_DATA is a class
                 return
             if type(event) is h11.Response:
                 self.head_due = False

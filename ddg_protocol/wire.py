@@ -95,7 +95,7 @@ WireIntent = Connect | Send | Close | Wait | SolveChallenge
 WireAction = WireIntent | Event | Signal
 """Whatever `WireSession.next_action` returns."""
 
-#: What the session returns when it wants no more of the exchange before, unless it is NEED_DATA.
+#: What the session returns when it wants no more of the exchange before; of the signals, PAUSED alone.
 _MOVES_ON = frozenset({SendRequest, Wait, SolveChallenge, Signal})
 #: For what runs once a chunk: on Python 3.11, to look up an Enum's member costs as much as a call.
 _DOWN, _CONNECTING, _IDLE, _SENDING, _RECEIVING, _ABANDONED = Link
@@ -194,7 +194,7 @@ class WireSession:
                 self._leave()
                 raise
             if action is NEED_DATA or type(action) not in _MOVES_ON:
-                return action
+                return action  # type: ignore[return-value]  # no SendRequest: mypy can't tell by a set of types
             left = self._leave()
             if type(action) is SendRequest:
                 self._request = action
