@@ -105,8 +105,9 @@ class HttpConnection:
         if self._begun == b"\r\n":
             line, end, rest = data.partition(b"\r\n")
             body = rest.removesuffix(end)
+            size = len(body)
             # To write the size as nearly all servers do costs less than to parse theirs.
-            if body and len(rest) - len(body) == 2 and line == b"%x" % len(body):
+            if size and len(rest) - size == 2 and line == b"%x" % size:
                 return body
         return None
 
