@@ -1,7 +1,8 @@
-"""Draws the tables of `ddg_protocol._state` as they are: the moves of a session, and of one of its exchanges.
+"""Draws the tables of `ddg_protocol._state` as they are: a session, one of its exchanges, and the link of the wire.
 
-``python docs/states.py`` writes ``session.svg`` and ``exchange.svg`` beside itself; it needs Graphviz's ``dot``. Each
-carries the digest of the text it was drawn from, so that a test can tell whether it is current without drawing it.
+``python docs/states.py`` writes ``session.svg``, ``exchange.svg`` and ``link.svg`` beside itself; it needs Graphviz's
+``dot``. Each carries the digest of the text it was drawn from, so that a test can tell whether it is current without
+drawing it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ddg_protocol._state import AT_REST, COMMANDS, MOVES, REPORTS, Awaited, Command, Move, State
+from ddg_protocol._state import AT_REST, COMMANDS, LINKS, MOVES, REPORTS, Awaited, Command, Link, LinkMove, Move, State
 
 HERE = Path(__file__).parent
 
@@ -33,6 +34,10 @@ Grey: NEXT, this step is over and another follows."""
 
 EXCHANGE_CAPTION = """What a driver may report of a response, in which order.
 Anything else is a LocalProtocolError, which changes nothing."""
+
+LINK_CAPTION = """The connection of a WireSession.
+Left out: ABANDON (the connection failed, can't be kept, or is not wanted any more)
+leads from every state but DOWN to ABANDONED."""
 
 EVERYWHERE = frozenset({Command.CANCEL, Command.CLOSE})
 STYLES = {
@@ -70,12 +75,27 @@ def exchange_dot() -> str:
     return "".join([*lines, "}\n"])
 
 
+def link_dot() -> str:
+    """Return the DOT text of the link's table."""
+    lines = [HEAD.format(caption=_quoted(LINK_CAPTION, left=True))]
+    lines += [_node(link, link.value, rest=link is Link.DOWN) for link in Link]
+    for link, moves in LINKS.items():
+        for move, target in moves.items():
+            if move is not LinkMove.ABANDON:
+                lines.append(_edge(link, target, f"{move.name}: {move.value}", ""))
+    return "".join([*lines, "}\n"])
+
+
 def digest(dot: str) -> str:
     """Give the line of an SVG that says what it was drawn from."""
     return f"<!-- drawn from the tables by docs/states.py: {hashlib.sha256(dot.encode()).hexdigest()} -->"
 
 
-DRAWINGS: Mapping[str, Callable[[], str]] = {"session.svg": session_dot, "exchange.svg": exchange_dot}
+DRAWINGS: Mapping[str, Callable[[], str]] = {
+    "session.svg": session_dot,
+    "exchange.svg": exchange_dot,
+    "link.svg": link_dot,
+}
 
 
 def draw() -> None:

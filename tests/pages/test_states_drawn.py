@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from support.paths import ROOT
 
-from ddg_protocol._state import COMMANDS, MOVES, REPORTS, State
+from ddg_protocol._state import COMMANDS, LINKS, MOVES, REPORTS, State
 
 DOCS = ROOT / "docs"
 SESSION = {state: {**COMMANDS[state], **MOVES[state]} for state in State}
@@ -24,7 +24,11 @@ def test_a_drawing_is_current(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "table", "left_out"),
-    [("session.svg", SESSION, {"CANCEL", "CLOSE"}), ("exchange.svg", REPORTS, set())],
+    [
+        ("session.svg", SESSION, {"CANCEL", "CLOSE"}),
+        ("exchange.svg", REPORTS, set()),
+        ("link.svg", LINKS, {"ABANDON"}),
+    ],
 )
 def test_a_drawing_has_each_state_and_each_move(
     name: str, table: dict[Any, dict[Any, Any]], left_out: set[str]
