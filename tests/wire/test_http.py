@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection: what is read of a response is what h11 reads of it, however it comes."""
+"""One HTTP/1.1 connection: it reads what h11 reads of a response, however the bytes come."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUEST = SendRequest(id=1, method="GET", url="http://localhost/", headers=(), b
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 Seen = list[tuple[str, object]]
-"""The kinds of events with what they hold, with pieces of the body that follow each other as one."""
+"""The kinds of events with what they hold; bytes of the body that follow each other are one entry."""
 
 
 def written_by_h11(request: SendRequest) -> bytes:
@@ -40,7 +40,7 @@ def written_by_h11(request: SendRequest) -> bytes:
 
 
 def written(write: Callable[[SendRequest], bytes], request: SendRequest) -> bytes | None:
-    """Give what is written; None where it is refused."""
+    """Return what is written; None if it is refused."""
     try:
         return write(request)
     except (h11.LocalProtocolError, ValueError):
@@ -48,7 +48,7 @@ def written(write: Callable[[SendRequest], bytes], request: SendRequest) -> byte
 
 
 def seen_by_us(chunks: Iterable[bytes], *, whole: bool) -> tuple[Seen, list[int]]:
-    """Give what is read, first of all as one whole chunk or not, and how much of the body after each chunk."""
+    """Return what is read, with `whole_chunk` first or without it, and the length of the body after each chunk."""
     http, seen, lengths = HttpConnection(max_head_bytes=BOUND, max_framing_bytes=BOUND), Seen(), []
     http.send(REQUEST)
     for chunk in chunks:
@@ -75,7 +75,7 @@ def seen_by_h11(chunks: Iterable[bytes]) -> tuple[Seen, list[int]]:
     for chunk in chunks:
         try:
             http.receive_data(chunk)
-            while http.their_state in (h11.SEND_RESPONSE, h11.SEND_BODY):  # what stands behind is not looked at
+            while http.their_state in (h11.SEND_RESPONSE, h11.SEND_BODY):  # bytes behind the response are not looked at
                 if isinstance(event := http.next_event(), type):
                     break
                 note(seen, bytes(event.data) if isinstance(event, h11.Data) else event)
@@ -246,16 +246,16 @@ def test_it_reads_what_h11_reads_wherever_it_is_cut_in_three(response: bytes) ->
             assert seen_by_us(cut(response, places), whole=whole)[0] == expected
 
 
-def test_the_chunks_that_come_together_are_one_piece() -> None:
+def test_chunks_that_come_together_go_out_as_one() -> None:
     http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
-    _, *pieces = http.read(CHUNKED + b"1\r\na\r\n" + b"2\r\nbc\r\n" + b"5\r\nd")
-    assert pieces == [b"abcd"]
+    _, *bodies = http.read(CHUNKED + b"1\r\na\r\n" + b"2\r\nbc\r\n" + b"5\r\nd")
+    assert bodies == [b"abcd"]
     assert list(http.read(b"efgh\r\n0\r\n\r\n")) == [b"efgh", h11.EndOfMessage()]
     assert http.next_cycle()
 
 
-def test_a_whole_chunk_is_taken_where_nothing_else_is_due() -> None:
+def test_a_whole_chunk_is_read_only_between_two_chunks() -> None:
     http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     assert http.whole_chunk(b"1\r\na\r\n") is None  # the head is due
@@ -264,13 +264,13 @@ def test_a_whole_chunk_is_taken_where_nothing_else_is_due() -> None:
     for other in (b"1\r\na\r\n1\r\nb\r\n", b"1\r\na", b"2\r\na\r\n", b"1\r\na\n\n", b"1;x\r\na\r\n", b"0\r\n\r\n", b""):
         assert http.whole_chunk(other) is None
     assert list(http.read(b"9\r\n1\r\n")) == [b"1\r\n"]
-    assert http.whole_chunk(b"1\r\na\r\n") is None  # it is the rest of the one that was begun
+    assert http.whole_chunk(b"1\r\na\r\n") is None  # it is the rest of a chunk that was begun
     assert list(http.read(b"1\r\na\r\n\r\n" + b"1")) == [b"1\r\na\r\n"]
     assert http.whole_chunk(b"1\r\na\r\n") is None  # its size has begun
 
 
 @pytest.mark.parametrize("size", [b"A", b"0a", b"000000A"])
-def test_a_size_that_is_written_in_another_way_is_read_the_longer_way(size: bytes) -> None:
+def test_a_size_written_in_another_way_is_left_to_read(size: bytes) -> None:
     http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     list(http.read(CHUNKED))
@@ -280,19 +280,19 @@ def test_a_size_that_is_written_in_another_way_is_read_the_longer_way(size: byte
     assert http.whole_chunk(b"a\r\n0123456789\r\n") == b"0123456789"
 
 
-def test_what_came_before_a_broken_chunk_is_given() -> None:
+def test_data_before_a_broken_chunk_is_returned() -> None:
     http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     list(http.read(CHUNKED))
-    pieces = http.read(b"1\r\na\r\n" + b"2\r\nbcdef")
-    assert next(pieces) == b"abc"
+    bodies = http.read(b"1\r\na\r\n" + b"2\r\nbcdef")
+    assert next(bodies) == b"abc"
     with pytest.raises(h11.RemoteProtocolError, match="longer than its size"):
-        next(pieces)
+        next(bodies)
 
 
 @pytest.mark.parametrize("end", ["1.1 204 \r\n", "1.1 200 \r\nconnection: close\r\ncontent-length: 0\r\n"])
 @pytest.mark.parametrize("behind", [b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\x00"])
-def test_what_stands_behind_the_end_of_a_response_only_ends_the_connection(end: str, behind: bytes) -> None:
+def test_bytes_behind_the_end_of_a_response_only_end_the_connection(end: str, behind: bytes) -> None:
     http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)
     response, *rest = http.read(f"HTTP/{end}\r\n".encode() + behind)

@@ -184,7 +184,7 @@ class Run:
         return action
 
     def receive(self, data: bytes) -> None:
-        """The peer's side: read the request, answer it."""
+        """Be the peer: read the request and respond."""
         self.peer.receive_data(data)
         head = self.peer.next_event()
         assert isinstance(head, h11.Request)
@@ -290,7 +290,7 @@ def test_how_a_reply_is_framed_and_cut_changes_nothing(framing: str, chunk: int 
     ]
 
 
-def test_each_piece_of_text_is_given_before_more_bytes_are_asked_for() -> None:
+def test_each_delta_is_returned_before_more_bytes_are_asked_for() -> None:
     run = Run(chunk=1)
     run.wire.ask("Why?", now=run.now)
     seen = b""
@@ -351,7 +351,7 @@ def test_the_end_of_an_idle_connection_may_be_reported_as_such(when: str) -> Non
     assert run.text == "Sunlight.Sunlight."
 
 
-def test_bytes_that_nobody_asked_for_spoil_an_idle_connection() -> None:
+def test_bytes_on_an_idle_connection_cost_the_connection() -> None:
     run = Run()
     run.ask()
     assert run.connection is not None
@@ -362,7 +362,7 @@ def test_bytes_that_nobody_asked_for_spoil_an_idle_connection() -> None:
     assert run.text == "Sunlight."
 
 
-def test_bytes_behind_a_response_spoil_the_connection_and_not_the_next_response() -> None:
+def test_bytes_behind_a_response_cost_the_connection_and_not_the_next_response() -> None:
     run = Run(answering(b"/duckchat/v1/status", (service_status() + reply())))
     run.ask()
     assert run.text == "Sunlight."
@@ -715,7 +715,7 @@ def test_after_a_cancel_in_the_middle_of_a_response_the_connection_is_closed() -
 
 
 @pytest.mark.parametrize("intent", [Connect, Send])
-def test_an_intent_that_was_interrupted_is_closed_over_and_its_late_answer_dropped(
+def test_an_intent_that_was_interrupted_is_closed_and_its_late_report_dropped(
     intent: type[Connect | Send],
 ) -> None:
     run = Run()
@@ -773,11 +773,11 @@ def test_a_rate_limit_is_retried_over_the_same_connection() -> None:
 # What a driver can get wrong
 
 
-def test_an_answer_to_an_intent_that_was_never_given_is_refused() -> None:
+def test_a_report_on_an_intent_that_was_never_given_is_refused() -> None:
     run = Run()
     run.ask()
     never = Connect(id=10_000, host="example.org", port=443, tls=True, timeout=1.0)
-    answers: tuple[Callable[[], None], ...] = (
+    reports: tuple[Callable[[], None], ...] = (
         lambda: run.wire.connected(never),
         lambda: run.wire.sent(Send(id=10_000, data=b"", check_idle=False)),
         lambda: run.wire.closed(Close(id=10_000)),
@@ -785,12 +785,12 @@ def test_an_answer_to_an_intent_that_was_never_given_is_refused() -> None:
         lambda: run.wire.receive_eof(never),
         lambda: run.wire.transport_failed(never, Failure(FailureKind.OTHER, "")),
     )
-    for answer in answers:
+    for report in reports:
         with pytest.raises(LocalProtocolError, match="never given"):
-            answer()
+            report()
 
 
-def test_answers_to_old_intents_are_dropped() -> None:
+def test_reports_on_old_intents_are_dropped() -> None:
     run = Run(answering(b"/duckchat/v1/status", response(b"{}", "x-vqd-4: token-1", "Connection: close")))
     run.ask()
     old = run.intents[0]

@@ -1,4 +1,4 @@
-"""The wire floor where drivers rarely take it."""
+"""`WireSession` in situations that drivers rarely meet."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def asked() -> tuple[WireSession, Connect]:
     return session, connect
 
 
-def test_bytes_that_come_after_a_cancel_are_nobody_s() -> None:
+def test_bytes_that_come_after_a_cancel_are_dropped() -> None:
     session, connect = asked()
     session.connected(connect)
     send = session.next_action(now=0)
@@ -42,10 +42,10 @@ def test_bytes_that_come_after_a_cancel_are_nobody_s() -> None:
     assert {type(action) for action in actions} == {Close, TurnCancelled}
 
 
-def test_no_bytes_at_all_say_nothing() -> None:
+def test_a_read_of_no_bytes_changes_nothing() -> None:
     session, connect = asked()
     session.connected(connect)
-    session.receive_bytes(connect, b"")  # where any byte would be an answer to nothing
+    session.receive_bytes(connect, b"")  # where any byte would be a response to nothing
     send = session.next_action(now=0)
     assert isinstance(send, Send)
     session.sent(send)
@@ -56,7 +56,7 @@ def test_no_bytes_at_all_say_nothing() -> None:
     assert isinstance(session.next_action(now=0), FrontEndVersionUnknown)
 
 
-def test_an_answer_to_a_challenge_that_was_never_given_is_refused() -> None:
+def test_the_answer_to_a_challenge_that_was_never_given_is_refused() -> None:
     session = WireSession(Session())
     solve = SolveChallenge(id=9, script="", identity=Identity())
     with pytest.raises(LocalProtocolError, match="never given"):
