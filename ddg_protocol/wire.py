@@ -252,7 +252,6 @@ class WireSession:
                 is not bytes.
         """
         if type(data) is not bytes:
-            check_kind(connect, Connect)
             data = as_bytes(data)
         if connect is self._connect and self._link is _RECEIVING and not self._unread:
             # Nothing else was reported: most of a reply goes to the session from here, without a `_look`.
