@@ -73,6 +73,23 @@ class Exchange:
         heard: whether anything came since `read_by` was set.
     """
 
+    __slots__ = (
+        "awaited",
+        "chunks",
+        "end",
+        "head",
+        "heads",
+        "heard",
+        "policy",
+        "read_by",
+        "received",
+        "redirects",
+        "request",
+        "step",
+        "total_by",
+        "turn_until",
+    )
+
     def __init__(
         self, request: SendRequest, step: Step, redirects: int, policy: Policy, *, now: float, turn_until: float
     ) -> None:
