@@ -1,8 +1,8 @@
-"""Tools for tests that need no network, no sleep and no luck: docs/testing.md shows them at work.
+"""Tools for deterministic tests without network or sleep; docs/testing.md shows them at work.
 
-`Run` puts a session and the service face to face in memory; `Dialogue` and `WireDialogue` say each step of a turn;
-`Clock` is the time in both. `ddg_protocol.testing.strategies` has the Hypothesis strategies, and is imported by its
-own name, since it needs Hypothesis.
+`Run` connects a session to the service in memory; `Dialogue` and `WireDialogue` script each step of a turn; `Clock`
+is the time in both. The Hypothesis strategies are in `ddg_protocol.testing.strategies`, which must be imported by
+name, since it needs Hypothesis.
 """
 
 from ._clock import Clock

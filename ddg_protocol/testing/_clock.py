@@ -1,4 +1,4 @@
-"""The only clock there is in a test that doesn't wait."""
+"""A manual clock, for tests that don't wait."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from __future__ import annotations
 class Clock:
     """A clock that stands still until it is moved.
 
-    Call it for the time: it can be passed wherever `time.monotonic` could.
+    Calling it returns the time, so it can be passed in place of `time.monotonic`.
 
     Args:
-        now: what it shows first, in seconds.
+        now: the initial time, in seconds.
 
     Attributes:
-        now: what it shows.
+        now: the current time.
     """
 
     def __init__(self, now: float = 0.0) -> None:
@@ -25,18 +25,18 @@ class Clock:
         return f"Clock({self.now!r})"
 
     def advance(self, seconds: float) -> None:
-        """Let time pass.
+        """Move the clock forward.
 
         Args:
-            seconds: how much; 0 or more.
+            seconds: how far; 0 or more.
 
         Raises:
-            ValueError: it is less: time doesn't go back.
+            ValueError: ``seconds`` is negative or NaN.
         """
         if not seconds >= 0:
-            raise ValueError(f"time passes by 0 or more seconds, not by {seconds!r}")
+            raise ValueError(f"seconds must be 0 or more, not {seconds!r}")
         self.now += seconds
 
     def advance_to(self, time: float) -> None:
-        """Let time pass until a time has come; nothing happens where it is past already."""
+        """Move the clock forward to a time; do nothing if that time is past."""
         self.now = max(self.now, time)

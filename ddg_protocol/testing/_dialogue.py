@@ -1,7 +1,7 @@
 """Dialogues: a session's turn as a test that reads from top to bottom.
 
-A dialogue says what its session is told and what it must give, by turns, and says exactly where it went otherwise.
-Waits pass on the clock by themselves unless one is expected; that the session wants data needn't be said.
+A dialogue alternates between reports to its session and the actions it expects, and shows exactly where they differ.
+Waits pass on the clock by themselves unless one is expected. `NEED_DATA` need not be expected.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ SessionT = TypeVar("SessionT", bound=DrivenSession | WireSession)
 
 
 class DialogueError(AssertionError):
-    """A session said something else than the dialogue has it; the message shows what was said, and the difference."""
+    """A session's action differs from the expected one; the message shows the dialogue so far, and a diff."""
 
 
 class Matcher:
-    """Something to expect where the whole of an action is too much to write down. ``describe`` is what a diff shows.
+    """An expectation for an action that is too long to write out.
 
     Args:
-        text: what is expected, a line or several.
-        fits: tells whether an action, or an exception, is it.
+        text: the expectation as a diff shows it, in one or more lines.
+        fits: returns whether an action, or an exception, meets the expectation.
     """
 
     def __init__(self, text: str, fits: Callable[[object], bool]) -> None:
@@ -55,12 +55,12 @@ def request(
 
     Args:
         method: ``GET`` or ``POST``.
-        where: the URL, or how it ends, such as the path.
-        headers: values by name in lower case; None for a field that must not be there. Others may be as they like.
-        body: what the body means as JSON; None for anything.
+        where: the URL or its end, such as the path.
+        headers: values by name in lower case; None for a field that must be absent. Others are not checked.
+        body: the body, decoded from JSON; None for any.
 
     Returns:
-        What `Dialogue.expects` takes.
+        A matcher for `Dialogue.expects`.
     """
     fields = dict(headers or {})
 
@@ -73,7 +73,7 @@ def request(
         )
 
     lines = [f"{method} …{where}" if where.startswith("/") else f"{method} {where}"]
-    lines += [f"  {name}: {'(not there)' if value is None else value}" for name, value in fields.items()]
+    lines += [f"  {name}: {'(absent)' if value is None else value}" for name, value in fields.items()]
     if body is not None:
         lines.append(f"  body: {json.dumps(body)}")
     return Matcher("\n".join(lines), fits)
@@ -85,7 +85,7 @@ def connect(host: str, port: int = 443, *, tls: bool = True) -> Matcher:
     Args:
         host: a host name or an address.
         port: TCP port.
-        tls: whether it is to speak TLS.
+        tls: whether the connection must use TLS.
     """
     return Matcher(
         f"Connect to {host}:{port}{' with TLS' if tls else ''}",
@@ -94,11 +94,11 @@ def connect(host: str, port: int = 443, *, tls: bool = True) -> Matcher:
 
 
 def send(start: bytes, *, check_idle: bool | None = None) -> Matcher:
-    """Expect a `Send` whose bytes begin so.
+    """Expect a `Send` whose bytes begin with given ones.
 
     Args:
-        start: such as ``b"GET /aichat HTTP/1.1"``.
-        check_idle: whether it must ask for the look at a kept connection; None for either.
+        start: the first bytes, such as ``b"GET /aichat HTTP/1.1"``.
+        check_idle: whether it must ask to check a kept connection; None for either.
     """
     return Matcher(
         f"Send {start!r}…" + ("" if check_idle is None else f", check_idle={check_idle}"),
@@ -111,12 +111,12 @@ def send(start: bytes, *, check_idle: bool | None = None) -> Matcher:
 
 
 def wait(seconds: float | None = None, *, reason: str | None = None, within: float = 1e-6) -> Matcher:
-    """Expect a `Wait`, which then passes.
+    """Expect a `Wait`, and let it pass.
 
     Args:
-        seconds: from now; None for any time.
+        seconds: its length from now; None for any.
         reason: ``"pacing"`` or ``"backoff"``; None for either.
-        within: how many seconds off it may be.
+        within: the tolerance in seconds.
     """
 
     def fits(action: object) -> bool:
@@ -134,8 +134,8 @@ def raises(kind: type[DuckChatError], **attributes: object) -> Matcher:
     """Expect the turn to end with an exception.
 
     Args:
-        kind: its class, or one above.
-        **attributes: what it must have, such as ``status=429`` or ``retryable=True``.
+        kind: its class, or a base class.
+        **attributes: attributes that it must have, such as ``status=429`` or ``retryable=True``.
     """
 
     def fits(action: object) -> bool:
@@ -149,20 +149,20 @@ _MISSING = object()
 
 
 class _WaitMatcher(Matcher):
-    """What is expected is a Wait: others pass by themselves."""
+    """A matcher for a Wait; waits pass by themselves where anything else is expected."""
 
 
 class _TimedWait(msgspec.Struct):
-    """A Wait, and how long it is from when it was pulled."""
+    """A Wait, and its length from the time it was pulled."""
 
     wait: Wait
     seconds: float
 
 
 class _Dialogue(Generic[SessionT]):
-    """What the dialogues of both floors have in common; see `Dialogue` and `WireDialogue`."""
+    """What the dialogues of both layers share; see `Dialogue` and `WireDialogue`."""
 
-    #: What a session asks of its driver, and that the dialogue has to answer before it goes on.
+    #: The intents that the dialogue has to report on before it goes on.
     _intents: ClassVar[tuple[type, ...]]
 
     def __init__(self, session: SessionT, *, clock: Clock | None = None) -> None:
@@ -180,10 +180,10 @@ class _Dialogue(Generic[SessionT]):
         if kind is None:
             self.ends()
 
-    # What the session is told
+    # Commands and reports
 
     def ask(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
-        """Ask; see `Session.ask`."""
+        """Begin a turn; see `Session.ask`."""
         self._say(f"ask {messages!r}" + (f" of {model}" if model else ""))
         self.session.ask(messages, model=model, now=self.clock.now)
 
@@ -201,7 +201,7 @@ class _Dialogue(Generic[SessionT]):
         """Let time pass.
 
         Args:
-            seconds: how much.
+            seconds: how long.
         """
         self._say(f"{seconds:g} s pass")
         self.clock.advance(seconds)
@@ -216,24 +216,24 @@ class _Dialogue(Generic[SessionT]):
         self.session.challenge_solved(self._last(SolveChallenge), answer)
 
     def gives_up(self, text: str) -> None:
-        """Say that there is no answer to the `SolveChallenge` that was expected last.
+        """Report that the `SolveChallenge` that was expected last has no answer.
 
         Args:
-            text: why, for a person.
+            text: the reason, for people.
         """
         self._say(f"no answer to the challenge: {text}")
         self.session.challenge_failed(self._last(SolveChallenge), text)
 
-    # What it must give
+    # Expectations
 
     def expects(self, *actions: object) -> None:
-        """Pull, and hold what comes against what is expected, one by one.
+        """Pull actions, and compare them with those expected, one by one.
 
         Args:
-            *actions: each an action as it must be, a class of which it must be one, or a `Matcher`.
+            *actions: for each, an equal action, its class, or a `Matcher`.
 
         Raises:
-            DialogueError: something else came.
+            DialogueError: an action differs.
         """
         for expected in actions:
             got = self._pull(expected)
@@ -244,10 +244,10 @@ class _Dialogue(Generic[SessionT]):
                 self._asked = got
 
     def ends(self) -> None:
-        """Hold that the session is at rest, and has nothing more to say.
+        """Check that the session is at rest, with no action left.
 
         Raises:
-            DialogueError: it goes on.
+            DialogueError: an action is left.
         """
         got = self._pull(PAUSED)
         if got is not PAUSED:
@@ -272,7 +272,7 @@ class _Dialogue(Generic[SessionT]):
     def _last(self, *kinds: type) -> Any:
         if not isinstance(self._asked, kinds):
             names = " or ".join(kind.__name__ for kind in kinds)
-            raise self._otherwise(f"an answer to the last intent, which is no {names}", _describe(self._asked))
+            raise self._otherwise(f"{names} as the last intent", _describe(self._asked))
         return self._asked
 
     def _say(self, text: str) -> None:
@@ -282,16 +282,16 @@ class _Dialogue(Generic[SessionT]):
         lines = difflib.ndiff(expected.splitlines(), got.splitlines())
         difference = "\n".join(line.rstrip("\n") for line in lines)
         said = "\n".join(self._said[-12:])
-        before = f"... {len(self._said) - 12} before\n" if len(self._said) > 12 else ""
-        return DialogueError(f"the dialogue went otherwise (- expected, + got)\n{before}{said}\n{difference}")
+        before = f"... {len(self._said) - 12} earlier\n" if len(self._said) > 12 else ""
+        return DialogueError(f"unexpected action (- expected, + got)\n{before}{said}\n{difference}")
 
 
 class Dialogue(_Dialogue[DrivenSession]):
     """A dialogue with a `Session`, in a ``with`` block. At its end the session must be at rest.
 
     Args:
-        session: whose turns they are.
-        clock: the time; one that begins at 0 if none is given.
+        session: the session under test.
+        clock: the time; None makes a clock that starts at 0.
     """
 
     _intents = (SendRequest, SolveChallenge)
@@ -299,12 +299,12 @@ class Dialogue(_Dialogue[DrivenSession]):
     def responds(
         self, status: int = 200, headers: Iterable[tuple[str, str]] = (), body: bytes | Iterable[bytes] = b""
     ) -> None:
-        """Answer the last request with a whole response.
+        """Report a whole response to the last request.
 
         Args:
             status: the HTTP status.
             headers: in order.
-            body: all of it, or its chunks.
+            body: the whole body, or its chunks.
         """
         self.begins(status, headers)
         for chunk in (body,) if isinstance(body, bytes) else body:
@@ -312,7 +312,7 @@ class Dialogue(_Dialogue[DrivenSession]):
         self.finishes()
 
     def begins(self, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> None:
-        """Answer the last request with the head of a response.
+        """Report the head of the response to the last request.
 
         Args:
             status: the HTTP status.
@@ -323,26 +323,26 @@ class Dialogue(_Dialogue[DrivenSession]):
         self.session.receive_head(self._last(SendRequest), status, headers, now=self.clock.now)
 
     def receives(self, data: bytes) -> None:
-        """Give bytes of the response's body.
+        """Report a chunk of the response's body.
 
         Args:
-            data: not content-decoded; none at all say nothing.
+            data: not content-decoded. Nothing is reported if it is empty.
         """
         if data:
             self._say(f"{_short(data)}")
             self.session.receive_data(self._last(SendRequest), data)
 
     def finishes(self) -> None:
-        """End the response's body."""
+        """Report the end of the response's body."""
         self._say("the body's end")
         self.session.receive_eof(self._last(SendRequest))
 
     def fails(self, kind: FailureKind, text: str = "it broke") -> None:
-        """Let the exchange fail.
+        """Report that the exchange failed.
 
         Args:
-            kind: how.
-            text: the same for a person.
+            kind: the kind of failure.
+            text: its description, for people.
         """
         self._say(f"failure: {kind.name}, {text}")
         self.session.transport_failed(self._last(SendRequest), Failure(kind, text))
@@ -352,8 +352,8 @@ class WireDialogue(_Dialogue[WireSession]):
     """A dialogue with a `WireSession`, in a ``with`` block. At its end the session must be at rest.
 
     Args:
-        session: whose turns they are.
-        clock: the time; one that begins at 0 if none is given.
+        session: the session under test.
+        clock: the time; None makes a clock that starts at 0.
     """
 
     _intents = (Connect, Send, Close, SolveChallenge)
@@ -363,42 +363,42 @@ class WireDialogue(_Dialogue[WireSession]):
         self._connection: Connect | None = None
 
     def connected(self) -> None:
-        """Say that the connection is made."""
+        """Report that the connection is made."""
         self._say("connected")
         self._connection = self._last(Connect)
         self.session.connected(self._last(Connect))
 
     def sent(self) -> None:
-        """Say that the bytes are written."""
+        """Report that the bytes are written."""
         self._say("sent")
         self.session.sent(self._last(Send))
 
     def closed(self) -> None:
-        """Say that the connection is closed."""
+        """Report that the connection is closed."""
         self._say("closed")
         self.session.closed(self._last(Close))
 
     def receives(self, *chunks: bytes) -> None:
-        """Give what is read from the connection.
+        """Report chunks read from the connection.
 
         Args:
-            *chunks: one read each.
+            *chunks: one for each read.
         """
         for data in chunks:
             self._say(_short(data))
             self.session.receive_bytes(self._current(), data)
 
     def finishes(self) -> None:
-        """Let the peer end the connection."""
+        """Report that the peer ended the connection."""
         self._say("the connection's end")
         self.session.receive_eof(self._current())
 
     def fails(self, kind: FailureKind, text: str = "it broke") -> None:
-        """Let the last intent, or the connection that is read from, fail.
+        """Report that the last intent, or the connection being read, failed.
 
         Args:
-            kind: how.
-            text: the same for a person.
+            kind: the kind of failure.
+            text: its description, for people.
         """
         self._say(f"failure: {kind.name}, {text}")
         self.session.transport_failed(self._last(Connect, Send, Close), Failure(kind, text))
@@ -418,7 +418,7 @@ def _fits(expected: object, got: object) -> bool:
 
 
 def _describe(action: object) -> str:
-    """Show an action so that a line-by-line diff says something."""
+    """Format an action so that a line-by-line diff is readable."""
     match action:
         case SendRequest():
             lines = [f"{action.method} {action.url}", *(f"  {name}: {value}" for name, value in action.headers)]

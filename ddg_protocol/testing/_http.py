@@ -1,7 +1,7 @@
-"""The service's reader of HTTP/1.1, for a connection that exists in memory alone.
+"""The service's HTTP/1.1 parser, for connections in memory.
 
-A `Send` is one whole request, written by h11, so there is nothing to be lenient about. It is not read with h11, so
-that what one end writes and the other reads are two hands' work.
+A `Send` is one whole request, written by h11, so the parser can be strict. It doesn't use h11 itself, so that the
+writer and the reader are independent.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from ..service import ServiceRequest
 
 
 def read_request(data: bytes) -> ServiceRequest:
-    """Read one whole request.
+    """Parse one whole request.
 
     Args:
-        data: what a `Send` carries.
+        data: the data of a `Send`.
 
     Returns:
         The request.
 
     Raises:
-        AssertionError: it is not one whole request; that would be a bug of the session's.
+        AssertionError: the data is not one whole request, which would be a bug in the session.
     """
     head, end, body = data.partition(b"\r\n\r\n")
     line, *fields = head.decode("latin-1").split("\r\n")
@@ -28,5 +28,5 @@ def read_request(data: bytes) -> ServiceRequest:
     request = ServiceRequest(method, target, headers, body)
     assert end, f"a request's head has no end: {data!r}"
     assert version == "HTTP/1.1", version
-    assert len(body) == int(request.header("content-length") or 0), "a request's body is not as long as it says"
+    assert len(body) == int(request.header("content-length") or 0), "the body's length is not the content-length"
     return request

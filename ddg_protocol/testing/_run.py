@@ -1,4 +1,4 @@
-"""Client and service face to face in memory, on either floor: no socket, no sleep, no thread."""
+"""Client and service connected in memory, at either layer: no socket, no sleep, no thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._clock import Clock
 from ._http import read_request
 
 Chunking = Callable[[bytes], Iterable[bytes]]
-"""Cuts what is sent as a whole into what is read at once. Nothing may be lost: joined, the chunks are the bytes."""
+"""Cuts bytes sent at once into the chunks that are read. The chunks joined must be the same bytes."""
 
 SPRING_2025 = 1_745_000_000.0
 
@@ -31,25 +31,25 @@ _TOO_MUCH = f"the run ends a turn after {_MAX_BYTES // _MIB} MiB of responses, o
 
 
 def whole(data: bytes) -> Iterator[bytes]:
-    """Leave the bytes as they were sent.
+    """Yield the bytes as they were sent.
 
     Args:
-        data: what was sent at once.
+        data: the bytes sent at once.
     """
     yield data
 
 
 def byte_by_byte(data: bytes) -> Iterator[bytes]:
-    """Give each byte by itself.
+    """Yield each byte by itself.
 
     Args:
-        data: what was sent at once.
+        data: the bytes sent at once.
     """
     return (data[index : index + 1] for index in range(len(data)))
 
 
 def every(size: int) -> Chunking:
-    """Make a chunking into pieces of one size; the last may be shorter.
+    """Return a chunking into chunks of one size; the last may be shorter.
 
     Args:
         size: in bytes.
@@ -58,21 +58,21 @@ def every(size: int) -> Chunking:
 
 
 def split_at(*places: int) -> Chunking:
-    """Make a chunking that splits at these places, as far as there are bytes.
+    """Return a chunking that splits at given places; those past the end are ignored.
 
     Args:
-        *places: byte offsets, rising.
+        *places: byte offsets, in ascending order.
     """
     return lambda data: (data[a:b] for a, b in zip((0, *places), (*places, None), strict=True) if data[a:b])
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """Where the network breaks.
+    """A break of the network.
 
     Attributes:
-        response: which response it breaks in, 0 for the first of the run.
-        at: after how many of its bytes. To a `Session` those of the body count, to a `WireSession` all.
-        reset: whether the connection is reset; else it ends as if all were well.
+        response: the number of the response it breaks in, 0 for the first of the run.
+        at: after how many of its bytes. For a `Session` those of the body count, for a `WireSession` all.
+        reset: whether the connection is reset; otherwise it ends cleanly.
     """
 
     response: int
@@ -81,29 +81,28 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Run:
-    """A session driven against a service, and what happened on the way.
+    """A session driven against a service, with a record of what happened.
 
-    It does what a driver does. Delays of the service and waits of the session pass on the clock, in no time; a delay
-    past the session's deadline is a timeout, as it would be in the world. So `Policy.turn_timeout` bounds a turn, by
-    the clock.
+    A run acts as the driver. Delays of the service and waits of the session only move the clock; a delay past the
+    session's deadline is a timeout, as with a real driver. So `Policy.turn_timeout` bounds a turn, by the clock.
 
-    A turn is bounded in work, too, whatever the service sends: after 32 MiB of responses, or 500,000 reads and events,
+    A turn is also bounded in work, whatever the service sends: after 32 MiB of responses, or 500,000 reads and events,
     the run interrupts the exchange, and the turn ends with a `TransportError` that says so.
 
     Args:
-        session: a `Session`, which is given heads and bodies, or a `WireSession`, which is given HTTP/1.1.
-        service: what answers; a `Service`, or anything with its ``handle``.
-        clock: the time; one of its own, in spring 2025, if none is given.
-        chunks: how what the service sends at once is cut into what the session reads at once.
-        cut: where the network breaks, if it does.
+        session: a `Session`, which receives heads and bodies, or a `WireSession`, which receives HTTP/1.1.
+        service: a `Service`, or any object with its ``handle``.
+        clock: the time; None makes a clock that starts in spring 2025.
+        chunks: cuts the bytes that the service sends at once into the chunks that the session reads.
+        cut: where the network breaks; None for nowhere.
         solver: answers challenges of a session whose solver is the embedder.
 
     Attributes:
-        requests: what the service was asked, in order.
-        responses: the bytes of each response that reached the session: its body, or all of it for a `WireSession`. Of
-            a longer one the first MiB.
-        waits: what was waited for.
-        events: what the caller saw of the last turn.
+        requests: the requests to the service, in order.
+        responses: the bytes of each response that reached the session: its body, or all of it for a `WireSession`.
+            Of a longer one the first MiB.
+        waits: the session's waits, in order.
+        events: the events of the last turn, in order.
     """
 
     def __init__(
@@ -127,9 +126,9 @@ class Run:
         self.waits: list[Wait] = []
         self.events: list[Event] = []
         self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS  # of this turn
-        self._request: SendRequest | None = None  # of a Session, that is being answered
-        self._connect: Connect | None = None  # of a WireSession, that is open
-        self._ended = False  # the peer has closed that one
+        self._request: SendRequest | None = None  # the one under way, with a Session
+        self._connect: Connect | None = None  # the open connection, with a WireSession
+        self._ended = False  # the peer has closed that connection
         self._incoming: _Incoming | None = None
 
     def ask(
@@ -139,15 +138,15 @@ class Run:
         model: str | None = None,
         until: Callable[[Event], bool] | None = None,
     ) -> TurnFinished | None:
-        """Take a whole turn.
+        """Run a whole turn.
 
         Args:
             messages: as for `Session.ask`.
             model: as for `Session.ask`.
-            until: is shown each event; once it says True, the caller has seen enough and cancels.
+            until: called with each event; the turn is cancelled once it returns True.
 
         Returns:
-            The end of the turn, or None where it was cancelled.
+            The end of the turn, or None if it was cancelled.
 
         Raises:
             DuckChatError: the turn was refused or broke; the session is at rest again.
@@ -159,7 +158,7 @@ class Run:
             try:
                 event = self.next_event()
             except LocalProtocolError:
-                raise  # the run's own mistake, and not the turn's end
+                raise  # a mistake of the run, not the end of the turn
             except DuckChatError as raised:
                 error = raised
                 continue
@@ -175,19 +174,19 @@ class Run:
         return finished
 
     def begin(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
-        """Begin a turn, for one who takes its events one by one; see `Session.ask`."""
+        """Begin a turn whose events are taken one by one; see `Session.ask`."""
         self.events = []
         self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS
         self.session.ask(messages, model=model, now=self.clock.now)
 
     def next_event(self) -> Event | None:
-        """Do what the session asks until it has an event.
+        """Carry out the session's intents until it returns an event.
 
         Returns:
             The event, or None at rest.
 
         Raises:
-            DuckChatError: what the session raised.
+            DuckChatError: as raised by the session.
         """
         while True:
             action = self.session.next_action(now=self.clock.now)
@@ -215,7 +214,7 @@ class Run:
                     self.clock.advance_to(action.until)
                     self.session.wait_elapsed(action)
                 case SolveChallenge():
-                    assert self.solver is not None, "the session hands its challenges out, and the run has no solver"
+                    assert self.solver is not None, "the session hands its challenges out, but the run has no solver"
                     try:
                         answer = self.solver(action)
                     except UnsupportedChallenge as error:
@@ -270,7 +269,7 @@ class Run:
 
     def _read(self) -> None:
         incoming, deadline = self._incoming, self.session.deadline
-        assert incoming is not None, "the session waits for data, and there is no response"
+        assert incoming is not None, "the session waits for data, but there is no response"
         assert deadline is not None, "the session waits for data without a deadline"
         if self._bytes_left <= 0 or self._steps_left <= 0:
             self._fail(Failure(FailureKind.INTERRUPTED, _TOO_MUCH))
@@ -310,7 +309,7 @@ class Run:
             self._wire.transport_failed(self._connection, failure)
 
     def _leave(self) -> None:
-        """Want no more of the response: the service sees its client go, if there was more."""
+        """Drop the rest of the response; the service sees its client leave if there was more."""
         if self._incoming is not None:
             self._incoming.close()
             self._ended = self._ended or self._incoming.over
@@ -318,7 +317,7 @@ class Run:
 
 
 class _Incoming:
-    """A response on its way: what of it comes next, and when."""
+    """A response under way: what comes next, and when."""
 
     def __init__(
         self, response: ServiceResponse, pieces: Iterator[Piece], chunks: Chunking, cut: Cut | None, now: float
@@ -331,13 +330,13 @@ class _Incoming:
         self.due = now
 
     def next(self, by: float) -> bytes | Then | Literal["end"]:
-        """Give what comes until then: bytes, how it ends, or "hang" where nothing comes."""
+        """Return what comes by a time: bytes, how the response ends, or "hang" for nothing."""
         if self._left == 0:
             return self._at_cut
         data = next(self._chunks, None)
         if self.due > by or (data is None and self._then == "hang"):
             self.due = max(self.due, by)
-            return "hang"  # to the deadline: what came after it finds nobody
+            return "hang"  # until the deadline: nobody reads what comes later
         if data is None:
             return self._then
         if self._left is not None:
@@ -347,11 +346,11 @@ class _Incoming:
 
     @property
     def over(self) -> bool:
-        """Whether the connection has ended with what was given."""
+        """Whether the connection ended with what was returned."""
         return self._left == 0 or self._then in ("close", "reset")
 
     def close(self) -> None:
-        """Tell the service that its client is gone, if it isn't done."""
+        """Close the response; the service sees its client leave unless it has sent everything."""
         self._response.pieces.close()
 
     def _chunks_of(self, pieces: Iterator[Piece], chunks: Chunking) -> Iterator[bytes]:

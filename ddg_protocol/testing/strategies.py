@@ -1,7 +1,7 @@
-"""Hypothesis strategies for the protocol, public: what a service may say, however odd, and how a network delivers it.
+"""Hypothesis strategies for the protocol: what a service may send, however odd, and how a network delivers it.
 
-Each shrinks towards the plainest case of its kind: a short greeting, a payload that is a piece of text, a stream
-without events, a chunking that cuts nothing. Needs Hypothesis, and so is imported by its own name::
+Each shrinks towards the plainest case of its kind: a short greeting, a payload that carries text, a stream without
+events, a chunking that cuts nothing. The module needs Hypothesis, so it must be imported by name::
 
     from ddg_protocol.testing import strategies
 """
@@ -81,10 +81,10 @@ _ODD_TEXTS = (
 
 
 def texts(*, min_size: int = 0) -> SearchStrategy[str]:
-    """Give texts that can be sent: words, line ends of every kind, what looks like protocol, far-off characters.
+    """Generate texts that can be sent: words, line ends of every kind, look-alikes of protocol, rare characters.
 
     Args:
-        min_size: how many characters at least.
+        min_size: the minimum number of characters.
     """
     pieces = st.sampled_from((_PLAIN, " there", *_ODD_TEXTS)) | st.text(
         st.characters(exclude_categories=["Cs"]), max_size=8
@@ -93,7 +93,7 @@ def texts(*, min_size: int = 0) -> SearchStrategy[str]:
 
 
 def questions() -> SearchStrategy[str | list[dict[str, Any]]]:
-    """Give what `Session.ask` takes: a text, or messages that end in the user's, with contents of either form."""
+    """Generate arguments of `Session.ask`: a text, or messages ending in the user's, with contents of either form."""
     contents = texts() | st.lists(texts().map(lambda text: {"type": "text", "text": text}), max_size=2)
     before = st.builds(_message, st.sampled_from(["system", "user", "assistant"]), contents)
     last = st.builds(_message, st.just("user"), contents)
@@ -105,7 +105,7 @@ def _message(role: str, content: object) -> dict[str, Any]:
 
 
 def tokens() -> SearchStrategy[str]:
-    """Give tokens as the service hands them out, and others that can be sent back as well."""
+    """Generate tokens as the service issues them, and other values that can be sent back."""
     return st.integers(1, 10**9).map(lambda number: f"4-{number:039d}") | _visible()
 
 
@@ -114,7 +114,7 @@ def _visible(*, min_size: int = 1) -> SearchStrategy[str]:
 
 
 def cookies() -> SearchStrategy[Cookie]:
-    """Give cookies of the service's hosts."""
+    """Generate cookies of the service's hosts."""
     return st.builds(
         Cookie,
         name=st.sampled_from(["dcm", "dcs", "5", "ah", "x-1"]),
@@ -129,7 +129,7 @@ def cookies() -> SearchStrategy[Cookie]:
 
 @st.composite
 def conversations(draw: Draw) -> Conversation:
-    """Give conversations: new ones, and after any number of turns, with or without tokens, cookies, title and limit."""
+    """Generate conversations: new or after some turns, with or without tokens, cookies, title and limit."""
     turns = draw(st.lists(st.tuples(texts(min_size=1), texts(min_size=1)), max_size=3))
     history = tuple(
         message for asked, said in turns for message in (Message("user", asked), Message("assistant", said))
@@ -155,7 +155,7 @@ PLAIN_PIECE = b'{"action":"success","message":"Hi"}'
 
 
 def pieces() -> SearchStrategy[bytes]:
-    """Give payloads that carry text, or an empty piece; escaped or not, halves of surrogate pairs included."""
+    """Generate payloads that carry text, possibly empty; escaped or not, halves of surrogate pairs included."""
     said = texts() | st.sampled_from(["", "\ud83e", "\udd86", "a\ud83e"])
     extra: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         {},
@@ -180,7 +180,7 @@ def _as_json(value: object, compact: bool) -> bytes:
 
 
 def words() -> SearchStrategy[bytes]:
-    """Give sentinels other than the end: ``[PING]``, titles, limits, stop reasons, and two of them at once."""
+    """Generate sentinels other than the end: ``[PING]``, titles, limits, stop reasons, and two of them at once."""
     value = st.sampled_from(["About the sky", "", "a]b", "[x][y", "ü"])
     word = (
         st.just("[PING]")
@@ -194,13 +194,13 @@ def words() -> SearchStrategy[bytes]:
 
 
 def ends() -> SearchStrategy[bytes]:
-    """Give the payloads that complete a reply: ``[DONE]``, alone or with what is said with it."""
+    """Generate the payloads that complete a reply: ``[DONE]``, alone or with another sentinel."""
     others = st.sampled_from(["", "[LIMIT_CONVERSATION]", "[LIMIT_ENTITY]", "[LIMIT_OUTPUT]", "[STOP_REASON:x]", " "])
     return others.map(lambda other: f"[DONE]{other}".encode())
 
 
 def unknown_payloads() -> SearchStrategy[bytes]:
-    """Give what later revisions say: other roles, ``parts``, ``source``, other members, with text or without; words."""
+    """Generate payloads of later revisions: new roles and members, with or without text, and new sentinels."""
     base = st.fixed_dictionaries(
         {},
         optional={"message": texts(), "action": st.just("success"), "model": st.just("gpt-5.4-nano")},
@@ -243,11 +243,11 @@ ERRORS: tuple[tuple[int, str], ...] = (
     (526, ""),
     (409, "ERR_NEW"),
 )
-"""Each row of the table in PROTOCOL.md section 7: status, and type where it has one."""
+"""Each row of the table in PROTOCOL.md section 7: its status, and its type or an empty string."""
 
 
 def errors() -> SearchStrategy[bytes]:
-    """Give error bodies, which are error payloads as well: every row of section 7, with ``action`` or without."""
+    """Generate error bodies, which are also error payloads: every row of section 7, with or without ``action``."""
 
     def made(error: tuple[int, str], bare: bool, more: dict[str, Any]) -> bytes:
         status, kind = error
@@ -259,7 +259,7 @@ def errors() -> SearchStrategy[bytes]:
 
 
 def malformed_payloads() -> SearchStrategy[bytes]:
-    """Give what is neither JSON of a known shape nor a word: no JSON, cut JSON, other shapes, not UTF-8, too deep."""
+    """Generate payloads that are neither known JSON nor a sentinel: not JSON, cut, misshapen, not UTF-8, too deep."""
     return st.sampled_from(
         (
             *(b"not JSON", b"{", b'{"action":"success","message":"cut', b"[]", b"7", b"null", b'"text"', b"NaN"),
@@ -270,7 +270,7 @@ def malformed_payloads() -> SearchStrategy[bytes]:
 
 
 def payloads() -> SearchStrategy[bytes]:
-    """Give any payload but the ends: every row of PROTOCOL.md section 6, pieces first."""
+    """Generate any payload but the ends: every row of PROTOCOL.md section 6, text first."""
     return st.one_of(st.just(PLAIN_PIECE), pieces(), words(), unknown_payloads(), malformed_payloads(), errors())
 
 
@@ -278,19 +278,19 @@ def payloads() -> SearchStrategy[bytes]:
 
 
 def framed(payload: bytes, *, end: bytes = b"\n", lines: Sequence[bytes] = (), space: bytes = b" ") -> bytes:
-    """Make an event of a payload.
+    """Frame a payload as an event.
 
     Args:
-        payload: without line ends.
-        end: what ends a line.
+        payload: the payload, without line ends.
+        end: the line end.
         lines: other lines of the event, before its data.
-        space: what stands after the colon.
+        space: the bytes after the colon.
     """
     return b"".join(line + end for line in (*lines, b"data:" + space + payload, b""))
 
 
 def events() -> SearchStrategy[bytes]:
-    """Give single events of a payload each: the usual form first, then every line end, comments, other fields."""
+    """Generate single events with one payload each: in the usual form, with any line end, comments, other fields."""
     lines = st.sampled_from([b": comment", b"event: other", b"id: 7", b"id: a\0b", b"retry: 10", b"unknown", b"data"])
     usual = payloads().map(framed)
     odd = st.builds(
@@ -305,10 +305,10 @@ def events() -> SearchStrategy[bytes]:
 
 @st.composite
 def event_streams(draw: Draw, *, complete: bool = False) -> bytes:  # noqa: D417 - callers pass no draw
-    """Give the bodies of replies: any events, with or without an end or something behind it, or cut short anywhere.
+    """Generate the bodies of replies: any events, with or without an end and more after it, or cut short anywhere.
 
     Args:
-        complete: give good ones alone: pieces of text, one at least, then the end.
+        complete: whether to generate only complete replies, with at least one text.
     """
     if complete:
         first = framed(_as_json({"action": "success", "message": draw(texts(min_size=1))}, True))
@@ -323,7 +323,7 @@ def event_streams(draw: Draw, *, complete: bool = False) -> bytes:  # noqa: D417
 
 
 def chunkings() -> SearchStrategy[Chunking]:
-    """Give ways to cut bytes: not at all, into pieces of one size, byte by byte, or at any few places."""
+    """Generate chunkings: none, chunks of one size, byte by byte, or splits at a few places."""
     places = st.lists(st.integers(0, 300), max_size=6, unique=True).map(sorted)
     return st.just(whole) | st.integers(1, 40).map(every) | places.map(lambda found: split_at(*found))
 
@@ -337,12 +337,12 @@ BRANDS = (
 
 
 def encoded(script: str) -> str:
-    """Give a script as the ``x-vqd-hash-1`` header has it."""
+    """Encode a script as the value of ``x-vqd-hash-1``."""
     return base64.b64encode(script.encode()).decode()
 
 
 def snippets() -> SearchStrategy[str]:
-    """Give HTML as challenges assign it: tags left open, closed wrongly or cut, entities, comments, text."""
+    """Generate HTML as challenges assign it: unclosed, misnested or cut tags, entities, comments, text."""
     tags = ["div", "p", "br", "li", "ul", "b", "i", "a", "h1", "hr", "span", "dl", "dt"]
     part = (
         st.sampled_from(tags).map(lambda tag: f"<{tag}>")
@@ -356,7 +356,7 @@ def snippets() -> SearchStrategy[str]:
 
 @st.composite
 def challenges(draw: Draw) -> tuple[str, Challenge]:
-    """Give scripts of the form that is read, each with what it means: layout, quotes, escapes and names vary."""
+    """Generate challenge scripts that can be read, each with its meaning; layout, escapes and names vary."""
     count = draw(st.just(2) | st.integers(0, 4))
     hashes = tuple(_hash(draw(st.integers(0, 9999))) for _ in range(count))
     html, offset = draw(snippets()), draw(st.integers(0, 9999) | st.sampled_from([2**31, 2**53 - 1]))
@@ -388,7 +388,7 @@ def _number(number: int, hexadecimal: bool) -> str:
 
 
 def _literal(text: str, style: str) -> str:
-    """Write a single-quoted literal, in one of the ways in which a script can."""
+    """Return a single-quoted literal in a style: plain, hex or unicode."""
     data = text.encode("utf-16-be")
     written = []
     for index in range(0, len(data), 2):
@@ -405,7 +405,7 @@ def _literal(text: str, style: str) -> str:
 
 @st.composite
 def mutated_challenges(draw: Draw) -> str:
-    """Give scripts that were readable before something was taken out, put in, exchanged or cut off."""
+    """Generate challenge scripts that an insertion, a removal or a replacement has changed."""
     script, _ = draw(challenges())
     at = draw(st.integers(0, len(script)))
     length = draw(st.integers(0, 12))
@@ -417,12 +417,12 @@ def mutated_challenges(draw: Draw) -> str:
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A response, whole.
+    """A whole response.
 
     Attributes:
         status: the HTTP status.
         headers: in order.
-        body: as it is on the wire, coded where the headers say so.
+        body: as it is on the wire, coded if the headers say so.
     """
 
     status: int
@@ -431,7 +431,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def headers() -> SearchStrategy[Headers]:
-    """Give fields that a response may have beside what it needs: cookies, tokens, lengths, times, good and bad."""
+    """Generate additional fields of a response: cookies, tokens, lengths, times, valid and invalid."""
     field = st.sampled_from(
         [
             ("date", "Tue, 01 Apr 2025 12:00:00 GMT"),
@@ -462,7 +462,7 @@ def headers() -> SearchStrategy[Headers]:
 
 @st.composite
 def responses(draw: Draw) -> Response:
-    """Give responses to any request: replies, refusals, redirects, pages, nothing; plain or compressed."""
+    """Generate responses to any request: replies, refusals, redirects, pages, empty ones; plain or compressed."""
     more: Headers = draw(headers())
     kind = draw(st.sampled_from(["reply", "refusal", "redirect", "page", "empty"]))
     status, fields, body = 200, more, b""
@@ -487,7 +487,7 @@ def responses(draw: Draw) -> Response:
 
 
 def locations() -> SearchStrategy[str]:
-    """Give ``location`` values: to allowed hosts and others, down to plain http, relative, broken."""
+    """Generate ``location`` values: allowed and other hosts, plain http, relative, malformed."""
     return st.sampled_from(
         [
             *(
@@ -504,7 +504,7 @@ def locations() -> SearchStrategy[str]:
 
 
 def pages() -> SearchStrategy[bytes]:
-    """Give front-end pages: with both markers, with one, with an empty or an endless version, with none."""
+    """Generate front-end pages: with both markers, one or none, with an empty or an overlong version."""
     first = st.sampled_from(["serp_20250401_100419_ET", "", "a b", "x" * 600])
     second = st.sampled_from(["19d438eb199b2bf7c300", "0" * 40, "é"])
     whole_page = st.builds(
@@ -513,20 +513,20 @@ def pages() -> SearchStrategy[bytes]:
     return whole_page | st.sampled_from([b"", b"<html>", b'__DDG_BE_VERSION__="serp', b'__DDG_FE_CHAT_HASH__="1"'])
 
 
-# What goes wrong
+# Failures and faults
 
 
 def failures() -> SearchStrategy[Failure]:
-    """Give what a driver may report of an exchange: every kind."""
+    """Generate failures of every kind, as a driver may report them."""
     return st.builds(Failure, st.sampled_from(FailureKind), st.sampled_from(["it broke", "", "\udce9\n\x1b[31m"]))
 
 
 def cuts(*, responses: int = 6, length: int = 2000) -> SearchStrategy[Cut]:
-    """Give places where the network breaks in a `Run`.
+    """Generate breaks of the network in a `Run`.
 
     Args:
-        responses: how many responses there are to break in.
-        length: how many bytes they have at most.
+        responses: the number of responses it can break in.
+        length: their maximum length in bytes.
     """
     return st.builds(Cut, st.integers(0, responses - 1), st.integers(0, length), st.booleans())
 
@@ -536,7 +536,7 @@ def _refusal(error: tuple[int, str], retry_after: int | str, tokens: bool) -> fa
 
 
 def effects() -> SearchStrategy[faults.Effect]:
-    """Give what a script can make of a response: every effect of `service.faults`, bounded in what it costs."""
+    """Generate every effect of `service.faults`, bounded in its cost."""
     of = st.sampled_from(["body", "wire"])
     small, status = st.integers(0, 400), st.sampled_from(ERRORS)
     made: Iterable[SearchStrategy[faults.Effect]] = (
@@ -562,7 +562,7 @@ def effects() -> SearchStrategy[faults.Effect]:
 
 
 def scripts() -> SearchStrategy[list[faults.Fault]]:
-    """Give scripts of faults for a `service.Service`: none, or a few at any endpoint, for a while or for good."""
+    """Generate scripts for a `service.Service`: up to three faults, at any endpoint, once or for good."""
     fault = st.builds(
         Fault,
         st.sampled_from(["chat", "status", "landing", "front_end"]),

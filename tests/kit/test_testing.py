@@ -127,7 +127,7 @@ def hold(steps: Iterable[Callable[[Dialogue], object]]) -> None:
 
 def test_what_went_otherwise_is_shown_with_what_was_said_before() -> None:
     lines = said_of(lambda d: d.expects(TurnStarted("o3-mini"))).splitlines()
-    assert lines[:2] == ["the dialogue went otherwise (- expected, + got)", ">> ask 'Hi'"]
+    assert lines[:2] == ["unexpected action (- expected, + got)", ">> ask 'Hi'"]
     assert [line for line in lines if line[:1] in "-+"] == [
         "- TurnStarted(model='o3-mini')",
         "+ TurnStarted(model='gpt-4o-mini')",
@@ -140,7 +140,7 @@ def test_what_went_otherwise_is_shown_with_what_was_said_before() -> None:
         (request("POST", "duckai=1"), "- POST duckai=1"),
         (request("GET", "/aichat"), "- GET …/aichat"),
         (request("GET", "duckai=1", headers={"accept": "*/*"}), "-   accept: */*"),
-        (request("GET", "duckai=1", headers={"accept": None}), "-   accept: (not there)"),
+        (request("GET", "duckai=1", headers={"accept": None}), "-   accept: (absent)"),
         (request("GET", "duckai=1", body={}), "-   body: {}"),
         (TextDelta, "- TextDelta"),
         (raises(RateLimitError, status=429), "- RateLimitError raised with status=429"),
@@ -224,7 +224,7 @@ def test_challenges_that_are_handed_out() -> None:
 
 
 def test_an_answer_to_what_was_not_asked_is_said_so() -> None:
-    with pytest.raises(DialogueError, match="no SendRequest"), Dialogue(Session()) as dialogue:
+    with pytest.raises(DialogueError, match="SendRequest as the last intent"), Dialogue(Session()) as dialogue:
         dialogue.responds()
     with pytest.raises(DialogueError, match="a connection to read from"), WireDialogue(WireSession(Session())) as wire:
         wire.receives(b"HTTP/1.1 200 OK\r\n\r\n")
