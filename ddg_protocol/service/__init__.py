@@ -1,4 +1,4 @@
-"""The other side of the protocol: the service of PROTOCOL.md as a pure state machine.
+"""The server side of the protocol: the service of PROTOCOL.md as a pure state machine.
 
 Parsed requests go in, responses come out; nothing here opens a socket, reads a clock or draws a random number::
 
@@ -7,8 +7,8 @@ Parsed requests go in, responses come out; nothing here opens a socket, reads a 
     body = b"".join(piece.data for piece in response.pieces)
     service.log[-1].reason
 
-What goes wrong when is a script of `faults`, in code or, by `script`, as text. `framed` makes bytes of a response, for
-those who have a byte stream; `ddg_transports.emulator` puts it on a loopback port.
+A script of `faults` says what goes wrong when, in code or, with `script`, as text. `framed` turns a response into bytes
+for a byte stream; `ddg_transports.emulator` serves on a loopback port.
 """
 
 from ._exchange import Exchange, Handler, Pieces, ServiceRequest, ServiceResponse

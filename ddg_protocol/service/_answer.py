@@ -1,4 +1,4 @@
-"""What the service is about to say, and what a fault's effect makes of that."""
+"""A response before it is sent, and how the effects of faults change it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FRAMING = {"content-length", "transfer-encoding"}
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A response that can still become another.
+    """A response that effects can still change.
 
     Attributes:
         status: the HTTP status.
         headers: in order, without the body's length.
-        begin: begins the body; not called for one that another takes the place of.
-        length: how many bytes of body are announced; None where that isn't known.
-        on_wire: what is to happen to the bytes of the whole.
+        begin: starts the body; not called if an effect replaces it.
+        length: the announced length of the body in bytes; None if unknown.
+        on_wire: effects on the bytes of the whole response.
     """
 
     status: int
@@ -35,23 +35,23 @@ class Answer(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, status: int, headers: Headers, body: bytes) -> Answer:
-        """Make one whose body is known."""
+        """Return a response whose body is known."""
         return cls(status, headers, lambda: iter((Piece(body),)), len(body))
 
     @classmethod
     def refused(cls, status: int, type: str, reason: str = "", headers: Headers = ()) -> Answer:
-        """Make one with the error body of PROTOCOL.md section 7, and the reason as one more member."""
+        """Return a response with the error body of PROTOCOL.md section 7, and the reason as one more member."""
         said = {"action": "error", "status": status, "type": type, "reason": reason}
         body = msgspec.json.encode({name: value for name, value in said.items() if value})
         return cls.of(status, (("content-type", "application/json"), *headers), body)
 
     def after(self, effect: Effect, *, target: str, tokens: Callable[[], Headers]) -> Answer:
-        """Give what an effect makes of it.
+        """Return the response that an effect makes of this one.
 
         Args:
-            effect: one of a fault's.
-            target: where the request went.
-            tokens: hands out a new pair.
+            effect: an effect of a fault.
+            target: the target of the request.
+            tokens: issues a new pair.
         """
         match effect:
             case Refuse():
@@ -67,7 +67,7 @@ class Answer(msgspec.Struct, frozen=True):
             case Insert(of="wire") | Split(of="wire") | Drip(of="wire") | Cut(of="wire"):
                 return replace(self, on_wire=(*self.on_wire, effect))
             case Split() | Drip() | Cut(then="close" | "reset" | "hang"):
-                return self._over(effect, self.length)  # announced all the same
+                return self._over(effect, self.length)  # the announced length stays
             case Coding():
                 coded = replace(self, headers=_with(self.headers, "content-encoding", effect.name))
                 return coded._over(effect, None)
@@ -75,11 +75,11 @@ class Answer(msgspec.Struct, frozen=True):
                 return self._over(effect, None)
 
     def response(self, exchange: Exchange, date: str) -> ServiceResponse:
-        """Begin the response.
+        """Start the response.
 
         Args:
-            exchange: notes how it fares.
-            date: when it is sent.
+            exchange: the log's entry, which records the progress.
+            date: the value of its ``date``.
         """
         headers = (("date", date), *self.headers)
         if self.length is not None and not any(name.lower() in _FRAMING for name, _ in headers):
@@ -98,7 +98,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def _field(name: str, value: str) -> tuple[str, str]:
-    """Make a header field, in the way fields are kept: a character for each byte."""
+    """Return a header field in latin-1: a character for each byte."""
     return as_bytes(name).decode("latin-1"), as_bytes(value).decode("latin-1")
 
 

@@ -1,6 +1,6 @@
-"""The service's half of ``x-vqd-hash-1``: making a plain challenge, judging an answer (PROTOCOL.md section 5).
+"""The service's half of ``x-vqd-hash-1``: make a plain challenge, check an answer (PROTOCOL.md section 5).
 
-Nothing here is shared with `ddg_protocol.challenge`, the client's half: what one makes, the other must read.
+It shares no code with `ddg_protocol.challenge`, the client's half, so that each tests the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from ._challenge_pool import POOL
 from ._draw import draw, hashed
 
-#: The layout of the script of 2025-03-27, to the byte.
+#: The layout of the script of 2025-03-27, byte for byte.
 _SCRIPT = """\
 (function () {
   return {
@@ -26,7 +26,7 @@ navigator.userAgentData.brands.map(brand => `"${brand.brand}";v="${brand.version
 })()
 """
 
-#: What can't stand as itself in a string literal (ECMA-262, StringLiteral).
+#: Characters that a string literal must escape (ECMA-262, StringLiteral).
 _ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r"})
 
 
@@ -40,13 +40,13 @@ _read_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class Challenge(msgspec.Struct, frozen=True):
-    """A challenge, and what only the service knows of it.
+    """A challenge, with what only the service knows about it.
 
     Attributes:
-        server_hashes: are to be echoed.
+        server_hashes: the hashes that an answer must repeat.
         snippet: the HTML that the script assigns.
-        length: what a browser reads back.
-        offset: what the script adds to that.
+        length: the length of the HTML that a browser reads back.
+        offset: the number that the script adds to it.
     """
 
     server_hashes: tuple[str, str]
@@ -56,7 +56,7 @@ class Challenge(msgspec.Struct, frozen=True):
 
     @classmethod
     def drawn(cls, seed: str, number: int) -> Challenge:
-        """Draw the service's challenge of that number."""
+        """Return the service's challenge of a number."""
         dice = draw(seed, "challenge", number)
         snippet, length = POOL[int.from_bytes(dice[:4], "big") % len(POOL)]
         first, second = (base64.b64encode(draw(seed, f"server hash {i}", number)).decode() for i in (1, 2))
@@ -73,15 +73,15 @@ class Challenge(msgspec.Struct, frozen=True):
         return base64.b64encode(self.script.encode()).decode()
 
     def is_answered(self, answer: str, *, user_agent: str, brands: str) -> bool:
-        """Judge the request's ``x-vqd-hash-1``.
+        """Check the request's ``x-vqd-hash-1``.
 
         Args:
             answer: the header's value.
             user_agent: the request's ``user-agent``.
-            brands: the request's ``sec-ch-ua``, empty where it has none.
+            brands: the request's ``sec-ch-ua``, empty if it has none.
 
         Returns:
-            Whether it is the answer, however its JSON is spaced.
+            Whether the answer is right, whatever the spacing of its JSON.
         """
         try:
             got = _read_answer(base64.b64decode(answer, validate=True))
@@ -95,5 +95,5 @@ class Challenge(msgspec.Struct, frozen=True):
 
 
 def literal(text: str) -> str:
-    """Write a text as a single-quoted JavaScript string literal."""
+    """Return a text as a single-quoted JavaScript string literal."""
     return f"'{text.translate(_ESCAPES)}'"

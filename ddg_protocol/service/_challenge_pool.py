@@ -1,7 +1,7 @@
-"""The HTML snippets that challenges are made of, with what a real browser makes of each.
+"""The HTML snippets of challenges, each with the length that a real browser reads back.
 
 The lengths come from Chromium: ``div.innerHTML = html``, then ``div.innerHTML.length``. Versions 133 and 156 agree on
-every one of them. They are no work of this project's own challenge code, so that the one can be checked by the other.
+all of them. They don't come from this project's own challenge code, so they can be used to check it.
 """
 
 from __future__ import annotations
@@ -55,4 +55,4 @@ POOL: tuple[tuple[str, int], ...] = (
     ("<button><button></button></button>", 34),
     ("<div><a><div></a></div>", 36),
 )
-"""Snippet, and the length of reading it back in UTF-16 code units."""
+"""Each snippet, and its length when it is read back, in UTF-16 code units."""

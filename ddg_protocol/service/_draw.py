@@ -1,4 +1,4 @@
-"""What a real service draws at random, drawn from a seed: the same seed gives the same service."""
+"""Values that a real service draws at random, derived from a seed: the same seed gives the same service."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hashlib
 
 
 def draw(seed: str, what: str, number: int = 0) -> bytes:
-    """Draw 32 bytes.
+    """Return 32 bytes derived from a seed.
 
     Args:
-        seed: the service's.
-        what: what they are for; draws for different things have nothing in common.
+        seed: the service's seed.
+        what: their purpose; the bytes for different purposes are independent.
         number: which draw of that kind.
 
     Returns:
@@ -21,5 +21,5 @@ def draw(seed: str, what: str, number: int = 0) -> bytes:
 
 
 def hashed(text: str) -> str:
-    """Give a text's SHA-256 as the challenge writes hashes: base64 of the digest."""
+    """Return a text's SHA-256 as challenges write hashes: the digest in base64."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""What goes into the service, what comes out, and what is noted of it."""
+"""The service's requests and responses, and its record of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ServiceRequest(msgspec.Struct, frozen=True):
     """A request as the service sees it.
 
     Attributes:
-        method: in capitals, as it came.
-        target: the path with its query, as it came.
+        method: in upper case, as received.
+        target: the path with its query, as received.
         headers: in order; latin-1 text, names in any case.
-        body: all of it.
+        body: the whole body.
     """
 
     method: str
@@ -30,7 +30,7 @@ class ServiceRequest(msgspec.Struct, frozen=True):
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """Give the value of the first field of that name (in lower case), or None."""
+        """Return the value of the first field of that name (in lower case), or None."""
         return next((value for key, value in self.headers if key.lower() == name), None)
 
     def __repr__(self) -> str:
@@ -42,18 +42,18 @@ class ServiceRequest(msgspec.Struct, frozen=True):
 
 
 class Exchange(msgspec.Struct):
-    """One line of the service's log.
+    """An entry of the service's log.
 
     Attributes:
-        request: what came.
-        endpoint: where it went; None for a target that the service doesn't have.
-        status: the HTTP status it got.
-        error: the ``ERR_...`` word of a refusal, else empty.
-        reason: what was wrong with the request, in words; empty where nothing was.
-        faults: what the script made of the response; empty where it was left alone.
-        taken: how many bytes of the response's body were handed out.
+        request: the request as received.
+        endpoint: the endpoint; None for an unknown target.
+        status: the HTTP status of the response.
+        error: the ``ERR_...`` word of a refusal; otherwise empty.
+        reason: what was wrong with the request, in words; empty if nothing was.
+        faults: the script's faults that applied to it.
+        taken: how many bytes of the response's body were taken.
         ended: how it ended. ``"complete"``: the response was taken to its end. ``"broken"``: the script broke it off.
-            ``"left"``: the client went away before. Empty while it is under way.
+            ``"left"``: the client left early. Empty while it is under way.
     """
 
     request: ServiceRequest
@@ -71,7 +71,7 @@ class Exchange(msgspec.Struct):
         return self.ended == "complete"
 
     def __str__(self) -> str:
-        """One line of a log: no header and no body is in it, so nothing secret."""
+        """Format the exchange as one line, without headers and bodies, so without secrets."""
         said = f"{self.status} {self.error}".rstrip() + (f" ({self.reason})" if self.reason else "")
         effects = ", ".join(type(effect).__name__.lower() for fault in self.faults for effect in fault.effects)
         return (
@@ -84,12 +84,12 @@ _ENDED = {"": "under way", "complete": "complete", "broken": "broken off", "left
 
 
 class Pieces(Iterator[Piece]):
-    """The body of a response, piece by piece. Each is made when it is asked for; the exchange notes how far it got.
+    """The body of a response, piece by piece. Each is made on demand; the exchange records the progress.
 
     Args:
-        pieces: makes them.
-        exchange: the line of the log.
-        length: how many bytes they are, where that is known: a client that has them all asks for no more.
+        pieces: the source of the pieces.
+        exchange: the entry of the log.
+        length: their total length in bytes, if known: a client that has them all takes no more.
     """
 
     def __init__(self, pieces: Iterable[Piece], exchange: Exchange, length: int | None = None) -> None:
@@ -112,21 +112,21 @@ class Pieces(Iterator[Piece]):
         return piece
 
     def close(self, *, delivered: bool = True) -> None:
-        """Say that the client is gone. If there was more, it has left early.
+        """Record that the client is gone. If there was more, it left early.
 
         Args:
-            delivered: whether it got the piece that was given last.
+            delivered: whether the last piece reached it.
         """
         self._give_up("complete" if delivered and self._exchange.taken == self._length else "left")
 
     def break_off(self) -> None:
-        """Say that the connection is ended, by the script, before the body."""
+        """Record that the script ends the connection before the end of the body."""
         self._give_up("broken")
 
     def _give_up(self, ended: Literal["complete", "broken", "left"]) -> None:
         self._note(ended)
         self._stopped = True
-        self._pieces = iter(())  # lets go of whatever makes them
+        self._pieces = iter(())  # releases their source
 
     def _note(self, ended: Literal["complete", "broken", "left"]) -> None:
         if not self._exchange.ended:
@@ -134,16 +134,16 @@ class Pieces(Iterator[Piece]):
 
 
 class ServiceResponse(msgspec.Struct, frozen=True):
-    """A response, as its parts. `framed` makes bytes of it, for those who have a byte stream.
+    """A response in its parts. `framed` turns it into bytes for a byte stream.
 
     Attributes:
         status: the HTTP status.
-        headers: in order, names in lower case. With ``content-length`` where the length is known; a body without is
-            framed as its connection allows (chunked, or ended by the connection). A fault's values may hold anything.
-        pieces: the body. Whoever takes it closes it when the client leaves before the end.
-        unanswered: what happens in place of the response, before its head is whole; ``"more"`` where nothing does.
-            For those who have no bytes: `framed` does it itself.
-        on_wire: what is to happen to the bytes of the whole response, head included. `framed` sees to it.
+        headers: in order, names in lower case. They include ``content-length`` if the length is known; otherwise the
+            connection frames the body (chunked, or ended by its close). A fault's values may contain anything.
+        pieces: the body. The consumer must close it if the client leaves before the end.
+        unanswered: what happens instead of the response, before its head is complete; ``"more"`` if nothing does.
+            Only for consumers that don't use `framed`, which does it itself.
+        on_wire: effects on the bytes of the whole response, head included. `framed` applies them.
     """
 
     status: int
@@ -157,20 +157,20 @@ class ServiceResponse(msgspec.Struct, frozen=True):
 
 
 class Handler(Protocol):
-    """Whatever answers requests as `Service` does; a `ddg_protocol.transcript.TranscriptService` is one."""
+    """An object that handles requests as `Service` does, such as `ddg_protocol.transcript.TranscriptService`."""
 
     def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
-        """Answer a request; see `Service.handle`."""
+        """Return the response to a request; see `Service.handle`."""
 
 
 class Refusal(Exception):
-    """Ends the handling of a request: the response is to be an error. It never leaves the service.
+    """Ends the handling of a request with an error response. It never leaves the service.
 
     Attributes:
         status: the HTTP status.
         error: the ``ERR_...`` word.
-        reason: what was wrong, for the one who writes the client. Nothing from the wire stands in it.
-        headers: fields that go with it.
+        reason: what was wrong, for the client's author. It contains nothing from the wire.
+        headers: additional fields of the response.
     """
 
     def __init__(self, status: int, error: str, reason: str, headers: Headers = ()) -> None:

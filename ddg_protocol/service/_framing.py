@@ -1,4 +1,4 @@
-"""A response as bytes: HTTP/1.1 by hand, since what a script asks for need not be HTTP (RFC 9112)."""
+"""Responses as bytes: HTTP/1.1 (RFC 9112) by hand, since a script may ask for invalid HTTP."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _FRAMING = {"content-length", "transfer-encoding"}
 def framed(
     response: ServiceResponse, *, method: str = "GET", chunked: bool = True, keep: bool = True
 ) -> Iterator[Piece]:
-    """Make the bytes of a response, lazily.
+    """Yield the bytes of a response, lazily.
 
-    Whoever takes them does with the connection what each piece says, and calls ``response.pieces.close()`` when the
-    client leaves before the end.
+    The consumer must do with the connection what each piece says, and call ``response.pieces.close()`` if the client
+    leaves before the end.
 
     Args:
-        response: what the service answered. Its pieces are taken by this alone.
-        method: the request's; a HEAD gets no body.
-        chunked: whether the client knows chunks (HTTP/1.1). For one that doesn't, a body of unknown length ends with
+        response: the service's response. Nothing else may take its pieces.
+        method: the request's method; a HEAD gets no body.
+        chunked: whether the client supports chunked bodies (HTTP/1.1). If not, a body of unknown length ends with
             the connection.
         keep: whether the connection is kept for another request. If not, the client is told and the last piece
             closes it.
 
     Yields:
-        The head, then what each piece of the body becomes, then the end of it.
+        The head, then each piece of the body with its framing, then the end.
     """
     pieces = _bytes_of(response, method=method, chunked=chunked, keep=keep)
     for effect in response.on_wire:
@@ -42,7 +42,7 @@ def framed(
 
 
 def head(status: int, headers: Headers) -> bytes:
-    """Make the bytes of a head. Whatever stands in its fields stands on the wire."""
+    """Return the bytes of a head, its fields unchanged whatever they contain."""
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return f"HTTP/1.1 {status} \r\n{fields}\r\n".encode("latin-1")
 
@@ -63,5 +63,5 @@ def _bytes_of(response: ServiceResponse, *, method: str, chunked: bool, keep: bo
         data = piece.data if has_body else b""
         if chunked and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        yield Piece(data, piece.delay, piece.then)  # after one that isn't "more", `framed` asks for none
+        yield Piece(data, piece.delay, piece.then)  # after one that isn't "more", `framed` takes none
     yield Piece(b"0\r\n\r\n" if chunked else b"", then="more" if keep else "close")

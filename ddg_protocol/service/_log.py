@@ -10,9 +10,9 @@ from ._exchange import Exchange, ServiceRequest
 LOG_LENGTH = 1000
 """How many exchanges the log keeps."""
 LOG_BYTES = 16 * 1024 * 1024
-"""How many bytes the requests of these exchanges take at most."""
+"""How many bytes their requests may take in all."""
 
-#: What Python takes for a header field or a request apart from their characters, rounded up.
+#: Python's overhead for each header field and each request, in bytes, rounded up.
 _OVERHEAD = 256
 
 
@@ -24,7 +24,7 @@ class Log:
         self._size = 0
 
     def add(self, exchange: Exchange) -> None:
-        """Add an exchange, and forget the oldest ones that are too many or too large."""
+        """Add an exchange, and drop the oldest ones beyond the bounds."""
         size = _size(exchange.request)
         self._exchanges.append((exchange, size))
         self._size += size
@@ -32,11 +32,11 @@ class Log:
             self._size -= self._exchanges.popleft()[1]
 
     def exchanges(self) -> Sequence[Exchange]:
-        """List the exchanges, oldest first."""
+        """Return the exchanges, oldest first."""
         return tuple(exchange for exchange, _ in self._exchanges.copy())  # a server's thread may add one meanwhile
 
 
 def _size(request: ServiceRequest) -> int:
-    """Say about how many bytes a request takes."""
+    """Estimate how many bytes a request takes."""
     fields = sum(len(name) + len(value) + _OVERHEAD for name, value in request.headers)
     return len(request.method) + len(request.target) + len(request.body) + fields + _OVERHEAD

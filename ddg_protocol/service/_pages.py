@@ -16,20 +16,20 @@ _TILE = (
 
 
 def http_date(when: float) -> str:
-    """Write a time as HTTP does (RFC 9110, section 5.6.7).
+    """Format a time for HTTP (RFC 9110, section 5.6.7).
 
     Args:
         when: seconds since the epoch.
 
     Returns:
-        The date, in the fixed form and in English whatever the locale.
+        The date in the fixed-length form, in English whatever the locale.
     """
     t = datetime.fromtimestamp(int(when), UTC)
     return f"{_DAYS[t.weekday()]}, {t.day:02d} {_MONTHS[t.month - 1]} {t.year:04d} {t:%H:%M:%S} GMT"
 
 
 def front_end_page(profile: ServiceProfile, version: tuple[str, str]) -> bytes:
-    """Make a page of the size of the real one, a good 200 KiB, with the two halves of the version past its middle."""
+    """Return a page as large as the real one, over 200 KiB, with the version's two halves past its middle."""
     before, after = profile.version_markers
     markers = f'window.{before}{version[0]}";window.{after}{version[1]}";'
     return (
@@ -43,7 +43,7 @@ def front_end_page(profile: ServiceProfile, version: tuple[str, str]) -> bytes:
 
 
 def landing_page() -> bytes:
-    """Make the page that is visited for its cookies alone."""
+    """Return the page that clients visit only for its cookies."""
     return (
         b'<!DOCTYPE html>\n<html lang="en-US">\n<head><meta charset="utf-8"><title>Duck.ai</title></head>\n'
         b'<body><main id="app"><noscript>The chat needs JavaScript.</noscript></main></body>\n</html>\n'
@@ -51,13 +51,13 @@ def landing_page() -> bytes:
 
 
 def landing_cookies(now: float) -> tuple[tuple[str, str], ...]:
-    """Give the landing page's ``set-cookie`` fields, one for each way of saying how long a cookie lives.
+    """Return the landing page's ``set-cookie`` fields, one for each way to limit a cookie's lifetime.
 
     Args:
         now: seconds since the epoch.
 
     Returns:
-        The fields. None is ``Secure``, since the service is also played over plain http.
+        The fields. None is ``Secure``, since the service may also run over plain http.
     """
     return (
         ("set-cookie", "5=1; Path=/; SameSite=Lax"),

@@ -1,4 +1,4 @@
-"""The words of the service's vocabulary that faults and responses share: its places, and bytes with their timing."""
+"""The types that faults and responses share: the endpoints, and bytes with their timing."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Literal
 import msgspec
 
 Endpoint = Literal["front_end", "landing", "status", "chat"]
-"""The four places of the service, by the names that `ServiceProfile` has for their paths."""
+"""The four endpoints of the service, named as their paths in `ServiceProfile`."""
 
 Then = Literal["more", "close", "reset", "hang"]
-"""What becomes of the connection after a piece.
+"""What happens to the connection after a piece.
 
-``"more"``: nothing, the response goes on. ``"close"``: it is closed in good order though the response isn't whole;
-``"reset"``: it is reset (TCP's RST). ``"hang"``: nothing more comes, for as long as the client stays.
+``"more"``: nothing, the response goes on. ``"close"``: it is closed cleanly though the response is incomplete.
+``"reset"``: it is reset (TCP's RST). ``"hang"``: nothing more is sent until the client leaves.
 """
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Bytes that are to reach the client as a whole and at once.
+    """Bytes to send to the client at once.
 
     Attributes:
-        data: the bytes; may be none.
-        delay: seconds to let pass before they are sent.
-        then: what comes after them. After anything but ``"more"`` no piece is asked for.
+        data: the bytes; may be empty.
+        delay: seconds to wait before they are sent.
+        then: what happens after them. No piece is taken after any value but ``"more"``.
     """
 
     data: bytes

@@ -1,4 +1,4 @@
-"""The reply: who makes it up (a responder), and how it goes over the wire (PROTOCOL.md section 6)."""
+"""Replies: the responders that write them, and their form on the wire (PROTOCOL.md section 6)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Message(msgspec.Struct, frozen=True):
     """One message of the conversation, as the client sent it.
 
     Attributes:
-        role: who said it. Only these two get as far as a responder.
-        content: what was said.
+        role: its author. Only these two roles reach a responder.
+        content: its text.
     """
 
     role: Role
@@ -27,12 +27,12 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What a responder answers.
+    """A question for a responder.
 
     Attributes:
         text: the last user message.
-        model: the id of the model that is asked.
-        messages: all that was sent, the last user message included.
+        model: the id of the model asked.
+        messages: all messages of the request, including the last.
     """
 
     text: str
@@ -41,14 +41,14 @@ class Question(msgspec.Struct, frozen=True):
 
 
 Responder = Callable[[Question], str | Iterable[str]]
-"""Makes up the reply. A string goes out word by word; of anything else each item is one event, when it comes.
+"""Returns the reply. A string is sent word by word; each item of another iterable is sent as one event, when it comes.
 
-It runs where `Service.handle` and the body's pieces are asked for, so one that takes its time holds up the others.
+It runs within `Service.handle` and the iteration over the body's pieces, so a slow one holds up other requests.
 """
 
 
 def default_responder(question: Question) -> str:
-    """Say who answers, what was asked of whom, and how long it was.
+    """Return a reply that names the emulator, the model, the turn and the question.
 
     Args:
         question: what was asked.
@@ -76,7 +76,7 @@ class _Payload(msgspec.Struct):
 
 
 def pieces_of(answer: str | Iterable[str]) -> Iterator[str]:
-    """Cut what a responder gave into the pieces that go out. Nothing is lost: joined, they are the answer."""
+    """Split a responder's reply into the pieces to send. Joined, they are the reply."""
     if isinstance(answer, str):
         return (match[0] for match in _WORD.finditer(answer))
     return iter(answer)
@@ -88,12 +88,12 @@ def event(data: bytes) -> bytes:
 
 
 def text_event(message: str, *, created: int, id: str, model: str) -> bytes:
-    """Make the event that carries a piece of the reply, or with an empty one the opening or the stop marker.
+    """Return the event of a piece of the reply; an empty piece is the opening or the stop marker.
 
     Args:
         message: the text.
         created: seconds since the epoch.
-        id: the reply's.
+        id: the reply's id.
         model: the model's id.
 
     Returns:

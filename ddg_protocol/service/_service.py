@@ -1,4 +1,4 @@
-"""`Service`: what is asked of each request, and what it gets."""
+"""`Service`: what it requires of each request, and how it responds."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ._tokens import Pair, Tokens
 from .faults import Fault, Redirect, Refuse
 
 UNSPENT_TOKENS = 1000
-"""How many tokens are good at a time."""
+"""How many tokens are valid at a time."""
 KNOWN_HISTORIES = 10_000
-"""How many conversations can be continued, counting each turn of each."""
+"""How many conversations can be continued; each turn of a conversation counts as one."""
 
 
 class _Message(msgspec.Struct):
@@ -33,7 +33,7 @@ class _Message(msgspec.Struct):
 
 
 class _Planned(msgspec.Struct):
-    """A fault of the script; how many requests its endpoint had before it, and whether it met one since."""
+    """A fault of the script, how many requests its endpoint had before it, and whether it applied to one since."""
 
     fault: Fault
     since: int
@@ -41,7 +41,7 @@ class _Planned(msgspec.Struct):
 
 
 class _ChatBody(msgspec.Struct):
-    """The members that count; a profile's ``extra_body`` may bring others."""
+    """The members that are read; a profile's ``extra_body`` may add others."""
 
     model: str
     messages: list[_Message]
@@ -54,28 +54,28 @@ _NOTHING = Answer.of(200, (), b"")
 
 
 class Service:
-    """The service of PROTOCOL.md, as a function of the requests it got.
+    """The service of PROTOCOL.md, as a function of the requests so far.
 
-    It holds what the real one holds, bounded: which tokens are good, and which replies it gave to what. It refuses what
-    departs from the contract, with the error of section 7 where the record has one and with a word of its own (400
-    ``ERR_BAD_REQUEST``, 404 ``ERR_NOT_FOUND``, 405 ``ERR_METHOD``) where it has none; the error body's ``reason`` and
-    the log say what was wrong.
+    It keeps what the real one keeps, within bounds: its valid tokens, and the conversations with its replies. It
+    refuses requests that break the contract, with the error of section 7 if there is one, otherwise with one of its
+    own (400 ``ERR_BAD_REQUEST``, 404 ``ERR_NOT_FOUND``, 405 ``ERR_METHOD``); the error body's ``reason`` and the log
+    say what was wrong.
 
     Args:
         profile: the revision that it speaks: paths, headers, markers, models. Its origin counts only for requests
-            without a ``host``; else ``origin`` and ``referer`` must name the host that the request was sent to.
-        responder: makes up the replies.
-        challenge: whether chat is refused with 418 until the answer to the challenge comes with the question. If not,
-            ``x-vqd-hash-1`` may be empty; a wrong answer is refused all the same.
+            without a ``host``; otherwise ``origin`` and ``referer`` must name the host that the request was sent to.
+        responder: returns the replies.
+        challenge: whether a question without the answer to the challenge is refused with 418. If not,
+            ``x-vqd-hash-1`` may be empty; a wrong answer is still refused.
         delay: seconds between two pieces of a reply.
-        script: what goes wrong when. Where several faults are for the same request, their effects follow each other.
-        any_history: whether conversations go on that this service didn't answer, such as those of an earlier run.
-        seed: what tokens, challenges and ids are drawn from; the same seed and requests give the same responses.
+        script: what goes wrong when. If several faults apply to a request, so do their effects, one after the other.
+        any_history: whether to continue conversations that this service didn't answer, such as those of an earlier run.
+        seed: the source of tokens, challenges and ids; the same seed and requests give the same responses.
 
     Attributes:
         profile: as given.
-        responder: as given; another one answers from the next question on.
-        challenge: as given, and from the next question on as set.
+        responder: as given; it may be replaced, from the next question on.
+        challenge: as given; it may be changed, from the next question on.
     """
 
     def __init__(
@@ -111,36 +111,36 @@ class Service:
 
     @property
     def front_end_version(self) -> str:
-        """What a client makes of the front-end page's markers."""
+        """The version that a client reads from the front-end page's markers."""
         return "-".join(self._version)
 
     @property
     def log(self) -> Sequence[Exchange]:
-        """What clients did and what became of it, oldest first: the last 1000 exchanges, of at most 16 MiB."""
+        """The exchanges with clients, oldest first: the last 1000, of at most 16 MiB."""
         return self._log.exchanges()
 
     @property
     def unmet_faults(self) -> Sequence[Fault]:
-        """The faults that were for none of the requests so far."""
+        """The faults that have applied to no request so far."""
         return tuple(planned.fault for planned in self._script if not planned.met)
 
     def add_fault(self, fault: Fault) -> None:
-        """Have more go wrong from now on.
+        """Add a fault to the script.
 
         Args:
-            fault: comes after those there are; its requests are counted from the next one.
+            fault: applies after the existing ones; its requests are counted from the next one.
         """
         self._script.append(_Planned(fault, self._counts[fault.on]))
 
     def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
-        """Answer a request.
+        """Return the response to a request.
 
         Args:
-            request: what a client sent, whole.
-            now: seconds since the epoch; what the response's ``date`` says.
+            request: a client's whole request.
+            now: seconds since the epoch, for the response's ``date``.
 
         Returns:
-            The response. The pieces of its body are made as they are asked for.
+            The response. The pieces of its body are made on demand.
         """
         endpoint, method, answer = self._routes.get(request.target, (None, "", self._nowhere))
         self._counts[endpoint] += 1
@@ -165,7 +165,7 @@ class Service:
         return answered.response(exchange, http_date(now))
 
     def _faults(self, endpoint: Endpoint | None) -> tuple[Fault, ...]:
-        """Find what goes wrong with the newest request to an endpoint."""
+        """Return the faults that apply to the newest request to an endpoint."""
         number = self._counts[endpoint]
         met = [planned for planned in self._script if planned.fault.applies(endpoint, number - planned.since)]
         for planned in met:
@@ -190,12 +190,12 @@ class Service:
         return Answer.of(200, (("content-type", "application/json"), *self._new_tokens()), b'{"status":"0"}')
 
     def _chat(self, request: ServiceRequest, now: float) -> Answer:
-        # A chat request that was sent has spent its token, whatever else is wrong with it (section 3).
+        # A chat request spends its token, whatever else is wrong with it (section 3).
         pair = self._tokens.spend(request.header("x-vqd-4") or "")
         self._check_headers(request, self.profile.chat_headers)
         self._check_origin(request)
         if request.header("x-fe-version") not in ("", self.front_end_version):
-            raise _bad("x-fe-version must be there, and be empty or the version of the front-end page")
+            raise _bad("x-fe-version must be present, and empty or the version of the front-end page")
         question = self._question(request.body)
         self._check_answer(request, pair)
         self._replies += 1
@@ -208,9 +208,9 @@ class Service:
 
     def _nowhere(self, request: ServiceRequest, now: float) -> Answer:
         there_are = ", ".join(f"{method} {target}" for target, (_, method, _) in self._routes.items())
-        raise Refusal(404, "ERR_NOT_FOUND", f"no such place; there are {there_are}")
+        raise Refusal(404, "ERR_NOT_FOUND", f"no such endpoint; there are {there_are}")
 
-    # What is asked of a request
+    # The checks of a request
 
     def _check_headers(self, request: ServiceRequest, contract: Headers) -> None:
         if not request.header("user-agent"):
@@ -239,23 +239,23 @@ class Service:
         messages = []
         for index, message in enumerate(asked.messages):
             if message.role == "system":
-                raise _bad("the role system is not taken")
+                raise _bad("the role system is not supported")
             role: Role = "assistant" if index % 2 else "user"
             if message.role != role:
-                raise _bad("the messages must be of user and assistant by turns, beginning with user")
+                raise _bad("the messages must alternate between user and assistant, beginning with user")
             messages.append(Message(role, message.content))
         if len(messages) % 2 == 0:
-            raise _bad("the messages must end with one of user")
+            raise _bad("the last message must have the role user")
         if asked.model not in (model.id for model in self.profile.models):
-            raise Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model of that id")
+            raise Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model with that id")
         if len(messages) > 1 and not (self._any_history or self._is_known(messages[:-1])):
-            raise _bad("the history is not one that this service answered")
+            raise _bad("this service did not answer the history")
         return Question(messages[-1].content, asked.model, tuple(messages))
 
     def _check_answer(self, request: ServiceRequest, pair: Pair) -> None:
         answer = request.header("x-vqd-hash-1")
         if answer is None:
-            raise _bad("x-vqd-hash-1 is missing; without an answer it is sent empty")
+            raise _bad("x-vqd-hash-1 is missing; send it empty if there is no answer")
         if not answer and not self.challenge:
             return
         user_agent, brands = request.header("user-agent") or "", request.header("sec-ch-ua") or ""
@@ -268,13 +268,13 @@ class Service:
     # The reply
 
     def _reply(self, question: Question, created: int, *, number: int, spoiled: bool) -> Iterator[Piece]:
-        """Begin a reply; what the responder raises, it raises here.
+        """Start a reply; the responder's exceptions propagate.
 
         Args:
-            question: what it is to.
+            question: the question to reply to.
             created: seconds since the epoch.
             number: which reply of this service it is.
-            spoiled: whether what reaches the client is known to the script alone. Then any reply may be its history.
+            spoiled: whether a fault changes the reply on its way. Then any reply is accepted in the next history.
         """
         answer = self.responder(question)
         if spoiled:
@@ -293,7 +293,7 @@ class Service:
             said.append(text)
             yield piece(text, self._delay)
         yield piece("", self._delay)
-        # Known before the client can know that it's complete: its next question may be quick.
+        # Before the client can know that the reply is complete: its next question may come at once.
         self._remember((*question.messages, Message("assistant", "".join(said))))
         yield Piece(DONE, self._delay)
 
@@ -303,7 +303,7 @@ class Service:
             del self._histories[next(iter(self._histories))]
 
     def _is_known(self, history: Sequence[Message]) -> bool:
-        # One that ends with the question is of a reply that was spoiled on its way.
+        # A known history that ends with the question is that of a spoiled reply.
         return _fingerprint(history) in self._histories or _fingerprint(history[:-1]) in self._histories
 
     def _new_tokens(self) -> Headers:
@@ -316,7 +316,7 @@ def _bad(reason: str) -> Refusal:
 
 
 def _elements(value: str) -> list[str]:
-    """The elements of a field's list, in lower case and without their parameters."""
+    """Return the elements of a field's list, in lower case and without their parameters."""
     return [element.partition(";")[0].strip().lower() for element in value.split(",")]
 
 

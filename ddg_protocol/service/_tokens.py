@@ -1,4 +1,4 @@
-"""``x-vqd-4``: each token is good for one chat request, and goes with the challenge that came with it."""
+"""``x-vqd-4``: each token is valid for one chat request, with the challenge that was issued with it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ._challenge import Challenge
 from ._draw import draw
 from ._exchange import Refusal
 
-#: A token can be told for genuine without being remembered: 30 digits that only the seed gives, then its number.
+#: A token can be verified without being stored: 30 digits that only the seed gives, then its number.
 _TOKEN = re.compile(r"4-[0-9]{30}([0-9]{9})")
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """What one response hands out: a token, and the challenge that an answer sent with it must be the answer to.
+    """A token, and the challenge that a request with this token must answer; one response issues both.
 
     Attributes:
         token: the value of ``x-vqd-4``.
-        challenge: what ``x-vqd-hash-1`` says.
+        challenge: the challenge in ``x-vqd-hash-1``.
     """
 
     token: str
@@ -30,19 +30,19 @@ class Tokens:
     """The tokens of one service.
 
     Args:
-        seed: the service's.
-        limit: how many unspent tokens are remembered. The oldest is forgotten first, and has expired then.
+        seed: the service's seed.
+        limit: how many unspent tokens are valid. Beyond it, the oldest expires.
     """
 
     def __init__(self, seed: str, *, limit: int) -> None:
         self._seed = seed
         self._limit = limit
         self._last = 0
-        self._forgotten = 0  # every number up to this one was spent or is forgotten
+        self._forgotten = 0  # every number up to this one was spent or has expired
         self._unspent: dict[int, None] = {}  # in the order of their numbers
 
     def issue(self) -> Pair:
-        """Hand out the next pair."""
+        """Issue the next pair."""
         self._last += 1
         self._unspent[self._last] = None
         if len(self._unspent) > self._limit:
@@ -51,16 +51,16 @@ class Tokens:
         return self._pair(self._last)
 
     def spend(self, token: str) -> Pair:
-        """Take a token back.
+        """Spend a token.
 
         Args:
-            token: what the request's ``x-vqd-4`` says.
+            token: the value of the request's ``x-vqd-4``.
 
         Returns:
-            The pair that it was handed out in.
+            The pair that it was issued in.
 
         Raises:
-            Refusal: the token isn't one of these, was used before, or has been forgotten.
+            Refusal: the token is unknown, was used before, or has expired.
         """
         match = _TOKEN.fullmatch(token)
         number = int(match[1]) if match else 0

@@ -1,14 +1,14 @@
-"""What goes wrong when: the script of a `Service`, as data.
+"""The script of a `Service`: what goes wrong when, as data.
 
-A `Fault` says at which endpoint, from which request on and how often; its effects say what becomes of the response.
-Effects are few and compose: each takes the response as the one before left it, from the service out to the wire. ::
+A `Fault` says at which endpoint, from which request on and how often; its effects change the response. Effects
+compose: each applies to the result of the one before, from the service out to the wire. ::
 
     Service(script=[
         Fault("chat", [Refuse(429, retry_after=2)], times=1),
         Fault("chat", [Coding("gzip"), Cut(100, "reset")], first=2, times=1),
     ])
 
-`ddg_protocol.service.script` reads the same from text. All that is lazy or endless here is made as it is taken.
+`ddg_protocol.service.script` parses the same from text. Lazy and endless effects make their bytes on demand.
 
 Texts are sent as UTF-8, header fields too; a lone surrogate stands for a byte that isn't UTF-8 (PEP 383).
 """
@@ -59,10 +59,10 @@ _WINDOW = {"gzip": 31, "deflate": 15}
 
 class _Checked(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
     def __post_init__(self) -> None:
-        """Hold each attribute to its type, as reading it from TOML would.
+        """Check each attribute's type, as parsing it from TOML would.
 
         Raises:
-            ValueError: which attribute is not of its kind.
+            ValueError: an attribute is invalid; the message names it.
         """
         for field in msgspec.structs.fields(self):
             try:
@@ -76,16 +76,16 @@ class _Effect(_Checked, frozen=True, tag_field="do", tag=str.lower):
     pass
 
 
-# In place of the service's answer
+# Instead of the service's response
 
 
 class Refuse(_Effect, frozen=True):
-    """An error body of PROTOCOL.md section 7, in place of whatever the answer was. The request's token is spent.
+    """An error body of PROTOCOL.md section 7, instead of the response. The request's token is spent.
 
     Attributes:
         status: the HTTP status.
-        type: the ``ERR_...`` word; empty leaves it out.
-        retry_after: the value of ``retry-after``, seconds or a date; empty leaves it out.
+        type: the ``ERR_...`` word; empty omits it.
+        retry_after: the value of ``retry-after``, seconds or a date; empty omits it.
         tokens: whether a new token and its challenge come with it.
     """
 
@@ -96,11 +96,10 @@ class Refuse(_Effect, frozen=True):
 
 
 class Redirect(_Effect, frozen=True):
-    """A redirect, as by something that stands before the service: the service itself never sees the request.
+    """A redirect, as from a proxy in front of the service: the service itself never sees the request.
 
     Attributes:
-        to: the ``location``; empty leads to the same place again. So once is a redirect that leads somewhere, and
-            always is one that leads round in a circle.
+        to: the ``location``; empty redirects to the same target. Applied to every request, that is a redirect loop.
         status: the HTTP status. A 301, 302 or 303 turns a question into a GET.
     """
 
@@ -112,14 +111,14 @@ class Redirect(_Effect, frozen=True):
 
 
 class Header(_Effect, frozen=True):
-    r"""A field of the head set, in place of all of that name, or taken away.
+    r"""A field of the head set, replacing all of that name, or removed.
 
-    A value goes out as it is: with ``"\r\n"`` in it, what follows is another field to the client. Who sets
-    ``content-length`` or ``transfer-encoding`` has the body sent without further framing.
+    A value is sent unchanged: the client reads whatever follows ``"\r\n"`` in it as another field. If
+    ``content-length`` or ``transfer-encoding`` is set, the body is sent without further framing.
 
     Attributes:
-        name: of the field.
-        value: what it says; None takes the field away.
+        name: the field's name.
+        value: the field's value; None removes the field.
     """
 
     name: _Text
@@ -130,28 +129,28 @@ class Header(_Effect, frozen=True):
 
 
 class Body(_Effect, frozen=True):
-    """Another body, under the same head.
+    """Another body with the same head.
 
     Attributes:
-        text: what it says.
+        text: the body.
     """
 
     text: _Text = ""
 
 
 class Event(_Effect, frozen=True):
-    """An event put into a reply's stream: an error, ``[PING]``, a title, anything.
+    """An event inserted into a reply's stream: an error, ``[PING]``, a title, anything.
 
     Attributes:
-        data: its data, a line.
-        after: how many events come before it; the first of a reply is an empty piece. In a shorter reply it is last.
+        data: its data, one line.
+        after: how many events come before it; a reply's first is an empty piece. In a shorter reply it comes last.
     """
 
     data: _Text
     after: _Count = 0
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces with the event among them."""
+        """Yield the pieces with the event inserted."""
         mine = Piece(event(as_bytes(self.data)))
         number = 0
         for piece in pieces:
@@ -164,27 +163,27 @@ class Event(_Effect, frozen=True):
 
 
 class Done(_Effect, frozen=True):
-    """Another end of a reply's stream than ``[DONE]``.
+    """A different end of a reply's stream, instead of ``[DONE]``.
 
     Attributes:
-        data: the last event's data, such as ``[DONE][LIMIT_CONVERSATION]``; empty leaves the event out.
+        data: the last event's data, such as ``[DONE][LIMIT_CONVERSATION]``; empty omits the event.
     """
 
     data: _Text = ""
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces with the last one exchanged."""
+        """Yield the pieces with the last one replaced."""
         mine = event(as_bytes(self.data)) if self.data else b""
         return (replace(piece, data=mine) if piece.data == DONE else piece for piece in pieces)
 
 
 class Insert(_Effect, frozen=True):
-    """Bytes put among the others.
+    """Bytes inserted among the others.
 
     Attributes:
-        text: what is put there.
-        at: how many bytes come before it.
-        of: of what. On the wire, at 0, the response is no HTTP.
+        text: the bytes to insert.
+        at: how many bytes come before them.
+        of: which bytes. On the wire, at 0, the response is not HTTP.
     """
 
     text: _Text
@@ -192,7 +191,7 @@ class Insert(_Effect, frozen=True):
     of: Of = "body"
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces with the text among them."""
+        """Yield the pieces with the text inserted."""
         left, mine = self.at, as_bytes(self.text)
         for piece in pieces:
             if mine and len(piece.data) >= left:
@@ -203,25 +202,25 @@ class Insert(_Effect, frozen=True):
 
 
 class Endless(_Effect, frozen=True):
-    r"""A body that never ends: behind what there is of it comes a text, again and again, as fast as it is taken.
+    r"""A body that never ends: a text follows it, again and again, as fast as it is taken.
 
-    With `Body` before it, it is all there is; after ``Body("data: ")`` it is an endless line, and before `Coding` a
-    compressed bomb.
+    After ``Body()`` the text is the whole body; after ``Body("data: ")`` it is an endless line, and before `Coding` a
+    compression bomb.
 
     Attributes:
-        text: what is repeated.
+        text: the text to repeat.
     """
 
     text: Annotated[_Text, Meta(min_length=1)] = "\0"
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces, and then the others."""
+        """Yield the pieces, then the text without end."""
         text = as_bytes(self.text)
         return chain(pieces, repeat(Piece(text * (1 + _BLOCK // len(text)))))
 
 
 class Coding(_Effect, frozen=True):
-    """A compressed body, whether or not it was asked for. What each piece holds can be read when it has come.
+    """A compressed body, whether or not the client accepts one. Each piece can be decompressed when it arrives.
 
     Attributes:
         name: the ``content-encoding``.
@@ -230,7 +229,7 @@ class Coding(_Effect, frozen=True):
     name: Literal["gzip", "deflate"] = "gzip"
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces, compressed."""
+        """Yield the pieces, compressed."""
         deflate = zlib.compressobj(wbits=_WINDOW[self.name])
         for piece in pieces:
             data = deflate.compress(piece.data) + deflate.flush(zlib.Z_SYNC_FLUSH)
@@ -238,23 +237,22 @@ class Coding(_Effect, frozen=True):
         yield Piece(deflate.flush())
 
 
-# The way to the client
+# Delivery to the client
 
 
 class Split(_Effect, frozen=True):
-    """The same bytes in smaller pieces. Where a piece ended before, one ends now too.
+    """The same bytes in smaller pieces. Existing boundaries stay.
 
     Attributes:
-        sizes: where they are cut: after so many bytes, then after so many more. The last size goes for all the rest,
-            so ``(1,)`` is byte by byte.
-        of: of what. A piece of a chunked body is a chunk; on the wire, it is what is written at once.
+        sizes: the distances between the new boundaries, in bytes. The last one repeats, so ``(1,)`` is byte by byte.
+        of: which bytes. A piece of a chunked body is an HTTP chunk; on the wire, it is what is written at once.
     """
 
     sizes: Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(min_length=1)]
     of: Of = "body"
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces, cut."""
+        """Yield the pieces, split."""
         sizes = chain(self.sizes, repeat(self.sizes[-1]))
         left = next(sizes)
         for piece in pieces:
@@ -267,29 +265,29 @@ class Split(_Effect, frozen=True):
 
 
 class Drip(_Effect, frozen=True):
-    """The pieces come slowly; with `Split` before it, the bytes.
+    """A delay before each piece; after `Split`, before each smaller piece.
 
     Attributes:
-        seconds: what passes before each.
-        of: of what. On the wire, the head is a piece too.
+        seconds: the delay.
+        of: which bytes. On the wire, the head is a piece too.
     """
 
     seconds: _Seconds
     of: Of = "body"
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces, each so much later."""
+        """Yield the pieces, each delayed."""
         return (replace(piece, delay=piece.delay + self.seconds) for piece in pieces)
 
 
 class Cut(_Effect, frozen=True):
-    """An end after so many bytes, in one of four ways. A response that is shorter is left alone.
+    """An end after some bytes, in one of four ways. A shorter response is unchanged.
 
     Attributes:
-        at: how many bytes come.
-        then: ``"close"`` closes the connection in good order though the response isn't whole; ``"reset"`` resets it;
-            ``"hang"`` leaves the client waiting; ``"end"`` makes it the end of the body, and that a good one.
-        of: of what. Only a body can end well.
+        at: how many bytes are sent.
+        then: ``"close"`` closes the connection cleanly though the response is incomplete; ``"reset"`` resets it;
+            ``"hang"`` leaves the client waiting; ``"end"`` ends the body there as if it were complete.
+        of: which bytes. ``"end"`` is for a body only.
     """
 
     at: _Count = 0
@@ -297,17 +295,17 @@ class Cut(_Effect, frozen=True):
     of: Of = "body"
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant.
+        """Check the attributes.
 
         Raises:
-            ValueError: an attribute is not of its kind, or the two don't go together.
+            ValueError: an attribute is invalid, or ``then`` and ``of`` don't go together.
         """
         super().__post_init__()
         if (self.of, self.then) == ("wire", "end"):
-            raise ValueError('then: "end" ends a body well; on the wire there is "close"')
+            raise ValueError('then: "end" is for a body only; on the wire use "close"')
 
     def over(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Give the pieces up to there."""
+        """Yield the pieces up to the end."""
         then: Then = "more" if self.then == "end" else self.then
         left = self.at
         if left == 0:
@@ -322,10 +320,10 @@ class Cut(_Effect, frozen=True):
 
 
 StreamEffect = Event | Done | Insert | Endless | Coding | Split | Drip | Cut
-"""What changes bytes on their way; each has ``over(pieces)``, which is lazy."""
+"""Any effect on the stream of pieces; each has a lazy ``over(pieces)``."""
 
 Effect = Refuse | Redirect | Header | Body | StreamEffect
-"""What becomes of a response."""
+"""Any effect on a response."""
 
 
 class Fault(_Checked, frozen=True):
@@ -333,9 +331,9 @@ class Fault(_Checked, frozen=True):
 
     Attributes:
         on: the endpoint.
-        effects: what becomes of the response, each after the one before.
-        first: the request to that endpoint that it begins with, counted from 1, over all clients.
-        times: how many requests it is for; None for all that come.
+        effects: the effects on the response, in order.
+        first: the first request to that endpoint that it applies to, counted from 1, over all clients.
+        times: how many requests it applies to; None for all from there on.
     """
 
     on: Endpoint
@@ -344,24 +342,24 @@ class Fault(_Checked, frozen=True):
     times: Annotated[int, Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
-        """Keep the effects as they are now.
+        """Check the attributes, and copy the effects.
 
         Raises:
-            ValueError: which attribute is not of its kind.
+            ValueError: an attribute is invalid; the message names it.
         """
         super().__post_init__()
         force_setattr(self, "effects", tuple(self.effects))
 
     def applies(self, endpoint: Endpoint | None, number: int) -> bool:
-        """Tell whether it is for a request.
+        """Return whether the fault applies to a request.
 
         Args:
-            endpoint: where the request goes.
-            number: which one to that endpoint it is, counted from 1.
+            endpoint: the request's endpoint.
+            number: the request's number at that endpoint, counted from 1.
         """
         return endpoint == self.on and self.first <= number and (self.times is None or number < self.first + self.times)
 
 
 def as_bytes(text: str) -> bytes:
-    """Give the bytes that a fault's text stands for."""
+    """Return the bytes that a fault's text stands for."""
     return text.encode("utf-8", "surrogateescape")

@@ -1,6 +1,6 @@
-"""A script of faults as text: a TOML document, or a line for each fault.
+"""Scripts of faults as text: a TOML document, or a line for each fault.
 
-Both have the names of `ddg_protocol.service.faults`: an effect's own in lower case, an attribute's with ``-`` for
+Both use the names of `ddg_protocol.service.faults`: those of effects in lower case, those of attributes with ``-`` for
 ``_``. In TOML::
 
     [[fault]]
@@ -10,12 +10,12 @@ Both have the names of `ddg_protocol.service.faults`: an effect's own in lower c
 
 As a line, ``ENDPOINT:WORD[,WORD]...``, the same is ``chat:refuse=429,retry-after=2,times=1``. A word is
 
-* an effect, ``NAME`` or ``NAME=VALUE``, the value being that of its first attribute; a status by itself, ``429``, is
+* an effect, ``NAME`` or ``NAME=VALUE``, where the value is that of its first attribute; a status by itself, ``429``, is
   ``refuse=429``;
-* an attribute of the effect before it, ``NAME=VALUE``; ``NAME`` alone where it is true or false;
+* an attribute of the effect before it, ``NAME=VALUE``; ``NAME`` alone sets a flag;
 * ``first=N`` or ``times=N``.
 
-In a value, ``%2C`` is a comma and any other byte can be written so too; several numbers are joined by ``+``.
+In a value, ``%2C`` is a comma, and any byte can be percent-encoded; several numbers are joined by ``+``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["fault_from_text", "script_from_toml"]
 _FORM = "a fault is ENDPOINT:EFFECT[,...], such as chat:429,times=1"
 _EFFECTS: dict[str, type[msgspec.Struct]] = {effect.__struct_config__.tag: effect for effect in get_args(Effect)}
 _WHEN = ("first", "times")
-#: What the attributes that have no free value can be; no two that are called the same.
+#: The values of the attributes that allow only some, by name; no two have the same name.
 _CHOICES: dict[str, tuple[object, ...]] = {"do": tuple(_EFFECTS)} | {
     field.encode_name: get_args(field.type)
     for struct in (*get_args(Effect), Fault)
@@ -51,7 +51,7 @@ class _Script(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def script_from_toml(text: str) -> tuple[Fault, ...]:
-    """Read a script.
+    """Parse a script.
 
     Args:
         text: a TOML document with a table ``[[fault]]`` for each fault.
@@ -60,7 +60,7 @@ def script_from_toml(text: str) -> tuple[Fault, ...]:
         The faults, in order.
 
     Raises:
-        ValueError: it is not TOML, nested too deeply, or not of that form; the message says where.
+        ValueError: the text is not TOML, nested too deeply, or not a script; the message says where.
     """
     try:
         return msgspec.convert(tomllib.loads(text), _Script).fault
@@ -73,23 +73,23 @@ def script_from_toml(text: str) -> tuple[Fault, ...]:
 
 
 def fault_from_text(text: str) -> Fault:
-    """Read one fault.
+    """Parse one fault.
 
     Args:
-        text: ``ENDPOINT:WORD[,WORD]...``, as this module has it.
+        text: ``ENDPOINT:WORD[,WORD]...``, as described for this module.
 
     Returns:
         The fault.
 
     Raises:
-        ValueError: it is not of that form; the message says which word, and what could stand there.
+        ValueError: the text is not a fault; the message names the word, and what is valid instead.
     """
     endpoint, colon, rest = text.partition(":")
     if endpoint not in get_args(Endpoint):
         there_are = ", ".join(get_args(Endpoint))
-        raise ValueError(f"{_FORM}; {printable(endpoint, 40)!r} is no endpoint, there are {there_are}")
+        raise ValueError(f"{_FORM}; {printable(endpoint, 40)!r} is no endpoint; there are {there_are}")
     if not colon or not rest:
-        raise ValueError(f"{_FORM}; what is to happen at {endpoint} is missing")
+        raise ValueError(f"{_FORM}; the effect at {endpoint} is missing")
     when: dict[str, str] = {}
     effects: list[dict[str, object]] = []
     for word in rest.split(","):
@@ -106,7 +106,7 @@ def fault_from_text(text: str) -> Fault:
         else:
             _set(effects[-1] if effects else {}, name, value if equals else "true")
     if not effects:
-        raise ValueError(f"{_FORM}; what is to happen at {endpoint} is missing")
+        raise ValueError(f"{_FORM}; the effect at {endpoint} is missing")
     try:
         return msgspec.convert({"on": endpoint, "effects": effects, **when}, Fault, strict=False)
     except msgspec.ValidationError as error:
@@ -114,14 +114,14 @@ def fault_from_text(text: str) -> Fault:
 
 
 def _set(effect: dict[str, object], name: str, value: str) -> None:
-    """Set an attribute of the effect that a line has come to."""
+    """Set an attribute of a line's last effect."""
     shown, effects = printable(name, 40), f"the effects are {', '.join(_EFFECTS)}, and a status such as 429"
     if not effect:
         raise ValueError(f"{shown!r} is no effect; {effects}")
     attributes = {field.encode_name: field for field in msgspec.structs.fields(_EFFECTS[str(effect["do"])])}
     if name not in attributes:
         has = ", ".join(attributes)
-        raise ValueError(f"{shown!r} is no attribute of {effect['do']}, which has {has}, and no effect; {effects}")
+        raise ValueError(f"{shown!r} is neither an attribute of {effect['do']} ({has}) nor an effect; {effects}")
     effect[name] = _value(attributes[name], value)
 
 
@@ -132,7 +132,7 @@ def _value(attribute: msgspec.structs.FieldInfo, text: str) -> object:
 
 
 def _explained(message: str, effects: Sequence[dict[str, object]] = ()) -> str:
-    """Say in our words what msgspec says is wrong, and what could stand there."""
+    """Reword an error message of msgspec, and add the valid values."""
     for number, effect in enumerate(effects):
         message = message.replace(f"effects[{number}]", str(effect["do"]))
     *_, attribute = re.split(r"[.`]", message.rstrip("`"))

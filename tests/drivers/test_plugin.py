@@ -261,7 +261,7 @@ def test_a_mark_that_says_nothing_sensible_is_an_error_that_says_so(user: User) 
         """,
         errors=2,
     )
-    assert "'chart' is no endpoint, there are front_end, landing, status, chat" in printed
+    assert "'chart' is no endpoint; there are front_end, landing, status, chat" in printed
     assert "unexpected keyword argument 'chalenge'" in printed
 
 

@@ -242,7 +242,7 @@ class TestTokens:
     def test_a_refused_chat_has_spent_its_token_too(self) -> None:
         service = Service()
         token = field(status(service), "x-vqd-4")
-        assert bad(chat(service, [], token=token), "must end with")
+        assert bad(chat(service, [], token=token), "last message must")
         assert refused(chat(service, token=token), 400, "ERR_INVALID_VQD", "used before")
 
     def test_a_reply_brings_the_next_token(self) -> None:
@@ -368,7 +368,7 @@ class TestChat:
 
     @pytest.mark.parametrize("model", ["gpt-5", "gpt-4", ""])
     def test_only_ids_of_the_table_are_models(self, model: str) -> None:
-        assert refused(chat(Service(), model=model), 404, "ERR_MODEL_UNAVAILABLE", "no model of that id")
+        assert refused(chat(Service(), model=model), 404, "ERR_MODEL_UNAVAILABLE", "no model with that id")
 
     @pytest.mark.parametrize("model", [model.id for model in DUCKDUCKGO_2025_04.models])
     def test_each_id_of_the_table_is_a_model(self, model: str) -> None:
@@ -377,14 +377,14 @@ class TestChat:
     @pytest.mark.parametrize(
         ("roles", "reason"),
         [
-            ("", "must end with one of user"),
-            ("a", "by turns"),
-            ("uu", "by turns"),
-            ("ua", "must end with one of user"),
-            ("s", "system is not taken"),
-            ("su", "system is not taken"),
-            ("us", "system is not taken"),
-            ("t", "by turns"),
+            ("", "last message must have the role user"),
+            ("a", "must alternate"),
+            ("uu", "must alternate"),
+            ("ua", "last message must have the role user"),
+            ("s", "system is not supported"),
+            ("su", "system is not supported"),
+            ("us", "system is not supported"),
+            ("t", "must alternate"),
         ],
     )
     def test_messages_out_of_turn_are_refused(self, roles: str, reason: str) -> None:
@@ -415,14 +415,14 @@ class TestHistory:
     def test_a_history_that_was_not_so_is_refused(self, contents: tuple[str, ...]) -> None:
         service = Service(responder=lambda question: f"reply to {question.text}")
         body_of(chat(service, self.asked("1")))
-        assert bad(chat(service, self.asked(*contents)), "^the history is not one")
+        assert bad(chat(service, self.asked(*contents)), "^this service did not answer the history")
 
     def test_a_reply_that_the_client_did_not_take_is_no_history(self) -> None:
         service = Service(responder=lambda question: "a b c")
         response = chat(service, self.asked("1"))
         next(response.pieces)
         response.pieces.close()
-        assert bad(chat(service, self.asked("1", "a b c", "2")), "^the history is not one")
+        assert bad(chat(service, self.asked("1", "a b c", "2")), "^this service did not answer the history")
 
     def test_the_reply_is_history_once_done_was_taken(self) -> None:
         service = Service(responder=lambda question: "a")
@@ -435,13 +435,13 @@ class TestHistory:
         service = Service(responder=lambda question: "a")
         for content in ("1", "2", "3"):
             body_of(chat(service, self.asked(content)))
-        assert bad(chat(service, self.asked("1", "a", "?")), "^the history is not one")
+        assert bad(chat(service, self.asked("1", "a", "?")), "^this service did not answer the history")
         assert chat(service, self.asked("2", "a", "?")).status == 200
 
     def test_a_conversation_from_elsewhere_goes_on_where_that_is_asked_for(self) -> None:
         service = Service(any_history=True)
         assert chat(service, self.asked("1", "said by an earlier run", "2")).status == 200
-        assert bad(chat(service, self.asked("1", "a")), "^the messages must end with one of user")
+        assert bad(chat(service, self.asked("1", "a")), "^the last message must have the role user")
 
 
 class TestChallenge:
