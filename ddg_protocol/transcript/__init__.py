@@ -1,10 +1,10 @@
 """Transcripts: a run of a session as JSON lines, recorded, replayed, and served again (docs/transcripts.md).
 
-`RecordedSession` takes the place of a session and writes down all that goes in and out of it: chunk by chunk, with
-the time, and with stand-ins for tokens and cookies. `replay` does it all again with today's core, step by step, and
-`first_difference` says where it no longer does the same. `TranscriptTransport`, `AsyncTranscriptTransport` and
-`TranscriptService` answer another client from a transcript. Its lines are `Ask`, `NextAction` and so on: each a call
-of the session.
+`RecordedSession` replaces a session and writes down everything that goes in and out of it: chunk by chunk, with the
+time, and with stand-ins for tokens and cookies. `replay` repeats the run with the current core, step by step, and
+`first_difference` finds where the two differ. `TranscriptTransport`, `AsyncTranscriptTransport` and
+`TranscriptService` serve a transcript to another client. Its lines, `Ask`, `NextAction` and so on, are each a call of
+the session.
 """
 
 from ._lines import (

@@ -1,4 +1,4 @@
-"""The format: what each line is, and how a transcript is read (docs/transcripts.md)."""
+"""The format: the lines of a transcript, and its parser (docs/transcripts.md)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..profile import ServiceProfile
 from ..text import printable, shown
 
 FORMAT_VERSION = 1
-"""The version of the format that is written, and the only one that is read."""
+"""The version of the format: the only one that is written or read."""
 
 MAX_TRANSCRIPT_BYTES = 32 * MIB
-"""The longest transcript that is read. In memory it is up to thirty times as large, where it is made to be."""
+"""The longest transcript that is read. In memory, a crafted one takes up to thirty times as much."""
 MAX_LINES = 250_000
 """The most lines that are read after the first."""
 MAX_DECODED_BYTES = 64 * MIB
-"""What all compressed bodies of a transcript decode to, at most."""
+"""The most bytes to which a transcript's compressed bodies may decode, in all."""
 MAX_POLICY_BYTES = 16 * MIB
-"""The most that each ``max_..._bytes`` of a transcript's policy counts for; it says no more when it was read."""
+"""The upper limit of each ``max_..._bytes`` of a transcript's policy; larger ones are lowered to it on reading."""
 
 Outcome = dict[str, Any]
-"""An action or an exception as JSON has it: its ``type``, and its attributes."""
+"""An action or an exception as JSON values: its ``type``, and its attributes."""
 
 
 class _Line(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True, omit_defaults=True):
@@ -53,17 +53,17 @@ class Close(_Line, frozen=True, tag="close"):
 
 
 class NewId(_Line, frozen=True, tag="new_id"):
-    """A `wire.WireSession` over the session took an id for an intent of its own."""
+    """A `wire.WireSession` over the session took an id for its own intent."""
 
 
 class Shared(_Line, frozen=True, tag="shared"):
-    """What the sessions of the client share was changed by another of them, or before the first pull.
+    """A change of the client's shared state, by another of its sessions or before the first pull.
 
     Attributes:
-        fe_version: the front-end version; empty where it isn't known.
-        last_start: the last start that was reserved; None before the first.
+        fe_version: the front-end version; empty if unknown.
+        last_start: the last reserved start; None before the first.
         last_begin: when a request last began; None before the first.
-        held_until: until when every request is held; None where none ever was.
+        held_until: the time until which every request is held; None if none ever was.
     """
 
     fe_version: str
@@ -73,13 +73,13 @@ class Shared(_Line, frozen=True, tag="shared"):
 
 
 class NextAction(_Line, frozen=True, tag="next_action"):
-    """`Session.next_action`, and what came of it.
+    """`Session.next_action`, and its outcome.
 
     Attributes:
         now: the time.
-        gives: the action; None where an exception was raised.
-        raises: the exception.
-        jitter: the numbers that were drawn for backoffs.
+        gives: the action; None if an exception was raised.
+        raises: the exception; None if there was none.
+        jitter: the numbers drawn for backoffs.
     """
 
     now: float
@@ -98,12 +98,12 @@ class ReceiveHead(_Line, frozen=True, tag="receive_head"):
 
 
 class ReceiveData(_Line, frozen=True, tag="receive_data"):
-    """`Session.receive_data`: a chunk as it was read, as text where it is UTF-8 by itself.
+    """`Session.receive_data`: a chunk as it was read, as text if it is UTF-8 by itself.
 
     Attributes:
-        id: of the request that it answers.
-        text: the bytes, where they are UTF-8.
-        base64: the bytes, where they are not.
+        id: the id of its request.
+        text: the bytes, if they are UTF-8.
+        base64: the bytes, if they are not.
     """
 
     id: int
@@ -146,10 +146,10 @@ class ChallengeFailed(_Line, frozen=True, tag="challenge_failed"):
 
 
 class Lost(_Line, frozen=True, tag="lost"):
-    """Nothing more could be written: with stand-ins, the session did not do the same.
+    """The end of the recording: with stand-ins, the session acted differently.
 
     Attributes:
-        why: what each of them did.
+        why: what the two sessions did.
     """
 
     why: str
@@ -180,9 +180,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Attributes:
         transcript: the version of the format.
         texts: whether questions and replies are blanked.
-        profile: what was known of the service.
-        policy: what was allowed; in a transcript that was read, sizes up to `MAX_POLICY_BYTES`.
-        session: the snapshot that the run began with, by a clock that showed 0.
+        profile: the facts about the service.
+        policy: the session's policy; on reading, its sizes are lowered to `MAX_POLICY_BYTES`.
+        session: the snapshot at the start of the run, taken at time 0.
     """
 
     transcript: int = FORMAT_VERSION
@@ -201,11 +201,11 @@ write_line = msgspec.json.Encoder().encode
 
 
 class Transcript(msgspec.Struct, frozen=True):
-    """A transcript that was read.
+    """A parsed transcript.
 
     Attributes:
-        head: what the run began with: the profile, the policy, and the session's snapshot.
-        lines: what happened, each line with its number.
+        head: the start of the run: the profile, the policy, and the session's snapshot.
+        lines: the lines after the first, each with its number.
     """
 
     head: Head
@@ -213,17 +213,17 @@ class Transcript(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, data: str | bytes) -> Transcript:
-        """Read a transcript.
+        """Parse a transcript.
 
         Args:
-            data: all of it.
+            data: the whole transcript.
 
         Returns:
             The transcript.
 
         Raises:
-            ConversationFormatError: it is none, is of another version, is damaged, or is past one of the bounds; the
-                message has the line.
+            ConversationFormatError: the data is no transcript, has another version, is damaged, or exceeds a bound; the
+                message names the line.
         """
         transcript, damage = cls.salvage(data)
         if damage is not None:
@@ -232,21 +232,20 @@ class Transcript(msgspec.Struct, frozen=True):
 
     @classmethod
     def salvage(cls, data: str | bytes) -> tuple[Transcript, ConversationFormatError | None]:
-        """Read a transcript as far as it can be read: one that was cut short has a story to tell too.
+        """Parse a transcript as far as possible, for one that is damaged or cut short.
 
         Args:
-            data: all of it.
+            data: the whole transcript.
 
         Returns:
-            The transcript up to the first line that can't be read, and what is wrong with that line; None where all
-            of it could be read.
+            The transcript up to the first line that can't be read, and the error of that line; None if there is none.
 
         Raises:
-            ConversationFormatError: its first line can't be read, or it is longer than `MAX_TRANSCRIPT_BYTES`.
+            ConversationFormatError: the first line can't be read, or the data is longer than `MAX_TRANSCRIPT_BYTES`.
         """
         if len(data) > MAX_TRANSCRIPT_BYTES:
-            raise ConversationFormatError(f"a transcript is read up to {MAX_TRANSCRIPT_BYTES} bytes")
-        # Half of a surrogate pair is damage to the line that has it.
+            raise ConversationFormatError(f"the transcript is longer than {MAX_TRANSCRIPT_BYTES} bytes")
+        # Half of a surrogate pair damages only its own line.
         data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         first, *rest = data.removesuffix(b"\n").split(b"\n", MAX_LINES + 1)
         try:
@@ -258,7 +257,7 @@ class Transcript(msgspec.Struct, frozen=True):
         for number, line in enumerate(rest, 2):
             try:
                 if number > MAX_LINES + 1:
-                    raise ValueError(f"a transcript is read up to {MAX_LINES} lines after its first")
+                    raise ValueError(f"the transcript has more than {MAX_LINES} lines after its first")
                 read = _checked(read_line(line))
                 bodies.count(read)
                 lines.append((number, read))
@@ -269,11 +268,11 @@ class Transcript(msgspec.Struct, frozen=True):
         return cls(head, tuple(lines)), None
 
     def times(self) -> list[float]:
-        """Tell when each line happened, by the caller's clock.
+        """Return the time of each line, on the caller's clock.
 
         Returns:
-            For each line its own time. One that has none has that of the next pull, since the session is not told the
-            time with each chunk; where none follows, the last time there is.
+            Each line's own time. A line without one, such as a chunk, has the time of the next pull; if none follows,
+            the last known time.
         """
         own = [getattr(line, "now", None) for _, line in self.lines]
         upcoming = next((now for now in reversed(own) if now is not None), 0.0)
@@ -286,7 +285,7 @@ class Transcript(msgspec.Struct, frozen=True):
 
 
 class _Bodies:
-    """Counts what compressed bodies decode to, over a whole transcript. One is under way at a time, as in a session."""
+    """Counts the decoded bytes of a transcript's compressed bodies. One is under way at a time, as in a session."""
 
     def __init__(self) -> None:
         self._left = MAX_DECODED_BYTES
@@ -294,10 +293,10 @@ class _Bodies:
         self._decoder: ContentDecoder | None = None
 
     def count(self, line: Line) -> None:
-        """Take a line.
+        """Count the decoded bytes of a line.
 
         Raises:
-            ValueError: it is too much.
+            ValueError: the bodies decode to more than `MAX_DECODED_BYTES`.
         """
         try:
             match line:
@@ -337,14 +336,14 @@ def _read_head(line: bytes) -> Head:
 
 
 def _checked(line: Line) -> Line:
-    """Refuse what was never written."""
+    """Check that a line is one that the recorder writes."""
     if isinstance(line, NextAction) and (line.gives is None) == (line.raises is None):
-        raise ValueError("a pull gives or raises")
+        raise ValueError("next_action either gives or raises")
     return line
 
 
 def plain(value: Any) -> Any:
-    """Give an action or an exception as JSON has it."""
+    """Return an action or an exception as JSON values."""
     match value:
         case enum.Enum():
             return {"type": value.name} if isinstance(value, Signal) else value.value

@@ -1,4 +1,4 @@
-"""A line played to a session: what the recorder and the replay have in common."""
+"""Apply lines to a session, for the recorder and the replay."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def apply(session: Session, line: Line) -> None:
 
 
 def _request(id: int) -> SendRequest:
-    """Name a request by its id, which is all that counts in an answer."""
+    """Return a request with an id, which is all that a report uses."""
     return SendRequest(id=id, method="", url="", headers=(), body=b"", timeout=0.0)
 
 

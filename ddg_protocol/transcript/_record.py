@@ -1,4 +1,4 @@
-"""A session whose every call is written down."""
+"""A session that records every call."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ from ._playing import apply, pulled, restored, shared
 from ._redaction import Secrets
 from ._texts import BodyTexts, ReplyTexts, blank, blank_role, blank_version
 
-#: 16 MiB: what a chunk decodes to beyond them is more than any session takes.
+#: 16 MiB: no session takes more decoded bytes from one chunk.
 _MOST_PIECES = 16 * 1024 * 1024 // PIECE
-#: Begins neither a block of a coded body nor a coded body.
+#: Bytes that begin neither a coded body nor a block of one.
 _BROKEN = b"\xff" * 4
 
 
 class RecordedSession(TappedSession):
-    """A session whose every call is written down, and that is driven in its place; any driver can do that.
+    """A session that records every call; any driver can drive it in place of the recorded one.
 
-    What is written is what a second session did that was told the same from the beginning, but with stand-ins for
-    tokens, cookies and challenges: nothing secret is ever written, and the transcript fits together. Should the two
-    part, the last line says so (`Lost`), and the run goes on unrecorded.
+    The transcript is that of a second session, which receives the same calls from the start, but with stand-ins for
+    tokens, cookies and challenges: no secret is ever written, and the transcript is consistent. If the two sessions
+    diverge, the last line says so (`Lost`), and the run goes on unrecorded.
 
-    A `wire.WireSession` over it is recorded as the session below it: bodies as they came, without the heads' bytes.
+    Under a `wire.WireSession`, it records the calls of the session: bodies as they came, without the bytes of heads.
 
     Args:
-        session: the one to record, at rest. From now on it is driven through this object alone.
-        write: is given each line, with its end.
+        session: the session to record, at rest. From now on it must be driven through this object alone.
+        write: called with each line, including its line end.
         redact_texts: whether questions and all bodies are blanked too: replies, titles, pages, refusals.
 
     Raises:
@@ -70,7 +70,7 @@ class RecordedSession(TappedSession):
 
     def __init__(self, session: Session, write: Callable[[str], object], *, redact_texts: bool = False) -> None:
         if session.state is not State.READY:
-            raise LocalProtocolError(f"a recording begins with a session at rest, not one where {session.state.value}")
+            raise LocalProtocolError(f"a recording must begin with a session at rest ({session.state.value})")
         super().__init__(session, _Recorder(session, write, redact_texts))
 
     @classmethod
@@ -103,14 +103,14 @@ class RecordedSession(TappedSession):
 
         Raises:
             ConversationFormatError: the data is no snapshot, or one of another version or profile.
-            LocalProtocolError: the session was stored amid a turn.
+            LocalProtocolError: the session was stored during a turn.
         """
         session = Session.restore(data, now=now, profile=profile, policy=policy, shared=shared, jitter=jitter)
         return cls(session, write, redact_texts=redact_texts)
 
 
 class _Recorder:
-    """The tap of a recorded session: tells a second session the same, with stand-ins, and writes what that one does."""
+    """The tap of a recorded session: repeats its calls with stand-ins to a second session, and writes those."""
 
     def __init__(self, session: Session, write: Callable[[str], object], redact_texts: bool) -> None:
         self._session = session
@@ -124,11 +124,11 @@ class _Recorder:
             texts="blanked" if redact_texts else "kept",
             profile=session.profile,
             policy=session.policy,
-            # By a clock that shows 0, times in it are as they are.
+            # At time 0, the snapshot's times stay as they are.
             session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
         )
         write(write_line(head).decode() + "\n")
-        # One that has parted from the session can draw more often: that must not fail.
+        # A session that has diverged may draw more often: that must not fail.
         self._double = restored(head, lambda: self._drawn.popleft() if self._drawn else 0.0)
 
     def pulling(self) -> None:
@@ -145,7 +145,7 @@ class _Recorder:
         jitter = tuple(self._drawn)
         double = pulled(self._double, now)
         if type(double) is not type(action):
-            self._put(Lost(f"{type(action).__name__} came, and with stand-ins {type(double).__name__}"))
+            self._put(Lost(f"the outcome was {type(action).__name__}, but with stand-ins {type(double).__name__}"))
             self._write = None
             return
         if isinstance(action, SendRequest):
@@ -203,7 +203,7 @@ class _Recorder:
 
 
 class _Body:
-    """A response's body that is blanked, under its coding: a session that is told it meets the same troubles."""
+    """A response's body, blanked within its coding, so that a session meets the same errors."""
 
     def __init__(self, method: str, status: int, headers: Headers, profile: ServiceProfile) -> None:
         fields = tuple((name.lower(), value) for name, value in headers)
@@ -219,7 +219,7 @@ class _Body:
         try:
             self._decoder = ContentDecoder(field(fields, "content-encoding"))
         except ContentDecodingError:
-            return  # such a body means nothing to the session
+            return  # the session can't decode such a body
         if self._decoder.coded:
             self._wbits = 15 if "deflate" in field(fields, "content-encoding").lower() else 31
             self.headers = tuple((name, value) for name, value in headers if name.lower() != "content-length")
@@ -248,7 +248,7 @@ class _Body:
 def _question(
     messages: str | Sequence[Message | Mapping[str, Any]], *, blanked: bool
 ) -> str | tuple[dict[str, str], ...]:
-    """Return a question that a session has taken, as JSON has it."""
+    """Return an accepted question as JSON values."""
     if isinstance(messages, str):
         return blank(messages) if blanked else messages
     pairs = ((m.role, m.content) if isinstance(m, Message) else (m["role"], m["content"]) for m in messages)

@@ -46,10 +46,10 @@ _KNOWN_ATTRIBUTES = {
 
 
 class Secrets:
-    """Stand-ins for what could be a secret in one transcript.
+    """The stand-ins for possible secrets in one transcript.
 
     Args:
-        profile: its own cookies, hosts and addresses are no secret.
+        profile: the profile, whose own cookies, hosts and paths are no secrets.
     """
 
     def __init__(self, profile: ServiceProfile) -> None:
@@ -65,13 +65,13 @@ class Secrets:
         self._known: dict[str, str] = {}
 
     def value(self, secret: str) -> str:
-        """Return what stands in for a secret.
+        """Return the stand-in for a secret.
 
         Args:
             secret: a header's or a cookie's value, or a part of it.
 
         Returns:
-            As many characters: ``r`` and a number, then x's. What can't be sent back still can't: a character that is
+            ``r`` and a number, then x's, of the same length. What can't be sent back still can't: a character that is
             not ASCII stays one, and so does a control character.
         """
         if secret not in self._known:
@@ -82,19 +82,19 @@ class Secrets:
         return self._known[secret]
 
     def cookie(self, value: str) -> str:
-        """Return what stands in for a cookie's value; the profile's own stay as they are."""
+        """Return the stand-in for a cookie's value; the profile's own values stay as they are."""
         return value if value in self._open else self.value(value)
 
     def challenge(self, header: str) -> str:
-        """Return the same challenge about other hashes.
+        """Return a challenge of the same form with other contents.
 
         Args:
             header: the value of a response's ``x-vqd-hash-1``.
 
         Returns:
-            A script of the same form with stand-ins for what is in it; what is no script is a secret like any other.
+            A script of the same form with stand-ins in it, or a stand-in for a value that is no script.
         """
-        encoded = re.sub(r"[ \t\n\f\r]+", "", header)  # as `challenge.read_challenge` has it
+        encoded = re.sub(r"[ \t\n\f\r]+", "", header)  # as `challenge.read_challenge` does
         try:
             script = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode()
         except (binascii.Error, ValueError):
@@ -102,7 +102,7 @@ class Secrets:
         return base64.b64encode(same_script(script, self.value).encode()).decode()
 
     def headers(self, headers: Headers) -> Headers:
-        """Return a response's fields with stand-ins for what could be secret in them."""
+        """Return a response's headers with stand-ins for possible secrets."""
         return tuple(
             (name if is_known_name(name.lower()) else self.value(name.lower()), self._field(name.lower(), value))
             for name, value in headers
@@ -138,7 +138,7 @@ class Secrets:
         return self.value(value)
 
     def _date(self, text: str) -> str:
-        """Return the same date in a form that has nothing else in it; as long, where that form is not longer."""
+        """Return the same date and nothing else, padded to the same length if it is shorter."""
         seconds = parse_date(text)
         if seconds is None:
             return self.value(text)
@@ -188,9 +188,9 @@ class Secrets:
         return "/".join(part if part in self._open_segments else self.value(part) for part in text.split("/"))
 
     def _location(self, text: str) -> str:
-        """Return an address that is followed where this one is, part by part."""
+        """Return a stand-in for an address, part by part; a session follows it if it follows the address."""
         if not URL_TEXT.fullmatch(text):
-            return self.value(text)[:-1] + "\\"  # is no address either
+            return self.value(text)[:-1] + "\\"  # still no address
         found = _LOCATION.fullmatch(text)
         assert found is not None, "every text has these parts"
         scheme, authority, path, query, fragment = found.groups()
@@ -222,7 +222,7 @@ class Secrets:
         """Return the snapshot of a session at rest with stand-ins.
 
         Args:
-            data: what `Session.snapshot` gave.
+            data: what `Session.snapshot` returned.
             texts: whether the texts are secret too.
         """
         talk = dict(data["conversation"])
@@ -259,7 +259,7 @@ class Secrets:
 
 
 def _within(text: str, stand_in: Callable[[str], str]) -> str:
-    """Replace a text, but for the blanks around it."""
+    """Replace a text, but not the blanks around it."""
     said = text.strip(" \t")
     if not said:
         return text
@@ -268,6 +268,6 @@ def _within(text: str, stand_in: Callable[[str], str]) -> str:
 
 
 def _number(text: str, digits: int) -> str:
-    """Return a number as it is, or one as long where it has more digits than a harmless one."""
+    """Return a number as it is, or nines of the same length if it has too many digits to be harmless."""
     sign, number = ("-", text[1:]) if text.startswith("-") else ("", text)
     return text if len(number.lstrip("0")) <= digits else sign + "9" * len(number)

@@ -1,4 +1,4 @@
-"""The same again, with today's core."""
+"""Replay a transcript with the current core."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ._playing import apply, pulled, restored
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A pull of the recorded session, and the same pull of today's; or another of its calls.
+    """A pull of the recorded session and the same pull of the current one, or another call of both.
 
     Attributes:
-        line: its number in the transcript.
-        delay: seconds that passed before it, at most 1,000,000.
-        expected: what came then; nothing where it isn't a pull.
-        got: what comes now.
-        states: those that today's session went through since the step before, in order; none where it stayed.
+        line: its line number in the transcript.
+        delay: seconds since the pull before, at most 1,000,000.
+        expected: the recorded outcome; empty if it isn't a pull.
+        got: the current outcome.
+        states: the states that the current session entered since the step before, in order.
     """
 
     line: int
@@ -34,26 +34,26 @@ class Step(msgspec.Struct, frozen=True):
 
     @property
     def same(self) -> bool:
-        """Whether the two are the same."""
+        """Whether the outcomes are the same."""
         return self.expected == self.got
 
 
 def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step]:
-    """Do it all again with today's core.
+    """Replay a transcript with the current core.
 
     Args:
-        transcript: what happened.
+        transcript: the transcript to replay.
         every_call: whether the calls between the pulls are steps too.
 
     Yields:
-        Each pull, as it is reached: whoever wants it in real time lets `Step.delay` pass first. The first that is not
-        the same is the last; what follows was said to another session.
+        Each pull, as it is reached; for real time, the caller sleeps for `Step.delay` first. The first step that
+        differs is the last, since the following lines belong to another course of events.
     """
     drawn: deque[float] = deque()
-    # A core that draws another number of times differs by that: it must not fail.
+    # A core that draws more often than the recorded one must differ, not fail.
     passed: list[State] = []
     session = restored(transcript.head, lambda: drawn.popleft() if drawn else 0.0, passed.append)
-    passed.clear()  # it began with one
+    passed.clear()  # the first state
     before: float | None = None
     states: list[State] = []
     for number, line in transcript.lines:
@@ -78,19 +78,19 @@ def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step
 
 
 def first_difference(transcript: Transcript) -> Step | None:
-    """Tell where today's core no longer does what was recorded.
+    """Return the first step at which the current core differs from the recording.
 
     Args:
-        transcript: what to do again.
+        transcript: the transcript to replay.
 
     Returns:
-        The step that differs, or None where it is the same to the end.
+        The step that differs, or None if none does.
     """
     return next((step for step in replay(transcript) if not step.same), None)
 
 
 def _retold(session: Session, line: Line) -> Outcome:
-    """Tell a session what the recorded one was told; it was legal then, and nothing came of it."""
+    """Repeat a recorded call other than a pull; it was legal then, and had no outcome."""
     try:
         apply(session, line)
     except DuckChatError as error:

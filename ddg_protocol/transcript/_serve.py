@@ -1,4 +1,4 @@
-"""Another client answered from a transcript."""
+"""Serve a transcript to another client."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Recorded(msgspec.Struct):
     """An exchange of a transcript.
 
     Attributes:
-        line: the number of the line that has its request.
-        method: of the request.
-        target: its path and query.
-        status: of the response; 0 where none came.
-        headers: of the response.
+        line: the line number of its request.
+        method: the request's method.
+        target: the request's path and query.
+        status: the response's status; 0 if none came.
+        headers: the response's headers.
         head_after: seconds from the request to the head.
-        chunks: what was read of the body, each with the seconds that it was waited for.
-        failure: how it broke, where it did.
+        chunks: the chunks of the body, each with the seconds before it.
+        failure: the failure that ended it, or None.
         whole: whether the end of the body came.
     """
 
@@ -45,16 +45,16 @@ class Recorded(msgspec.Struct):
 
 
 def exchanges(transcript: Transcript) -> list[Recorded]:
-    """Find the exchanges of a transcript.
+    """Return the exchanges of a transcript.
 
     Args:
-        transcript: what happened.
+        transcript: the transcript to read.
 
     Returns:
-        The exchanges, in order. When a chunk came is known by the pull that follows it.
+        The exchanges, in order. The time of a chunk is that of the pull that follows it.
 
     Raises:
-        ConversationFormatError: a request in it has no readable address; the message has the line.
+        ConversationFormatError: a request has an invalid URL; the message names the line.
     """
     found: dict[int, Recorded] = {}
     latest: dict[int, float] = {}
@@ -82,18 +82,18 @@ def exchanges(transcript: Transcript) -> list[Recorded]:
 
 
 def _passed(before: float, now: float) -> float:
-    """Give the seconds between two times; a clock that goes back stands, and nobody waits for ever."""
+    """Return the seconds between two times, from 0 to `MAX_SECONDS`."""
     return min(max(0.0, now - before), MAX_SECONDS)
 
 
 class _Tape:
-    """The exchanges of a transcript, to be had one after the other by who asks the same."""
+    """The exchanges of a transcript, one after the other for the same requests."""
 
     def __init__(self, transcript: Transcript) -> None:
         self._left = deque(exchanges(transcript))
 
     def next(self, method: str, target: str) -> Recorded | str:
-        """Give the next exchange; or why there is none for this request."""
+        """Return the next exchange, or why there is none for this request."""
         if not self._left:
             return "the transcript has no more requests"
         found = self._left[0]
@@ -103,7 +103,7 @@ class _Tape:
         return self._left.popleft()
 
     def asked(self, request: SendRequest) -> Recorded:
-        """Give the next exchange.
+        """Return the exchange of a request.
 
         Raises:
             TransportError: there is none for this request.
@@ -111,22 +111,22 @@ class _Tape:
         parts = urlsplit(request.url)
         found = self.next(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
         if isinstance(found, str):
-            # Trying again would change nothing.
+            # A retry would change nothing.
             raise TransportError(found, failure=Failure(FailureKind.INTERRUPTED, found))
         return found
 
 
 class TranscriptService:
-    """Answers requests as a transcript has it, in its order and its time; wherever a `service.Service` is taken.
+    """Serves the responses of a transcript, in order; accepted wherever a `service.Service` is.
 
-    A request that the transcript doesn't have next is refused (404), and the error body's ``reason`` says what it has.
+    Any request but the transcript's next is refused (404), and the error body's ``reason`` names the next.
 
     Args:
-        transcript: what happened.
-        real_time: whether what was waited for is waited for again.
+        transcript: the transcript to serve.
+        real_time: whether to repeat the recorded delays.
 
     Raises:
-        ConversationFormatError: a request in the transcript has no readable address.
+        ConversationFormatError: a request in the transcript has an invalid URL.
     """
 
     def __init__(self, transcript: Transcript, *, real_time: bool = False) -> None:
@@ -137,11 +137,11 @@ class TranscriptService:
 
     @property
     def log(self) -> Sequence[Exchange]:
-        """What clients did and what became of it; see `service.Service.log`."""
+        """The exchanges with clients; see `service.Service.log`."""
         return self._log.exchanges()
 
     def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
-        """Answer a request; see `service.Service.handle`."""
+        """Return the response to a request; see `service.Service.handle`."""
         found = self._tape.next(request.method, request.target)
         exchange = Exchange(request, None, 404)
         self._log.add(exchange)
@@ -151,7 +151,7 @@ class TranscriptService:
             fields = (("content-type", "application/json"), ("content-length", str(len(body))))
             return ServiceResponse(404, fields, Pieces([Piece(body)], exchange, len(body)))
         exchange.status = found.status
-        # The framing of the next connection is the business of who has it.
+        # The new connection has its own framing.
         headers = tuple((name, value) for name, value in found.headers if name.lower() != "transfer-encoding")
         unanswered: Then = "more" if found.status else ("hang" if found.failure is None else "reset")
         return ServiceResponse(found.status, headers, Pieces(self._pieces(found), exchange), unanswered)
@@ -161,21 +161,21 @@ class TranscriptService:
         for waited, data in found.chunks:
             yield Piece(data, waited + delay if self._real_time else 0.0)
             delay = 0.0
-        if not found.whole:  # it broke, or nobody read on
+        if not found.whole:  # it failed, or its body was not read to the end
             yield Piece(b"", then="hang" if found.failure is None else "reset")
 
 
 class TranscriptTransport:
-    """Answers a session's requests as a transcript has it: a transport for blocking drivers, without a network.
+    """Serves the responses of a transcript, without a network: a transport for blocking drivers.
 
-    A request that the transcript doesn't have next is a `TransportError` that says what it has.
+    Any request but the transcript's next raises a `TransportError` that names the next.
 
     Args:
-        transcript: what happened.
-        sleep: passes the time, in seconds, for a replay in real time; None replays at once.
+        transcript: the transcript to serve.
+        sleep: sleeps for some seconds, for a replay in real time; None replays at once.
 
     Raises:
-        ConversationFormatError: a request in the transcript has no readable address.
+        ConversationFormatError: a request in the transcript has an invalid URL.
     """
 
     def __init__(self, transcript: Transcript, *, sleep: Callable[[float], object] | None = None) -> None:
@@ -183,14 +183,14 @@ class TranscriptTransport:
         self._sleep = sleep
 
     def open(self, request: SendRequest, *, timeout: float) -> RecordedExchange:
-        """Give the response whose request is next.
+        """Return the response to the transcript's next request.
 
         Args:
-            request: what to send.
-            timeout: not needed: what was too late then is a failure of the transcript.
+            request: the request; it must be the transcript's next.
+            timeout: unused; a recorded timeout is a failure in the transcript.
 
         Raises:
-            TransportError: the transcript has another request here, or the exchange broke before its head came.
+            TransportError: the transcript has another request here, or the exchange failed before its head came.
         """
         found = self._tape.asked(request)
         if self._sleep is not None and found.head_after:
@@ -202,11 +202,11 @@ class AsyncTranscriptTransport:
     """A `TranscriptTransport` for drivers on asyncio and trio.
 
     Args:
-        transcript: what happened.
-        sleep: passes the time, in seconds, for a replay in real time, as `anyio.sleep` does; None replays at once.
+        transcript: the transcript to serve.
+        sleep: sleeps for some seconds as `anyio.sleep` does, for a replay in real time; None replays at once.
 
     Raises:
-        ConversationFormatError: a request in the transcript has no readable address.
+        ConversationFormatError: a request in the transcript has an invalid URL.
     """
 
     def __init__(self, transcript: Transcript, *, sleep: Callable[[float], Awaitable[object]] | None = None) -> None:
@@ -214,13 +214,13 @@ class AsyncTranscriptTransport:
         self._sleep = sleep
 
     async def open(self, request: SendRequest) -> AsyncRecordedExchange:
-        """Give the response whose request is next.
+        """Return the response to the transcript's next request.
 
         Args:
-            request: what to send.
+            request: the request; it must be the transcript's next.
 
         Raises:
-            TransportError: the transcript has another request here, or the exchange broke before its head came.
+            TransportError: the transcript has another request here, or the exchange failed before its head came.
         """
         found = self._tape.asked(request)
         if self._sleep is not None and found.head_after:
@@ -229,7 +229,7 @@ class AsyncTranscriptTransport:
 
 
 class _Reading:
-    """A response as it is read."""
+    """A response that is being read."""
 
     def __init__(self, found: Recorded) -> None:
         if not found.status:
@@ -240,7 +240,7 @@ class _Reading:
         self._left = deque(found.chunks)
 
     def _next(self) -> tuple[float, bytes]:
-        """Give the next chunk as it was read, none at the end of the body; and the seconds before it."""
+        """Return the seconds before the next chunk, and the chunk; it is empty at the end of the body."""
         seconds = 0.0
         while self._left:
             waited, data = self._left.popleft()
@@ -265,13 +265,13 @@ class RecordedExchange(_Reading):
         self._sleep = sleep
 
     def read(self, *, timeout: float) -> bytes:
-        """Give the next chunk as it was read; none at the end of the body.
+        """Return the next chunk as it was read; it is empty at the end of the body.
 
         Args:
-            timeout: not needed.
+            timeout: unused.
 
         Raises:
-            TransportError: the exchange broke here, or nobody read on.
+            TransportError: the exchange failed here, or the recording has no more of it.
         """
         seconds, data = self._next()
         if self._sleep is not None and seconds:
@@ -279,7 +279,7 @@ class RecordedExchange(_Reading):
         return data
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: an exchange holds no resources."""
 
 
 class AsyncRecordedExchange(_Reading):
@@ -295,10 +295,10 @@ class AsyncRecordedExchange(_Reading):
         self._sleep = sleep
 
     async def read(self) -> bytes:
-        """Give the next chunk as it was read; none at the end of the body.
+        """Return the next chunk as it was read; it is empty at the end of the body.
 
         Raises:
-            TransportError: the exchange broke here, or nobody read on.
+            TransportError: the exchange failed here, or the recording has no more of it.
         """
         seconds, data = self._next()
         if self._sleep is not None and seconds:
@@ -306,10 +306,10 @@ class AsyncRecordedExchange(_Reading):
         return data
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Do nothing: an exchange holds no resources."""
 
 
 def _failed(found: Recorded) -> TransportError:
-    text = "nobody read on when this was recorded"
+    text = "the recording has no more of this exchange"
     failure = found.failure or Failure(FailureKind.CUT, text)
     return TransportError(failure.text, failure=failure)

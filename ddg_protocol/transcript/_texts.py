@@ -1,7 +1,7 @@
-"""What is said in bodies, blanked byte for byte: everything but the words on a list of what is harmless.
+"""Blank bodies byte for byte, except for the words on a list of harmless ones.
 
-A blanked body is as long as the body, and a session does with it what it does with the body: it reads the same kinds
-of payloads, the same refusal, and a front-end version where there was one.
+A blanked body has the same length, and a session treats it as it treats the body: it reads the same kinds of payloads,
+the same refusal, and a front-end version if there was one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..redaction import words
 
 _WORD = re.compile(r"\S")
 _HELD_VERSION = re.compile(rb"[!-,.-~]")
-# No known word ends with an x: what is blanked never becomes one.
+# No known word ends with an x, so a blanked one never becomes known.
 _MEMBERS = words(
     """action created error fixedCostWindowUsage id isBlocked message messages model overrideCode parts resetAt role
     source sources status text type windows"""
@@ -29,10 +29,10 @@ _BRACKETED = words(
     """CHAT_TITLE DONE LIMIT_ACCOUNT LIMIT_CONVERSATION LIMIT_ENTITY LIMIT_IMAGE_GENERATIONS LIMIT_INPUT LIMIT_OUTPUT
     PING STOP_REASON"""
 )
-#: What a page of the CDN says of itself; a session looks for it in a refusal.
+#: Marks of the CDN's own pages; a session looks for them in a refusal.
 _CDN = ("cf-challenge", "cf_chl_", "challenge-platform", "Just a moment...", "Attention Required!")
 _NAMED = (b"action", b"model", b"role", b"type")
-"""Members whose text says what a payload is."""
+"""Members whose text identifies a payload."""
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\x0b\x0c"
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -56,7 +56,7 @@ def _blanked(byte: int) -> int:
 
 
 def blank(text: str) -> str:
-    """Replace every character of a text that isn't white space by an x."""
+    """Replace every character of a text that isn't white space with an x."""
     return _WORD.sub("x", text)
 
 
@@ -66,19 +66,19 @@ def blank_role(role: str) -> str:
 
 
 def blank_version(version: str) -> str:
-    """Return what stands in for a front-end version: a page that is blanked has the same."""
+    """Return the stand-in for a front-end version, which a blanked page has too."""
     return _HELD_VERSION.sub(b"x", version.encode("latin-1", "replace")).decode("latin-1")
 
 
 class BodyTexts:
-    """Blanks a body that is no reply, chunk by chunk: a page, a status, a refusal, or anything else.
+    """Blanks any body but a reply, chunk by chunk: a page, a status, a refusal, or anything else.
 
-    It goes by words, not by a grammar: a session looks for an error's JSON amid other bytes. Known words stay, and so
-    do the marks of JSON; letters are x's, digits ones. Where a chunk ends amid what may become a known word, that much
-    of it stays.
+    It goes by words, not by a grammar, since a session looks for an error's JSON amid other bytes. Known words and the
+    marks of JSON stay; letters become x's, digits ones. If a chunk ends within a possible known word, that much of it
+    stays.
 
     Args:
-        profile: has the markers of the front-end version.
+        profile: the profile, for the markers of the front-end version.
     """
 
     def __init__(self, profile: ServiceProfile) -> None:
@@ -102,13 +102,13 @@ class BodyTexts:
         self._seen = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the next bytes, blanked; as many."""
+        """Return the next bytes, blanked; their length stays."""
         seen, text = self._seen, self._seen + data
         keep = len(text) - self._longest - 1
         for marker in self._markers:
             found = text.rfind(marker, -len(marker) - MAX_VERSION_CHARS)
             if 0 <= found < keep and b'"' not in text[found + len(marker) :]:
-                keep = found  # its version may go on
+                keep = found  # its version may continue
         self._seen = text[max(0, keep) :]
         return self._token.sub(_stand_in, text)[len(seen) :]
 
@@ -132,7 +132,7 @@ def _stand_in(found: re.Match[bytes]) -> bytes:
             return b"\\u" + _escaped(text[2:].lower())
         case "number":
             return b"1" * len(text)
-        case "not_utf8":  # stays none, which can make a status unreadable
+        case "not_utf8":  # stays invalid, which can make a status unreadable
             return b"\xff"
         case "text":
             return b"x" * len(text)
@@ -140,7 +140,7 @@ def _stand_in(found: re.Match[bytes]) -> bytes:
 
 
 def _escaped(digits: bytes) -> bytes:
-    """Return as many digits of another escape. Half of a surrogate pair stays one, and of its kind."""
+    """Return the same number of digits of another escape. A high or low surrogate stays one."""
     if not digits.startswith(b"d"):
         return b"0078"[: len(digits)]
     kind = digits[1:2]
@@ -150,12 +150,12 @@ def _escaped(digits: bytes) -> bytes:
 class ReplyTexts:
     """Blanks a reply's event stream byte for byte, however it is cut into chunks.
 
-    What stays is the form: of the stream, of JSON, and of words such as ``[CHAT_TITLE:x]``. Names and values that say
-    what a payload is stay as far as a known one begins the same; whatever else is said is blanked. What the payload
-    means to a session stays: an empty text is empty, half of a surrogate pair is one.
+    The form stays: that of the stream, of JSON, and of words such as ``[CHAT_TITLE:x]``. Names and values that identify
+    a payload stay as far as a known one begins the same; everything else is blanked. A payload keeps its meaning to a
+    session: an empty text stays empty, half of a surrogate pair stays one.
 
     Args:
-        models: names that may stand for a model.
+        models: names of models.
     """
 
     def __init__(self, models: Iterable[str] = ()) -> None:
@@ -167,7 +167,7 @@ class ReplyTexts:
         self._payload = _Payload(self._values)
 
     def feed(self, data: bytes) -> bytes:
-        """Return the next bytes, blanked; as many."""
+        """Return the next bytes, blanked; their length stays."""
         return bytes(map(self._byte, data))
 
     def _byte(self, byte: int) -> int:
@@ -196,7 +196,7 @@ class _Payload:
 
     def __init__(self, values: frozenset[bytes]) -> None:
         self._values = values
-        self._open: list[int] = []  # the brackets and braces that are open
+        self._open: list[int] = []  # the open brackets and braces
         self._begun = False
         self._is_key = False
         self._key: bytes | None = None
@@ -248,7 +248,7 @@ class _Payload:
         if not self._open:
             return _blanked(byte)
         if byte not in b"123456789":
-            # A zero stays one only where it begins a number: no other has to.
+            # Only a zero that begins a number has to stay a zero.
             return byte if byte != ord("0") or not digits or self._key == b"status" else ord("1")
         return byte if self._key == b"status" and len(digits) < 3 else ord("1")
 
@@ -256,7 +256,7 @@ class _Payload:
         self._literal += bytes((byte,))
         if self._open and any(literal.startswith(self._literal) for literal in _LITERALS):
             return byte
-        self._literal = b"?"  # and nothing begins with it
+        self._literal = b"?"  # no literal begins with it
         return ord("x")
 
     def _string(self, byte: int) -> int:
@@ -273,13 +273,13 @@ class _Payload:
         return byte if self._goes_on(byte) else _blanked(byte)
 
     def _goes_on(self, byte: int) -> bool:
-        """Take the next character of a string in; return whether it may stay."""
+        """Add the next character of a string, and return whether it may stay."""
         said = None if self._said is None else self._said + bytes((byte,))
         self._said = said if said in self._known() else None
         return self._said is not None
 
     def _known(self) -> frozenset[bytes]:
-        """Return the beginnings of what the string may say."""
+        """Return the beginnings of the known strings here."""
         return _BEGUN_MEMBERS if self._is_key else self._values if self._key in _NAMED else frozenset()
 
     def _in_escape(self, byte: int) -> int:
@@ -295,7 +295,7 @@ class _Payload:
         return self._hex_digit(byte, escape[2:])
 
     def _hex_digit(self, byte: int, digits: bytes) -> int:
-        """Return the next digit of an escape: of a character that may stay, or of another."""
+        """Return the next digit of an escape; it stays if its character may stay."""
         said, known = self._said, self._known()
         next_ones = () if said is None or not known else (c for c in _VISIBLE if said + bytes((c,)) in known)
         escapes = {b"%04x" % c: c for c in next_ones}

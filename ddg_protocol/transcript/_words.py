@@ -1,7 +1,7 @@
-"""The same challenge script about other things: its form is kept, and of its words those that are no secret.
+"""Replace the contents of a challenge script; its form and its public words stay.
 
-What a script says is in its string literals, its comments and the names that it makes up. The words of the languages
-it is written in are public: ECMAScript's, those of the interface it uses, and HTML's within a literal.
+The contents are in its string literals, its comments and the names that it makes up. The words of its languages are
+public: ECMAScript's, those of the browser interfaces that it uses, and HTML's within a literal.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BRANDS = re.compile(
     r'(`"\$\{ *)([A-Za-z_$][A-Za-z0-9_$]*)(\.brand *\}";v="\$\{ *)([A-Za-z_$][A-Za-z0-9_$]*)(\.version *\}"`)'
 )
 _HTML_WORD = re.compile(r"[A-Za-z0-9-]+|[^\x00-\x7f]")
-#: What is said in a literal of any script of the form, or too short to be a secret.
+#: Literals that any script of the form has, or that are too short to be a secret.
 _FIXED = re.compile(r"|div|server_hashes|client_hashes|signals|, |[0-9]{1,3}|[A-Za-z]")
 _SHORT_NUMBER = re.compile(r"-?[0-9]{1,6}|0[xX][0-9A-Fa-f]{1,4}")
 
@@ -53,14 +53,14 @@ StandIn = Callable[[str], str]
 
 
 def same_script(script: str, value: StandIn) -> str:
-    """Return a script of the same form with stand-ins for what is in it.
+    """Return a script of the same form with stand-ins for its contents.
 
     Args:
-        script: ECMAScript source text, or anything.
-        value: gives a stand-in of visible ASCII for a text of visible ASCII.
+        script: ECMAScript source text, or any other text.
+        value: returns a stand-in of visible ASCII for a text of visible ASCII.
 
     Returns:
-        Text that is read where the script is, and as long, but for literals that have escapes in them.
+        Text that can be read if the script can, and of the same length, except for literals with escapes.
     """
 
     def part(found: re.Match[str]) -> str:
@@ -82,7 +82,7 @@ def same_script(script: str, value: StandIn) -> str:
 def _word(text: str, value: StandIn) -> str:
     if text in _SCRIPT_WORDS or _SHORT_NUMBER.fullmatch(text):
         return text
-    if text.startswith("_0x"):  # by this an obfuscated script is known
+    if text.startswith("_0x"):  # the mark of an obfuscated script
         return "_0x" + "0" * (len(text) - 3)
     if not text[0].isdigit():
         return value(text)
@@ -106,7 +106,7 @@ def _literal(source: str, value: StandIn) -> str:
 
 
 def _text(text: str, value: StandIn) -> str:
-    """Return a stand-in for what isn't HTML: a hash, mostly."""
+    """Return a stand-in for a text other than HTML, usually a hash."""
     return value(text) if text.isascii() and text.isprintable() else re.sub(r"\S", _plain, text)
 
 
@@ -120,7 +120,7 @@ def _plain(found: re.Match[str]) -> str:
 
 
 def _like(character: str) -> str:
-    """Return a character that takes as many bytes in UTF-8."""
+    """Return another character that takes as many bytes in UTF-8."""
     if character.isascii():
         return "x"
     return "é" if character < "\u0800" else "☃" if character < "\U00010000" else "😀"

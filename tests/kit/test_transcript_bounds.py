@@ -155,13 +155,13 @@ def test_the_number_of_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(Transcript.read(LINES[0] + "\n" + line * 1000).lines) == 1000
     transcript, damage = Transcript.salvage(LINES[0] + "\n" + line * 1005)
     assert len(transcript.lines) == 1000
-    assert str(damage) == "line 1002: a transcript is read up to 1000 lines after its first"
+    assert str(damage) == "line 1002: the transcript has more than 1000 lines after its first"
 
 
 @pytest.mark.parametrize("character", ["\n", "x"])
 def test_the_size_is_bounded(character: str) -> None:
     data = character * (MAX_TRANSCRIPT_BYTES + 1)
-    with pytest.raises(ConversationFormatError, match=f"a transcript is read up to {MAX_TRANSCRIPT_BYTES} bytes"):
+    with pytest.raises(ConversationFormatError, match=f"the transcript is longer than {MAX_TRANSCRIPT_BYTES} bytes"):
         Transcript.read(data)
 
 
