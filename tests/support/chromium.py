@@ -1,4 +1,4 @@
-"""A real headless Chromium, spoken to over a pipe in the DevTools protocol: nothing but the standard library."""
+"""A real headless Chromium, driven over a pipe with the DevTools protocol and the standard library only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.deep("a real Chromium")
 
-TIMEOUT = 60.0  # for what never comes, on the slowest of machines
+TIMEOUT = 60.0  # seconds; long enough for slow machines
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe"),
@@ -30,12 +30,12 @@ FLAGS = (
 
 
 def started(start: Callable[[], T]) -> T:
-    """Return what starts a Chromium, tried again where it doesn't in time: the machine may be busy.
+    """Call what starts a Chromium, again if it doesn't start in time: the machine may be busy.
 
-    One that never starts says nothing of what is tested, which is then skipped in plain sight.
+    If it never starts, the test is skipped, since that says nothing about the code under test.
     """
     if CHROMIUM is None:
-        pytest.skip("no chromium on PATH: nothing is tried in a browser")
+        pytest.skip("no chromium on PATH: the tests in a browser are skipped")
     for _ in range(3):
         try:
             return start()
@@ -48,14 +48,14 @@ class Browser:
     """Chromium in a process of its own, with one page.
 
     Attributes:
-        events: what the page's domains reported since it was opened, as (method, parameters).
+        events: the events of the page since it was opened, as (method, parameters).
     """
 
     def __init__(self, folder: Path) -> None:
         assert CHROMIUM
         there, self._to = os.pipe()
         self._from, back = os.pipe()
-        # Chromium reads from 3 and writes to 4; copies out of the way, so that neither is where the other has to go.
+        # Chromium reads from 3 and writes to 4; copies with high numbers keep one from overwriting the other.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (there, back)]
         quiet = os.open(os.devnull, os.O_RDWR)
         self.process = os.posix_spawn(
@@ -85,13 +85,13 @@ class Browser:
 
     def close(self) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self.process, signal.SIGKILL)  # there is nothing that it should keep
+            os.killpg(self.process, signal.SIGKILL)  # it has nothing to save
         os.close(self._to)
         os.close(self._from)
         os.waitpid(self.process, 0)
 
     def call(self, method: str, /, **parameters: Any) -> dict[str, Any]:
-        """Give a command, and wait for its result."""
+        """Send a command, and wait for its result."""
         self._last += 1
         message = {"id": self._last, "method": method, "params": parameters}
         if self._session:
@@ -105,24 +105,24 @@ class Browser:
                 return result
 
     def open(self, url: str) -> None:
-        """Go to a page, and wait until it is loaded."""
+        """Open a page, and wait until it is loaded."""
         self.events.clear()
         self.call("Page.navigate", url=url)
         while not self.named("Page.loadEventFired"):
             self._next()
 
     def named(self, method: str) -> list[dict[str, Any]]:
-        """Give the parameters of each event of a name."""
+        """Return the parameters of each event of a name."""
         return [parameters for name, parameters in self.events if name == method]
 
     def run(self, expression: str) -> Any:
-        """Evaluate JavaScript in the page; a promise is waited for."""
+        """Evaluate JavaScript in the page, and await a promise."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def until(self, expression: str) -> None:
-        """Wait until the page has become so: some of its events come after the call that caused them."""
+        """Wait until an expression is true: some events come after the call that caused them."""
         again = f"const again = () => ({expression}) ? resolve() : setTimeout(again); again();"
         self.run(f"new Promise(resolve => {{ {again} }})")
 
@@ -138,7 +138,7 @@ class Browser:
             self.call("Input.dispatchMouseEvent", type=kind, **where)
 
     def type(self, text: str) -> None:
-        """Type into what has the focus."""
+        """Type into the element that has the focus."""
         for character in text:
             self.call("Input.dispatchKeyEvent", type="keyDown", text=character, key=character)
             self.call("Input.dispatchKeyEvent", type="keyUp", key=character)
@@ -150,24 +150,24 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def size(self, width: int, height: int) -> None:
-        """Give the page a size, in CSS pixels."""
+        """Set the size of the page, in CSS pixels."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def scheme(self, name: str) -> None:
-        """Prefer ``light`` or ``dark``."""
+        """Set the preferred color scheme: ``light`` or ``dark``."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def screenshot(self, file: Path) -> None:
-        """Write what is to be seen as a PNG."""
+        """Write what the page shows as a PNG."""
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def _next(self) -> dict[str, Any]:
         until = time.monotonic() + TIMEOUT
         while b"\0" not in self._read:
             ready, _, _ = select.select([self._from], [], [], max(0.0, until - time.monotonic()))
-            assert ready, "Chromium says nothing"
+            assert ready, "Chromium doesn't respond"
             data = os.read(self._from, 1 << 20)
-            assert data, "Chromium has gone"
+            assert data, "Chromium has exited"
             self._read += data
         line, _, self._read = self._read.partition(b"\0")
         message: dict[str, Any] = json.loads(line)

@@ -1,4 +1,4 @@
-"""The documents: where they are, how their examples are found, and what it means that one runs."""
+"""Find the documents and their examples, and run an example."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _BLOCK = re.compile(r"^(?P<continues><!-- continues -->\n)?```(?P<language>\w+)\
 
 
 def read(name: str) -> str:
-    """Give a document's text."""
+    """Return a document's text."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 def prose(name: str) -> str:
-    """Give a document's text without its blocks of code."""
+    """Return a document's text without its blocks of code."""
     return re.sub(r"^```.*?^```", "", read(name), flags=re.MULTILINE | re.DOTALL)
 
 
 def blocks(name: str, language: str) -> list[str]:
-    """Give the blocks of one language; one that is marked so goes on where the first of those before it began."""
+    """Return the blocks of one language; each that continues begins with the last that doesn't."""
     found: list[str] = []
     beginning = ""
     for block in _BLOCK.finditer(read(name)):
@@ -43,12 +43,12 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 def examples(name: str) -> list[str]:
-    """Give the Python code of a document, example by example."""
+    """Return the Python examples of a document."""
     return blocks(name, "python")
 
 
 def passes(example: str, pytester: pytest.Pytester) -> bool:
-    """Run an example: as a file of tests if there are any, else as it is. Tell which."""
+    """Run an example, as a test file if it has tests; return whether it has."""
     tests = re.findall(r"^(?:async )?def test_", example, re.MULTILINE)
     if not tests:
         exec(compile(example, "example", "exec"), {"__name__": "example"})
@@ -62,7 +62,7 @@ def passes(example: str, pytester: pytest.Pytester) -> bool:
 
 
 def table(name: str, heading: str) -> list[dict[str, str]]:
-    """Give the rows of the first table under a heading, by the words of its head."""
+    """Return the rows of the first table under a heading, keyed by the words of its head."""
     section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", read(name), re.MULTILINE | re.DOTALL)
     assert section is not None, f"{name} has no section {heading}"
     first = re.search(r"(?:^\|.*\|\n?)+", section[1], re.MULTILINE)
@@ -72,5 +72,5 @@ def table(name: str, heading: str) -> list[dict[str, str]]:
 
 
 def code_words(text: str) -> list[str]:
-    """Give what stands between backticks."""
+    """Return the words between backticks."""
     return re.findall(r"`([^`]+)`", text)

@@ -1,4 +1,4 @@
-"""Client and service face to face in memory: no I/O, no clock but the one that is passed."""
+"""Client and service connected in memory: no I/O, and no clock but the one that is passed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def byte_by_byte(data: bytes) -> Iterator[bytes]:
 
 
 class Run:
-    """A session driven against a service, with what happened on the way.
+    """A session driven against a service, with a record of what happened.
 
     Attributes:
-        requests: what was sent, in order.
-        waits: what was waited for, in order.
-        events: what the caller saw, in order.
-        now: the only clock there is.
+        requests: the requests sent, in order.
+        waits: the waits, in order.
+        events: the events returned, in order.
+        now: the current time.
     """
 
     def __init__(self, session: Session, service: Service, *, cut: Cut = whole, start: float = 1_745_000_000.0) -> None:

@@ -1,7 +1,7 @@
-"""An HTTP/2 server in front of HTTP/1.1 ones: what they do on a connection, it does on the client's.
+"""An HTTP/2 server in front of HTTP/1.1 ones: it does on the client's connection what they do on theirs.
 
-It listens on unix sockets, one for plain HTTP/2 and one for TLS, and takes from each request where it should go. So a
-transport that connects to it, whatever a URL says, meets every peer of the contract over HTTP/2.
+It listens on unix sockets, one for plain HTTP/2 and one for TLS, and forwards each request to its authority. So a
+transport that connects to it, whatever the URL, meets every peer of the contract over HTTP/2.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from anyio.streams.tls import TLSStream
 from ddg_transports.testing.contract import trusting
 from ddg_transports.testing.peer import CERTIFICATES
 
-#: Of one connection and not of the message: HTTP/2 has no place for them (RFC 9113, section 8.2.2).
+#: Fields of a connection rather than a message, which HTTP/2 forbids (RFC 9113, section 8.2.2).
 _HOP_BY_HOP = {b"connection", b"transfer-encoding", b"keep-alive", b"host"}
 _GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError, ssl.SSLError)
 
 
 class Gateway:
-    """Runs in a thread of its own, from ``with`` to the end of the block.
+    """A server that runs in its own thread, for a ``with`` block.
 
     Args:
         folder: for its sockets.
@@ -40,7 +40,7 @@ class Gateway:
     Attributes:
         plain: path of the socket for clients that know that they will meet HTTP/2.
         tls: path of the socket for clients that speak TLS.
-        connections: how many were made.
+        connections: how many clients have connected.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,7 +91,7 @@ class Gateway:
 
 
 class _Connection:
-    """A client's connection and the one that was made for it, whose exchanges follow one another."""
+    """A client's connection and its connection upstream; exchanges follow one another."""
 
     def __init__(self, stream: ByteStream) -> None:
         self.upstream: ByteStream | None = None
@@ -103,7 +103,7 @@ class _Connection:
         self._http = h11.Connection(h11.CLIENT)
         self._id = 0
         self._is_over = False
-        self._asked = anyio.Event()  # the request is passed on whole
+        self._asked = anyio.Event()  # the whole request is forwarded
         self._window = anyio.Event()
         self._sending = anyio.Lock()
 
@@ -115,7 +115,7 @@ class _Connection:
                 while True:
                     data = await self._stream.receive()
                     if self._is_over:
-                        continue  # until the client closes it too: it may be sending what crosses with the goodbye
+                        continue  # until the client closes it too: what it sends may cross with the GOAWAY
                     for event in self._h2.receive_data(data):
                         await self._take(event, group.start_soon)
                     await self._flush()
@@ -163,7 +163,7 @@ class _Connection:
             await self.upstream.send(data)
 
     async def _answer(self) -> None:
-        """Pass on what comes from upstream, and its end."""
+        """Forward everything from upstream, and its end."""
         with suppress(*_GONE, h2.exceptions.ProtocolError):
             try:
                 await self._pass_on()
@@ -193,7 +193,7 @@ class _Connection:
             elif isinstance(event, h11.Data):
                 await self._send_data(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage):
-                await self._asked.wait()  # its body may have been whole before its end was said
+                await self._asked.wait()  # the response can come before the request's END_STREAM
                 self._h2.end_stream(self._id)
                 await self._flush()
                 if h11.MUST_CLOSE in (self._http.our_state, self._http.their_state):

@@ -1,4 +1,4 @@
-"""A session driven by hand, and brought into any of its states."""
+"""Drive a session by hand, and bring it into any of its states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def echoing(*, challenge: bool = False) -> Service:
 
 
 class Hand:
-    """Drives a session by hand, for tests that say each response themselves."""
+    """Drives a session by hand, for tests that write each response themselves."""
 
     def __init__(self, session: Session | None = None) -> None:
         self.session = session or Session()
@@ -29,7 +29,7 @@ class Hand:
         self.request: SendRequest | None = None
 
     def pull(self) -> object:
-        """Pull past events and waits."""
+        """Pull an action other than an event or a wait."""
         while True:
             action = self.session.next_action(now=self.now)
             if isinstance(action, Wait):
@@ -62,7 +62,7 @@ class Hand:
         self.session.transport_failed(self.request, Failure(kind, "it broke"))
 
     def handshake(self, token: str = "4-1", challenge: str = "") -> SendRequest:
-        """Answer up to the chat request, which is returned."""
+        """Respond to the handshake, and return the chat request."""
         self.request_for("duckai=1")
         self.answer(body=PAGE)
         self.request_for("/aichat")

@@ -1,6 +1,6 @@
-"""What one test may take, and what the suite leaves behind: nothing.
+"""Limits of each test, and a check that the suite leaves no processes behind.
 
-The time a test may take is pytest-timeout's, set in pyproject.toml; memory, Ctrl-C and processes are seen to here.
+The time limit is that of pytest-timeout, set in pyproject.toml; memory, Ctrl-C and processes are handled here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 MEMORY = 2 << 30  # bytes for each process of the suite; a test that wants more gets a MemoryError
-PATIENCE = 10.0  # seconds in which processes that were told to end do
-GARBAGE = 32 << 20  # bytes by which a test may leave the process larger until garbage is collected
+PATIENCE = 10.0  # seconds for processes that were told to end
+GARBAGE = 32 << 20  # bytes by which the process may grow until garbage is collected
 MARK = "DDG_TESTS_OF"  # in the environment of each process that a test starts
 
-_collected_at = 0  # bytes that were resident then
+_collected_at = 0  # resident bytes at the last collection
 
 
 def pytest_configure() -> None:
@@ -32,16 +32,16 @@ def pytest_configure() -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-    # In the background, under nohup and in many runners it is ignored; what tests start would ignore it too.
+    # SIGINT is ignored in the background, under nohup and in many runners; child processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_logfinish() -> None:
-    """Collect what a test leaves in cycles: a few objects that hold megabytes start no collection by themselves."""
+    """Collect a test's garbage: a few large objects in cycles don't start a collection by themselves."""
     global _collected_at
     if sys.platform == "linux" and _resident() > _collected_at + GARBAGE:
         gc.collect()
-        with contextlib.suppress(AttributeError):  # glibc keeps what threads have freed
+        with contextlib.suppress(AttributeError):  # glibc keeps the memory that threads have freed
             ctypes.CDLL(None).malloc_trim(0)
         _collected_at = _resident()
 
@@ -53,7 +53,7 @@ def _resident() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_running() -> Iterator[None]:
-    """End what tests have started and not ended, and say so."""
+    """Kill the processes that tests left running, and fail if there are any."""
     name = f"{os.getpid()}-{time.monotonic_ns()}"
     os.environ[MARK] = name
     yield

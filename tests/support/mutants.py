@@ -25,7 +25,7 @@ NOT_RUN = ("annotation", "returns", "decorator_list", "bases", "type_params")
 
 
 class Mutant(NamedTuple):
-    """One change of a file: the text between two offsets becomes another."""
+    """One change of a file: it replaces the text between two offsets."""
 
     file: str
     line: int
@@ -52,23 +52,23 @@ def mutants_of(file: str) -> Iterator[Mutant]:
 
 
 def _changes(node: Any, place: str) -> Iterator[tuple[Any, str, str]]:
-    """Walk the code that runs, and yield each node with a text that may stand in its stead."""
+    """Walk the code that runs, and yield each node with a text that may replace it."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         place = f"{place}.{node.name}".lstrip(".")
     if isinstance(node, ast.keyword) and node.arg == "gc":
-        return  # how the memory of a Struct is found to be free
+        return  # it only affects garbage collection
     for field, value in ast.iter_fields(node):
         children = [child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST)]
         if field == "test" and not isinstance(node, ast.While) and ast.unparse(value) != "TYPE_CHECKING":
             yield from ((value, text, place) for text in ("True", "False"))
         for child in children if field not in NOT_RUN else ():
-            if not isinstance(child, ast.JoinedStr):  # 3.11 doesn't say where its parts are
+            if not isinstance(child, ast.JoinedStr):  # Python 3.11 has no positions of its parts
                 yield from ((child, text, place) for text in _texts(child, field, within=place))
                 yield from _changes(child, place)
 
 
 def _texts(node: Any, field: str, *, within: str) -> Iterator[str]:
-    """Yield the texts that may stand in the stead of a node."""
+    """Yield the texts that may replace a node."""
     match node:
         case ast.Compare(left, ops, right):
             for index, op in enumerate(ops):

@@ -1,7 +1,6 @@
-"""The native drivers' floor in the shape of transports, so that the contract of a transport can be held to it.
+"""The native drivers' layer in the form of transports, so that the contract of a transport can test it.
 
-What is under test is `WireSession`, the lines and the connections; a stand-in for the session lets them carry any
-request.
+`WireSession`, the lines and the connections are under test; a stand-in for the session lets them carry any request.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ddg_transports import _sockets, _streams
 
 
 class OneRequest:
-    """In the place of a session: has one request after another carried out, and keeps what comes of it."""
+    """A stand-in for a session: requests one exchange after another, and keeps the results."""
 
     def __init__(self) -> None:
         self.policy = Policy(read_timeout=10.0, write_timeout=10.0)
@@ -45,7 +44,7 @@ class OneRequest:
     def next_action(self, *, now: float) -> SendRequest | Signal | Heartbeat:
         if self.news:
             self.news = False
-            return Heartbeat()  # something to look at, before anything more is read
+            return Heartbeat()  # an event to handle before more is read
         if self.request is None or self.failure is not None or self.ended:
             return PAUSED
         if not self.given:

@@ -1,4 +1,4 @@
-"""Where the files of this repository are that tests read."""
+"""The paths of this repository's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets planted in what a service says, and where they must not come up."""
+"""Secrets planted in a service's responses, and checks that nothing shows them."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ def _is_secret(text: str) -> bool:
 
 
 _MARK = "Qz7"
-"""What every secret begins with, so that none is a word that stands in a transcript anyway."""
+"""The beginning of every secret, so that none is a word that a transcript contains anyway."""
 
 
 def words() -> st.SearchStrategy[str]:
-    """Draw secrets of letters and digits, which stand anywhere."""
+    """Generate secrets of letters and digits, which are valid anywhere."""
     return st.text(_LETTERS + string.digits, min_size=9, max_size=21).filter(_is_secret).map(_MARK.__add__)
 
 
 def planted() -> st.SearchStrategy[str]:
-    """Draw secrets of visible ASCII, and others."""
+    """Generate secrets of visible ASCII or other characters."""
     visible = st.text(_VISIBLE, min_size=9, max_size=21).filter(_is_secret).map(_MARK.__add__)
     return words() | visible | st.text(_FOREIGN, min_size=9, max_size=21).filter(_is_secret).map(_MARK.__add__)
 
 
 def wire_text(secret: str) -> str:
-    """Give a secret as header fields have it: UTF-8 that is read as latin-1."""
+    """Return a secret as in header fields: UTF-8 that is read as latin-1."""
     return secret.encode().decode("latin-1")
 
 
 def leaks(secret: str, text: str) -> str:
-    """Give what of a text shows a secret, in any of its forms; empty if nothing does."""
+    """Return the part of a text that shows a secret in any form; empty if none does."""
     wire = wire_text(secret)
     forms = {secret, wire, secret.lower(), wire.lower(), quote(secret), repr(wire)[1:-1], repr(secret.encode())[2:-1]}
     forms |= {json.dumps(form)[1:-1] for form in (secret, wire)}
@@ -124,7 +124,7 @@ FIELDS: dict[str, Plant] = {
     "etag": lambda s: ("etag", f'"{s}"'),
     "unknown": lambda s: ("x-whatever", s),
 }
-"""Where a service can put a secret into a field of a head, by what the place is called."""
+"""Header fields with a secret, by the name of its place."""
 
 SCRIPT = """(function () { return { server_hashes: ["%s"],
 client_hashes: [navigator.userAgent + (navigator.userAgentData ?
@@ -157,7 +157,7 @@ HEADS: dict[str, Callable[[bytes], bytes]] = {
     "reason": lambda s: b"HTTP/1.1 401 " + s + b"\r\ncontent-length: 0\r\n\r\n",
     "interim": lambda s: b"HTTP/1.1 103 " + s + b"\r\nlink : " + s + b"\r\n\r\n",
 }
-"""Raw responses that have a secret in a line which can't be read, by what is wrong."""
+"""Raw responses with a secret in a line that can't be parsed, by what is wrong."""
 
 
 BODIES: dict[str, Callable[[str], str]] = {
@@ -182,11 +182,11 @@ BODIES: dict[str, Callable[[str], str]] = {
     "words": lambda s: f"data: [CHAT_TITLE:{s}][STOP_REASON:{s}][PING][{s}]\n\ndata: [DONE]{s}\n\n",
     "stray word": lambda s: f"data: [SECRET_{re.sub('[^A-Z]', 'A', s.upper())}:{s}]\n\n",
 }
-"""Bodies that have a secret, by where it stands."""
+"""Bodies with a secret, by its place."""
 
 
 def session(**settings: object) -> Session:
-    """Make a session that goes straight to the status request, and fails there at once."""
+    """Return a session that goes straight to the status request, and fails there at once."""
     shared = ClientState()
     shared.fe_version = "known"
     settings = {"cookies": {}, "policy": Policy(max_retries=0), "answer_challenge": "always", **settings}
@@ -194,12 +194,12 @@ def session(**settings: object) -> Session:
 
 
 def shown_by(error: BaseException) -> list[str]:
-    """Give all that an exception shows: its text, its repr, its traceback."""
+    """Return all that an exception shows: its text, its repr, its traceback."""
     return [str(error), repr(error), *traceback.format_exception(error)]
 
 
 def drive(driven: DrivenSession, status: int, fields: tuple[tuple[str, str], ...], body: bytes = b"") -> list[str]:
-    """Answer each request of a turn with the same response; give all that was shown."""
+    """Respond to each request of a turn in the same way, and return all that was shown."""
     shown = [repr(redacted(fields))]
     now, sent = 0.0, None
     driven.ask("Why?", now=now)
@@ -224,11 +224,11 @@ def drive(driven: DrivenSession, status: int, fields: tuple[tuple[str, str], ...
             now += 100.0
         elif action is PAUSED:
             return [*shown, repr(driven)]
-    raise AssertionError("the turn has no end")
+    raise AssertionError("the turn doesn't end")
 
 
 def drive_wire(driven: DrivenSession, raw: bytes) -> list[str]:
-    """Answer each request of a turn with the same bytes, then the end; give all that was shown."""
+    """Respond to each request of a turn with the same bytes and the end, and return all that was shown."""
     wire = WireSession(driven)
     shown: list[str] = []
     now = 0.0
@@ -261,4 +261,4 @@ def drive_wire(driven: DrivenSession, raw: bytes) -> list[str]:
                 unread = False
             case _ if action is PAUSED:
                 return [*shown, repr(wire)]
-    raise AssertionError("the turn has no end")
+    raise AssertionError("the turn doesn't end")

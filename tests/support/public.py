@@ -1,4 +1,4 @@
-"""What is public: what `__all__` names in every module that has one and has no underscore before its name."""
+"""The public names: those in `__all__` of each module whose name has no leading underscore."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def names() -> Iterator[tuple[str, str, object]]:
-    """Give each public name: its module, the name, the object."""
+    """Yield each public name: its module, the name, the object."""
     for module in modules():
         for name in getattr(module, "__all__", ()):
             yield module.__name__, name, getattr(module, name)

@@ -1,4 +1,4 @@
-"""A unix socket in front of a TCP port, on threads."""
+"""A relay from a unix socket to a TCP port, with threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def relay(path: Path, url: str) -> Iterator[None]:
-    """Pass one connection to the unix socket on to the server at the URL, from ``with`` to the end of the block."""
+    """Relay one connection to the unix socket to the server at the URL, for a ``with`` block."""
     host, _, port = url.removeprefix("http://").partition(":")
 
     def serve() -> None:

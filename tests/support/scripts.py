@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-#: A measured run is slower by far; what is asserted then is only that nothing explodes.
+#: Coverage makes a run far slower; tests then assert only that nothing explodes.
 SLOWDOWN = 30 if "coverage" in sys.modules else 1
 
 BRANDS = (
@@ -14,14 +14,14 @@ BRANDS = (
 
 
 def quoted(text: str) -> str:
-    """A single-quoted literal that means the text, all in ASCII."""
+    """Return a single-quoted literal of a text, in ASCII."""
     units = text.encode("utf-16-be", "surrogatepass")
     pieces = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
     return "'" + "".join(chr(u) if 32 <= u < 127 and u not in (39, 92) else f"\\u{u:04x}" for u in pieces) + "'"
 
 
 def script(html: str = "<p>", offset: str = "101", hashes: tuple[str, ...] = ("aGFzaA==",), **parts: str) -> str:
-    """A script like the service's; `parts` replaces whole pieces of it."""
+    """Return a script like the service's; `parts` replaces parts of it."""
     server = parts.get("server", "[" + ",".join(f'"{h}"' for h in hashes) + "]")
     total = parts.get("total", f"{offset} + e.innerHTML.length")
     fingerprint = parts.get(

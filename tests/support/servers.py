@@ -1,6 +1,6 @@
-"""Servers of other people's on loopback ports: proxies, and a web server in front of an emulator.
+"""Third-party servers on loopback ports: proxies, and a web server in front of an emulator.
 
-Each is a context manager that gives a URL; the test that needs one is skipped in plain sight where it isn't installed.
+Each is a context manager that yields a URL; it skips the test if the server isn't installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PATIENCE = 20.0  # seconds
 
 
 def free_port() -> int:
-    """Give a port that is free; somebody else may take it, but no sooner than all others were given out."""
+    """Return a free port; the system gives it to another program only after all other ports."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
@@ -30,7 +30,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(program: str, arguments: Sequence[str | Path], port: int, log: Path) -> Iterator[None]:
-    """Run a server in the foreground, from when it answers to the end of the block."""
+    """Run a server in the foreground, for a ``with`` block that begins when it accepts connections."""
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.skip(f"needs {program}")
@@ -56,7 +56,7 @@ def running(program: str, arguments: Sequence[str | Path], port: int, log: Path)
 
 @contextmanager
 def tinyproxy(folder: Path) -> Iterator[str]:
-    """An HTTP proxy that wants credentials."""
+    """Run an HTTP proxy that requires credentials."""
     port = free_port()
     config = folder / "tinyproxy.conf"
     config.write_text(
@@ -69,9 +69,9 @@ def tinyproxy(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def dante(folder: Path) -> Iterator[str]:
-    """A SOCKS server that wants no credentials."""
+    """Run a SOCKS server that requires no credentials."""
     port = free_port()
-    import pwd  # which not every system has; none of these runs on them
+    import pwd  # not every system has it; these servers run on none of the others
 
     user = pwd.getpwuid(os.getuid()).pw_name
     config = folder / "danted.conf"
@@ -86,7 +86,7 @@ def dante(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def microsocks(folder: Path) -> Iterator[str]:
-    """A SOCKS server that wants credentials."""
+    """Run a SOCKS server that requires credentials."""
     port = free_port()
     arguments = ["-i", "127.0.0.1", "-p", str(port), "-u", "user", "-P", "se:cret"]
     with running("microsocks", arguments, port, folder / "microsocks.log"):
@@ -95,7 +95,7 @@ def microsocks(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def nginx(folder: Path, upstream: str, *, tls: bool = False) -> Iterator[str]:
-    """A web server in front of another, buffering as it does when nothing else is said; with TLS it speaks HTTP/2."""
+    """Run a web server in front of another, with its default buffering; with TLS it speaks HTTP/2."""
     port = free_port()
     config = folder / "nginx.conf"
     secure = f'ssl_certificate "{CERTIFICATES}/loopback.pem"; ssl_certificate_key "{CERTIFICATES}/loopback.pem";'

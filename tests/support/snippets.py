@@ -15,11 +15,11 @@ class Theme(NamedTuple):
     Attributes:
         tags: names, opened and closed at random.
         scraps: what stands between the tags: text, comments, pieces of markup.
-        attributes: what a start tag may have; an empty one is none.
+        attributes: what a start tag may have; an empty one means none.
         starts: what a snippet may begin with.
         density: the share of scraps among the pieces, from 0 to 1.
         most: the most pieces in a snippet.
-        closed: whether each element is closed by its own end tag, as Chrome's parser for simple snippets wants it.
+        closed: whether each element has its own end tag, as Chrome's parser for simple snippets requires.
     """
 
     tags: Sequence[str]
@@ -149,7 +149,7 @@ THEMES = {
 
 
 def snippet(chance: Random, theme: Theme) -> str:
-    """Return a snippet with a few of a theme's tags, wrongly nested if it isn't to be closed; some are cut off."""
+    """Return a snippet with a few of a theme's tags, misnested unless the theme is closed; some are cut off."""
     tags = chance.sample(theme.tags, min(len(theme.tags), chance.randint(1, 8)))
     pieces = [chance.choice(theme.starts)]
     opened: list[str] = []

@@ -1,4 +1,4 @@
-"""The sockets that this process has open."""
+"""Count the sockets that this process has open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TIMEOUT = 20
 
 
 def open_sockets() -> int:
-    """How many of this process are connected to somewhere."""
+    """Return how many sockets this process has open."""
     count = 0
     for name in os.listdir("/proc/self/fd"):
         try:
@@ -22,7 +22,7 @@ def open_sockets() -> int:
 
 
 async def settled(before: int) -> None:
-    """Wait until there are no more sockets than before: asyncio closes with the next turns of its loop."""
+    """Wait until no more sockets are open than before: asyncio closes them in later iterations of its loop."""
     with anyio.fail_after(TIMEOUT):
         while open_sockets() > before:
             gc.collect()

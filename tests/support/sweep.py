@@ -1,4 +1,4 @@
-"""Cancellation at one await of a coroutine, chosen by its number: a sweep tries them all."""
+"""Cancel a coroutine at its n-th step; a sweep tries all steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio
 
 
 class Stepping:
-    """Awaits a coroutine, and cancels the scope at its n-th step: odd where it suspends, even where it goes on."""
+    """Awaits a coroutine, and cancels the scope at its n-th step: it suspends at odd ones and resumes at even ones."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, object], scope: anyio.CancelScope, n: int) -> None:
         self._coroutine = coroutine
@@ -38,10 +38,10 @@ class Stepping:
 
 
 async def cancelled_at(n: int, coroutine: Coroutine[Any, Any, object]) -> bool:
-    """Run a coroutine and cancel it at its n-th step; tell whether it had that many.
+    """Run a coroutine and cancel it at its n-th step; return whether it had that many.
 
-    At odd steps it has just begun to wait, at even ones what it waited for is there and it is about to go on: the
-    cancellation reaches it where it waits next. Where nothing can be cancelled, it runs to its end.
+    At odd steps it has just begun to wait. At even ones its wait is over and it is about to resume: the cancellation
+    reaches it at its next wait. If there is none, it runs to its end.
     """
     with anyio.CancelScope() as scope:
         await Stepping(coroutine, scope, n)

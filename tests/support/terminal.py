@@ -1,4 +1,4 @@
-"""A terminal for tests: a program on a real pseudo-terminal, and what a person would see of it."""
+"""A terminal for tests: a program on a real pseudo-terminal, and the screen that a person would see."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from typing import Self
 
 import pyte
 
-#: Makes the terminal the program's own, so that Ctrl-C is a signal to it. In a process of its own: code that runs
-#: between fork and exec isn't safe where there are threads.
+#: Makes the terminal the program's own, so that Ctrl-C sends it a signal. It runs in a process of its own, since code
+#: between fork and exec isn't safe with threads.
 _SHIM = """
 import fcntl, os, sys, termios
 terminal = os.open(sys.argv[1], os.O_RDWR)
@@ -31,14 +31,14 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Terminal:
-    """A program on a terminal, from ``with`` to the end of the block.
+    """A program on a terminal, for a ``with`` block.
 
     Args:
         *command: the program and its arguments.
-        env: its environment, beside what it inherits.
-        columns: of the terminal.
-        rows: of the terminal.
-        timeout: seconds that anything may take that is waited for.
+        env: its environment, in addition to the inherited one.
+        columns: the width of the terminal.
+        rows: the height of the terminal.
+        timeout: the limit of each wait, in seconds.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Terminal:
         )
         assert self._process.stdout is not None
         with self._process.stdout as until_then:
-            until_then.read()  # to its end: the program has the terminal in its place
-        os.close(slave)  # not sooner, or the terminal would have ended before
+            until_then.read()  # until its end: the terminal has replaced it then
+        os.close(slave)  # not sooner, or the terminal would have hung up
         return self
 
     def __exit__(
@@ -87,11 +87,11 @@ class Terminal:
         self.press(keys.encode())
 
     def press(self, keys: bytes) -> None:
-        """Press keys that need not make a text."""
+        """Press keys, given as any bytes."""
         os.write(self._master, keys)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change the size, as a window's edge does; the program is told by a signal."""
+        """Resize the terminal; the program gets a signal."""
         self._screen.resize(rows, columns)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
@@ -100,7 +100,7 @@ class Terminal:
         self._process.send_signal(number)
 
     def wait_for(self, seen: str | Callable[[str], object]) -> str:
-        """Wait until a text is to be seen, or what is to be seen is said to do; gives all of it."""
+        """Wait until a text is seen, or a function accepts the whole text; return the whole text."""
         is_seen = (lambda text: seen in text) if isinstance(seen, str) else seen
         until = time.monotonic() + self._timeout
         while not is_seen(self.text):
@@ -109,29 +109,29 @@ class Terminal:
         return self.text
 
     def wait(self) -> int:
-        """Wait until the program has ended; gives its exit code."""
+        """Wait until the program has ended, and return its exit code."""
         until = time.monotonic() + self._timeout
         while not self.ended:
-            assert self._read(until), f"it doesn't end:\n{self.text}"
+            assert self._read(until), f"the program doesn't end:\n{self.text}"
         return self._process.wait(self._timeout)
 
     @property
     def text(self) -> str:
-        """All that is seen, and what has scrolled away, without blanks at the ends of lines."""
+        """The text on the screen, after the text that has scrolled away, without blanks at the ends of lines."""
         gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
-        # The screen's own `display` asks of each character how wide it is: most of a test's time.
+        # The screen's own `display` measures each character, which takes most of a test's time.
         rows = [self._screen.buffer[number] for number in range(self._screen.lines)]
         seen = ["".join(row[x].data if x in row else " " for x in range(self._screen.columns)) for row in rows]
         return "\n".join(line.rstrip() for line in (*gone, *seen)).rstrip()
 
     def _read(self, until: float) -> bool:
-        """Read what there is, waiting for the first of it; False if nothing comes in time."""
+        """Read the available output, waiting for its first byte; return False if none comes in time."""
         left = until - time.monotonic()
         if left <= 0 or not select.select([self._master], [], [], left)[0]:
             return False
         try:
             data = os.read(self._master, 65536)
-        except OSError:  # the last one who had the other side open has gone
+        except OSError:  # nobody has the other side open any more
             data = b""
         self.raw += data
         self._stream.feed(data)

@@ -1,7 +1,7 @@
-"""The two tiers of the suite: every behaviour once by default, all that is exhaustive with ``--deep``.
+"""The two tiers of the suite: every behaviour once by default, exhaustive tests with ``--deep``.
 
-`pytest.mark.deep("reason")` marks what only the deep tier runs; the helpers here say how much of many cases the default
-tier tries.
+`pytest.mark.deep("reason")` marks tests that only the deep tier runs; the helpers here choose how many cases the
+default tier tries.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ T = TypeVar("T")
 _left_out = pytest.StashKey[int]()
 _deep = False
 
-# How long an example takes says how busy the machine is.
+# The time of an example only shows how busy the machine is.
 settings.register_profile("deep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", settings.get_profile("deep"), max_examples=20)
 
 
 def examples(number: int, *, default: int = 20) -> int:
-    """Return how many examples Hypothesis tries: as many in the deep tier, in the default tier so few."""
+    """Return how many examples Hypothesis tries: `number` in the deep tier, at most `default` otherwise."""
     return number if _deep else min(number, default)
 
 
 def some(cases: Iterable[T], *, one_in: int) -> list[T]:
-    """Return the cases that one test loops over: in the default tier one in so many, and the last."""
+    """Return the cases that one test loops over: all in the deep tier, otherwise one in `one_in`, and the last."""
     found = list(cases)
     return found if _deep else [*found[:-1:one_in], *found[-1:]]
 
 
 def thinned(cases: Iterable[Any], *, one_in: int, reason: str) -> list[Any]:
-    """Return the cases as parameters of which the default tier runs one in so many, the first to begin with."""
+    """Return the cases as parameters; the default tier runs one in `one_in`, beginning with the first."""
     deep = pytest.mark.deep(reason)
     given = (case if isinstance(case, tuple) else (case,) for case in cases)
     return [pytest.param(*case, marks=deep if number % one_in else ()) for number, case in enumerate(given)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--deep", action="store_true", help="run what is exhaustive too")
+    parser.addoption("--deep", action="store_true", help="run the exhaustive tests too")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run folders in parallel; a file or a test that was named is over before workers have started."""
+    """Run folders in parallel; a named file or test ends before workers would have started."""
     named = any(not Path(argument).is_dir() for argument in config.args)
     return 0 if named else min(WORKERS, os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    global _deep  # read by modules of tests while they are imported
+    global _deep  # test modules read it while they are imported
     _deep = config.getoption("deep")
-    config.addinivalue_line("markers", "deep(reason): run by --deep only, for a reason that must be given")
+    config.addinivalue_line("markers", "deep(reason): run by --deep only; the reason is required")
     settings.load_profile("deep" if _deep else "default")
 
 
@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in deep:
         for mark in item.iter_markers("deep"):
             if not (len(mark.args) == 1 and isinstance(mark.args[0], str) and mark.args[0] and not mark.kwargs):
-                raise pytest.UsageError(f"{item.nodeid}: deep wants one argument, the reason")
+                raise pytest.UsageError(f"{item.nodeid}: deep requires one argument, the reason")
     if not config.getoption("deep"):
         config.hook.pytest_deselected(items=deep)
         items[:] = [item for item in items if not item.get_closest_marker("deep")]
