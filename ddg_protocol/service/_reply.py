@@ -60,7 +60,7 @@ def default_responder(question: Question) -> str:
     words = len(question.text.split())
     shown = question.text if len(question.text) <= 500 else question.text[:499] + "…"
     return (
-        f"This is the emulator of ddg-protocol and no language model: {question.model} was asked, but nobody thought "
+        f"This is the emulator of ddg-protocol, not a language model: {question.model} was asked, but nobody thought "
         f"about it. Turn {turn} of this conversation came with {words} {'word' if words == 1 else 'words'} "
         f"({len(question.text)} characters): {shown}"
     )

@@ -326,7 +326,7 @@ class Dialogue(_Dialogue[DrivenSession]):
         """Report a chunk of the response's body.
 
         Args:
-            data: not content-decoded. Nothing is reported if it is empty.
+            data: the bytes, not content-decoded. An empty chunk is not reported.
         """
         if data:
             self._say(f"{_short(data)}")

@@ -47,7 +47,7 @@ def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step
 
     Yields:
         Each pull, as it is reached; for real time, the caller sleeps for `Step.delay` first. The first step that
-        differs is the last, since the following lines belong to another course of events.
+        differs is the last, since the following lines no longer fit the session.
     """
     drawn: deque[float] = deque()
     # A core that draws more often than the recorded one must differ, not fail.

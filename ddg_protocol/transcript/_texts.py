@@ -73,7 +73,7 @@ def blank_version(version: str) -> str:
 class BodyTexts:
     """Blanks any body but a reply, chunk by chunk: a page, a status, a refusal, or anything else.
 
-    It goes by words, not by a grammar, since a session looks for an error's JSON amid other bytes. Known words and the
+    It works by words, not by a grammar, since a session finds an error's JSON among other bytes. Known words and the
     marks of JSON stay; letters become x's, digits ones. If a chunk ends within a possible known word, that much of it
     stays.
 

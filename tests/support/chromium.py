@@ -30,7 +30,7 @@ FLAGS = (
 
 
 def started(start: Callable[[], T]) -> T:
-    """Call what starts a Chromium, again if it doesn't start in time: the machine may be busy.
+    """Call a function that starts a Chromium, again if that fails: the machine may be busy.
 
     If it never starts, the test is skipped, since that says nothing about the code under test.
     """

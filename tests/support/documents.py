@@ -29,7 +29,7 @@ def prose(name: str) -> str:
 
 
 def blocks(name: str, language: str) -> list[str]:
-    """Return the blocks of one language; each that continues begins with the last that doesn't."""
+    """Return the blocks of one language; a continuation includes the last block that isn't one."""
     found: list[str] = []
     beginning = ""
     for block in _BLOCK.finditer(read(name)):
