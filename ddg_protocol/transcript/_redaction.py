@@ -1,10 +1,10 @@
-"""What must not get into a transcript, and what takes its place: of the same length, and the same for the same.
+"""Stand-ins for what must not get into a transcript: of the same length, and equal for equal secrets.
 
-Redaction goes by position: whatever the service said in a head, or in a challenge, is replaced unless it is on a list
-of what is harmless (`redaction`, `_words`). What a session reads of it keeps its meaning.
+Redaction goes by position: everything in a head or a challenge from the service is replaced, unless a list says that it
+is harmless (`redaction`, `_words`). What a session reads of it keeps its meaning.
 
-A transcript is made of a session that was told the stand-ins from the beginning, so nothing has to fit by luck: what
-that session sends and says follows from them.
+A transcript records a session that received the stand-ins from the start, so it is consistent: whatever that session
+sends and returns follows from them.
 """
 
 from __future__ import annotations
