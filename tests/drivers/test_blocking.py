@@ -265,7 +265,7 @@ def test_events_are_all_that_happens_in_order(emulator: Emulator) -> None:
 def test_the_model_may_change_from_turn_to_turn(emulator: Emulator) -> None:
     with Client(at(emulator.url)) as client:
         chat = client.chat()
-        with pytest.raises(ModelNotSupportedError, match="there are"):
+        with pytest.raises(ModelNotSupportedError, match="the models are"):
             chat.ask("Why?", model="gpt-17")
         assert chat.ask("Why?", model="claude-3-haiku").model == "claude-3-haiku-20240307"
         assert chat.ask("And?").model == "claude-3-haiku-20240307"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from support.documents import read
 
-import ddg_protocol
-from ddg_protocol import DUCKDUCKGO_2025_04, DuckChatError, Event, Policy
+from ddg_protocol import DUCKDUCKGO_2025_04, DuckChatError, Event, Policy, errors, events
 from ddg_protocol.service import Service
 from ddg_protocol.service import faults as effects
 from ddg_protocol.service.script import fault_from_text, script_from_toml
@@ -53,6 +52,12 @@ def test_the_table_of_faults_was_found() -> None:
     assert len(ROWS) == PAGE.count("\n| ") - PAGE.count("\n| `") - 2  # less the two heads
 
 
+def named(name: str) -> type[Any]:
+    """Find an event or an exception by the name that the page has."""
+    found: type[Any] = getattr(errors, name, None) or getattr(events, name)
+    return found
+
+
 @pytest.mark.parametrize(("line", "outcome", "cause"), ROWS, ids=[row[0][:60] for row in ROWS])
 def test_a_fault_does_what_the_page_says(line: str, outcome: str, cause: str) -> None:
     seen: list[Event] = []
@@ -67,7 +72,7 @@ def test_a_fault_does_what_the_page_says(line: str, outcome: str, cause: str) ->
         except DuckChatError as raised:
             error = raised
     assert any(exchange.faults for exchange in emulator.service.log)
-    expected = getattr(ddg_protocol, outcome)
+    expected = named(outcome)
     if issubclass(expected, DuckChatError):
         assert type(error) is expected
         return
@@ -75,4 +80,4 @@ def test_a_fault_does_what_the_page_says(line: str, outcome: str, cause: str) ->
     found = [event for event in seen if type(event) is expected]
     assert found
     if cause:
-        assert type(getattr(found[0], "cause", None)) is getattr(ddg_protocol, cause)
+        assert type(getattr(found[0], "cause", None)) is named(cause)
