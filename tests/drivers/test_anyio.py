@@ -313,7 +313,7 @@ async def test_a_reply_is_read_where_it_is_entered_and_entered_once(emulator: Em
             await anext(reply)
         async with reply:
             assert [text async for text in reply]
-        with pytest.raises(LocalProtocolError, match="entered once"):
+        with pytest.raises(LocalProtocolError, match="entered only once"):
             async with reply:
                 pass
 
@@ -508,6 +508,6 @@ async def test_a_connected_stream_carries_one_chat(emulator: Emulator) -> None:
     async with AsyncClient(at(emulator.url), policy=NO_RETRIES, connect=connected(stream)) as client:
         chat = client.chat()
         assert (await chat.ask("Why?")).text
-        with pytest.raises(TransportError, match="used up"):
+        with pytest.raises(TransportError, match="already been used"):
             await client.chat(conversation=WARM, cookies={}).ask("Why?")
         assert "Turn 2" in (await chat.ask("And?")).text

@@ -378,7 +378,7 @@ def test_a_reply_is_read_where_it_is_entered_and_entered_once(emulator: Emulator
             assert "".join(reply) == reply.text
             reply.close()
             reply.close()
-        with pytest.raises(LocalProtocolError, match="entered once"), reply:
+        with pytest.raises(LocalProtocolError, match="entered only once"), reply:
             pass
 
 

@@ -432,7 +432,7 @@ def test_a_pool_that_loses_the_slot_of_a_cancelled_request_is_found_by_that_chec
 ) -> None:
     report = check(loses_its_slot, ["cancellation"], tls=False, backend=backend)
     assert [result.name for result in report.broken] == ["cancellation"], str(report)
-    assert "the next one waits for ever" in str(report)
+    assert "the next one never ends" in str(report)
     impatient.undo()
     others = some([name for name in CHECKS if name != "cancellation"], one_in=4)
     report = check(loses_its_slot, others, tls=False, backend=backend)

@@ -384,7 +384,7 @@ def test_a_unix_socket_in_place_of_an_address(tmp_path: Path) -> None:
 
 
 def test_a_pool_of_another_library_is_refused_at_once() -> None:
-    with pytest.raises(TypeError, match="neither httpcore's nor httpcore2's"):
+    with pytest.raises(TypeError, match="neither httpcore nor httpcore2"):
         HttpcoreTransport(lambda _: object())  # type: ignore[arg-type,return-value]
 
 

@@ -269,7 +269,7 @@ def test_a_connected_socket_carries_one_chat(emulator: Emulator) -> None:
     with Client(profile, policy=NO_RETRIES, connect=connected(opened)) as client:
         chat = client.chat()
         assert chat.ask("Why?").text
-        with pytest.raises(TransportError, match="used up"):
+        with pytest.raises(TransportError, match="already been used"):
             client.chat(conversation=WARM, cookies={}).ask("Why?")
         assert "Turn 2" in chat.ask("And?").text
     assert opened.fileno() == -1

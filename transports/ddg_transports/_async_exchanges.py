@@ -1,4 +1,4 @@
-"""A `Session` over an async transport; `_exchanges` says the same, in the same order."""
+"""A `Session` over an async transport. `_exchanges` is the blocking version of this module, in the same order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CLOSING = 1.0  # seconds that an exchange may take to close
 
 
 class AsyncRequestLine:
-    """Carries out what a `Session` asks, over an async transport.
+    """Carries out the intents of a `Session` over an async transport.
 
     Args:
-        session: what asks.
+        session: the session.
         transport: sends its requests.
     """
 
@@ -34,11 +34,11 @@ class AsyncRequestLine:
         self._exchange: AsyncExchange | None = None
 
     def scope(self, action: Action, deadline: float) -> Scope:
-        """Give what is entered around an action that is carried out, to bound it."""
+        """Return a scope that bounds an action in time."""
         return anyio.CancelScope(deadline=deadline)
 
     async def carry_out(self, action: Action) -> Tell:
-        """Open an exchange, or read from it; what the session is to be told of it."""
+        """Open an exchange or read from it, and return the report for the session."""
         session = self.session
         if type(action) is SendRequest:
             await self.leave()
@@ -48,7 +48,7 @@ class AsyncRequestLine:
         try:
             if type(action) is SendRequest:
                 opened = await self._transport.open(action)
-                if self._request is not action:  # it was left meanwhile, by another task
+                if self._request is not action:  # another task left it meanwhile
                     await _aclose(opened)
                     return None
                 self._exchange = opened
@@ -60,7 +60,7 @@ class AsyncRequestLine:
         return partial(session.receive_data, request, data) if data else partial(session.receive_eof, request)
 
     async def leave(self) -> None:
-        """Close the exchange: nothing more of it is wanted. It can't be cancelled, and it is bounded in time."""
+        """Close the exchange. Closing is shielded from cancellation and bounded in time."""
         exchange, self._exchange, self._request = self._exchange, None, None
         if exchange is not None:
             await _aclose(exchange)

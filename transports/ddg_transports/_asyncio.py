@@ -1,9 +1,9 @@
-"""TCP on asyncio for replies that come event by event: what anyio's own stream does once a read, this one does once.
+"""TCP on asyncio for replies that arrive event by event, with fewer system calls than anyio's own stream.
 
-anyio's stream stops listening to its socket after each read and begins again with the next one, which takes two calls
-of the system. Here the socket is listened to as long as there is room. Asyncio's own way to read asks for 256 KiB each
-time, of which an event takes 200 bytes: with a heap of one shape these are three more calls of the system for each
-event, with another none. Here all streams of a loop read into the same 64 KiB, and keep what came.
+anyio's stream pauses its socket after each read and resumes it for the next one, which costs two system calls. This
+stream listens as long as its buffer has room. asyncio itself allocates 256 KiB for each read, while an event takes 200
+bytes; depending on the shape of the heap this costs up to three more system calls for each event. Here all streams of a
+loop read into the same 64 KiB, and copy the bytes that arrived.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ddg_protocol.wire import Connect
 from ._scope import StreamAttribute
 from ._waits import ReadScope, Waiter
 
-#: Bytes that may have come and not been read before the socket is left alone.
+#: Unread bytes at which a stream stops listening to its socket.
 _ROOM = 64 * 1024
-#: What the streams of a loop read into: one at a time, and each takes what came before another one reads.
+#: The read buffer of each loop. Streams use it one at a time: each copies its bytes before another one reads.
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
 
@@ -40,7 +40,7 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         self._loop = loop = asyncio.get_running_loop()
         self._buffer = _buffers.get(loop) or _buffers.setdefault(loop, memoryview(bytearray(_ROOM)))
         self._unread = b""
-        self._reading = self._writing = False  # in a task
+        self._reading = self._writing = False  # by a task
         self._listening = self._writable = True
         self._ended = self._closed = False
         self._error: Exception | None = None
@@ -48,19 +48,19 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         self._writer = Waiter(loop)
         self.read_scope = ReadScope(loop, self._reader)
 
-    # What asyncio says
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Store the transport."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(0)  # what was sent has left this process
+        self._transport.set_write_buffer_limits(0)  # `send` returns when the bytes have left this process
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Give what to read into."""
+        """Return the buffer to read into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take in what came."""
+        """Store the bytes that arrived."""
         data = bytes(self._buffer[:nbytes])
         self._unread = self._unread + data if self._unread else data
         if len(self._unread) > _ROOM:
@@ -69,23 +69,23 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         self._reader.run()
 
     def eof_received(self) -> bool:
-        """Note the end; what is being written goes on."""
+        """Note the end of the peer's bytes; writing goes on."""
         self._ended = True
         self._wake_all()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end of both sides."""
+        """Note the end of the connection."""
         self._ended = self._writable = True
         self._error = exc
         self._wake_all()
 
     def pause_writing(self) -> None:
-        """Note that not all was written yet."""
+        """Note that bytes are left to write."""
         self._writable = False
 
     def resume_writing(self) -> None:
-        """Note that all was written."""
+        """Note that everything is written."""
         self._writable = True
         self._writer.wake()
 
@@ -93,18 +93,18 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         self._reader.wake()
         self._writer.wake()
 
-    # What anyio asks
+    # Called by anyio
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """The socket and what came of it, for who looks whether a kept connection has ended."""
+        """The socket and the number of unread bytes; they show whether a kept connection has ended."""
         return {
             SocketAttribute.raw_socket: lambda: self._transport.get_extra_info("socket"),
             StreamAttribute.unread: lambda: len(self._unread),
         }
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        """Read what there is, waiting for the first of it; see `anyio.abc.ByteReceiveStream`."""
+        """Read the bytes that are there, waiting for the first; see `anyio.abc.ByteReceiveStream`."""
         if self._reading:
             raise anyio.BusyResourceError("reading from")
         if self._unread or self._ended or self._closed:
@@ -128,7 +128,7 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         raise anyio.EndOfStream
 
     async def send(self, item: bytes) -> None:
-        """Write all of it; see `anyio.abc.ByteSendStream`."""
+        """Write all of the bytes; see `anyio.abc.ByteSendStream`."""
         if self._writing:
             raise anyio.BusyResourceError("writing to")
         await anyio.lowlevel.checkpoint()
@@ -145,12 +145,12 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
             self._check_open()
 
     async def send_eof(self) -> None:
-        """End what is written."""
+        """Close the connection for writing."""
         self._check_open()
         self._transport.write_eof()
 
     async def aclose(self) -> None:
-        """Close it at once; what waits for it is told."""
+        """Close the connection at once. Tasks that wait for it get `anyio.ClosedResourceError`."""
         self._closed = True
         self.read_scope.stop()
         self._transport.abort()
@@ -168,7 +168,7 @@ async def open_stream(connect: Connect) -> AsyncioStream:
     """Connect over TCP.
 
     Args:
-        connect: where to. Each address of a name is tried, and gets its share of the time that resolving it left.
+        connect: the address. Each address of a name is tried, with its share of the time left after resolving.
 
     Returns:
         The stream.
@@ -181,7 +181,7 @@ async def open_stream(connect: Connect) -> AsyncioStream:
     addresses = await anyio.getaddrinfo(connect.host, connect.port, type=socket.SOCK_STREAM)
     for number, (family, _, protocol, _, address) in enumerate(addresses, 1):
         try:
-            # Not by asyncio's own race of addresses: it loses the socket where it is cancelled at the wrong moment.
+            # asyncio's own race of addresses (happy eyeballs) leaks a socket when it is cancelled at the wrong moment.
             with anyio.fail_after(max(0.001, (until - loop.time()) / (len(addresses) - number + 1))):
                 _, stream = await loop.create_connection(
                     AsyncioStream, *address[:2], family=family, proto=protocol, flags=socket.AI_NUMERICHOST

@@ -1,4 +1,4 @@
-"""What the blocking and the async client have in common: all that neither waits nor touches the world."""
+"""The code that the blocking and the async client share: it neither waits nor does I/O."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 Messages = str | Sequence[Message | Mapping[str, Any]]
 
 Action = WireAction | SendRequest
-"""What a driver is given, on either floor: intents, signals, and events for the caller."""
+"""What a session returns to its driver, on either layer: intents, signals, and events for the caller."""
 
 Tell = Callable[[], None] | None
-"""Tells the session what came of an intent; None where only time has passed."""
+"""Reports the result of an intent to the session; None if only time has passed."""
 
 
 class Line(Protocol):
-    """A session, and what carries out its intents: on a connection of its own, or over a transport."""
+    """Carries out the intents of a session, on a connection of its own or over a transport."""
 
     @property
     def session(self) -> DrivenSession | WireSession: ...
@@ -54,12 +54,12 @@ _EVENTS = frozenset(get_args(Event))
 
 
 def is_event(action: Action) -> TypeGuard[Event]:
-    """Tell whether an action is for the caller. Once a chunk: isinstance would look at a dozen classes."""
+    """Return whether an action is for the caller. Called once a chunk; isinstance would check a dozen classes."""
     return type(action) in _EVENTS
 
 
 def _jitter() -> float:
-    from random import random  # seldom needed, and it brings hashes along
+    from random import random  # seldom needed, and it imports hashlib
 
     return random()
 
@@ -71,7 +71,7 @@ ChatT = TypeVar("ChatT", bound="BaseChat[Any]")
 
 
 class BaseClient(Generic[ChatT, LineT]):
-    """Settings, and the chats made with them. `blocking.Client` and `anyio.AsyncClient` say what each setting means."""
+    """Settings, and the chats made with them. `blocking.Client` and `anyio.AsyncClient` document the settings."""
 
     def __init__(
         self,
@@ -90,8 +90,9 @@ class BaseClient(Generic[ChatT, LineT]):
         self._on_action = on_action
         self._shared = ClientState()
         self._chats: weakref.WeakSet[ChatT] = weakref.WeakSet()
-        self._dropped: deque[LineT] = deque()  # of chats that nobody has any more
-        # Around each call of a session: a client's sessions share a `ClientState`. A signal's handler may close them.
+        self._dropped: deque[LineT] = deque()  # of chats that were garbage-collected
+        # Held around each call of a session: a client's sessions share a `ClientState`. It is reentrant because a
+        # signal handler may close them.
         self._lock = threading.RLock()
         self._asked = self._closed = False
 
@@ -107,17 +108,17 @@ class BaseClient(Generic[ChatT, LineT]):
         cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
         wrap: Callable[[Session], DrivenSession] | None = None,
     ) -> ChatT:
-        """Begin a conversation, or go on with one. Nothing is sent yet.
+        """Start a conversation, or continue one. Nothing is sent yet.
 
         Args:
-            model: by id or alias; None keeps the conversation's, or takes the profile's default.
-            conversation: one to go on with.
-            cookies: a jar of one's own, in place of the landing page's.
-            wrap: is given the session and gives the one to drive in its place, such as a
+            model: by id or alias; None keeps the conversation's model, or uses the profile's default.
+            conversation: one to continue.
+            cookies: your own cookies, in place of the landing page's.
+            wrap: takes the session and returns the one to drive in its place, such as a
                 `ddg_protocol.transcript.RecordedSession` around it.
 
         Returns:
-            The chat. It may keep a connection until it is closed or dropped, or the client is closed.
+            The chat. It may keep a connection until it is closed or garbage-collected, or the client is closed.
 
         Raises:
             ModelNotSupportedError: the profile has no such model.
@@ -144,7 +145,7 @@ class BaseClient(Generic[ChatT, LineT]):
             driven = TappedSession(driven, Watch(watcher))
         chat = self._new_chat(driven, watcher)
         chat._seen = _NOBODY_WATCHES if watcher is None else seen
-        # What is garbage is closed where somebody asks or closes next, not where it happens to be collected.
+        # A collected chat is closed by the next call that enters a reply or closes, not during garbage collection.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
         with self._lock:
             self._must_be_open()  # still
@@ -167,8 +168,8 @@ class BaseClient(Generic[ChatT, LineT]):
 class BaseChat(Generic[LineT]):
     """A conversation, and the calls of its session.
 
-    Who has the key drives the session: a reply through its turn, then who brings the session to rest. Whoever ends the
-    turn takes another key, from whichever thread or task; the one that is reading learns of it with its next pull.
+    The holder of the key drives the session: first a reply, then the caller that brings the session to rest. Ending a
+    turn replaces the key, from any thread or task; the reader notices with its next pull.
     """
 
     _seen: deque[Seen]
@@ -184,13 +185,13 @@ class BaseChat(Generic[LineT]):
 
     @property
     def conversation(self) -> Conversation:
-        """The conversation as of the last turn that was done; store it with `Conversation.to_json`."""
+        """The conversation after the last completed turn; store it with `Conversation.to_json`."""
         return self._line.session.conversation
 
     def _must_be_open(self) -> None:
         self._client._must_be_open()
         if self._closed:
-            raise LocalProtocolError("this chat is closed; begin another with client.chat(conversation=...)")
+            raise LocalProtocolError("this chat is closed; start another with client.chat(conversation=...)")
 
     def _begin(self, key: object, messages: Messages, model: str | None) -> None:
         session = self._line.session
@@ -199,13 +200,13 @@ class BaseChat(Generic[LineT]):
             if session.state not in _MAY_BE_ASKED:
                 if self._answering:
                     raise ChatBusy("this chat is still answering; read its reply, close it, or use another chat")
-                session.cancel()  # which the one who left the last turn was kept from
+                session.cancel()  # leaving the last turn was interrupted before it could
             session.ask(messages, model=model, now=self._clock())
             self._client._asked = True
             self._key, self._answering = key, True
 
     def _take(self, key: object, *, cancel: bool) -> bool:
-        """End the turn of the reply that has this key, if it still has; tell whether it had."""
+        """End the turn of the reply if it still has this key, and return whether it had."""
         with self._lock:
             if not (self._answering and self._key is key):
                 return False

@@ -1,4 +1,4 @@
-"""A `Session` over a transport; `_async_exchanges` says the same, in the same order."""
+"""A `Session` over a transport. `_async_exchanges` is the async version of this module, in the same order."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class RequestLine:
-    """Carries out what a `Session` asks, over a transport.
+    """Carries out the intents of a `Session` over a transport.
 
     Args:
-        session: what asks.
+        session: the session.
         transport: sends its requests.
 
     Attributes:
-        wake: ends what is waited for, from another thread, but for what the transport waits for.
+        wake: ends a wait from another thread, except the transport's own waits.
     """
 
     def __init__(self, session: DrivenSession, transport: Transport) -> None:
@@ -35,7 +35,7 @@ class RequestLine:
         self._exchange: Exchange | None = None
 
     def carry_out(self, action: Action) -> Tell:
-        """Open an exchange, or read from it; what the session is to be told of it."""
+        """Open an exchange or read from it, and return the report for the session."""
         session, until = self.session, self.session.deadline
         assert until is not None, "an exchange always has a deadline"
         left = max(0.001, until - time.monotonic())
@@ -55,7 +55,7 @@ class RequestLine:
         return partial(session.receive_data, request, data) if data else partial(session.receive_eof, request)
 
     def leave(self) -> None:
-        """Close the exchange: nothing more of it is wanted."""
+        """Close the exchange."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.close()

@@ -1,4 +1,4 @@
-"""What the blocking and the async transport over httpcore have in common: all that doesn't wait."""
+"""The code that the blocking and the async transport over httpcore share: it never waits."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .transport import is_harmless, transport_error, verifying_context
 
 _MOST_KEPT = 10
 
-#: What an exception means, by the first of these names that it has: those of httpcore and of httpcore2, which are the
-#: same, and those that they let through of h2 and socksio.
+#: The failure kind of an exception, by the first of these names in its classes. httpcore and httpcore2 use the same
+#: names; the others are exceptions of h2 and socksio that they let through.
 _KINDS = {
     "TimeoutError": FailureKind.TIMEOUT,
     "TimeoutException": FailureKind.TIMEOUT,
     "ConnectError": FailureKind.NOT_SENT,
     "ProxyError": FailureKind.NOT_SENT,
     "SOCKSError": FailureKind.NOT_SENT,
-    "UnicodeError": FailureKind.NOT_SENT,  # no name that could be resolved
-    "ConnectionNotAvailable": FailureKind.NOT_SENT,  # the peer went away, and said that it hadn't begun (RFC 9113, 6.8)
+    "UnicodeError": FailureKind.NOT_SENT,  # not a valid host name
+    "ConnectionNotAvailable": FailureKind.NOT_SENT,  # the peer closed without processing it (RFC 9113, 6.8)
     "NetworkError": FailureKind.CUT,
     "LocalProtocolError": FailureKind.OTHER,
     "ProtocolError": FailureKind.CUT,
@@ -37,7 +37,7 @@ _KINDS = {
 
 
 _PROXY_STATUS = re.compile(r"[1-9][0-9]{2}(?= )")
-#: Texts of the library that are the same whatever the peer says.
+#: Texts of the library that quote nothing from the peer.
 _KNOWN_TEXT = re.compile(
     r"Server disconnected(?: without sending a response\.)?|Invalid username/password"
     r"|Proxy Server could not connect: [A-Za-z ]{4,40}\."
@@ -45,18 +45,18 @@ _KNOWN_TEXT = re.compile(
 
 
 class Pool(Protocol):
-    """What is used of an ``(Async)ConnectionPool``: it makes connections, set up as it is."""
+    """The part of an ``(Async)ConnectionPool`` that is used: it makes connections with its settings."""
 
     def create_connection(self, origin: Any) -> Any:
-        """Make a connection, which connects with its first request."""
+        """Return a connection that connects with its first request."""
 
 
 MakePool = Callable[[Any], Pool]
-"""Makes a pool, given the ``network_backend`` to make it with."""
+"""Takes a ``network_backend`` and returns a pool that uses it."""
 
 
 class Connections:
-    """Makes connections, and keeps those that are free."""
+    """Makes connections, and keeps idle ones for later requests."""
 
     def __init__(
         self,
@@ -79,13 +79,13 @@ class Connections:
             uds=uds,
             network_backend=network,
         )
-        self._kept: list[tuple[Any, Any]] = []  # connections with no exchange on them, and the streams they are on
+        self._kept: list[tuple[Any, Any]] = []  # idle connections, each with its stream
         self._lock = threading.Lock()  # around each use of `_kept`
 
     def take_ended(self) -> list[Any]:
-        """Keep no longer, to be closed, what can't be used again: ended, or with something to read that nobody awaits.
+        """Remove and return the kept connections that can't be used again: ended ones, and those with unread bytes.
 
-        HTTP/1.1 connections look for that themselves, HTTP/2 ones don't.
+        HTTP/1.1 connections check for unread bytes themselves, HTTP/2 connections don't.
         """
         with self._lock:
             ended = [it for it in self._kept if it[0].has_expired() or it[1].get_extra_info("is_readable")]
@@ -93,7 +93,7 @@ class Connections:
         return [connection for connection, _ in ended]
 
     def take(self, origin: Any) -> tuple[Any, bool]:
-        """Give a connection that leads there, and whether it was kept."""
+        """Return a connection to an origin, and whether it was a kept one."""
         with self._lock:
             for index in reversed(range(len(self._kept))):
                 if self._kept[index][0].can_handle_request(origin):
@@ -101,7 +101,7 @@ class Connections:
         return self._pool.create_connection(origin), False
 
     def keep(self, connection: Any, response: Any) -> bool:
-        """Keep a connection whose exchange is over, if it can be used again; tell whether it is kept."""
+        """Keep a connection after its exchange if it can be used again, and return whether it is kept."""
         with self._lock:
             if connection.is_available() and len(self._kept) < _MOST_KEPT:
                 self._kept.append((connection, response.extensions["network_stream"]))
@@ -109,13 +109,13 @@ class Connections:
         return False
 
     def take_all(self) -> list[Any]:
-        """Keep none any more: those that were kept are given to be closed."""
+        """Remove and return all kept connections."""
         with self._lock:
             kept, self._kept = self._kept, []
         return [connection for connection, _ in kept]
 
     def request(self, request: SendRequest, **extensions: Any) -> Any:
-        """Put a request in the library's terms: ``host`` and the framing are added, nothing else."""
+        """Convert a request to the library's, adding only ``host`` and the framing."""
         fields = [("host", urlsplit(request.url).netloc), *request.headers]
         if request.method == "POST":
             fields.append(("content-length", str(len(request.body))))
@@ -139,37 +139,37 @@ class Connections:
 
 
 def was_not_sent(error: BaseException) -> bool:
-    """Tell whether nothing can have come of a request."""
+    """Return whether a failed request can't have reached the server."""
     return isinstance(error, TransportError) and error.failure.kind is FailureKind.NOT_SENT
 
 
 def goes_out(event: str, info: Mapping[str, Any], streams: list[Any]) -> bool:
-    """Follow a request by what the library tells of it.
+    """Follow a request by the library's trace events.
 
     Args:
-        event: what happens.
-        info: more of it.
-        streams: gets the streams that are made for the request, to a server or to a proxy.
+        event: the event's name.
+        info: the event's details.
+        streams: the streams made for the request, to a server or a proxy; new ones are appended.
 
     Returns:
-        Whether the request goes out now: the connection is made, through a proxy if any.
+        Whether the connection is made, through the proxy if there is one, and the request goes out now.
 
     Raises:
-        TypeError: the pool was made with another network backend.
+        TypeError: the pool uses another network backend.
     """
     if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
         streams.append(info["return_value"])
         if not isinstance(streams[-1], Stream):
-            raise TypeError("the pool was not made with the network_backend that it was given")
+            raise TypeError("the pool does not use the network_backend that it was given")
     if not event.endswith(".send_request_headers.started") or info["request"].method == b"CONNECT":
         return False
-    if streams and event.startswith("http11."):  # HTTP/2 refuses what nobody asked for
+    if streams and event.startswith("http11."):  # HTTP/2 itself rejects unrequested bytes
         streams[-1].holds_back = True
     return True
 
 
 def library_of(pool: Pool | None) -> Any:
-    """Give the library that a pool is of; without a pool, the one that is installed."""
+    """Return the library that made a pool; without a pool, the one that is installed."""
     bases = {base.__module__.partition(".")[0] for base in type(pool).__mro__}
     for name in ("httpcore", "httpcore2"):
         if pool is None or name in bases:
@@ -177,23 +177,23 @@ def library_of(pool: Pool | None) -> Any:
                 return importlib.import_module(name)
     if pool is None:
         raise ModuleNotFoundError("this needs httpcore or httpcore2: pip install httpcore")
-    raise TypeError("the pool is neither httpcore's nor httpcore2's")
+    raise TypeError("the pool is from neither httpcore nor httpcore2")
 
 
 def _require(module: str, extra: str) -> None:
-    # The library itself would find out only when it connects.
+    # The library itself imports it only when it connects.
     if find_spec(module) is None:
         raise ModuleNotFoundError(f"this needs {module}: pip install 'ddg-protocol[{extra}]'", name=module)
 
 
 def text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
-    """Give the fields of a head as they are reported."""
+    """Convert the header fields of a head to text."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
 @contextmanager
 def meant(doing: str) -> Iterator[None]:
-    """Raise what an exception of the library means: the one place where this is known. Others pass."""
+    """Convert the library's exceptions to `TransportError`, here and nowhere else. Other exceptions pass."""
     try:
         yield
     except Exception as error:
@@ -202,20 +202,20 @@ def meant(doing: str) -> Iterator[None]:
         if kind is None:
             raise
         said: BaseException = error
-        while said.__cause__ is not None:  # the library's own say less than what they were made of
+        while said.__cause__ is not None:  # the library's exceptions say less than their causes
             said = said.__cause__
         known = _known_text(error)
         if kind is FailureKind.TIMEOUT:
             said = TimeoutError("timed out")
         elif known:
             said = OSError(known)
-        # The library's texts quote header lines that can't be read, and a traceback would show them.
+        # The library's texts quote malformed header lines, and a traceback would show them.
         raise transport_error(said, doing, kind) from (error if is_harmless(said) and not known else None)
 
 
 def _known_text(error: Exception) -> str:
-    """Return what an exception of the library says, if nothing in it can be a peer's words; else an empty text."""
+    """Return the text of a library's exception if it can't quote the peer; otherwise an empty text."""
     said = str(error)
     if refusal := _PROXY_STATUS.match(said):
-        return f"the proxy answered {refusal[0]}"  # its reason phrase follows
+        return f"the proxy answered {refusal[0]}"  # without the reason phrase that follows
     return said if _KNOWN_TEXT.fullmatch(said) else ""

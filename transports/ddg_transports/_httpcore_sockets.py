@@ -1,9 +1,9 @@
-"""Network backends for httpcore, blocking and async: what `_httpcore` needs to know about bytes and time.
+"""Network backends for httpcore, blocking and async: they bound the waits and see the bytes.
 
-A blocking wait ends at one time for the whole call, however many waits it is made of. A reader that is given a whole
-chunk can hide what came behind a response, and take that for the answer to the next request. So the last byte of each
-chunk is held back until the reader asks for more: a byte that is still held when the response is complete belongs to
-nothing that was asked for, and the connection counts as readable, which means that it can't be used again.
+One deadline bounds a whole blocking call, however many waits it consists of. A reader that gets a whole chunk can hide
+bytes that follow a response, and take them for the next response. So a stream holds back the last byte of each chunk
+until the reader asks for more. If it still holds a byte when the response is complete, nobody requested that byte: the
+connection counts as readable, and can't be used again.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import anyio
 from ._resolve import resolve
 from ._wake import Wake
 
-_PIECE = 16 * 1024  # of a write: within one the library gives each of its own waits the whole time
+_PIECE = 16 * 1024  # bytes for each write: within one, the library gives each of its own waits the full timeout
 
 
 class Clock(threading.local):
-    """The time at which each thread has to give up what it waits for, on the clock of `time.monotonic`."""
+    """The deadline of each thread's waits, on the clock of `time.monotonic`."""
 
     until = 0.0
 
     def left(self) -> float:
-        """Return the seconds until then.
+        """Return the seconds until the deadline.
 
         Raises:
-            TimeoutError: there are none.
+            TimeoutError: it has passed.
         """
         left = self.until - time.monotonic()
         if left <= 0:
@@ -39,23 +39,23 @@ class Clock(threading.local):
 
 
 class Stream:
-    """What the blocking and the async stream have in common.
+    """The code that the blocking and the async stream share.
 
     Args:
-        stream: the library's.
+        stream: the library's stream.
 
     Attributes:
-        holds_back: whether the last byte of each chunk is held back. A SOCKS negotiation needs its messages whole.
+        holds_back: whether the last byte of each chunk is held back. A SOCKS negotiation needs whole messages.
     """
 
     def __init__(self, stream: Any) -> None:
         self.holds_back = False
         self._stream = stream
         self._held = b""
-        self._may_hide_more = False  # the reader has a chunk of which nothing was held back
+        self._may_hide_more = False  # nothing of the last chunk was held back
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what the library's stream knows; ``is_readable`` sees the bytes that have left the socket, too."""
+        """Return the library's info; ``is_readable`` also counts bytes that were read from the socket."""
         if info == "is_readable" and (
             self._held or self._may_hide_more or _holds_more(self._stream.get_extra_info("ssl_object"))
         ):
@@ -69,7 +69,7 @@ class Stream:
     def _hold_back(self, data: bytes) -> bytes:
         if not self.holds_back:
             return data
-        # Events of a stream come in chunks that end like this, and hardly a response does: spare them the second read.
+        # Chunks of an event stream end like this, and responses hardly ever do: spare them the second read.
         self._may_hide_more = data.endswith(b"\n\r\n") and not data.endswith(b"\r\n\r\n")
         if self._may_hide_more or len(data) < 2:
             return data
@@ -78,9 +78,9 @@ class Stream:
 
 
 def _holds_more(tls: object) -> bool:
-    """Tell whether TLS in memory has bytes, or an end, that nobody has read; where TLS reads the socket, it has none.
+    """Return whether an in-memory TLS object has unread bytes or an unread end; an `ssl.SSLSocket` holds none.
 
-    What is looked at is gone: a connection that has more is closed.
+    This consumes a byte: a connection that has more is closed anyway.
     """
     if not isinstance(tls, ssl.SSLObject):
         return False
@@ -94,7 +94,7 @@ def _holds_more(tls: object) -> bool:
 
 
 class BlockingStream(Stream):
-    """A stream whose every wait ends when the clock says so."""
+    """A stream whose waits end at the clock's deadline."""
 
     def __init__(self, stream: Any, clock: Clock) -> None:
         super().__init__(stream)
@@ -102,29 +102,29 @@ class BlockingStream(Stream):
         self.close = stream.close
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what there is."""
+        """Read the bytes that are there."""
         return self._take_held() or self._hold_back(self._stream.read(max_bytes, self._clock.left()))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write all of it."""
+        """Write all of the buffer."""
         for start in range(0, len(buffer), _PIECE):
             self._stream.write(buffer[start : start + _PIECE], self._clock.left())
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> BlockingStream:
-        """Shake hands, and return the stream that speaks TLS."""
+        """Do the TLS handshake, and return the stream that speaks TLS."""
         outer = self._stream.get_extra_info("socket")
         if isinstance(outer, ssl.SSLSocket):
             _bound_each_recv(outer, self._clock)
         secure = self._stream.start_tls(ssl_context, server_hostname, self._clock.left())
-        # A body that only the end of the connection ends must not be cut without being noticed.
+        # A cut must be noticed even in a body that is delimited by the end of the connection.
         secure.get_extra_info("socket").suppress_ragged_eofs = False
         return BlockingStream(secure, self._clock)
 
 
 def _bound_each_recv(outer: Any, clock: Clock) -> None:
-    # Within TLS the library receives in a loop until a record is whole, and gives each recv the whole time.
+    # For TLS in TLS the library calls recv until a record is complete, each time with the full timeout.
     receive = outer.recv
 
     def recv(size: int) -> bytes:
@@ -151,7 +151,7 @@ class BlockingNetwork:
         self._clock = clock
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **settings: Any) -> BlockingStream:
-        """Connect to the first address of a name that answers; each gets its share of the time that is left."""
+        """Connect to the first address of a name that accepts; each gets its share of the time that is left."""
         try:
             addresses = resolve(host, port, self._clock.left(), Wake())
         except TimeoutError:
@@ -176,7 +176,7 @@ class BlockingNetwork:
         return BlockingStream(stream, self._clock)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep between two tries to connect."""
+        """Sleep between two attempts to connect."""
         time.sleep(min(seconds, self._clock.left()))
 
 
@@ -189,11 +189,11 @@ class AsyncStream(Stream):
         self.aclose = stream.aclose
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what there is."""
+        """Read the bytes that are there."""
         return self._take_held() or self._hold_back(await self._stream.read(max_bytes, timeout))
 
     async def start_tls(self, *args: Any, **settings: Any) -> AsyncStream:
-        """Shake hands, and return the stream that speaks TLS."""
+        """Do the TLS handshake, and return the stream that speaks TLS."""
         return AsyncStream(await self._stream.start_tls(*args, **settings))
 
 
@@ -215,5 +215,5 @@ class AsyncNetwork:
         return AsyncStream(await self.library.AnyIOBackend().connect_unix_socket(*args, **settings))
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep between two tries to connect."""
+        """Sleep between two attempts to connect."""
         await anyio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What the blocking and the async reply have in common: all that neither waits nor touches the world."""
+"""The code that the blocking and the async reply share: it neither waits nor does I/O."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ._client import BaseChat, Messages
 
 
 class BaseReply:
-    """What has come of a reply.
+    """The part of a reply that has arrived.
 
     Attributes:
-        finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
+        finished: the end of the turn; None until then, and if the turn was cancelled.
     """
 
     def __init__(self, chat: BaseChat[Any], messages: Messages, model: str | None) -> None:
@@ -25,34 +25,34 @@ class BaseReply:
         self._key = object()
         self._chat = chat
         self._begin = partial(chat._begin, self._key, messages, model)
-        self._said = StringIO()  # and no list: millions of tiny pieces would take 50 times their memory
+        self._said = StringIO()  # a list of millions of tiny deltas would take 50 times their memory
         self._entered = False
 
     def __del__(self) -> None:
         if hasattr(self, "_chat") and self._has_the_key():
-            self._chat._answering = False  # who asks next clears up behind it: here nothing may be waited for
+            self._chat._answering = False  # the next `ask` cleans up: nothing may wait here
             warnings.warn(f"unclosed {type(self).__name__}", ResourceWarning, stacklevel=2, source=self)
 
     @property
     def text(self) -> str:
-        """What has come of the reply."""
+        """The text of the reply that has arrived."""
         return self._said.getvalue()
 
     def _enter(self) -> None:
         if self._entered:
-            raise LocalProtocolError("a reply is entered once; ask again with chat.stream(...)")
+            raise LocalProtocolError("a reply can be entered only once; ask again with chat.stream(...)")
         self._begin()
         self._entered = True
 
     def _must_be_entered(self) -> None:
         if not self._entered:
-            raise LocalProtocolError('a reply is read where it is entered: (async) with chat.stream("...") as reply')
+            raise LocalProtocolError('enter a reply before reading it: (async) with chat.stream("...") as reply')
 
     def _has_the_key(self) -> bool:
         return self._chat._answering and self._chat._key is self._key
 
     def _whole(self) -> TurnFinished:
-        assert self.finished is not None, "the events of a turn end with its end, or with an exception"
+        assert self.finished is not None, "the last event of a turn is its end, or an exception is raised"
         return self.finished
 
     def _take(self, event: Event | None) -> Event | None:
@@ -64,16 +64,16 @@ class BaseReply:
         return event
 
     def _lost_nothing(self, aborted: TurnAborted) -> bool:
-        """Tell whether the turn was over already when it was taken away; the error gets the text that had come."""
+        """Add the text that arrived to the error, and return whether the turn had ended before it was aborted."""
         aborted.text = self.text
         return self.finished is not None
 
 
 class Events(AsyncIterator[Event]):
-    """No async generator: one that is left half-way is finished whenever it is collected, and in a task of its own.
+    """An iterator over events. An async generator left half-way would be finished in another task, at any time.
 
     Args:
-        next_event: gives the next, and None at the end.
+        next_event: returns the next event, and None at the end.
     """
 
     def __init__(self, next_event: Callable[[], Awaitable[Event | None]]) -> None:

@@ -1,4 +1,4 @@
-"""The addresses of a name, in time."""
+"""Name resolution with a timeout."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from typing import Any
 from ._wake import Wake
 
 Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
-"""What `socket.getaddrinfo` gives."""
+"""What `socket.getaddrinfo` returns."""
 
 
 def resolve(host: str, port: int, timeout: float, wake: Wake) -> Addresses:
-    """Ask the system for the addresses of a name, for TCP.
+    """Resolve a name to its TCP addresses.
 
-    Nothing can interrupt the system's resolver, which may take minutes where no name server answers: it gets a thread
-    to itself, and where it takes too long it is left behind in it. For an address and for ``localhost`` none is asked.
+    The system's resolver can't be interrupted, and may take minutes if no name server responds. So it runs in a thread
+    of its own, which is abandoned after the timeout. An address and ``localhost`` are resolved without a name server.
 
     Args:
         host: the name, or an address.
-        port: of each of them.
+        port: the port to put into each address.
         timeout: seconds that this may take.
-        wake: ends the wait, from another thread.
+        wake: ends the wait from another thread.
 
     Returns:
         The addresses, in the order in which to try them.
 
     Raises:
         TimeoutError: it took longer.
-        OSError: the name has none.
-        UnicodeError: no name at all.
+        OSError: the name has no address.
+        UnicodeError: the name is not a valid host name.
     """
     with suppress(socket.gaierror):
         numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST

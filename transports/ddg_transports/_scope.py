@@ -1,4 +1,4 @@
-"""What bounds a wait of the async driver, and what a stream of its own can tell."""
+"""The scope that bounds a wait of the async driver, and the attributes of the driver's own streams."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from anyio import TypedAttributeSet, typed_attribute
 
 
 class Scope(Protocol):
-    """What bounds a wait, and ends it from outside: an `anyio.CancelScope`, or what is cheaper.
+    """Bounds a wait, and ends it from outside: an `anyio.CancelScope`, or a cheaper substitute.
 
     Attributes:
-        deadline: the latest time for it, by the loop's clock.
+        deadline: the latest time at which the wait ends, by the loop's clock.
     """
 
     deadline: float
@@ -21,14 +21,14 @@ class Scope(Protocol):
     def __exit__(self, *_: Any) -> bool: ...
 
     def cancel(self) -> None:
-        """End it."""
+        """End the wait."""
 
 
 class StreamAttribute(TypedAttributeSet):
-    """What a stream can tell beside what anyio's do, through TLS too; `_asyncio` has one that does.
+    """Attributes of a stream in addition to anyio's, visible through TLS too. `_asyncio.AsyncioStream` has them.
 
     Attributes:
-        unread: how many bytes it has taken in that nobody has asked for.
+        unread: the number of bytes that have arrived and have not been read.
     """
 
     unread: int = typed_attribute()

@@ -1,4 +1,4 @@
-"""`SocketStream`: a socket as a stream of anyio's, and nothing but the socket."""
+"""`SocketStream`: a socket as an anyio stream, without a buffer or a loop of its own."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ READ_SIZE = 64 * 1024
 
 
 class SocketStream(ByteStream):
-    """What isn't sent yet, or isn't read yet, stays with the system, which has bounds for it.
+    """A stream that buffers nothing: unsent and unread bytes stay in the kernel, which bounds them.
 
-    It belongs to no event loop: closing the socket closes all there is of it, whenever and from wherever that is done.
+    It belongs to no event loop: closing the socket closes the stream, at any time and from anywhere.
 
     Args:
-        raw: the socket; it doesn't block.
+        raw: the socket, in non-blocking mode.
     """
 
     def __init__(self, raw: socket.socket) -> None:
@@ -27,11 +27,11 @@ class SocketStream(ByteStream):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """Give the socket to who asks for it."""
+        """The socket."""
         return {SocketAttribute.raw_socket: lambda: self._raw}
 
     async def receive(self, max_bytes: int = READ_SIZE) -> bytes:
-        """Wait for bytes, and give those there are."""
+        """Read the bytes that are there, waiting for the first."""
         await anyio.lowlevel.checkpoint()
         while True:
             try:
@@ -46,7 +46,7 @@ class SocketStream(ByteStream):
                 return data
 
     async def send(self, item: bytes) -> None:
-        """Send all of it."""
+        """Send all of the bytes."""
         await anyio.lowlevel.checkpoint()
         rest = memoryview(item)
         while rest:
@@ -58,7 +58,7 @@ class SocketStream(ByteStream):
                 raise anyio.BrokenResourceError from error
 
     async def send_eof(self) -> None:
-        """Say that nothing more is sent."""
+        """Close the connection for writing."""
         try:
             self._raw.shutdown(socket.SHUT_WR)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Connections on `socket` and `ssl`: ways to make one, what is done with it, and a `WireSession` that drives it."""
+"""Connections on `socket` and `ssl`: ways to make one, its calls, and the `WireLine` that a `WireSession` drives."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ._wake import Wake
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
-_WHILE = 5.0  # seconds that a read waits without a look at the clock, so that the socket need not be told each time
+_WHILE = 5.0  # seconds that a read waits at most, so that the socket's timeout need not be set for each read
 
 Connector = Callable[[Connect], socket.socket]
-"""Gives a socket that is connected to where the intent says, in time. What it raises as an OSError is understood."""
+"""Returns a socket connected to the intent's address, within its timeout. An OSError means that it failed."""
 
 
 def tcp(connect: Connect) -> socket.socket:
-    """Connect over TCP: the way it is done when nothing else is said.
+    """Connect over TCP; the default of `blocking.Client`.
 
     Args:
-        connect: where to. Each address of a name is tried, and gets its share of the time that resolving it left.
+        connect: the address. Each address of a name is tried, with its share of the time left after resolving.
 
     Returns:
         The socket.
@@ -66,10 +66,10 @@ def unix(path: str | os.PathLike[str]) -> Connector:
     """Connect to a unix socket, whatever the profile's address is: ``Client(connect=unix("/run/duck.sock"))``.
 
     Args:
-        path: of the socket.
+        path: the socket's path.
 
     Returns:
-        What `blocking.Client` takes as ``connect``.
+        A connector for the ``connect`` argument of `blocking.Client`.
     """
 
     def connect_unix(connect: Connect) -> socket.socket:
@@ -88,32 +88,32 @@ def unix(path: str | os.PathLike[str]) -> Connector:
 
 
 def connected(opened: socket.socket) -> Connector:
-    """Use a socket that is connected already, once: ``Client(connect=connected(opened))``, for one chat.
+    """Use a connected socket, once: ``Client(connect=connected(opened))``, for one chat.
 
     Args:
-        opened: the socket. It belongs to the client from the moment it is used.
+        opened: the socket. It belongs to the client as soon as it is used.
 
     Returns:
-        What `blocking.Client` takes as ``connect``; a second connection is refused.
+        A connector for the ``connect`` argument of `blocking.Client`; it refuses a second connection.
     """
     unused = [opened]
 
     def take(_: Connect) -> socket.socket:
         if not unused:
-            raise OSError("the connected socket that was given has been used up")
+            raise OSError("the connected socket has already been used")
         return unused.pop()
 
     return take
 
 
 class Connection:
-    """A connection, plain or TLS, with a bound on every call: a time on the clock of `time.monotonic`.
+    """A connection, plain or TLS. Each call is bounded by a time on the clock of `time.monotonic`.
 
     Args:
-        connect: where to, and whether it is TLS.
-        connector: gives the socket.
+        connect: the address, and whether to use TLS.
+        connector: returns the socket.
         context: for TLS; None for a plain connection.
-        wake: ends what is waited for here, from another thread.
+        wake: ends a wait from another thread.
 
     Raises:
         TransportError: it could not be made.
@@ -128,7 +128,7 @@ class Connection:
             wake.ends_socket(opened)
             opened.settimeout(_left(until))
             if context is not None:
-                # A body that only the end of the connection ends must not be cut without being noticed.
+                # A cut must be noticed even in a body that is delimited by the end of the connection.
                 opened = tls = context.wrap_socket(
                     opened, server_hostname=connect.host, suppress_ragged_eofs=False, do_handshake_on_connect=False
                 )
@@ -139,16 +139,16 @@ class Connection:
             wake.ends(None)
             if opened is not None:
                 opened.close()
-            if isinstance(error, OSError | ValueError):  # ValueError: no name that could be resolved, or certified
+            if isinstance(error, OSError | ValueError):  # ValueError: not a valid host name
                 doing = f"connecting to {connect.host}:{connect.port}"
                 raise transport_error(error, doing, FailureKind.NOT_SENT) from error
             raise
 
     def write(self, data: bytes, *, until: float) -> bytes:
-        """Write all of it.
+        """Write all of the data.
 
         Returns:
-            Nothing; or, where the peer took no more of it and went away, what it had said by then.
+            Empty bytes; or the bytes that the peer had sent, if it closed the connection before it read everything.
 
         Raises:
             TimeoutError: ``until`` came first.
@@ -169,10 +169,10 @@ class Connection:
         return b""
 
     def read(self, *, until: float) -> bytes:
-        """Read what there is; nothing at the end.
+        """Read the bytes that are there, waiting for the first; empty at the end.
 
         Raises:
-            TimeoutError: nothing came for a while, or ``until`` came.
+            TimeoutError: nothing came for a while, or until ``until``.
             TransportError: the connection broke.
         """
         try:
@@ -185,10 +185,10 @@ class Connection:
             raise transport_error(error, "reading", FailureKind.CUT) from error
 
     def check_idle(self) -> None:
-        """See that a kept connection has not ended, and has nothing to read that nobody asked for.
+        """Check that a kept connection is open and has no unread bytes.
 
         Raises:
-            TransportError: it has; nothing can be sent over it any more.
+            TransportError: the connection can't be used for another request.
         """
         try:
             self._socket.settimeout(0)
@@ -201,7 +201,7 @@ class Connection:
         raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
 
     def close(self) -> None:
-        """Close it, without a goodbye: nobody waits for one."""
+        """Close the connection, without TLS's close_notify: the peer waits for none."""
         self._wake.ends(None)
         self._socket.close()
 
@@ -217,15 +217,15 @@ def _left(until: float) -> float:
 
 
 class WireLine:
-    """Carries out what a `WireSession` asks, on a connection of its own.
+    """Carries out the intents of a `WireSession` on a connection of its own.
 
     Args:
-        session: what asks.
-        connector: gives the sockets.
-        context: gives the context for TLS.
+        session: the session.
+        connector: returns the sockets.
+        context: returns the context for TLS.
 
     Attributes:
-        wake: ends what is waited for, from another thread.
+        wake: ends a wait from another thread.
     """
 
     def __init__(self, session: WireSession, connector: Connector, context: Callable[[], ssl.SSLContext]) -> None:
@@ -237,16 +237,16 @@ class WireLine:
         self._connection: Connection | None = None
 
     def carry_out(self, action: Action) -> Tell:
-        """Connect, send, read or close; what the session is to be told of it."""
+        """Connect, send, read or close, and return the report for the session."""
         session, until = self.session, self.session.deadline
         if type(action) is Close:
             self.close()
             return partial(session.closed, action)
         if type(action) is Connect:
-            self.close()  # there is one still where its `Close` was interrupted
+            self.close()  # one is left if its `Close` was interrupted
             self._connect = action
         connect, connection = self._connect, self._connection
-        assert connect is not None, "nothing is sent or read before a connection is asked for"
+        assert connect is not None, "a `Connect` comes before any `Send` or read"
         try:
             if action is NEED_DATA and connection is not None and until is not None:
                 data = connection.read(until=until)
@@ -261,14 +261,14 @@ class WireLine:
                 answer = connection.write(action.data, until=until)
                 return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
         except TimeoutError:
-            return None  # what that means is the session's business
+            return None  # the session decides what a timeout means
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
         kind = FailureKind.CUT if action is NEED_DATA else FailureKind.NOT_SENT
-        return partial(session.transport_failed, connect, Failure(kind, "the connection is not at hand any more"))
+        return partial(session.transport_failed, connect, Failure(kind, "the connection is already closed"))
 
     def leave(self) -> None:
-        """Do nothing: this session asks for a `Close` where it wants one."""
+        """Do nothing: a `WireSession` asks for a `Close` when it wants one."""
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -1,4 +1,4 @@
-"""Connections on anyio's streams: ways to make one, what is done with it, and a `WireSession` that drives it."""
+"""Connections on anyio's streams: ways to make one, its calls, and the `AsyncWireLine` that a `WireSession` drives."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ._scope import Scope, StreamAttribute
 from .transport import transport_error
 
 AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
-"""Gives a stream that is connected to where the intent says. What it raises as an OSError is understood."""
+"""Returns a stream connected to the intent's address. An OSError means that it failed."""
 
 
 async def tcp(connect: Connect) -> ByteStream:
-    """Connect over TCP: the way it is done when nothing else is said.
+    """Connect over TCP; the default of `anyio.AsyncClient`.
 
     Args:
-        connect: where to. Each address of a name is tried.
+        connect: the address. Each address of a name is tried.
 
     Returns:
         The stream.
@@ -45,7 +45,7 @@ async def tcp(connect: Connect) -> ByteStream:
 
 
 def on_asyncio() -> bool:
-    """Tell whether the running task is one of asyncio's, without importing it."""
+    """Return whether the running task is an asyncio task, without importing asyncio."""
     asyncio = sys.modules.get("asyncio")
     try:
         return asyncio is not None and asyncio.current_task() is not None
@@ -54,7 +54,7 @@ def on_asyncio() -> bool:
 
 
 def loop_clock() -> Callable[[], float]:
-    """Give the clock of the running loop, if one runs: `anyio.current_time` looks for it with each call."""
+    """Return the clock of the running asyncio loop, or `anyio.current_time`, which looks the loop up in each call."""
     if on_asyncio():
         import asyncio
 
@@ -66,10 +66,10 @@ def unix(path: str | os.PathLike[str]) -> AsyncConnector:
     """Connect to a unix socket, whatever the profile's address is: ``AsyncClient(connect=unix("/run/duck.sock"))``.
 
     Args:
-        path: of the socket.
+        path: the socket's path.
 
     Returns:
-        What `anyio.AsyncClient` takes as ``connect``.
+        A connector for the ``connect`` argument of `anyio.AsyncClient`.
     """
 
     async def connect_unix(_: Connect) -> ByteStream:
@@ -79,29 +79,29 @@ def unix(path: str | os.PathLike[str]) -> AsyncConnector:
 
 
 def connected(opened: ByteStream) -> AsyncConnector:
-    """Use a stream that is connected already, once: ``AsyncClient(connect=connected(opened))``, for one chat.
+    """Use a connected stream, once: ``AsyncClient(connect=connected(opened))``, for one chat.
 
     Args:
-        opened: the stream. It belongs to the client from the moment it is used.
+        opened: the stream. It belongs to the client as soon as it is used.
 
     Returns:
-        What `anyio.AsyncClient` takes as ``connect``; a second connection is refused.
+        A connector for the ``connect`` argument of `anyio.AsyncClient`; it refuses a second connection.
     """
     unused = [opened]
 
     async def take(_: Connect) -> ByteStream:
         if not unused:
-            raise OSError("the connected stream that was given has been used up")
+            raise OSError("the connected stream has already been used")
         return unused.pop()
 
     return take
 
 
 class Connection:
-    """A connection, plain or TLS. Its waits are cancelled by whoever bounds them.
+    """A connection, plain or TLS. The caller bounds its waits by cancelling them.
 
     Args:
-        stream: to speak over.
+        stream: carries the bytes.
     """
 
     def __init__(self, stream: ByteStream) -> None:
@@ -113,8 +113,8 @@ class Connection:
         """Connect.
 
         Args:
-            connect: where to, whether it is TLS, and in what time.
-            connector: gives the stream.
+            connect: the address, whether to use TLS, and the timeout.
+            connector: returns the stream.
             context: for TLS; None for a plain connection.
 
         Raises:
@@ -130,15 +130,15 @@ class Connection:
                     await anyio.aclose_forcefully(stream)
                     raise
         except (OSError, ValueError, anyio.BrokenResourceError) as error:
-            # ValueError: no name that could be resolved, or certified
+            # ValueError: not a valid host name
             raise _mapped(error, f"connecting to {connect.host}:{connect.port}", FailureKind.NOT_SENT) from error
         return cls(stream)
 
     async def write(self, data: bytes) -> bytes:
-        """Write all of it.
+        """Write all of the data.
 
         Returns:
-            Nothing; or, where the peer took no more of it and went away, what it had said by then.
+            Empty bytes; or the bytes that the peer had sent, if it closed the connection before it read everything.
 
         Raises:
             TransportError: the connection broke.
@@ -153,7 +153,7 @@ class Connection:
         return b""
 
     async def read(self) -> bytes:
-        """Read what there is; nothing at the end.
+        """Read the bytes that are there, waiting for the first; empty at the end.
 
         Raises:
             TransportError: the connection broke.
@@ -166,38 +166,38 @@ class Connection:
             raise _mapped(error, "reading", FailureKind.CUT) from error
 
     def read_scope(self, deadline: float) -> Scope:
-        """Give what is entered around the next `read`, to bound it."""
+        """Return a scope that bounds the next `read`."""
         scope = anyio.CancelScope() if self._read_scope is None else self._read_scope
         scope.deadline = deadline
         return scope
 
     def check_idle(self) -> None:
-        """See that a kept connection has not ended, and has nothing to read that nobody asked for.
+        """Check that a kept connection is open and has no unread bytes.
 
         Raises:
-            TransportError: it has; nothing should be sent over it any more.
+            TransportError: the connection should not be used for another request.
         """
         if _has_said_something(self._stream):
             text = "the connection was closed while it was idle"
             raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
 
     async def aclose(self) -> None:
-        """Close it, without a goodbye: nobody waits for one."""
+        """Close the connection, without TLS's close_notify: the peer waits for none."""
         await anyio.aclose_forcefully(self._stream)
 
 
 def _has_said_something(stream: ByteStream) -> bool:
-    """Tell whether there is anything to read, or was; not where that shows only when it is used."""
+    """Return whether a stream has ended or has unread bytes, as far as its attributes show it."""
     raw, tls = stream.extra(SocketAttribute.raw_socket, None), stream.extra(TLSAttribute.ssl_object, None)
     if raw is not None:
         if raw.fileno() < 0 or stream.extra(StreamAttribute.unread, 0):
-            return True  # it has ended, and the loop knew before anyone read
+            return True  # the loop has read its end or some bytes
         with selectors.DefaultSelector() as selector:
             selector.register(raw, selectors.EVENT_READ)
             if selector.select(0):
                 return True
     if tls is not None:
-        try:  # what came with the last answer is not in the socket any more
+        try:  # TLS may have read bytes from the socket with the last response
             tls.read(1)
         except ssl.SSLWantReadError:
             return False
@@ -208,18 +208,18 @@ def _has_said_something(stream: ByteStream) -> bool:
 
 
 def _mapped(error: Exception, doing: str, otherwise: FailureKind) -> TransportError:
-    """Say what an exception means; anyio keeps the one that says most as the cause of its own."""
+    """Convert an exception to a `TransportError`; the cause of an anyio exception has the details."""
     cause = error.__cause__
     return transport_error(cause if isinstance(cause, OSError) else error, doing, otherwise)
 
 
 class AsyncWireLine:
-    """Carries out what a `WireSession` asks, on a connection of its own.
+    """Carries out the intents of a `WireSession` on a connection of its own.
 
     Args:
-        session: what asks.
-        connector: gives the streams.
-        context: gives the context for TLS.
+        session: the session.
+        connector: returns the streams.
+        context: returns the context for TLS.
     """
 
     def __init__(self, session: WireSession, connector: AsyncConnector, context: Callable[[], ssl.SSLContext]) -> None:
@@ -230,22 +230,22 @@ class AsyncWireLine:
         self._connection: Connection | None = None
 
     def scope(self, action: Action, deadline: float) -> Scope:
-        """Give what is entered around an action that is carried out, to bound it."""
+        """Return a scope that bounds an action in time."""
         if action is NEED_DATA and self._connection is not None:
             return self._connection.read_scope(deadline)
         return anyio.CancelScope(deadline=deadline)
 
     async def carry_out(self, action: Action) -> Tell:
-        """Connect, send, read or close; what the session is to be told of it."""
+        """Connect, send, read or close, and return the report for the session."""
         session = self.session
         if type(action) is Close:
             await self.aclose()
             return partial(session.closed, action)
         if type(action) is Connect:
-            await self.aclose()  # there is one still where its `Close` was interrupted
+            await self.aclose()  # one is left if its `Close` was interrupted
             self._connect = action
         connect, connection = self._connect, self._connection
-        assert connect is not None, "nothing is sent or read before a connection is asked for"
+        assert connect is not None, "a `Connect` comes before any `Send` or read"
         try:
             if action is NEED_DATA and connection is not None:
                 data = await connection.read()
@@ -253,7 +253,7 @@ class AsyncWireLine:
             if type(action) is Connect:
                 context = self._context() if action.tls else None
                 made = await Connection.make(action, self._connector, context)
-                if self._connect is not action:  # it was left meanwhile, by another task
+                if self._connect is not action:  # another task left it meanwhile
                     await made.aclose()
                     return None
                 self._connection = made
@@ -266,10 +266,10 @@ class AsyncWireLine:
         except TransportError as error:
             return partial(session.transport_failed, connect, error.failure)
         kind = FailureKind.CUT if action is NEED_DATA else FailureKind.NOT_SENT
-        return partial(session.transport_failed, connect, Failure(kind, "the connection is not at hand any more"))
+        return partial(session.transport_failed, connect, Failure(kind, "the connection is already closed"))
 
     async def leave(self) -> None:
-        """Do nothing: this session asks for a `Close` where it wants one."""
+        """Do nothing: a `WireSession` asks for a `Close` when it wants one."""
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""

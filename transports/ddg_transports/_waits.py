@@ -1,8 +1,8 @@
-"""What tasks of asyncio's wait for, and what bounds their waits in time; for `_asyncio.AsyncioStream`.
+"""Waits of asyncio tasks, and their deadlines, for `_asyncio.AsyncioStream`.
 
-An `asyncio.Future` that gets its result has the loop run the task in its next round, which looks at all sockets and
-timers first. For a read that is a tenth of all that an event takes, and for nothing: it was the loop that had the data.
-And a cancel scope with a deadline arms a timer for each wait and disarms it, where one can be moved on.
+When an `asyncio.Future` gets its result, the loop resumes the task in its next round, after polling all sockets and
+timers. For a read, that is a tenth of the cost of an event, and needless: the loop itself delivered the data. A cancel
+scope with a deadline arms and disarms a timer for each wait; here one timer serves many reads.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Self
 
 
 class Waiter:
-    """Future-like, as `asyncio.isfuture` has it; for one task at a time, and for any number of waits.
+    """A future-like object (see `asyncio.isfuture`) that one task at a time can await, any number of times.
 
     Args:
-        loop: the task's.
+        loop: the task's loop.
     """
 
-    #: How a task sees that it is to wait for what it was given; it takes it back.
+    #: Tells the task that it has to wait for this object; the task resets it.
     _asyncio_future_blocking = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        #: The task, while it waits and nothing has ended that.
+        #: Resumes the task; None unless a task waits and its wait has not been ended.
         self._resume: Callable[[asyncio.Future[None]], object] | None = None
         self._context: Context | None = None
-        # A task that goes on asks the future that it gets then for its result. It gets asyncio's own, a finished one:
-        # another kind is asked by a name that is made anew each time, and each goes into the interpreter's cache of
-        # methods, where some thousands of them stay in the place of others.
+        # A resumed task calls `result` on the future that it gets: a finished `asyncio.Future`. On another class it
+        # looks the method up by a string that it creates each time, and thousands of these strings would displace other
+        # entries of the interpreter's method cache.
         self._ended: asyncio.Future[None] = loop.create_future()
         self._ended.set_result(None)
 
@@ -39,10 +39,10 @@ class Waiter:
         self._asyncio_future_blocking = True
         yield self
 
-    # For who ends the wait; nothing happens where nobody waits
+    # To end the wait; these do nothing if no task waits
 
     def run(self) -> None:
-        """Let the task go on: now, if no other task runs, as is so in what the loop calls itself."""
+        """Resume the task: at once if no task runs now, as in a callback of the loop, otherwise in the next round."""
         if self._context is None or asyncio.current_task(self._loop) is not None:
             self.wake()
         elif self._resume is not None:
@@ -50,39 +50,39 @@ class Waiter:
             self._context.run(resume, self._ended)
 
     def wake(self, ended: asyncio.Future[None] | None = None) -> None:
-        """Let the task go on, in the loop's next round.
+        """Resume the task in the loop's next round.
 
         Args:
-            ended: what it meets there; by default nothing.
+            ended: a finished future with the result for the task; None returns from the wait.
         """
         resume, self._resume = self._resume, None
         if resume is not None:
             self._loop.call_soon(resume, ended or self._ended, context=self._context)
 
     def fail(self, error: Exception) -> None:
-        """Let the task go on with an error, in the loop's next round."""
+        """Raise an error in the task, in the loop's next round."""
         if self._resume is not None:
             ended = self._loop.create_future()
             ended.set_exception(error)
             self.wake(ended)
 
-    # For the task, and for who looks at it
+    # For the task, and for inspection
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Give the loop: a task of another one must not wait."""
+        """Return the loop; only its tasks may wait."""
         return self._loop
 
     def add_done_callback(
         self, callback: Callable[[asyncio.Future[None]], object], *, context: Context | None = None
     ) -> None:
-        """Take what resumes the task."""
+        """Store the callback that resumes the task."""
         self._resume, self._context = callback, context
 
     def cancel(self, msg: object = None) -> bool:
-        """End the wait by a cancellation of the task.
+        """End the wait by cancelling the task.
 
         Returns:
-            Whether it did; otherwise the wait has been ended already, and the task meets its cancellation itself.
+            Whether it was still waiting. If not, the task handles its cancellation itself.
         """
         if self._resume is None:
             return False
@@ -92,22 +92,22 @@ class Waiter:
         return True
 
     def done(self) -> bool:
-        """Tell whether no task waits, or the wait has been ended; `anyio.wait_all_tasks_blocked` asks."""
+        """Return whether no task waits, or its wait has ended; `anyio.wait_all_tasks_blocked` calls this."""
         return self._resume is None
 
 
 class ReadScope:
-    """Bounds the reads of a stream, one after the other, as a cancel scope with a deadline would bound each.
+    """Bounds the reads of a stream, one after the other, as a cancel scope with a deadline bounds one.
 
-    Nothing but the reader may be waited for in it. Its timer is not armed for each read: when it goes off it looks
-    whether the deadline was moved on meanwhile.
+    Inside it the task may wait for the reader only. The timer is not armed for each read: when it fires, it checks
+    whether the deadline has moved.
 
     Args:
-        loop: whose clock and timers are used.
-        reader: what a read waits for.
+        loop: its clock and timers are used.
+        reader: the read waits for it.
 
     Attributes:
-        deadline: the latest time for the read, by the loop's clock; set before the scope is entered.
+        deadline: the latest time at which the read ends, by the loop's clock; set before the scope is entered.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, reader: Waiter) -> None:
@@ -132,7 +132,7 @@ class ReadScope:
         return exc_type is _GivenUp
 
     def cancel(self) -> None:
-        """Let the read end without a result, if it still waits for one."""
+        """End the read without a result, if it still waits."""
         self._reader.fail(_GivenUp())
 
     def stop(self) -> None:
@@ -144,7 +144,7 @@ class ReadScope:
     def _look_at_the_clock(self) -> None:
         self._timer = None
         if not self._entered:
-            return  # it is the last read's; the next one arms it
+            return  # no read is running; the next one arms the timer
         if self._loop.time() >= self.deadline:
             self.cancel()
         else:
@@ -152,4 +152,4 @@ class ReadScope:
 
 
 class _GivenUp(Exception):
-    """Ends a read from outside of its task."""
+    """Ends a read from outside its task."""

@@ -1,4 +1,4 @@
-"""What ends a blocking wait from another thread."""
+"""`Wake`: ends a blocking wait from another thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 
 
 class Wake:
-    """Ends what one thread waits for, when another rings: a sleep, or whatever `ends` was told how to end."""
+    """Ends one thread's wait when another thread rings: a sleep, or a wait registered with `ends`."""
 
     def __init__(self) -> None:
         self._rung = threading.Event()
@@ -18,34 +18,34 @@ class Wake:
 
     @property
     def rung(self) -> bool:
-        """Whether somebody rang since the last `reset`."""
+        """Whether `ring` was called since the last `reset`."""
         return self._rung.is_set()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, for so many seconds at most."""
+        """Sleep for the given seconds, or until `ring`."""
         self._rung.wait(max(0.0, seconds))
 
     def ends(self, end: Callable[[], object] | None) -> None:
-        """Take what ends the waits that are no sleep; None for nothing."""
+        """Register the call that ends waits other than `sleep`; None unregisters it."""
         with self._lock:
             self._end = end
             if end is not None and self.rung:
                 end()
 
     def ends_socket(self, opened: socket.socket) -> None:
-        """Let it end what is waited for on a socket: that fails, or reads the end."""
-        # Not its own `shutdown`: that of a TLS socket takes TLS off while another thread may be reading.
+        """Register a socket whose waits to end: they fail, or read the end."""
+        # Not `SSLSocket.shutdown`: it removes TLS while another thread may be reading.
         self.ends(lambda: _shut_down(opened))
 
     def ring(self) -> None:
-        """End what is waited for, and what will be until `reset`."""
+        """End the current wait, and those that follow until `reset`."""
         with self._lock:
             self._rung.set()
             if self._end is not None:
                 self._end()
 
     def reset(self) -> None:
-        """Let waits be waits again."""
+        """Let later waits wait again."""
         self._rung.clear()
 
 

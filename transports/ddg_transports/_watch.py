@@ -1,4 +1,4 @@
-"""What ``on_action`` is shown: a session that tells of all that goes in and out of it, and how that reads."""
+"""The calls of ``on_action``: it sees every action and report of a session, with reprs that hide secrets."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a driver told its session of an intent. Its repr hides what must not reach a log.
+    """A driver's report on an intent. Its repr hides secrets.
 
     Attributes:
         method: the session's method, such as ``"receive_head"``.
-        intent: what it answers.
-        arguments: what else the method was given, in order and without the time: status and headers, the bytes, the
+        intent: the intent that is reported on.
+        arguments: the method's other arguments, in order and without the time: status and headers, the bytes, the
             failure, the answer to a challenge.
     """
 
@@ -45,37 +45,37 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Seen = WireAction | SendRequest | Answer
-"""What ``on_action`` is shown: every intent, event and signal when it is given, every answer when it is told."""
+"""The argument of ``on_action``: each intent, event and signal as the session returns it, each report as it is made."""
 
 Watcher = Callable[[Seen], object]
 
 
 class Watch:
-    """The tap of a session that is watched: shows what goes in and out of it, whichever layer it is driven from."""
+    """The tap of a watched session: shows its actions and reports, on whichever layer it is driven."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
         self._shown: Action | None = None
 
     def pulling(self) -> None:
-        """Nothing is shown yet."""
+        """Show nothing yet."""
 
     def pulled(self, action: Action | DuckChatError, now: float) -> None:
         """Show an action, once."""
         if isinstance(action, DuckChatError):
-            return  # it is raised
-        if action is not self._shown or isinstance(action, Signal):  # a Wait may be asked for more than once
+            return  # the session raises it
+        if action is not self._shown or isinstance(action, Signal):  # a driver may pull the same Wait again
             self._watcher(action)
         self._shown = action
 
     def called(self, method: str, *arguments: Any) -> None:
-        """Show what the driver reports."""
+        """Show a report of the driver."""
         if arguments and isinstance(intent := arguments[0], SendRequest | Wait | SolveChallenge):
-            self._watcher(Answer(method, intent, arguments[1:3]))  # a head is without its time
+            self._watcher(Answer(method, intent, arguments[1:3]))  # without the time of a head
 
 
 class WatchedWire(WireSession):
-    """A `WireSession` that shows what it adds to the session below it."""
+    """A `WireSession` that shows the intents it adds to those of the session below it."""
 
     def __init__(self, watcher: Watcher, session: DrivenSession) -> None:
         super().__init__(session)

@@ -1,4 +1,4 @@
-"""`AsyncClient`: the driver for asyncio and trio, native on both by way of anyio.
+"""`AsyncClient`: the driver for asyncio and trio, native on both through anyio.
 
 ::
 
@@ -9,12 +9,12 @@
             async for text in reply:
                 print(text, end="", flush=True)
 
-It opens, sends, reads, sleeps and closes as the session asks, and decides nothing: over streams of its own it drives a
-`WireSession`, over a transport (see `ddg_transports.transport`) a `Session`. `ddg_transports.blocking` says the same,
-in the same order, for blocking code.
+It opens, sends, reads, sleeps and closes as the session asks, and decides nothing. Over streams of its own it drives a
+`WireSession`, over a transport (see `ddg_transports.transport`) a `Session`. `ddg_transports.blocking` is the blocking
+version of this module, in the same order.
 
-Whatever is awaited here may be cancelled: the conversation is then as it was before the turn (or, where the reply was
-whole already, after it), and the next turn works.
+Every await here may be cancelled: the conversation is then as it was before the turn (or, if the reply was already
+complete, after it), and the next turn works.
 """
 
 from __future__ import annotations
@@ -61,20 +61,20 @@ __all__ = ["Answer", "AsyncChat", "AsyncClient", "AsyncConnector", "AsyncReply",
 
 
 class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], AsyncResource):
-    """What its chats share: settings, pacing, the front-end version. Each chat may have a task of its own.
+    """Shares settings, pacing and the front-end version between its chats. Each chat may have a task of its own.
 
-    A client belongs to one event loop; its clock is the loop's.
+    A client belongs to one event loop, and uses the loop's clock.
 
     Args:
-        profile: what is known of the service, and where it is.
-        policy: tries, times, bounds, strictness.
-        transport: sends the requests, in place of streams of the client's own. It stays the caller's to close.
-        connect: makes the client's own connections: `tcp`, or what `unix` or `connected` gives.
-        ssl_context: for https on them; None makes the standard one, which trusts what the system trusts.
+        profile: describes the service and its address.
+        policy: retries, timeouts, bounds, strictness.
+        transport: sends the requests, in place of the client's own streams. The caller closes it.
+        connect: makes the client's own connections: `tcp`, or a connector from `unix` or `connected`.
+        ssl_context: for https on these connections; None makes a default one with the system's trusted certificates.
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
-        solver: answers challenges in place of the library: gets a `SolveChallenge`, gives the ``x-vqd-hash-1`` value
-            or raises `UnsupportedChallenge`.
-        on_action: is shown every intent, event, signal and `Answer` of every chat as it comes, in the chat's task.
+        solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
+            value or raises `UnsupportedChallenge`.
+        on_action: called with every intent, event, signal and `Answer` of every chat as it comes, in the chat's task.
             Their reprs hide secrets.
     """
 
@@ -96,7 +96,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         self._solver = solver
 
     async def aclose(self) -> None:
-        """Close every chat; any number of times. Who is reading a reply in another task gets `TurnAborted`."""
+        """Close every chat; may be called again. A task that is reading a reply gets `TurnAborted`."""
         self._closed = True
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._sweep)
@@ -129,17 +129,17 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         self._waiting: Scope | None = None
 
     async def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
-        """Ask, and wait for the whole reply.
+        """Ask, and wait for the complete reply.
 
         Args:
             messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
-            model: by id or alias; with the turn it becomes the conversation's.
+            model: by id or alias; the conversation keeps it if the turn succeeds.
 
         Returns:
-            The reply: its ``text``, the ``reason`` it ended for, its ``model``.
+            The reply: its ``text``, the ``reason`` why it ended, its ``model``.
 
         Raises:
-            DuckChatError: the turn was refused or broke; the conversation is as it was before.
+            DuckChatError: the turn was refused or failed; the conversation is as it was before.
             ChatBusy: the chat is still answering.
             TurnAborted: the chat or its client was closed meanwhile.
         """
@@ -149,19 +149,19 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         return reply._whole()
 
     def stream(self, messages: Messages, *, model: str | None = None) -> AsyncReply:
-        """Ask, and read the reply as it comes: ``async with chat.stream("...") as reply``.
+        """Ask, and read the reply as it arrives: ``async with chat.stream("...") as reply``.
 
         Args:
             messages: as for `ask`.
             model: as for `ask`.
 
         Returns:
-            The reply, to be entered: that begins the turn. Leaving it early cancels the turn.
+            The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
         return AsyncReply(self, messages, model)
 
     async def aclose(self) -> None:
-        """End the conversation and close its connection; any number of times, and from any task."""
+        """End the conversation and close its connection; may be called again, and from any task."""
         self._end()
         self._interrupt()
         with anyio.CancelScope(shield=True):
@@ -172,13 +172,13 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         return self
 
     def _interrupt(self) -> bool:
-        """Let go of the task that waits for this chat's turn, if one does."""
+        """Cancel the wait of the task that is driving this chat, and return whether there was one."""
         if self._waiting is not None:
             self._waiting.cancel()
         return self._waiting is not None
 
     async def _leave(self, key: object, *, cancel: bool = True) -> None:
-        """Take the turn from who has this key, and bring the session to rest."""
+        """End the turn of the reply with this key, and bring the session to rest."""
         if self._take(key, cancel=cancel):
             self._interrupt()
             with anyio.CancelScope(shield=cancel):
@@ -187,17 +187,17 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
     async def _rest(self) -> None:
         key = self._key
         try:
-            with suppress(TurnAborted):  # another turn has begun, or another task does this
+            with suppress(TurnAborted):  # another turn has started, or another task does this
                 while not self._answering and await self._next(key) is not None:
                     pass
         except BaseException:
-            await self._line.aclose()  # that it was to be may be lost
+            await self._line.aclose()  # an intent to close it may be lost
             raise
         if self._closed:
             await self._line.aclose()
 
     async def _next(self, key: object) -> Event | None:
-        """Do what the session asks until it has an event for the caller; None when it is at rest."""
+        """Carry out the session's intents until it has an event for the caller; return None when it is at rest."""
         tell: Tell = None
         action: Action | None = None
         try:
@@ -212,7 +212,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
                     return None
                 tell = await self._in_time(action)
         except BaseException:
-            if action is not NEED_DATA:  # it may be lost; reading may go on
+            if action is not NEED_DATA:  # the intent may be lost; a read can be repeated
                 await self._leave(key)
             raise
 
@@ -225,7 +225,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         finally:
             if self._waiting is scope:
                 self._waiting = None
-        return None  # the deadline has come; what that means is the session's business
+        return None  # the deadline has passed; the session decides what that means
 
     async def _carry_out(self, action: Action) -> Tell:
         line = self._line
@@ -244,12 +244,10 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
 
 
 class AsyncReply(BaseReply, AsyncResource):
-    """A reply as it comes: enter it, iterate over its pieces of text or its `events`, leave it.
-
-    Made by `AsyncChat.stream`.
+    """A reply as it arrives: enter it, iterate over its text or its `events`, leave it. Made by `AsyncChat.stream`.
 
     Attributes:
-        finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
+        finished: the end of the turn; None until then, and if the turn was cancelled.
     """
 
     _chat: AsyncChat
@@ -270,22 +268,22 @@ class AsyncReply(BaseReply, AsyncResource):
         raise StopAsyncIteration
 
     def events(self) -> AsyncIterator[Event]:
-        """Iterate over all that happens, in order.
+        """Iterate over all events of the turn, in order.
 
         Returns:
-            An iterator over the events; its end is the end of the turn.
+            An iterator over the events; it ends with the turn.
 
         Raises:
-            DuckChatError: the turn was refused or broke, after its last event.
+            DuckChatError: the turn was refused or failed; raised after its last event.
             TurnAborted: the reply was closed before it was complete.
         """
         self._must_be_entered()
         return Events(self._next_event)
 
     async def aclose(self) -> None:
-        """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any task.
+        """Leave the reply, and cancel its turn if it isn't complete. May be called again, and from any task.
 
-        Who is reading it in another task gets `TurnAborted`.
+        A task that is reading the reply gets `TurnAborted`.
         """
         if self._has_the_key():
             await self._chat._leave(self._key, cancel=self._chat._interrupt() or self.finished is None)

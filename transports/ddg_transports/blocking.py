@@ -9,9 +9,9 @@
             for text in reply:
                 print(text, end="", flush=True)
 
-It opens, sends, reads, sleeps and closes as the session asks, and decides nothing: over sockets of its own it drives a
-`WireSession`, over a transport (see `ddg_transports.transport`) a `Session`. `ddg_transports.anyio` says the same, in
-the same order, for asyncio and trio.
+It opens, sends, reads, sleeps and closes as the session asks, and decides nothing. Over sockets of its own it drives a
+`WireSession`, over a transport (see `ddg_transports.transport`) a `Session`. `ddg_transports.anyio` is the version of
+this module for asyncio and trio, in the same order.
 """
 
 from __future__ import annotations
@@ -53,22 +53,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Chat", "Client", "Connector", "Reply", "Seen", "connected", "tcp", "unix"]
 
-_CLOSING = 20, 0.05  # how often a thread is called back, and how many seconds it is waited for each time
+_CLOSING = 20, 0.05  # how often another thread's wait is ended, and the seconds to wait for that thread each time
 
 
 class Client(BaseClient["Chat", "WireLine | RequestLine"]):
-    """What its chats share: settings, pacing, the front-end version. Each chat may have a thread of its own.
+    """Shares settings, pacing and the front-end version between its chats. Each chat may have a thread of its own.
 
     Args:
-        profile: what is known of the service, and where it is.
-        policy: tries, times, bounds, strictness.
-        transport: sends the requests, in place of sockets of the client's own. It stays the caller's to close.
-        connect: makes the client's own connections: `tcp`, or what `unix` or `connected` gives.
-        ssl_context: for https on them; None makes the standard one, which trusts what the system trusts.
+        profile: describes the service and its address.
+        policy: retries, timeouts, bounds, strictness.
+        transport: sends the requests, in place of the client's own sockets. The caller closes it.
+        connect: makes the client's own connections: `tcp`, or a connector from `unix` or `connected`.
+        ssl_context: for https on these connections; None makes a default one with the system's trusted certificates.
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
-        solver: answers challenges in place of the library: gets a `SolveChallenge`, gives the ``x-vqd-hash-1`` value
-            or raises `UnsupportedChallenge`.
-        on_action: is shown every intent, event, signal and `Answer` of every chat as it comes, in the chat's thread.
+        solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
+            value or raises `UnsupportedChallenge`.
+        on_action: called with every intent, event, signal and `Answer` of every chat as it comes, in the chat's thread.
             Their reprs hide secrets.
     """
 
@@ -90,7 +90,7 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         self._solver = solver
 
     def close(self) -> None:
-        """Close every chat; any number of times. Who is reading a reply in another thread gets `TurnAborted`."""
+        """Close every chat; may be called again. A thread that is reading a reply gets `TurnAborted`."""
         with ExitStack() as stack:
             stack.callback(self._sweep)
             with self._lock:
@@ -123,20 +123,20 @@ class Chat(BaseChat[WireLine | RequestLine]):
 
     def __init__(self, client: Client, line: WireLine | RequestLine) -> None:
         super().__init__(client, line, time.monotonic)
-        self._world = threading.RLock()  # around what touches the line
+        self._world = threading.RLock()  # held while the line is used
 
     def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
-        """Ask, and wait for the whole reply.
+        """Ask, and wait for the complete reply.
 
         Args:
             messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
-            model: by id or alias; with the turn it becomes the conversation's.
+            model: by id or alias; the conversation keeps it if the turn succeeds.
 
         Returns:
-            The reply: its ``text``, the ``reason`` it ended for, its ``model``.
+            The reply: its ``text``, the ``reason`` why it ended, its ``model``.
 
         Raises:
-            DuckChatError: the turn was refused or broke; the conversation is as it was before.
+            DuckChatError: the turn was refused or failed; the conversation is as it was before.
             ChatBusy: the chat is still answering.
             TurnAborted: the chat or its client was closed meanwhile.
         """
@@ -146,19 +146,19 @@ class Chat(BaseChat[WireLine | RequestLine]):
         return reply._whole()
 
     def stream(self, messages: Messages, *, model: str | None = None) -> Reply:
-        """Ask, and read the reply as it comes: ``with chat.stream("...") as reply``.
+        """Ask, and read the reply as it arrives: ``with chat.stream("...") as reply``.
 
         Args:
             messages: as for `ask`.
             model: as for `ask`.
 
         Returns:
-            The reply, to be entered: that begins the turn. Leaving it early cancels the turn.
+            The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
         return Reply(self, messages, model)
 
     def close(self) -> None:
-        """End the conversation and close its connection; any number of times, and from any thread."""
+        """End the conversation and close its connection; may be called again, and from any thread."""
         self._end()
         self._settle(call_back=True)
 
@@ -170,11 +170,11 @@ class Chat(BaseChat[WireLine | RequestLine]):
         self.close()
 
     def _leave(self, key: object, *, cancel: bool = True) -> None:
-        """Take the turn from who has this key, and bring the session to rest."""
+        """End the turn of the reply with this key, and bring the session to rest."""
         self._settle(call_back=self._take(key, cancel=cancel) and cancel)
 
     def _settle(self, *, call_back: bool) -> None:
-        """Bring the session to rest; a thread that touches the line does so itself when it is back."""
+        """Bring the session to rest. If another thread is using the line, that thread does so when it is done."""
         held = self._world.acquire(blocking=False)
         tries, seconds = _CLOSING if call_back else (0, 0.0)
         while not held and tries > 0:
@@ -190,17 +190,17 @@ class Chat(BaseChat[WireLine | RequestLine]):
     def _rest(self) -> None:
         key = self._key
         try:
-            with suppress(TurnAborted):  # another turn has begun
+            with suppress(TurnAborted):  # another turn has started
                 while not self._answering and self._next(key) is not None:
                     pass
         except BaseException:
-            self._line.close()  # that it was to be may be lost
+            self._line.close()  # an intent to close it may be lost
             raise
         if self._closed:
             self._line.close()
 
     def _next(self, key: object) -> Event | None:
-        """Do what the session asks until it has an event for the caller; None when it is at rest."""
+        """Carry out the session's intents until it has an event for the caller; return None when it is at rest."""
         tell: Tell = None
         try:
             while True:
@@ -209,7 +209,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
                     return action
                 with self._world:
                     if key is not self._key:
-                        tell = None  # it was called back, as the next pull says
+                        tell = None  # the turn was taken away; the next pull raises
                     elif action is NEED_DATA:
                         tell = self._line.carry_out(action)
                     elif action is PAUSED:
@@ -220,7 +220,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
                         tell = self._carry_out(action)
         except BaseException:
             if key is not self._key or self._answering:
-                self._leave(key)  # what was asked for last may be lost
+                self._leave(key)  # the last intent may be lost
             raise
 
     def _carry_out(self, action: Action) -> Tell:
@@ -240,10 +240,10 @@ class Chat(BaseChat[WireLine | RequestLine]):
 
 
 class Reply(BaseReply):
-    """A reply as it comes: enter it, iterate over its pieces of text or its `events`, leave it. Made by `Chat.stream`.
+    """A reply as it arrives: enter it, iterate over its text or its `events`, leave it. Made by `Chat.stream`.
 
     Attributes:
-        finished: the end of the turn, once it has come; None before, and where the turn was cancelled.
+        finished: the end of the turn; None until then, and if the turn was cancelled.
     """
 
     _chat: Chat
@@ -265,7 +265,7 @@ class Reply(BaseReply):
         chat, key = self._chat, self._key
         try:
             while (event := chat._next(key)) is not None:
-                if type(event) is TextDelta:  # as `_take` has it, two calls shorter
+                if type(event) is TextDelta:  # the same as `_take`, with two calls fewer
                     self._said.write(event.text)
                     yield event.text
                 else:
@@ -275,22 +275,22 @@ class Reply(BaseReply):
                 raise
 
     def events(self) -> Iterator[Event]:
-        """Iterate over all that happens, in order.
+        """Iterate over all events of the turn, in order.
 
         Returns:
-            An iterator over the events; its end is the end of the turn.
+            An iterator over the events; it ends with the turn.
 
         Raises:
-            DuckChatError: the turn was refused or broke, after its last event.
+            DuckChatError: the turn was refused or failed; raised after its last event.
             TurnAborted: the reply was closed before it was complete.
         """
         self._must_be_entered()
         return iter(self._next_event, None)
 
     def close(self) -> None:
-        """Leave the reply: a turn that isn't done is cancelled. Any number of times, and from any thread.
+        """Leave the reply, and cancel its turn if it isn't complete. May be called again, and from any thread.
 
-        Who is reading it in another thread gets `TurnAborted`: at once, but where a transport's read is waited for.
+        A thread that is reading the reply gets `TurnAborted`: at once, or, over a transport, when its read returns.
         """
         if self._has_the_key():
             self._chat._leave(self._key, cancel=self.finished is None)

@@ -1,11 +1,11 @@
 """The service on a loopback port: HTTP/1.1 around `ddg_protocol.service.Service`, over TCP or TLS.
 
-`serve` is for programs on anyio, asyncio or trio; `Emulator` is for all others, tests above all::
+`serve` is for programs on anyio, asyncio or trio; `Emulator` is for all others, mostly tests::
 
     with Emulator(Service(challenge=True)) as emulator:
         ...  # talk to emulator.url, then look at emulator.service.log
 
-It does with a connection what the pieces of a response say. Nothing is kept here for a client that doesn't read.
+The pieces of a response say what to do with the connection. Nothing is buffered here for a client that doesn't read.
 """
 
 from __future__ import annotations
@@ -45,31 +45,31 @@ else:
     HandlerT = TypeVar("HandlerT")
 
 MAX_HEAD_BYTES = 64 * 1024
-"""The longest head of a request that is read."""
+"""The longest request head that is accepted."""
 MAX_BODY_BYTES = 1024 * 1024
-"""The longest body of a request that is read."""
+"""The longest request body that is accepted."""
 
 _LINGER = 1.0  # seconds
 _BACKLOG = 1024
-#: The system's ``struct linger``: on, and for no time at all.
+#: The system's ``struct linger``: on, with a timeout of zero.
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-#: Nothing to accept a connection with, for now (accept(2)).
+#: The system has no resources to accept a connection for now (accept(2)).
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 def throw_away_tls() -> tuple[ssl.SSLContext, str]:
-    """Make a certificate for this machine's loopback names and addresses, and a CA for that alone.
+    """Make a certificate for this machine's loopback names and addresses, and a CA for it alone.
 
     Returns:
-        The context for `serve`, and the CA's certificate in PEM, for clients to trust. Its key is forgotten.
+        The context for `serve`, and the CA's certificate in PEM, for clients to trust. Its key is discarded.
 
     Raises:
-        ImportError: trustme isn't installed; the extra ``tls`` brings it.
+        ImportError: trustme isn't installed; the extra ``tls`` installs it.
     """
     try:
         import trustme
     except ImportError:
-        raise ImportError("TLS needs trustme, to make a certificate with: pip install 'ddg-protocol[tls]'") from None
+        raise ImportError("TLS needs trustme, which makes the certificate: pip install 'ddg-protocol[tls]'") from None
     ca = trustme.CA(organization_name="ddg-protocol", organization_unit_name="emulator")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost", "127.0.0.1", "::1").configure_cert(context)
@@ -84,21 +84,21 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; made for ``await task_group.start(serve, service)``, which gives the base URL.
+    """Serve until cancelled; made for ``await task_group.start(serve, service)``, which returns the base URL.
 
-    What the service's responder raises ends the server, and is raised here in an exception group: a test's own mistake
-    is not to be taken for a client's.
+    An exception from the service's responder ends the server, and is raised here in an exception group: a mistake in a
+    test must not look like a client's.
 
     Args:
-        service: what answers. Its time is this machine's; all connections share it.
+        service: responds to the requests, by this machine's clock. All connections share it.
         host: a loopback address. A protocol's test double has no business on a network.
-        port: where to listen; 0 takes a free one.
+        port: the port to listen on; 0 chooses a free one.
         tls: for https; see `throw_away_tls`.
-        task_status: told the base URL, without a slash at the end, once clients can connect.
+        task_status: gets the base URL, without a slash at the end, once clients can connect.
 
     Raises:
         ValueError: the host is not a loopback address, or the port is out of range.
-        OSError: the port can't be had.
+        OSError: the port is not available.
     """
     if not _is_loopback(host):
         raise ValueError(
@@ -116,19 +116,19 @@ async def serve(
 
 
 class Emulator(Generic[HandlerT]):
-    """`serve` in a thread of its own, from ``with`` to the end of the block.
+    """Runs `serve` in a thread of its own, from ``with`` to the end of the block.
 
-    Leaving the block closes every connection, and raises what the service's responder raised, if it did. From then on
-    the service's log says of every exchange how it ended.
+    Leaving the block closes every connection, and raises the exception of the service's responder, if there was one.
+    After that, the service's log says how every exchange ended.
 
     Args:
-        service: what answers, a `ddg_protocol.transcript.TranscriptService` perhaps; a plain `Service` if none is
-            given.
-        port: where to listen on 127.0.0.1; 0 takes a free one.
-        tls: whether it is https, with a certificate made by `throw_away_tls`.
+        service: responds to the requests, for example a `ddg_protocol.transcript.TranscriptService`; None uses a plain
+            `Service`.
+        port: the port to listen on, on 127.0.0.1; 0 chooses a free one.
+        tls: whether to serve https, with a certificate from `throw_away_tls`.
 
     Attributes:
-        service: what answers.
+        service: responds to the requests.
         url: the base URL, without a slash at the end; empty before the block is entered.
         ca_pem: the CA's certificate: ``ssl.create_default_context(cadata=emulator.ca_pem)``; empty without TLS.
 
@@ -157,7 +157,7 @@ class Emulator(Generic[HandlerT]):
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal())
             serving, self.url = portal.start_task(self._serve)
-            # Last to first: end it, see how it ended. Cancelling the future instead could hide an error on its way.
+            # Run last to first: end the server, then get its result. Cancelling the future could hide an error.
             stack.callback(serving.result)
             stack.callback(lambda: portal.call(self._scope.cancel))
             self._running = stack.pop_all()
@@ -169,7 +169,7 @@ class Emulator(Generic[HandlerT]):
         self.close()
 
     def close(self) -> None:
-        """Do what leaving the block does, before its end; any number of times."""
+        """Stop the server, as leaving the block does; may be called again."""
         self._running.close()
 
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
@@ -178,7 +178,7 @@ class Emulator(Generic[HandlerT]):
 
 
 def _is_loopback(host: str) -> bool:
-    # An address and no name: what "localhost" resolves to is this machine's configuration, not a promise.
+    # An address, not a name: the machine's configuration decides what "localhost" resolves to.
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -192,15 +192,15 @@ async def _accept(listener: socket.socket) -> socket.socket:
         except BlockingIOError:
             await anyio.wait_readable(listener)
         except OSError as error:
-            # A connection that is gone before it is accepted is none; those there are make room when they end.
+            # Ignore a connection that ended before it was accepted. If resources are short, wait until others end.
             await anyio.sleep(0.1 if error.errno in _EXHAUSTED else 0)
         else:
             return accepted
 
 
 async def _converse(service: Handler, tls: ssl.SSLContext | None, accepted: socket.socket) -> None:
-    """Answer one connection's requests, until either side has had enough."""
-    # Those who go away, as clients may, or don't trust the certificate.
+    """Respond to the requests of one connection until either side ends it."""
+    # Clients may disconnect at any time, and may not trust the certificate.
     with accepted, suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -215,16 +215,16 @@ async def _converse(service: Handler, tls: ssl.SSLContext | None, accepted: sock
         except h11.RemoteProtocolError as error:
             await connection.refuse(error.error_status_hint)
         if isinstance(stream, TLSStream) and accepted.fileno() != -1:
-            # Without it the end is a broken one to the client (RFC 8446, section 6.1). Its own is not waited for long.
+            # Without a close_notify the client sees a cut (RFC 8446, section 6.1). Don't wait long for the client's.
             with anyio.move_on_after(_LINGER):
                 await stream.unwrap()
 
 
 class _Connection:
-    """The server's side of one HTTP/1.1 connection. Requests are read by h11; what is answered need not be HTTP.
+    """The server's side of one HTTP/1.1 connection. h11 reads the requests; a response need not be HTTP.
 
     Args:
-        stream: to speak over, TLS or not.
+        stream: carries the bytes, with TLS or without.
         raw: the socket below.
     """
 
@@ -232,16 +232,16 @@ class _Connection:
         self._stream = stream
         self._raw = raw
         self._http = h11.Connection(h11.SERVER)
-        self._early = b""  # what came before it was asked for
+        self._early = b""  # bytes that arrived before their request is read
 
     async def receive(self) -> ServiceRequest | None:
-        """Read a request whole.
+        """Read a complete request.
 
         Returns:
-            The request, or None when the client is done.
+            The request, or None if the client is done.
 
         Raises:
-            h11.RemoteProtocolError: what came is not HTTP, or too much of it.
+            h11.RemoteProtocolError: the bytes are not HTTP, or too many.
         """
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         if self._early:
@@ -261,10 +261,10 @@ class _Connection:
         return ServiceRequest(head.method.decode("ascii"), head.target.decode("ascii"), headers, bytes(body))
 
     async def respond(self, response: ServiceResponse, method: str) -> bool:
-        """Send a response, each piece of it as it is made, and do with the connection what it says.
+        """Send a response, each piece as it is made, and handle the connection as the pieces say.
 
         Returns:
-            Whether the connection takes another request.
+            Whether the connection can take another request.
         """
         chunked = self._http.their_http_version != b"1.0"
         pieces = framed(response, method=method, chunked=chunked, keep=self._http.their_state is h11.DONE)
@@ -281,7 +281,7 @@ class _Connection:
                     case "close":
                         return False
                     case "reset":
-                        # Closed with this set, it is reset, and what wasn't sent yet is dropped (socket(7)).
+                        # With this option, close() resets the connection and drops unsent bytes (socket(7)).
                         self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
                         self._raw.close()
                         return False
@@ -289,16 +289,16 @@ class _Connection:
             response.pieces.close(delivered=False)
             raise
         except anyio.get_cancelled_exc_class():
-            # Nobody was told yet that the client is gone, perhaps; the log is to say it all the same.
+            # The client may have gone without anyone noticing; the log must say so.
             if self._has_ended():
                 response.pieces.close(delivered=False)
             raise
         return True
 
     async def refuse(self, status: int) -> None:
-        """Say that what came is no request, and end in a way that lets the client read it."""
+        """Refuse bytes that are not a request, and end the connection so that the client can read the response."""
         await self._stream.send(b"HTTP/1.1 %d \r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
-        # Closing with bytes unread would reset the connection, and the refusal with it (RFC 9112, section 9.6).
+        # Closing with unread bytes would reset the connection, and the client could lose the refusal (RFC 9112, 9.6).
         if not isinstance(self._stream, TLSStream):
             await self._stream.send_eof()
         with anyio.move_on_after(_LINGER):
@@ -306,17 +306,17 @@ class _Connection:
                 pass
 
     async def _until_gone(self) -> None:
-        """Wait until the client ends the connection: it who says no more wants no more, while nothing comes.
+        """Wait until the client disconnects.
 
         Raises:
-            anyio.EndOfStream: it has, or it says too much before it was answered.
+            anyio.EndOfStream: it has, or it has sent too much ahead of a response.
         """
         while len(self._early) <= MAX_HEAD_BYTES + MAX_BODY_BYTES:
             self._early += await self._stream.receive()
         raise anyio.EndOfStream
 
     def _has_ended(self) -> bool:
-        """Look whether the client has ended the connection; for one that won't be read any more."""
+        """Return whether the client has ended the connection. Discards unread bytes."""
         try:
             return any(not self._raw.recv(READ_SIZE) for _ in range(16))
         except BlockingIOError:
@@ -332,7 +332,7 @@ class _Connection:
             self._http.receive_data(await self._read())
 
     async def _read(self) -> bytes:
-        """Read what is there; empty at the end."""
+        """Read the bytes that are there, waiting for the first; empty at the end."""
         try:
             return await self._stream.receive()
         except anyio.EndOfStream:

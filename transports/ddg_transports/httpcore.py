@@ -6,16 +6,16 @@
         with Client(transport=transport) as client:
             print(client.chat().ask("Why is the sky blue?").text)
 
-What the settings here don't reach, a pool of your own does::
+For other settings, pass a pool of your own::
 
     HttpcoreTransport(lambda network: httpcore.ConnectionPool(network_backend=network, retries=2))
 
 The pool only makes connections, over the given network backend, which bounds every wait and sees every byte. An
-exchange has a connection for itself until it is over; free connections are kept here and not in the pool, so that its
-``max_connections`` bounds nothing. The reason is that a pool loses the place of a request that is cancelled at the
-wrong moment (httpcore 1.0.9, and in part httpcore2), and that its HTTP/2 never tells the server that a stream was given
-up, so that what still comes of it uses up a connection that others are on. A connection that belongs to one exchange is
-just closed. A connection with anything to read behind the end of a response is closed too: nobody asked for it.
+exchange has a connection to itself until it is over; idle connections are kept here and not in the pool, so the pool's
+``max_connections`` has no effect. There are two reasons. A pool leaks the slot of a request that is cancelled at the
+wrong moment (httpcore 1.0.9, and in part httpcore2). And its HTTP/2 never tells the server that a stream was abandoned,
+so the rest of that stream uses up a connection that other streams share. A connection that belongs to one exchange is
+just closed. A connection with bytes to read after the end of a response is closed too: nobody requested them.
 """
 
 from __future__ import annotations
@@ -44,12 +44,11 @@ class HttpcoreTransport:
     """Sends requests over httpcore, in blocking code.
 
     Args:
-        pool: makes the pool, which makes the connections in place of what the settings say. It is given the
-            ``network_backend`` for it.
-        proxy: ``http://``, ``https://`` or ``socks5://``, with the credentials in it if it needs any.
+        pool: takes the ``network_backend`` and returns a pool that uses it. The other settings are then ignored.
+        proxy: ``http://``, ``https://`` or ``socks5://``, with credentials if it needs any.
         http2: whether to offer HTTP/2 to servers that speak TLS.
-        ssl_context: for https; None makes the standard one, which trusts what the system trusts.
-        uds: path of a unix socket to connect to, wherever a request goes.
+        ssl_context: for https; None makes a default one with the system's trusted certificates.
+        uds: path of a unix socket to connect to, for every request.
     """
 
     def __init__(
@@ -85,13 +84,13 @@ class HttpcoreTransport:
                     response = connection.handle_request(sent)
                 return _Exchange(self._connections, self._clock, connection, response)
             except BaseException as error:
-                for each in (connection, *streams):  # which the library doesn't close where it fails in between
+                for each in (connection, *streams):  # the library leaves them open if it fails in between
                     each.close()
                 if not (is_kept and was_not_sent(error)):
                     raise
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the kept connections."""
         for connection in self._connections.take_all():
             connection.close()
 
@@ -103,7 +102,7 @@ class HttpcoreTransport:
 
 
 class _Exchange:
-    """A response to be read, in blocking code."""
+    """A response, in blocking code."""
 
     def __init__(self, connections: Connections, clock: Clock, connection: Any, response: Any) -> None:
         self.status: int = response.status
@@ -127,8 +126,8 @@ class _Exchange:
                         return data
                 self._response.close()
         except BaseException:
-            # Its iterator would end now, as if the response were complete. And httpcore 1.0.9 says of a connection that
-            # it is free before it has made it so: what interrupts it there leaves one that can't be used.
+            # The body's iterator would now end as if the response were complete. And httpcore 1.0.9 reports a
+            # connection as available before it has reset it: an interruption in between leaves one that can't be used.
             self._is_broken = True
             self.close()
             raise
@@ -146,12 +145,11 @@ class AsyncHttpcoreTransport:
     """Sends requests over httpcore, on asyncio and trio.
 
     Args:
-        pool: makes the pool, which makes the connections in place of what the settings say. It is given the
-            ``network_backend`` for it.
-        proxy: ``http://``, ``https://`` or ``socks5://``, with the credentials in it if it needs any.
+        pool: takes the ``network_backend`` and returns a pool that uses it. The other settings are then ignored.
+        proxy: ``http://``, ``https://`` or ``socks5://``, with credentials if it needs any.
         http2: whether to offer HTTP/2 to servers that speak TLS.
-        ssl_context: for https; None makes the standard one, which trusts what the system trusts.
-        uds: path of a unix socket to connect to, wherever a request goes.
+        ssl_context: for https; None makes a default one with the system's trusted certificates.
+        uds: path of a unix socket to connect to, for every request.
     """
 
     def __init__(
@@ -182,12 +180,12 @@ class AsyncHttpcoreTransport:
                     response = await connection.handle_async_request(sent)
                 return _AsyncExchange(self._connections, connection, response)
             except BaseException as error:
-                await _aclose(connection, *streams)  # which the library doesn't close where it ends in between
+                await _aclose(connection, *streams)  # the library leaves them open if it ends in between
                 if not (is_kept and was_not_sent(error)):
                     raise
 
     async def aclose(self) -> None:
-        """Close the connections that are kept."""
+        """Close the kept connections."""
         await _aclose(*self._connections.take_all())
 
     async def __aenter__(self) -> Self:
@@ -198,7 +196,7 @@ class AsyncHttpcoreTransport:
 
 
 class _AsyncExchange:
-    """A response to be read, on asyncio and trio."""
+    """A response, on asyncio and trio."""
 
     def __init__(self, connections: Connections, connection: Any, response: Any) -> None:
         self.status: int = response.status
@@ -223,7 +221,7 @@ class _AsyncExchange:
         """See `transport.AsyncExchange.aclose`."""
         if self._connection is not None:
             await _aclose(self._connection)
-            # Read to where it breaks: the generators inside must not be left to the garbage collector (PEP 525).
+            # Read until it fails: the generators inside must not be left to the garbage collector (PEP 525).
             with suppress(Exception):
                 async for _ in self._body:
                     pass

@@ -1,39 +1,37 @@
-"""What a transport is: an object with one method, ``open``, that sends a request and gives the exchange it began.
+"""The transport interface: an object with one method, ``open``, that sends a request and returns the exchange.
 
 ::
 
     client = Client(transport=MyTransport())
 
-`Transport` and `Exchange` are for blocking code, `AsyncTransport` and `AsyncExchange` for asyncio and trio: the same,
-with awaits, and without the timeouts, for there the driver cancels what takes too long.
-``docs/writing-a-transport.md`` goes through it step by step, and ``python -m ddg_transports.testing.contract
-module:factory`` checks all of it.
+`Transport` and `Exchange` are for blocking code, `AsyncTransport` and `AsyncExchange` for asyncio and trio. The async
+versions have no timeouts: there the driver cancels a call that takes too long. ``docs/writing-a-transport.md`` explains
+the interface step by step, and ``python -m ddg_transports.testing.contract module:factory`` checks all of it.
 
-**A request is sent as it is**: ``method``, ``url``, ``headers`` in their order with empty values kept, ``body``;
-beside them ``host`` and the framing, and nothing else. Each ``open`` is one request: redirects aren't followed, nothing
-is retried, no cookie is kept (the session does all that), except that a request which met a connection that the peer
-had closed while it was idle goes out again on a new one.
+**A request is sent as it is**: ``method``, ``url``, ``headers`` in their order with empty values kept, and ``body``.
+The transport adds ``host`` and the framing, and nothing else. Each ``open`` sends one request: it follows no redirect,
+retries nothing and keeps no cookie, because the session does all that. There is one exception: if the peer closed a
+connection while it was idle, the request is sent again on a new one.
 
-**A response is given as it is**: whatever its status, with its fields as pairs of latin-1 text, repeated where they
-repeat, and the bytes of its body without the framing but not content-decoded. ``read`` gives bytes as soon as there are
-any, and none at the complete end. An end that the framing shows to be premature is a failure, never an end.
+**A response is returned as it is**: whatever its status, with its fields as pairs of latin-1 text, repeated where they
+repeat, and the bytes of its body without the framing but not content-decoded. ``read`` returns bytes as soon as there
+are any, and empty bytes at the complete end. An end that the framing shows to be premature is a failure, never an end.
 
-**What goes wrong** is raised as a `ddg_protocol.TransportError`, made by `transport_error` in one place for each
-library; its `FailureKind` decides what the session does about it. Any other exception is taken for a bug: the driver
-closes the exchange, cancels the turn and lets it pass.
+**A failure** is raised as a `ddg_protocol.TransportError`, made by `transport_error` in one place for each library; its
+`FailureKind` decides what the session does about it. Any other exception counts as a bug: the driver closes the
+exchange, cancels the turn and lets the exception pass.
 
-**Time.** In blocking code ``open`` and ``read`` are told for how many seconds they may wait (a library that can't be
-told with each read keeps to what ``open`` was told), and making the connection may take ``request.timeout`` of it. What
-runs out of time is a failure of kind TIMEOUT. In async code the driver cancels; only ``request.timeout`` is the
-transport's to keep.
+**Time.** In blocking code ``open`` and ``read`` get the number of seconds that they may wait; a library without a
+timeout for each read uses that of ``open``. Of that time, ``request.timeout`` may be spent on making the connection.
+Running out of time is a failure of kind TIMEOUT. In async code the driver cancels, and the transport only has to
+enforce ``request.timeout``.
 
-**Closing** an exchange gives up what wasn't read: at once, without an exception, any number of times. A body read to
-its end leaves the connection free for the next request; one that wasn't must not. ``open`` that fails or is cancelled
-has cleaned up behind itself; after a ``read`` that failed or was cancelled the exchange is still closed by the driver,
-and only that.
+**Closing** an exchange discards the unread rest: at once, without an exception, any number of times. The connection may
+be reused only if the body was read to its end. If ``open`` fails or is cancelled, it has already cleaned up. After a
+``read`` that failed or was cancelled, the driver still closes the exchange, and does nothing else with it.
 
-**Several at once.** ``open`` is called by every chat of a client, from their threads or tasks; an exchange belongs to
-one. Whoever made a transport closes it, after the client.
+**Several at once.** Every chat of a client calls ``open``, from its own thread or task; an exchange belongs to one
+chat. The code that made a transport closes it, after the client.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ __all__ = ["AsyncExchange", "AsyncTransport", "Exchange", "Transport", "transpor
 
 
 class Exchange(Protocol):
-    """A response whose head has come, and whose body is to be read."""
+    """A response whose head has arrived, and whose body can be read."""
 
     @property
     def status(self) -> int:
@@ -60,31 +58,31 @@ class Exchange(Protocol):
         """The fields of the head in order, latin-1 text, repeated where they repeat."""
 
     def read(self, *, timeout: float) -> bytes:
-        """Give the bytes of the body that there are, waiting for the first; none at its end.
+        """Return the bytes of the body that are there, waiting for the first; empty at the end.
 
         Args:
             timeout: seconds that this may take.
 
         Raises:
-            TransportError: there is no more to come, or not in time.
+            TransportError: the body was cut, or nothing came in time.
         """
 
     def close(self) -> None:
-        """Give up what wasn't read; any number of times."""
+        """Discard the unread rest; may be called again."""
 
 
 class Transport(Protocol):
     """Sends requests, in blocking code."""
 
     def open(self, request: SendRequest, *, timeout: float) -> Exchange:
-        """Send a request and wait for the head of its response; interim ones (1xx) are passed over.
+        """Send a request and wait for the head of its response, skipping interim responses (1xx).
 
         Args:
-            request: what to send; ``request.timeout`` is for making the connection.
-            timeout: seconds that all of this may take.
+            request: the request; ``request.timeout`` bounds making the connection.
+            timeout: seconds that the whole call may take.
 
         Raises:
-            TransportError: no response came of it.
+            TransportError: there was no response.
         """
 
 
@@ -100,44 +98,43 @@ class AsyncExchange(Protocol):
         """The fields of the head in order, latin-1 text, repeated where they repeat."""
 
     async def read(self) -> bytes:
-        """Give the bytes of the body that there are, waiting for the first; none at its end.
+        """Return the bytes of the body that are there, waiting for the first; empty at the end.
 
         Raises:
-            TransportError: there is no more to come.
+            TransportError: the body was cut.
         """
 
     async def aclose(self) -> None:
-        """Give up what wasn't read; any number of times. Called with cancellation shielded, and given a second."""
+        """Discard the unread rest; may be called again. The call is shielded from cancellation, for one second."""
 
 
 class AsyncTransport(Protocol):
     """Sends requests, on asyncio and trio."""
 
     async def open(self, request: SendRequest) -> AsyncExchange:
-        """Send a request and wait for the head of its response; interim ones (1xx) are passed over.
+        """Send a request and wait for the head of its response, skipping interim responses (1xx).
 
         Args:
-            request: what to send; ``request.timeout`` is for making the connection.
+            request: the request; ``request.timeout`` bounds making the connection.
 
         Raises:
-            TransportError: no response came of it.
+            TransportError: there was no response.
         """
 
 
 def transport_error(error: BaseException, doing: str, otherwise: FailureKind = FailureKind.OTHER) -> TransportError:
-    """Say what an exception means for an exchange.
+    """Convert an exception to a `TransportError`.
 
-    Timeouts and failures of TLS are known by the standard library's exceptions; what else there is, the caller knows.
-    An HTTP library's own exceptions can quote what came, such as a line with a token: of them only the class is said.
+    The standard library's exceptions identify timeouts and TLS failures; the caller knows the kind of the others. An
+    HTTP library's own exceptions can quote received data, such as a line with a token: the text names only their class.
 
     Args:
-        error: what a library raised.
-        doing: what was being done, such as ``"connecting to duckduckgo.com:443"``.
-        otherwise: what it is, if neither a timeout nor TLS.
+        error: the library's exception.
+        doing: the operation that failed, such as ``"connecting to duckduckgo.com:443"``.
+        otherwise: the kind, if it is neither a timeout nor a TLS failure.
 
     Returns:
-        The error. Raise it ``from None`` unless ``error`` is the standard library's: a traceback shows what an error
-        was raised from.
+        The error. Raise it ``from None`` unless ``error`` is the standard library's: a traceback also shows the cause.
     """
     kind = otherwise
     if isinstance(error, TimeoutError):
@@ -152,15 +149,15 @@ def transport_error(error: BaseException, doing: str, otherwise: FailureKind = F
 
 
 def _is_cut(error: ssl.SSLError) -> bool:
-    # Which of the two it is depends on the version of Python.
+    # The version of Python decides which of the two it is.
     return isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def verifying_context(cafile: str | None = None) -> ssl.SSLContext:
-    """Return a TLS context that verifies, and notices when a connection is cut. It is used where none is given.
+    """Return a TLS context that verifies certificates and detects a cut connection. It is the default context.
 
-    Some builds of Python have OpenSSL take a connection that is cut for one that ended: then a body that only the end
-    of the connection ends could be cut without being noticed. Not with this context.
+    In some builds of Python, OpenSSL reports a cut connection as one that ended: a cut then goes unnoticed in a body
+    that is delimited by the end of the connection. This context reports it.
 
     Args:
         cafile: the certificates to trust, in a PEM file; None trusts those of the system.
@@ -171,7 +168,7 @@ def verifying_context(cafile: str | None = None) -> ssl.SSLContext:
 
 
 def is_harmless(error: BaseException) -> bool:
-    """Return whether an exception's text comes from the system or this library, and not from a peer."""
+    """Return whether an exception's text comes from the system or this library, not from a peer."""
     if isinstance(error, DuckChatError):
         return True
     return isinstance(error, OSError) and type(error).__module__ in ("builtins", "socket", "ssl")

@@ -1,1 +1,1 @@
-"""What helps to test drivers, transports and programs: a scripted peer, the transport contract, the pytest plugin."""
+"""Tools to test drivers, transports and programs: a scripted peer, the transport contract, the pytest plugin."""

@@ -1,15 +1,15 @@
-"""What a transport owes (`ddg_transports.transport`), as checks against a scripted peer, plain and over TLS.
+"""The contract of a transport (`ddg_transports.transport`), as checks against a scripted peer, plain and over TLS.
 
     python -m ddg_transports.testing.contract package.module:factory
 
-The factory takes an `ssl.SSLContext`, for https, and gives a context manager whose value is the transport: an
-``async with`` one for an async transport. In a test::
+The factory takes an `ssl.SSLContext`, for https, and returns a context manager whose value is the transport: an async
+context manager for an async transport. In a test::
 
     def test_my_transport_keeps_the_contract():
         report = check(factory)
         assert report.kept, str(report)
 
-The checks need neither pytest nor a network. Each says what it expects of the transport, and what it got.
+The checks need neither pytest nor a network. A failed check says what it expected of the transport, and what it got.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ Factory = Callable[[ssl.SSLContext], AbstractContextManager[Transport] | Abstrac
 T = TypeVar("T")
 
 _PATIENCE = 30.0  # seconds that a check may take
-_SHORT = 0.1  # seconds; a timeout that is meant to run out
-_STALL = 0.5  # seconds; the same for a request that has to get somewhere first
-_SLACK = 2.0  # seconds that something may be late on a busy machine
+_SHORT = 0.1  # seconds; a timeout that is meant to expire
+_STALL = 0.5  # seconds; the same for a request that must make some progress first
+_SLACK = 2.0  # seconds that a result may be late on a busy machine
 _MIB = 1024 * 1024
 
 
 class NotKept(AssertionError):
-    """The transport did something other than what it owes; the message says what."""
+    """The transport broke the contract; the message says how."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a check went.
+    """The result of a check.
 
     Attributes:
-        name: of the check; over TLS with `` (tls)`` at its end.
+        name: the check's name; over TLS with `` (tls)`` at its end.
         owed: what the transport owes, a sentence.
-        problem: what it did instead; empty if it kept to it.
-        seconds: how long that took.
+        problem: what it did instead; empty if it passed.
+        seconds: how long the check took.
     """
 
     name: str
@@ -78,22 +78,22 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """How all checks went.
+    """The results of all checks.
 
     Attributes:
-        results: of each check, in the order in which they ran.
+        results: one for each check, in the order in which they ran.
     """
 
     results: tuple[Result, ...]
 
     @property
     def broken(self) -> tuple[Result, ...]:
-        """Those that the transport did not keep to."""
+        """The results of the failed checks."""
         return tuple(result for result in self.results if result.problem)
 
     @property
     def kept(self) -> bool:
-        """Whether the transport kept to all of them."""
+        """Whether the transport passed all checks."""
         return not self.broken
 
     def __str__(self) -> str:
@@ -104,16 +104,16 @@ class Report:
 def check(
     factory: Factory, names: Iterable[str] | None = None, *, tls: bool | None = None, backend: str = "asyncio"
 ) -> Report:
-    """Hold a transport to the contract; each check gets a transport of its own.
+    """Check a transport against the contract; each check gets a transport of its own.
 
     Args:
         factory: makes the transport.
-        names: which checks (``--help`` of the command lists them); None for all that apply.
-        tls: over TLS, or plain; None for both.
+        names: the checks to run (``--help`` of the command lists them); None runs all that apply.
+        tls: whether to check over TLS or plain; None checks both.
         backend: the event loop for an async transport, ``"asyncio"`` or ``"trio"``.
 
     Returns:
-        What came of each.
+        The results.
     """
     world = "async" if hasattr(factory(trusting()), "__aenter__") else "blocking"
     results = []
@@ -135,11 +135,11 @@ def trusting() -> ssl.SSLContext:
 
 @dataclass(frozen=True)
 class Check:
-    """One of the things that a transport owes.
+    """One item of the contract.
 
     Attributes:
         name: a few words with hyphens.
-        owed: a sentence.
+        owed: what the transport owes, a sentence.
         world: whether it is for ``"blocking"`` transports, ``"async"`` ones or ``"both"``.
         over: whether it is for ``"plain"`` connections, ``"tls"`` or ``"both"``.
     """
@@ -152,7 +152,7 @@ class Check:
 
 
 CHECKS: dict[str, Check] = {}
-"""All checks by name, in the order in which they are run."""
+"""All checks by name, in the order in which they run."""
 
 
 def _check(
@@ -177,9 +177,9 @@ def _run(this: Check, factory: Factory, tls: bool, world: str, backend: str) -> 
     except NotKept as error:
         problem = str(error)
     except TransportError as error:
-        problem = f"TransportError ({error.failure.kind.name}) was raised where all was well: {error}"
+        problem = f"TransportError ({error.failure.kind.name}) was raised though nothing went wrong: {error}"
     except Exception as error:
-        problem = f"{type(error).__name__} was raised, which is no TransportError: {error}"
+        problem = f"{type(error).__name__} was raised, which is not a TransportError: {error}"
     finally:
         bench.stop()
     return Result(this.name + (" (tls)" if tls else ""), this.owed, problem, time.monotonic() - started)
@@ -193,7 +193,7 @@ async def _guarded(this: Check, bench: Bench) -> None:
 
 
 def _run_blocking(this: Check, bench: Bench) -> None:
-    """Run a check in a thread that may be given up, for what never returns."""
+    """Run a check in a thread that can be abandoned if it never returns."""
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -208,7 +208,7 @@ def _run_blocking(this: Check, bench: Bench) -> None:
     thread.start()
     thread.join(_PATIENCE)
     if thread.is_alive():
-        bench.stop()  # which most likely ends what it waits for
+        bench.stop()  # most likely this ends its wait
         thread.join(_SLACK)
         raise NotKept(f"it was still waiting after {_PATIENCE:g} s")
     if failures:
@@ -216,9 +216,9 @@ def _run_blocking(this: Check, bench: Bench) -> None:
 
 
 class Bench:
-    """What a check works with. For a blocking transport none of its coroutines ever waits."""
+    """The helpers of a check. For a blocking transport, none of its coroutines ever waits."""
 
-    timeout = 5.0  # seconds; what a blocking transport is told
+    timeout = 5.0  # seconds; the timeout passed to a blocking transport
 
     def __init__(self, factory: Factory, tls: bool) -> None:
         self.tls = tls
@@ -226,7 +226,7 @@ class Bench:
         self._peers: list[Peer] = []
 
     def peer(self, *replies: Said, certificate: str = "loopback", **settings: Any) -> Peer:
-        """Start a peer; it is stopped with the check."""
+        """Start a peer; it stops at the end of the check."""
         if self.tls and "tls" not in settings:
             settings["certificate"] = CERTIFICATES / f"{certificate}.pem"
         peer = Peer(*replies, **settings)
@@ -240,14 +240,14 @@ class Bench:
 
     @asynccontextmanager
     async def transport(self, context: ssl.SSLContext | None = None) -> AsyncIterator[AsyncTransport]:
-        """Make a transport; it is closed with the block."""
+        """Make a transport; the end of the block closes it."""
         made: Any = self._factory(context or trusting())
         with made as transport:
             yield _Awaitable(transport, self)
 
     @asynccontextmanager
     async def opened(self, transport: AsyncTransport, request: SendRequest) -> AsyncIterator[AsyncExchange]:
-        """Open an exchange; it is closed with the block."""
+        """Open an exchange; the end of the block closes it."""
         exchange = await transport.open(request)
         try:
             yield exchange
@@ -255,10 +255,10 @@ class Bench:
             await self.close(exchange)
 
     async def answer(self, transport: AsyncTransport, request: SendRequest) -> bytes:
-        """Carry an exchange through.
+        """Carry out a complete exchange.
 
         Returns:
-            Its body.
+            The response's body.
         """
         async with self.opened(transport, request) as exchange:
             return await _body(exchange)
@@ -268,11 +268,11 @@ class Bench:
         await exchange.aclose()
 
     async def pause(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait for some time."""
         time.sleep(seconds)
 
     def tasks(self) -> int:
-        """How many tasks there are."""
+        """Return the number of tasks."""
         return 0
 
 
@@ -325,7 +325,7 @@ class _AwaitableExchange:
         self._exchange.close()
 
 
-# What the checks are made of
+# Helpers for the checks
 
 
 def _request(
@@ -353,7 +353,7 @@ async def _body(exchange: AsyncExchange) -> bytes:
     pieces = []
     while piece := await exchange.read():
         if not isinstance(piece, bytes):
-            raise NotKept(f"read gave {type(piece).__name__}, not bytes")
+            raise NotKept(f"read returned {type(piece).__name__}, not bytes")
         pieces.append(piece)
     return b"".join(pieces)
 
@@ -375,7 +375,7 @@ async def _fails(doing: str, something: Awaitable[bytes | AsyncExchange], *kinds
         if not isinstance(gave, bytes):
             await gave.aclose()
         shown = f"{len(gave)} bytes" if isinstance(gave, bytes) else "an exchange"
-        raise NotKept(f"{doing}: expected a TransportError of kind {wanted}, but it went on and gave {shown}")
+        raise NotKept(f"{doing}: expected a TransportError of kind {wanted}, but it succeeded and returned {shown}")
 
 
 def _same(what: str, got: object, expected: object) -> None:
@@ -432,7 +432,7 @@ async def large_request(bench: Bench) -> None:
 
 @_check()
 async def redirect_not_followed(bench: Bench) -> None:
-    """A redirect is given as it came; following it is not the transport's business."""
+    """A redirect is returned as it came; the transport doesn't follow it."""
     peer = bench.peer([_response(b"there", "location: /there", status="302 Found")], [_response(b"here")])
     async with bench.transport() as transport, bench.opened(transport, _request(peer)) as exchange:
         _same("the status", exchange.status, 302)
@@ -442,7 +442,7 @@ async def redirect_not_followed(bench: Bench) -> None:
 
 @_check()
 async def no_cookies(bench: Bench) -> None:
-    """No cookie is kept: requests carry those they were given, and no others."""
+    """No cookie is kept: a request carries the cookies in its headers and no others."""
     peer = bench.peer([_response(b"", "set-cookie: a=b; Path=/")], [_response()])
     async with bench.transport() as transport:
         for _ in range(2):
@@ -452,7 +452,7 @@ async def no_cookies(bench: Bench) -> None:
 
 @_check()
 async def refusals_as_given(bench: Bench) -> None:
-    """A refusal is a response, and no request is made a second time for it."""
+    """A refusal is a response, and no request is sent a second time because of it."""
     statuses = [
         "401 Unauthorized",
         "407 Proxy Authentication Required",
@@ -475,7 +475,7 @@ async def refusals_as_given(bench: Bench) -> None:
 
 @_check()
 async def head_as_given(bench: Bench) -> None:
-    """The head is given as it came: fields in order, repeated where they repeat, latin-1 text, empty values."""
+    """The head is returned as it came: fields in order, repeated where they repeat, latin-1 text, empty values."""
     fields = ("set-cookie: a=b; Expires=Wed, 01 Jan 2020 00:00:00 GMT", "x-vqd-4: \xe9\xff", "set-cookie: c=d", "x-e:")
     peer = bench.peer([_response(b"x", *fields, status="200 OK")])
     async with bench.transport() as transport, bench.opened(transport, _request(peer)) as exchange:
@@ -487,7 +487,7 @@ async def head_as_given(bench: Bench) -> None:
 
 @_check()
 async def interim_passed_over(bench: Bench) -> None:
-    """An interim response (100 Continue) is passed over."""
+    """An interim response (100 Continue) is skipped."""
     peer = bench.peer([b"HTTP/1.1 100 Continue\r\n\r\n" + _response(b"x")])
     async with bench.transport() as transport, bench.opened(transport, _request(peer)) as exchange:
         _same("the status", exchange.status, 200)
@@ -496,7 +496,7 @@ async def interim_passed_over(bench: Bench) -> None:
 
 @_check()
 async def not_decoded(bench: Bench) -> None:
-    """A body is given as the bytes that came, not content-decoded."""
+    """A body is returned as the bytes that came, not content-decoded."""
     coded = gzip.compress(b"some text")
     peer = bench.peer([_response(coded, "content-encoding: gzip")])
     async with bench.transport() as transport:
@@ -505,7 +505,7 @@ async def not_decoded(bench: Bench) -> None:
 
 @_check()
 async def byte_by_byte(bench: Bench) -> None:
-    """A response that comes a byte at a time is as good as one in a piece."""
+    """A response that arrives byte by byte is read like one that arrives at once."""
     said = _chunked(b"abc", b"d", b"\r\n0\r\n")
     peer = bench.peer([said[i : i + 1] for i in range(len(said))])
     async with bench.transport() as transport:
@@ -514,7 +514,7 @@ async def byte_by_byte(bench: Bench) -> None:
 
 @_check()
 async def at_once(bench: Bench) -> None:
-    """`read` gives bytes as soon as there are any, without waiting for more."""
+    """`read` returns bytes as soon as there are any, without waiting for more."""
     gates = [threading.Event() for _ in range(3)]
     peer = bench.peer(
         [_chunked(last=False), gates[0], b"3\r\none\r\n", gates[1], b"3\r\ntwo\r\n", gates[2], b"0\r\n\r\n"]
@@ -523,7 +523,7 @@ async def at_once(bench: Bench) -> None:
         async with bench.transport() as transport, bench.opened(transport, _request(peer)) as exchange:
             for gate, piece in zip(gates, (b"one", b"two", b""), strict=True):
                 gate.set()
-                _same("what read gave", await exchange.read(), piece)
+                _same("the bytes from read", await exchange.read(), piece)
     finally:
         for gate in gates:
             gate.set()
@@ -535,25 +535,25 @@ async def empty_body(bench: Bench) -> None:
     none = b"HTTP/1.1 204 No Content\r\n\r\n"
     peer = bench.peer([_response()], [_chunked()], [none], [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", CLOSE])
     async with bench.transport() as transport:
-        for kind in ("with content-length: 0", "of no chunks", "of a 204", "that the end of the connection ends"):
+        for kind in ("with content-length: 0", "of no chunks", "of a 204", "delimited by the end of the connection"):
             _same(f"a body {kind}", await bench.answer(transport, _request(peer)), b"")
 
 
 @_check()
 async def large_body(bench: Bench) -> None:
-    """A body of eight megabytes comes whole."""
+    """A body of eight megabytes arrives whole."""
     body = bytes(range(256)) * (32 * 1024)
     chunks = [body[i : i + 65536] for i in range(0, len(body), 65536)]
     peer = bench.peer([_response(body)], [_chunked(*chunks)])
     async with bench.transport() as transport:
         for kind in ("with a content-length", "in chunks"):
             if await bench.answer(transport, _request(peer)) != body:
-                raise NotKept(f"a body {kind} was not what was sent")
+                raise NotKept(f"a body {kind} differs from the one that was sent")
 
 
 @_check()
 async def until_closed(bench: Bench) -> None:
-    """A body that only the end of the connection ends comes whole."""
+    """A body that is delimited by the end of the connection arrives whole."""
     peer = bench.peer([b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n", b"abc", b"def", CLOSE])
     async with bench.transport() as transport:
         _same("the body", await bench.answer(transport, _request(peer)), b"abcdef")
@@ -573,7 +573,7 @@ async def refused(bench: Bench) -> None:
 
 @_check()
 async def cut_before_head(bench: Bench) -> None:
-    """A connection that ends before the head is a failure of kind CUT, and the request is not made again."""
+    """A connection that ends before the head is a failure of kind CUT, and the request is not sent again."""
     peer = bench.peer([CUT], [RESET], [_response()])
     async with bench.transport() as transport:
         for act in ("a connection that was closed before the head", "a connection that was reset before the head"):
@@ -595,15 +595,15 @@ async def body_cut(bench: Bench) -> None:
 
 @_check()
 async def no_http(bench: Bench) -> None:
-    """What is no HTTP is a failure."""
+    """A response that is not HTTP is a failure."""
     peer = bench.peer([b"SSH-2.0-OpenSSH_9.2\r\n\r\n", CLOSE])
     async with bench.transport() as transport:
-        await _fails("a response that is no HTTP", transport.open(_request(peer)))
+        await _fails("a response that is not HTTP", transport.open(_request(peer)))
 
 
 @_check(over="tls")
 async def bad_certificate(bench: Bench) -> None:
-    """A server that nobody vouches for is a failure of kind TLS, before anything is sent."""
+    """A server whose certificate can't be verified is a failure of kind TLS, before anything is sent."""
     for what, certificate, context in (
         ("a certificate of an unknown CA", "loopback", ssl.create_default_context()),
         ("a certificate for another host", "elsewhere", trusting()),
@@ -620,7 +620,7 @@ async def no_tls(bench: Bench) -> None:
     """A server that doesn't speak TLS is a failure of kind TLS."""
     peer = bench.peer(opening=[b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n", HANG], tls=True)
     async with bench.transport() as transport:
-        await _fails("an answer in plain text", transport.open(_request(peer)), FailureKind.TLS)
+        await _fails("a response in plain text", transport.open(_request(peer)), FailureKind.TLS)
 
 
 # The checks: time
@@ -653,28 +653,28 @@ async def head_timeout(bench: Bench) -> None:
 
 @_check(world="blocking")
 async def read_timeout(bench: Bench) -> None:
-    """A body that doesn't go on in time is a failure of kind TIMEOUT."""
+    """A body that doesn't continue in time is a failure of kind TIMEOUT."""
     peer = bench.peer([_response(b"abcdef")[:-3], HANG])
     async with bench.transport() as transport, bench.opened(transport, _request(peer)) as exchange:
-        bench.timeout = _SHORT  # which the reads are told, while `open` was told longer
-        await _in_time("a body that doesn't go on", _body(exchange))
+        bench.timeout = _SHORT  # for the reads; `open` got a longer one
+        await _in_time("a body that doesn't continue", _body(exchange))
 
 
 @_check(world="blocking", over="plain")
 async def write_timeout(bench: Bench) -> None:
-    """A request that isn't taken in time is a failure of kind TIMEOUT."""
+    """A request that the peer doesn't read in time is a failure of kind TIMEOUT."""
     peer = bench.peer(opening=[DEAF])
     bench.timeout = _SHORT
     async with bench.transport() as transport:
         await _in_time("a peer that reads nothing", transport.open(_request(peer, "POST", body=bytes(8 * _MIB))))
 
 
-# The checks: one after the other, several at once, the end
+# The checks: one exchange after another, several at once, closing
 
 
 @_check()
 async def one_after_the_other(bench: Bench) -> None:
-    """An exchange that was carried through, or given up, or that failed, leaves the next one as it should be."""
+    """After an exchange that was completed, abandoned or failed, the next one works."""
     good: Said = [_response(b"good")]
     half = _response(b"abcdef")[:-3]
     closing: Said = [_response(b"good", "connection: close"), CLOSE]
@@ -687,14 +687,14 @@ async def one_after_the_other(bench: Bench) -> None:
         _same("the body of one after one that was cut", await bench.answer(transport, _request(peer)), b"good")
         async with bench.opened(transport, _request(peer)) as exchange:
             await exchange.read()
-        _same("the body of one after one that was given up", await bench.answer(transport, _request(peer)), b"good")
+        _same("the body of one after one that was abandoned", await bench.answer(transport, _request(peer)), b"good")
         await _fails("no head", transport.open(_request(peer)))
         _same("the body of one after one without a head", await bench.answer(transport, _request(peer)), b"good")
 
 
 @_check()
 async def closed_while_idle(bench: Bench) -> None:
-    """A kept connection that the peer has ended meanwhile costs nothing: the request goes out on a new one, once."""
+    """If the peer has closed a kept connection, the request is sent on a new one, once."""
     for how, act in (("closed", CUT), ("reset", RESET)):
         peer = bench.peer([_response(b"first"), act], [_response(b"second")])
         async with bench.transport() as transport:
@@ -707,7 +707,7 @@ async def closed_while_idle(bench: Bench) -> None:
 
 @_check()
 async def early_close(bench: Bench) -> None:
-    """Closing an exchange early gives the rest of it up at once: the peer sees that, and need not say goodbye."""
+    """Closing an exchange early discards its rest at once: the peer sees it, and need not respond."""
     half = _response(b"abcdef")[:-3]
     for how, act in (("a peer that waits", HANG), ("a peer that is dead", DEAF)):
         peer = bench.peer([half, act])
@@ -717,16 +717,16 @@ async def early_close(bench: Bench) -> None:
                 started = time.monotonic()
             _same(f"closed to {how} within a second", time.monotonic() - started < 1, True)
             if act is HANG:
-                _same("what the peer sees is a closed connection", peer.all_closed(_SLACK), True)
+                _same("the peer sees a closed connection", peer.all_closed(_SLACK), True)
 
 
 @_check()
 async def double_close(bench: Bench) -> None:
-    """An exchange can be closed again and again, whatever became of it."""
+    """An exchange can be closed repeatedly, however it ended."""
     half = _response(b"abcdef")[:-3]
     peer = bench.peer([_response(b"x")], [half, HANG], [half, CUT])
     async with bench.transport() as transport:
-        for what in ("that was read to its end", "that was given up", "that failed"):
+        for what in ("that was read to its end", "that was abandoned", "that failed"):
             exchange = await transport.open(_request(peer))
             if what == "that was read to its end":
                 await _body(exchange)
@@ -767,7 +767,7 @@ async def nothing_left(bench: Bench) -> None:
             await _fails("a body that was cut", _body(exchange))
         await _fails("no head", transport.open(_request(peer)))
         await bench.answer(transport, _request(peer))
-    await bench.pause(0.01)  # asyncio closes with the next turn of its loop
+    await bench.pause(0.01)  # asyncio closes in the next round of its loop
     gc.collect()
     _same("all connections are closed", peer.all_closed(_SLACK), True)
     _same("the number of tasks", bench.tasks(), before)
@@ -775,7 +775,7 @@ async def nothing_left(bench: Bench) -> None:
 
 @_check(world="async")
 async def cancellation(bench: Bench) -> None:
-    """Cancelled at any await, an exchange costs nothing: the next one works, and nothing is left."""
+    """After an exchange is cancelled at any await, the next one works, and nothing is left."""
     whole = _response(b"abcdef")
     await _cancel_at_each_await(bench, "a whole one", [whole])
     await _cancel_at_each_await(bench, "one that stalls", [whole[:-3], HANG])
@@ -794,9 +794,7 @@ async def _cancel_at_each_await(bench: Bench, name: str, said: Said) -> None:
                 with anyio.fail_after(_SLACK):
                     _same("the body of the exchange after it", await bench.answer(transport, _request(other)), b"good")
             except TimeoutError:
-                raise NotKept(
-                    f"after {name} was cancelled at its await {number}, the next one waits for ever"
-                ) from None
+                raise NotKept(f"after {name} was cancelled at its await {number}, the next one never ends") from None
             if not cut.reached:
                 break
     await bench.pause(0.01)
@@ -811,11 +809,11 @@ class CancelAt(Awaitable[T]):
 
     Args:
         something: the coroutine.
-        number: of the wait, counted from 1.
-        scope: to cancel; it is around this.
+        number: the number of the wait, counted from 1.
+        scope: the scope to cancel; it encloses this.
 
     Attributes:
-        reached: whether it waited so often.
+        reached: whether it waited that many times.
     """
 
     def __init__(self, something: Coroutine[Any, Any, T], number: int, scope: anyio.CancelScope) -> None:
@@ -847,16 +845,16 @@ class CancelAt(Awaitable[T]):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Hold the transport of a factory to the contract, and print the report.
+    """Check the transport of a factory against the contract, and print the report.
 
     Args:
-        arguments: of the command line; None takes the process's.
+        arguments: the command line's arguments; None takes the process's.
 
     Returns:
-        The exit status: 0 if all is kept, 1 if something isn't.
+        The exit status: 0 if all checks pass, 1 if not.
     """
     parser = argparse.ArgumentParser(prog="python -m ddg_transports.testing.contract", description=main.__doc__)
-    parser.add_argument("factory", metavar="MODULE:FACTORY", help="takes an SSLContext, gives a context manager")
+    parser.add_argument("factory", metavar="MODULE:FACTORY", help="takes an SSLContext, returns a context manager")
     parser.add_argument("checks", metavar="CHECK", nargs="*", help=f"only these; there are {', '.join(CHECKS)}")
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio", help="for an async transport")
     args = parser.parse_args(arguments)

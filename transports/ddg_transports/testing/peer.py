@@ -1,9 +1,9 @@
-r"""A server on a loopback port that answers each request with exactly the bytes, pauses and breaks it was told.
+r"""A server on a loopback port that responds to each request with exactly the scripted bytes, pauses and breaks.
 
     with Peer([b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"hal", CUT]) as peer:
         ...  # send a request to peer.url, then look at peer.requests
 
-It runs on threads, so that anything can be driven against it: blocking code, asyncio, trio.
+It runs on threads, so that blocking code, asyncio and trio can be tested against it.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from typing import Self
 import h11
 
 CERTIFICATES = Path(__file__).parent / "certificates"
-"""A CA (``ca.pem``) for tests, and servers' certificates with their keys that it signed."""
+"""A CA (``ca.pem``) for tests, and the server certificates that it signed, with their keys."""
 
-_PATIENCE = 20.0  # seconds; for what never comes
+_PATIENCE = 20.0  # seconds; the longest wait
 
 
 class Act(enum.Enum):
-    """What a peer can do beside sending bytes."""
+    """The actions of a peer other than sending bytes."""
 
-    HANG = "say nothing more until the client closes the connection"
-    DEAF = "neither say nor read anything more until the peer is closed"
-    CLOSE = "close the connection; TLS with its goodbye"
-    CUT = "close the connection; TLS without its goodbye"
+    HANG = "send nothing more until the client closes the connection"
+    DEAF = "neither send nor read anything more until the peer is closed"
+    CLOSE = "close the connection; over TLS with close_notify"
+    CUT = "close the connection; over TLS without close_notify"
     RESET = "reset the connection"
 
 
@@ -42,7 +42,7 @@ HANG, DEAF, CLOSE, CUT, RESET = Act
 
 
 Said = Sequence[bytes | threading.Event | Act]
-"""What a peer does in order: sends bytes, waits for an event, acts."""
+"""The steps of a peer, in order: bytes to send, events to wait for, actions."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Request:
     """A request as it arrived.
 
     Attributes:
-        connection: which connection it came on, counted from 1.
-        method: of the request.
-        target: of the request.
+        connection: the number of its connection, counted from 1.
+        method: the request's method.
+        target: the request's target.
         headers: names in lower case, in order, latin-1.
-        body: all of it.
+        body: the complete body.
     """
 
     connection: int
@@ -65,18 +65,18 @@ class Request:
 
 
 class Peer:
-    """A scripted server, from ``with`` to the end of the block; connections that are left then are cut.
+    """A scripted server, from ``with`` to the end of the block, which cuts the remaining connections.
 
     Args:
-        replies: what is said to each request, in the order in which they come, whatever connection they come on. A
-            request for which there is nothing left to say is hung on.
-        opening: what is done on each connection before its first request is read.
-        certificate: a file with certificate and key; the peer speaks TLS.
-        tls: whether `url` says https; by default if there is a certificate.
+        replies: the steps for each request, in the order in which requests arrive, on whatever connection. A request
+            without a reply left is left hanging.
+        opening: the steps on each connection before its first request is read.
+        certificate: a file with certificate and key; with one, the peer speaks TLS.
+        tls: whether `url` is https; None means if there is a certificate.
 
     Attributes:
         url: the base URL, without a slash at the end.
-        requests: what has arrived.
+        requests: the requests that have arrived.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Peer:
         self._opening = opening
         self._context = _context(certificate) if certificate else None
         self._listener = socket.create_server(("127.0.0.1", 0))
-        # So that a request which nobody reads doesn't fit into the kernel's buffers, which may grow to 32 MiB.
+        # An unread request must not fit into the kernel's buffers, which may grow to 32 MiB.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         self._address = self._listener.getsockname()
         self.url = f"http{'s' if certificate or tls else ''}://127.0.0.1:{self._address[1]}"
@@ -105,12 +105,12 @@ class Peer:
         self.close()
 
     def close(self) -> None:
-        """Cut every connection and serve no more; any number of times, from any thread."""
+        """Cut every connection and stop serving; may be called again, and from any thread."""
         with self._changed:
             if self._stopping.is_set():
                 return
             self._stopping.set()
-        socket.create_connection(self._address).close()  # wakes the one who accepts
+        socket.create_connection(self._address).close()  # wakes the accepting thread
         self._threads[0].join()
         self._listener.close()
         with self._changed:
@@ -121,7 +121,7 @@ class Peer:
 
     @property
     def connections(self) -> int:
-        """How many were made."""
+        """The number of connections that were accepted."""
         return self._accepted
 
     def all_closed(self, timeout: float) -> bool:
@@ -163,7 +163,7 @@ class Peer:
                 connection.do_handshake()
             self._converse(number, connection)
         except (OSError, h11.RemoteProtocolError):
-            pass  # the client went away, or never spoke HTTP
+            pass  # the client disconnected, or never spoke HTTP
         finally:
             connection.close()
             with self._changed:
@@ -181,7 +181,7 @@ class Peer:
             http = h11.Connection(h11.SERVER)
 
     def _say(self, connection: socket.socket, said: Said) -> bool:
-        """Do what is to be done; tell whether the connection goes on."""
+        """Carry out the steps, and return whether the connection stays open."""
         for item in said:
             if isinstance(item, bytes):
                 connection.sendall(item)
@@ -216,7 +216,7 @@ def _shut(connection: socket.socket) -> None:
 
 
 def _read_request(http: h11.Connection, connection: socket.socket, number: int) -> Request | None:
-    """Read a request whole; None at the end of the connection."""
+    """Read a complete request; return None at the end of the connection."""
     head: h11.Request | None = None
     body = bytearray()
     while True:
