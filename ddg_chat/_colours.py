@@ -1,7 +1,7 @@
 """Colour code in one pass: comments, strings, numbers, keywords and calls.
 
-A reply can hold anything, so the time must be linear whatever the code is. The lexers of Pygments aren't made for
-that: those of C, Java, Python and dozens of others take the square or the cube of a run of blanks.
+A reply can contain anything, so the time must be linear for any code. Pygments doesn't guarantee that: its lexers for
+C, Java, Python and dozens of other languages take quadratic or cubic time for a run of blanks.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _SQL = frozenset({"sql", "mysql", "postgresql", "plpgsql", "sqlite"})
 _LINE = r"[^\n]*"
 _BLOCK = r"/\*(?:[^*]|\*(?!/))*(?:\*/)?"
 _QUOTED = r'"(?:[^"\\\n]|\\.)*"?'
-#: An apostrophe that isn't closed on its line is no string. With escapes taken outside of strings as they are inside,
-#: at most one on each line is looked at in vain.
+#: An apostrophe that isn't closed on its line doesn't start a string. Escapes are matched outside strings too, so that
+#: at most one apostrophe of each line is scanned in vain.
 _CHARS = r"'(?:[^'\\\n]|\\.)*'"
 _LONG_DOUBLE = r'"""(?:[^"]|"(?!""))*(?:""")?'
 _LONG_SINGLE = r"'''(?:[^']|'(?!''))*(?:''')?"
@@ -47,7 +47,7 @@ _BACKTICKS = r"`[^`]*`?"
 
 
 def _pattern(comments: str, *strings: str) -> re.Pattern[str]:
-    """Each alternative takes at least a character, and never gives one back to be looked at again."""
+    """Build a pattern. Each alternative matches at least one character and never backtracks."""
     return re.compile(
         rf"(?P<comment>{comments})|(?P<string>{'|'.join((*strings, _QUOTED, _CHARS))})|\\."
         r"|(?P<number>\d[\w.]*)|(?P<word>[^\W\d]\w*)(?P<call>(?=\())?"
@@ -78,14 +78,14 @@ _PATTERNS = {language: pattern for pattern, languages in _LANGUAGES.items() for 
 
 
 def coloured(code: str, language: str) -> Text:
-    """Colour code, in a time that is linear in its length.
+    """Colour code in linear time.
 
     Args:
-        code: what is written.
-        language: as a fence names it, in any case.
+        code: the code.
+        language: the language's name on a fence, in any case.
 
     Returns:
-        The code, in colours if the language is a known one.
+        The code, coloured if the language is known.
     """
     text = Text(code, tab_size=4)
     language = language.lower()

@@ -1,4 +1,4 @@
-"""What went wrong, as one sentence that says what to do, and as an exit code."""
+"""Errors as one sentence that says what to do, and as an exit code."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ._text import one_line
 
 
 class CommandError(Exception):
-    """A command can't do what it was asked to, by its arguments or by a file.
+    """A command fails because of its arguments or a file.
 
     Args:
-        message: what is wrong, and what would be right.
+        message: what is wrong, and how to correct it.
         code: the exit code: 2 for the command line, 74 for a file.
     """
 
@@ -20,55 +20,55 @@ class CommandError(Exception):
         self.code = code
 
 
-#: Exceptions with their exit code, and what to do about them where the error itself doesn't say. The first that fits
-#: counts; `main.EXIT_CODES` says what the codes mean.
+#: Exceptions with their exit codes, and advice where the error itself has none. The first match counts;
+#: `main.EXIT_CODES` documents the codes.
 _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.ModelNotSupportedError,), 2, ""),
     ((errors.InputLimitError, errors.ConversationLimitError, errors.LocalProtocolError), 65, ""),
-    ((errors.ConversationFormatError,), 65, "a transcript is what --record FILE wrote"),
-    ((UnicodeError,), 65, "what is read must be text in UTF-8"),
+    ((errors.ConversationFormatError,), 65, "transcripts are written by --record FILE"),
+    ((UnicodeError,), 65, "the input must be UTF-8 text"),
     ((errors.RateLimitError, errors.UserLimitError), 75, ""),
     ((errors.TokenError,), 75, ""),
-    ((errors.ChatTimeoutError,), 75, "try again, or allow more with --timeout"),
+    ((errors.ChatTimeoutError,), 75, "try again, or allow more time with --timeout"),
     ((errors.AccessDeniedError, errors.BlockedError), 77, ""),
     ((errors.ChallengeError,), 77, "try again later"),
     ((errors.UnsupportedChallenge,), 77, "only challenges of spring 2025 are answered (see ddg-chat explain)"),
     ((errors.ServiceUnavailableError,), 69, ""),
-    ((errors.ModelUnavailableError,), 69, "ddg-chat models lists them"),
+    ((errors.ModelUnavailableError,), 69, "ddg-chat models lists the models"),
     ((errors.TransportError,), 69, "check the address, the network and the proxy"),
     ((errors.HandshakeError,), 69, "try again later"),
     ((errors.IncompleteStream, errors.EmptyResponseError), 76, "ask again"),
     ((errors.TurnAborted,), 130, ""),
-    ((errors.RemoteProtocolError,), 76, "--record FILE keeps what it said"),
-    ((errors.ServiceError,), 1, "--record FILE keeps what it said"),
+    ((errors.RemoteProtocolError,), 76, "--record FILE records what the service sent"),
+    ((errors.ServiceError,), 1, "--record FILE records what the service sent"),
     ((errors.DuckChatError,), 1, ""),
     ((OSError,), 74, ""),
 )
 
 
 def exit_code(error: Exception) -> int:
-    """Give the exit code for an exception.
+    """Return the exit code for an exception.
 
     Args:
-        error: what a command raised.
+        error: an exception that a command raised.
 
     Returns:
-        The code, as `main.EXIT_CODES` has it.
+        The code, one of `main.EXIT_CODES`.
 
     Raises:
-        Exception: the same, if it is none that a command is known to raise.
+        Exception: the exception itself, if it is a bug.
     """
     return error.code if isinstance(error, CommandError) else _row(error)[0]
 
 
 def sentence(error: Exception) -> str:
-    """Say what went wrong and what to do about it.
+    """Return a sentence that says what went wrong and what to do about it.
 
     Args:
         error: as for `exit_code`.
 
     Returns:
-        One line, fit for a terminal.
+        One line, safe for a terminal.
 
     Raises:
         Exception: as `exit_code` does.
@@ -84,6 +84,6 @@ def _row(error: Exception) -> tuple[int, str]:
     for kinds, code, advice in _TABLE:
         if isinstance(error, kinds):
             if isinstance(error, errors.TransportError) and error.failure.kind is FailureKind.TLS:
-                advice = "if you trust its authority, SSL_CERT_FILE says where that one's certificate is"
+                advice = "if you trust its authority, set SSL_CERT_FILE to the authority's certificate"
             return code, advice
     raise error

@@ -12,13 +12,13 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
 def as_markdown(conversation: Conversation) -> str:
-    """Write a conversation as Markdown: its title, then each question as a quotation and its reply as it came.
+    """Convert a conversation to Markdown: its title, then each question as a quotation and its reply as it came.
 
     Args:
-        conversation: what was said.
+        conversation: the conversation.
 
     Returns:
-        The text, fit for a terminal, with a line feed at its end.
+        The text, safe for a terminal, with a line feed at its end.
     """
     parts = [f"# {heading(conversation)}", f"*{one_line(conversation.model)}*"]
     for message in conversation.message_history:
@@ -28,7 +28,7 @@ def as_markdown(conversation: Conversation) -> str:
 
 
 def heading(conversation: Conversation) -> str:
-    """Give what a conversation is about, in a line: its title, or what it began with."""
+    """Return a conversation's title, or else its first question, in one line."""
     first = conversation.message_history[0].content if conversation.message_history else "Nothing yet"
     return one_line(conversation.title or first, 70)
 
@@ -38,7 +38,7 @@ def _quoted(text: str) -> str:
 
 
 def _closed(text: str) -> str:
-    """End a block of code that the reply didn't, so that it takes in nothing of what follows (CommonMark, 4.5)."""
+    """Close a code block that the reply left open, so that it doesn't swallow the following text (CommonMark, 4.5)."""
     fence = ""
     for line in text.split("\n"):
         if found := _FENCE.fullmatch(line):

@@ -1,4 +1,4 @@
-"""Files for nobody else to read, and a lock that ends with its process."""
+"""Private files, and a lock that ends with its process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file for its owner alone if it is new; an ``opener`` of `open`. One that is there keeps its rights."""
+    """Open a file, as an ``opener`` of `open`. A new file is private to its owner; an existing one keeps its mode."""
     return os.open(path, flags, 0o600)
 
 

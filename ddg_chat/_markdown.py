@@ -1,8 +1,8 @@
-"""Markdown on a terminal, as it comes.
+"""Markdown on a terminal, as it arrives.
 
-What is whole is written once and for ever, so that it scrolls away as any output does; only what is still growing, a
-paragraph perhaps, is drawn again, and of that no more than fits the screen. So nothing is lost of a long reply, and
-what was read doesn't move.
+Complete units are written once, and scroll away like any output. Only the unit that is still growing, such as a
+paragraph, is redrawn, and no more of it than fits the screen. So a long reply stays complete, and lines don't move
+while they are read.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ from ._colours import coloured
 from ._pace import Pace
 from ._text import harmless
 
-#: The longest unit that is laid out or coloured, in characters: some of what can be written in one takes the square
-#: of its length.
+#: The longest unit that is laid out or coloured, in characters: some Markdown takes quadratic time.
 _LONGEST = 8 * 1024
 #: The most lines of code that are coloured together.
 _MOST_LINES = 200
-#: The longest line that opens a block of code, in characters: each stretch of the block begins with it.
+#: The longest line that opens a code block, in characters: each stretch of the block begins with it.
 _LONGEST_FENCE = 200
 
-#: What can't be shown would be left out: HTML, images, definitions of links. They are shown as they are written.
+#: HTML, images and link definitions would be left out by the parser. Disabled, they are shown as they are written.
 _INVISIBLE = ["html_block", "html_inline", "image", "reference"]
 _PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"]).disable(_INVISIBLE)
 _BLOCKS = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table").disable(_INVISIBLE)
@@ -44,7 +43,7 @@ _Line = list[Segment]
 
 
 class _Code(CodeBlock):
-    """A block of code as it is written, with nothing around it that copying would take along."""
+    """A code block as it is written, without a frame, so that it can be copied."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if code := str(self.text).removesuffix("\n"):
@@ -52,7 +51,7 @@ class _Code(CodeBlock):
 
 
 class _Table(TableElement):
-    """A table in which a word that is longer than its column goes on in the next line, and is not cut."""
+    """A table that wraps a word that is longer than its column, rather than cut it."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for table in super().__rich_console__(console, options):
@@ -71,26 +70,26 @@ class _Markdown(Markdown):
     }
 
 
-#: Copied for each unit: each new `Markdown` makes a parser, which takes longer than most units do. Without hyperlinks,
-#: which are control sequences, with addresses of the service's.
+#: Copied for each unit: a new `Markdown` makes a parser, which takes longer than most units. Without hyperlinks, which
+#: would put the service's addresses into control sequences.
 _EMPTY = _Markdown("", hyperlinks=False)
 
 
 def _markdown(source: str) -> Markdown:
-    """Parse Markdown, to be laid out."""
+    """Parse Markdown for layout."""
     markdown = copy(_EMPTY)
     markdown.parsed = _PARSER.parse(source)
     return markdown
 
 
 class _Unit(NamedTuple):
-    """What is laid out by itself: a block, an item of a list, a stretch of code.
+    """A part that is laid out by itself: a block, a list item, a stretch of code.
 
     Attributes:
         text: its Markdown.
-        is_code: whether its lines, once whole, stay as they are.
+        is_code: whether it is code, whose complete lines no longer change.
         is_plain: whether it is shown as it is written.
-        goes_on: whether it belongs to the one before it, and no empty line comes between them.
+        goes_on: whether it continues the unit before it, without an empty line between them.
     """
 
     text: str
@@ -100,9 +99,9 @@ class _Unit(NamedTuple):
 
 
 def _units(source: str) -> list[_Unit]:
-    """Take Markdown apart. All but the last unit are the same whatever follows, if the source ends in a line's end."""
+    """Split Markdown into units. If the source ends with a line feed, later text can change only the last unit."""
     lines = source.splitlines(keepends=True)
-    starts: list[tuple[int, str, bool]] = []  # line, the fence that opens it if it is code, whether it goes on
+    starts: list[tuple[int, str, bool]] = []  # line, the fence that opens it if it is code, whether it continues
     first_item = False
     for token in _BLOCKS.parse(source):
         if token.map is None or token.nesting < 0 or token.level > 1:
@@ -122,13 +121,13 @@ def _units(source: str) -> list[_Unit]:
     found: list[_Unit] = []
     for (start, fence, goes_on), (end, *_) in pairwise([*starts, (len(lines), "", False)]):
         opening = fence if goes_on else ""
-        text = "".join(lines[start if found else 0 : end])  # the first has the empty lines before it
+        text = "".join(lines[start if found else 0 : end])  # the first unit includes the empty lines before it
         found.append(_Unit(opening + text, is_code=bool(fence), goes_on=goes_on))
     return found
 
 
 def _stretches(lines: list[str], start: int, end: int) -> Iterator[int]:
-    """Give where stretches of code begin that are short enough to be coloured."""
+    """Yield the first lines of stretches of code that are short enough to be coloured."""
     size, begun = 0, start
     yield start
     for at in range(start + 1, end):
@@ -139,7 +138,7 @@ def _stretches(lines: list[str], start: int, end: int) -> Iterator[int]:
 
 
 def _short(unit: _Unit) -> Iterator[_Unit]:
-    """Cut what is too long to be laid out; what is cut off is shown as it is written."""
+    """Split a unit that is too long for layout; all parts but the last are shown as they are written."""
     while len(unit.text) > _LONGEST and not unit.is_code:
         cut = max(unit.text.rfind(white, 0, _LONGEST) for white in " \n") + 1 or _LONGEST
         yield unit._replace(text=unit.text[:cut], is_plain=True)
@@ -148,13 +147,13 @@ def _short(unit: _Unit) -> Iterator[_Unit]:
 
 
 def write_markdown(console: Console, pieces: Iterable[str]) -> None:
-    """Write Markdown to a terminal while it comes; what came of it stays, should it break.
+    """Write Markdown to a terminal while it arrives. If the reply breaks, the text that arrived stays.
 
     Args:
-        console: on a terminal that can move its cursor.
-        pieces: of the text, cut anywhere.
+        console: a terminal that can move its cursor.
+        pieces: the text, cut anywhere.
     """
-    # It is drawn in the meantime: a reply that stops in the middle is to be seen as far as it came.
+    # Draw in another thread: a reply that stalls must show the text that has arrived.
     with MarkdownStream(console) as stream, Pace(stream.draw) as pace:
         for text in pieces:
             stream.feed(text)
@@ -162,23 +161,23 @@ def write_markdown(console: Console, pieces: Iterable[str]) -> None:
 
 
 class MarkdownStream:
-    """Markdown that grows on a terminal, within a ``with`` block; at the end of it all of it is written.
+    """Markdown that grows on a terminal within a ``with`` block. The end of the block writes all of it.
 
-    Nothing of the text is taken for a command by the terminal, whatever is in it.
+    No text can act as a command to the terminal.
 
     Args:
-        console: on a terminal that can move its cursor.
+        console: a terminal that can move its cursor.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._fed: deque[str] = deque()  # since it was drawn; added to while it is
-        self._pending = ""  # from the beginning of the unit that is growing, as far as it was drawn
-        self._goes_on = False  # that unit
-        self._written = 0  # lines of it
-        self._begun = False  # whether anything was written at all
+        self._fed: deque[str] = deque()  # since the last draw; `feed` appends during one
+        self._pending = ""  # the growing unit, as far as it was drawn
+        self._goes_on = False  # whether that unit continues the one before it
+        self._written = 0  # the lines of that unit that are written
+        self._begun = False  # whether anything is written
         self._width = console.width
-        # It draws when it is told to: no thread of its own, no streams taken over.
+        # It draws only on request: without a thread of its own, and without redirecting streams.
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -196,7 +195,7 @@ class MarkdownStream:
             self._live.stop()
 
     def feed(self, text: str) -> None:
-        """Take in more, to be seen when it is drawn next.
+        """Add text, for the next draw.
 
         Args:
             text: a piece of Markdown, cut anywhere.
@@ -204,15 +203,15 @@ class MarkdownStream:
         self._fed.append(harmless(text))
 
     def draw(self, *, whole: bool = False) -> None:
-        """Write what is whole, and draw what is growing.
+        """Write the complete units, and draw the growing one.
 
         Args:
-            whole: whether nothing more comes.
+            whole: whether the text is complete.
         """
         if not self._written:
-            self._width = self._console.width  # may change from unit to unit, but not within one
+            self._width = self._console.width  # may change between units, but not within one
         pending = self._pending + "".join(self._fed.popleft() for _ in range(len(self._fed)))
-        # What a line is, and whether it ends a unit, is sure when it is whole; or, if it is too long, taken to be.
+        # Parse complete lines only: an incomplete one can still change its kind. One that is too long is parsed anyway.
         end = len(pending) if whole else pending.rfind("\n") + 1
         units = _units(pending[:end]) or [_Unit("")]
         if len(units[-1].text) + len(pending) - end > _LONGEST and not units[-1].is_code:
@@ -228,7 +227,7 @@ class MarkdownStream:
         settled = [line for unit in units for line in self._finish(unit)]
         if last.is_code:
             lines = self._lines(last._replace(text=last.text.removesuffix(growing)))
-            new = lines[self._written : -1]  # the colours of the last one may change
+            new = lines[self._written : -1]  # the colours of the last line may change
             self._written += len(new)
             settled += new
         self._pending, self._goes_on = last.text, last.goes_on
@@ -238,19 +237,19 @@ class MarkdownStream:
         room = max(1, self._console.height - 1)
         with self._console:  # in one write
             if settled:
-                self._live.update(Segments([]), refresh=True)  # or the last tail would be drawn below what is whole
+                self._live.update(Segments([]), refresh=True)  # or the last tail is redrawn below the complete units
                 self._console.print(Segments([*_joined(settled), Segment.line()]), end="", crop=False)
             self._live.update(Segments(_joined(tail[-room:])), refresh=True)
 
     def _finish(self, unit: _Unit) -> list[_Line]:
-        """Give the lines of a unit that are not written yet, and go on to the next."""
+        """Return the unwritten lines of a unit, and start the next unit."""
         lines = self._lines(unit)[self._written :]
         self._begun = self._begun or bool(lines)
         self._written = 0
         return lines
 
     def _lines(self, unit: _Unit) -> list[_Line]:
-        """Lay a unit out, with the empty line before it, if it has one."""
+        """Lay out a unit, with the empty line before it, if it has one."""
         renderable: RenderableType = Text(unit.text) if unit.is_plain else _markdown(unit.text)
         options = self._console.options.update(width=self._width, height=None)
         lines = [_trimmed(line) for line in self._console.render_lines(renderable, options, pad=False)]
@@ -261,7 +260,7 @@ class MarkdownStream:
 
 
 def _trimmed(line: _Line) -> _Line:
-    """Make a line harmless once more, for Markdown can name any character, and take the blanks from its end."""
+    """Make a line harmless again, because Markdown entities can name any character, and strip blanks from its end."""
     line = [Segment(harmless(text), style) for text, style, control in line if not control]
     while line and not line[-1].text.rstrip():
         line.pop()
@@ -269,7 +268,7 @@ def _trimmed(line: _Line) -> _Line:
 
 
 def _joined(lines: list[_Line]) -> list[Segment]:
-    """Put lines into one, with line feeds between them."""
+    """Join lines with line feeds."""
     joined: list[Segment] = []
     for number, line in enumerate(lines):
         joined += [Segment.line(), *line] if number else line

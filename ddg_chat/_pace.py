@@ -1,4 +1,4 @@
-"""Work that is to be done soon and often, but not at the cost of all else."""
+"""Work that is repeated soon and often, but leaves most of the time to other work."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-_REST = 4.0  # times as long as the work took
+_REST = 4.0  # times the duration of the work
 
 
 class Pace:
-    """Does something each time it is due, in a thread of its own, within a ``with`` block.
+    """Does work each time it is due, in a thread of its own, within a ``with`` block.
 
-    What becomes due while it is being done, or rests afterwards for four times as long as that took, is done once.
+    After each run it rests for four times the run's duration. Calls of `due` during a run and its rest cause one run.
 
     Args:
-        work: what is done; what it raises, `due` or the end of the block does.
+        work: the call to make. `due` or the end of the block raises its exception.
     """
 
     def __init__(self, work: Callable[[], object]) -> None:
@@ -28,7 +28,7 @@ class Pace:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def due(self) -> None:
-        """Have it done soon."""
+        """Schedule a run of the work."""
         self._is_due.set()
         self._raise()
 

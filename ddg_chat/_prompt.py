@@ -1,4 +1,4 @@
-"""Where a person writes."""
+"""The line editor of the chat."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def line_editor(
 ) -> Callable[[], str]:
     """Make a line editor.
 
-    Enter sends what is written, unless it ends in a backslash; then, as with Alt+Enter, there is a new line. Lines that
-    are pasted together stay together.
+    Enter sends the text, unless it ends in a backslash; then, as with Alt+Enter, a new line begins. Lines that are
+    pasted together stay together.
 
     Args:
-        history: the file of what was written before; made for nobody else to read.
-        completions: gives the words that the last one of a line could become.
-        no_color: whether nothing is coloured.
+        history: the file of earlier inputs, readable by its owner only.
+        completions: returns the possible completions of a line's last word.
+        no_color: whether colours are off.
 
     Returns:
-        Reads what is written next; raises KeyboardInterrupt for Ctrl-C and EOFError for Ctrl-D.
+        A function that reads the next input; it raises KeyboardInterrupt for Ctrl-C and EOFError for Ctrl-D.
     """
     history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(history, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -48,17 +48,17 @@ def line_editor(
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
         color_depth=ColorDepth.DEPTH_1_BIT if no_color else None,
-        output=create_output(always_prefer_tty=True),  # the replies alone go into a pipe
+        output=create_output(always_prefer_tty=True),  # only the replies go into a pipe
     )
     return session.prompt
 
 
 @contextmanager
 def echo_off() -> Iterator[None]:
-    """Keep what is typed in the meantime from being seen among what is drawn; the line editor reads and shows it."""
+    """Turn the terminal's echo off, so that typing doesn't disturb a reply. The line editor shows it later."""
     try:
         import termios
-    except ImportError:  # on Windows a console shows what is typed when it is read
+    except ImportError:  # a Windows console echoes input only when it is read
         yield
         return
     terminal = sys.stdin.fileno()
@@ -95,7 +95,7 @@ def _keys() -> KeyBindings:
 
 
 class _History(FileHistory):
-    """Keeps what was written where that is possible; a disk that is full ends no conversation."""
+    """A history that ignores errors in writing: a full disk must not end the conversation."""
 
     def store_string(self, string: str) -> None:
         with suppress(OSError):

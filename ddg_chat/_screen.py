@@ -1,4 +1,4 @@
-"""How a reply gets to standard output: as Markdown on a terminal that can show it, else as it is."""
+"""Replies on standard output: as drawn Markdown on a terminal that can show it, otherwise as plain text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from importlib.util import find_spec
 from ._text import harmless
 
 Writer = Callable[[Iterable[str]], None]
-"""Writes a reply, piece by piece as it comes."""
+"""Writes a reply, delta by delta as it arrives."""
 
 
 def write_plain(pieces: Iterable[str]) -> None:
-    """Write a reply as it is, but harmless, and end its last line; what came of one that breaks stays."""
+    """Write a reply as plain, harmless text, and end its last line, even if the reply breaks."""
     ended = True
     try:
         for text in pieces:
@@ -26,10 +26,10 @@ def write_plain(pieces: Iterable[str]) -> None:
 
 
 def writer(*, no_color: bool, set_off: bool = False) -> Writer:
-    """Give what fits standard output.
+    """Return the writer that suits standard output.
 
     Args:
-        no_color: whether nothing is coloured.
+        no_color: whether colours are off.
         set_off: whether an empty line follows a reply on a terminal.
     """
     if not sys.stdout.isatty() or is_dumb() or find_spec("rich") is None:
@@ -59,5 +59,5 @@ def writer(*, no_color: bool, set_off: bool = False) -> Writer:
 
 
 def is_dumb() -> bool:
-    """Tell whether the terminal says that it can't move its cursor."""
+    """Return whether ``TERM`` says that the terminal can't move its cursor."""
     return os.environ.get("TERM", "").lower() in ("dumb", "unknown")

@@ -1,4 +1,4 @@
-"""What `ask` and `chat` have in common: the options that say which service, how to reach it, and what to keep of it."""
+"""The options that `ask` and `chat` share: which service, how to reach it, and what to record."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ _A_DAY = 86_400  # seconds; clocks and sockets can't count without end
 
 EPILOG = """\
 environment:
-  NO_COLOR                 no colours, as --no-color
-  SSL_CERT_FILE            certificates to trust in place of the system's
+  NO_COLOR                 no colours, like --no-color
+  SSL_CERT_FILE            certificates to trust instead of the system's
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the common options."""
-    parser.add_argument("--model", metavar="NAME", help="an id or another name of a model (see: ddg-chat models)")
+    parser.add_argument("--model", metavar="NAME", help="a model's id or alias (see: ddg-chat models)")
 
-    service = parser.add_argument_group("which service")
+    service = parser.add_argument_group("service")
     where = service.add_mutually_exclusive_group()
-    where.add_argument("--emulator", action="store_true", help="an emulator of the service, started for this command")
+    where.add_argument("--emulator", action="store_true", help="start an emulator of the service for this command")
     where.add_argument(
         "--base-url",
         type=_base_url,
         metavar="URL",
-        help="where the service is: https://HOST[:PORT], or http for a loopback address",
+        help="the service's address: https://HOST[:PORT], or http for a loopback address",
     )
     service.add_argument(
         "--profile",
         metavar="FILE",
-        help="what is different about the service, in TOML: the attributes of ddg_protocol.ServiceProfile",
+        help="changes to the service's profile, in TOML: attributes of ddg_protocol.ServiceProfile",
     )
     service.add_argument(
         "--fault",
@@ -68,40 +68,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FAULT",
-        help="with --emulator: what goes wrong, such as chat:429 (see: ddg-chat emulate --help); any number of times",
+        help="with --emulator: a fault, such as chat:429 (see: ddg-chat emulate --help); may be repeated",
     )
 
-    way = parser.add_argument_group("how it is asked")
+    way = parser.add_argument_group("connection")
     way.add_argument(
         "--proxy",
         type=_proxy,
         metavar="URL",
-        help="a proxy to go through: http://, https:// or socks5://[USER:PASSWORD@]HOST:PORT",
+        help="use a proxy: http://, https:// or socks5://[USER:PASSWORD@]HOST:PORT",
     )
     way.add_argument(
         "--transport",
         choices=("sockets", "httpcore", "http2"),
-        help="what carries the requests: sockets of its own (if not said), httpcore (with --proxy), that with HTTP/2",
+        help="how to send requests: sockets (default), httpcore (default with --proxy), http2 (httpcore with HTTP/2)",
     )
     way.add_argument(
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help="how long a request may take, with the whole of its reply (default: 60, and 30 without a sign of life)",
+        help="how long a request may take, including its reply (default: 60 s, and 30 s without data)",
     )
     way.add_argument(
         "--retries",
         type=_count,
         metavar="N",
-        help="how often a request that failed is made again, each time after a longer wait (default: 3, or 1 if nobody "
-        "answers)",
+        help="how often to retry a failed request, each time after a longer wait (default: 3, or 1 if the service does "
+        "not respond)",
     )
-    way.add_argument(
-        "--strict", action="store_true", help="take anything in a reply that is not of the protocol for an error"
-    )
+    way.add_argument("--strict", action="store_true", help="treat malformed reply data as an error")
 
-    output = parser.add_argument_group("what is said and kept")
-    output.add_argument("--quiet", action="store_true", help="don't say what is waited for")
+    output = parser.add_argument_group("output")
+    output.add_argument("--quiet", action="store_true", help="don't show status messages")
     output.add_argument("--no-color", action="store_true", help="no colours")
     output.add_argument(
         "--record",
@@ -112,17 +110,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--blank-texts",
         action="store_true",
-        help="with --record: leave questions and the texts of bodies out of the transcript",
+        help="with --record: omit questions and body texts from the transcript",
     )
 
 
 class Asking:
-    """A client as the command line wants it, for the length of a block; see `opened`.
+    """A client with the command line's options, within a block; see `opened`.
 
     Args:
         client: the client.
-        waiting: a block in which the person is told what is waited for.
-        transcripts: take down what its conversations do; None where nothing is kept.
+        waiting: a context manager that shows the status of waits.
+        transcripts: records the conversations; None records nothing.
     """
 
     def __init__(
@@ -133,22 +131,22 @@ class Asking:
         self._transcripts = transcripts
 
     def chat(self, *, model: str | None = None, conversation: Conversation | None = None) -> Chat:
-        """Begin a conversation, or go on with one."""
+        """Start a conversation, or continue one."""
         return self.client.chat(model=model, conversation=conversation, wrap=self._transcripts)
 
     @contextmanager
     def stream(self, chat: Chat, question: str, *, model: str | None = None) -> Iterator[Reply]:
-        """Ask; within the block the reply comes, and the person is told what is waited for."""
+        """Ask, and yield the reply; within the block, waits show their status."""
         with self._waiting, chat.stream(question, model=model) as reply:
             yield reply
 
 
 class Transcripts:
-    """Takes conversations down, each in a file of its own: FILE, then FILE-2 and so on before its suffix.
+    """Records conversations, each in a file of its own: FILE, then FILE-2 and so on, before its suffix.
 
     Args:
         first: the first file.
-        redact_texts: whether they are without texts.
+        redact_texts: whether to omit texts.
         stack: closes the files.
     """
 
@@ -159,16 +157,16 @@ class Transcripts:
         self._count = 0
 
     def __call__(self, session: Session) -> DrivenSession:
-        """Return a session that is recorded, to be driven in the place of this one."""
+        """Return a session that records this one, to be driven in its place."""
         from ddg_protocol.transcript import RecordedSession
 
         self._count += 1
         number = f"-{self._count}" if self._count > 1 else ""
         try:
             path = self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
-        except ValueError:  # it is empty, or a root
+        except ValueError:  # the path is empty, or a root
             raise CommandError(f"{str(self._first)!r} can't be the name of a file", 74) from None
-        # A line at a time: what was done is there to be read, whatever becomes of this process.
+        # Line-buffered, so that the file is complete up to now even if this process is killed.
         opened_file = open(path, "w", 1, encoding="utf-8", newline="\n", opener=private)  # noqa: SIM115
         file = self._stack.enter_context(opened_file)
         return RecordedSession(session, file.write, redact_texts=self._redact_texts)
@@ -176,23 +174,23 @@ class Transcripts:
 
 @contextmanager
 def opened(args: argparse.Namespace) -> Iterator[Asking]:
-    """Make a client as the command line says, and what it needs.
+    """Make a client with the command line's options, and everything it needs.
 
     Args:
-        args: with the options that `configure` declares.
+        args: the options that `configure` declares.
 
     Yields:
-        The client, in a block that ends with it.
+        The client; the end of the block closes it.
 
     Raises:
-        CommandError: the options don't go together, or a file or a library isn't there.
+        CommandError: the options contradict each other, or a file or a library is missing.
     """
     if args.blank_texts and args.record is None:
-        raise CommandError("--blank-texts is about a transcript; name its file with --record FILE")
+        raise CommandError("--blank-texts needs a transcript; add --record FILE")
     if args.fault and not args.emulator:
-        raise CommandError("--fault is for the emulator; add --emulator")
+        raise CommandError("--fault needs the emulator; add --emulator")
     if args.proxy and args.transport == "sockets":
-        raise CommandError("--transport sockets knows no proxies; leave it out, or take httpcore")
+        raise CommandError("--transport sockets doesn't support proxies; leave it out, or use httpcore")
     with ExitStack() as stack:
         profile = _profile(args)
         if args.emulator:
@@ -200,7 +198,7 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
         waiting = _waiting(args, profile)
         transcripts = None
         if args.record is not None:
-            # Closed after the client, whose conversations say their last word as it ends.
+            # Closed after the client: closing its conversations writes their last lines.
             files = stack.enter_context(ExitStack())
             transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=files)
         client = Client(
@@ -216,7 +214,7 @@ def _profile(args: argparse.Namespace) -> ServiceProfile:
             profile = profile.updated(tomllib.loads(Path(args.profile).read_text(encoding="utf-8")))
         except RecursionError:
             raise CommandError(f"{args.profile}: it is nested too deeply", 74) from None
-        except ValueError as error:  # a TOMLDecodeError and a UnicodeError are ones too
+        except ValueError as error:  # including TOMLDecodeError and UnicodeError
             raise CommandError(f"{args.profile}: {error}", 74) from None
     return profile if args.base_url is None else profile.at(args.base_url)
 
@@ -226,7 +224,7 @@ def _emulator(profile: ServiceProfile, faults: list[Fault]) -> Iterator[str]:
     from ddg_protocol.service import Service
     from ddg_transports.emulator import Emulator
 
-    # Conversations outlive the emulator of one command, and go on with that of another.
+    # A conversation can continue with the emulator of another command.
     with Emulator(Service(profile, script=faults, any_history=True)) as emulator:
         yield emulator.url
 
@@ -235,7 +233,7 @@ def _policy(args: argparse.Namespace) -> Policy:
     policy = Policy()
     given: dict[str, Any] = {}
     if args.timeout is not None:
-        # One time for all: who asks for more wants to wait for a model that thinks, who asks for less to know soon.
+        # One value for all timeouts: a longer one is for a slow model, a shorter one for an early failure.
         given = {"total_timeout": args.timeout, "read_timeout": args.timeout}
         given |= {name: min(getattr(policy, name), args.timeout) for name in ("connect_timeout", "write_timeout")}
     if args.retries is not None:
@@ -261,11 +259,11 @@ def _waiting(args: argparse.Namespace, profile: ServiceProfile) -> Waiting | Non
 
 
 def _watcher(args: argparse.Namespace, waiting: Waiting | None) -> Callable[[Seen], None]:
-    """Tell a person what is done; and give up on one that doesn't answer sooner than the service's retries would."""
+    """Show the status; and give up on an unreachable service sooner than on a busy one."""
 
     def watch(action: Seen) -> None:
         match action:
-            # A service that is busy may not be so soon; an address that is wrong stays so.
+            # A busy service may soon be free; a wrong address stays wrong.
             case Retrying(attempt=attempt, cause=TransportError() | ChatTimeoutError()) if (
                 args.retries is None and attempt > _RETRIES_UNANSWERED
             ):
@@ -290,7 +288,7 @@ def _proxy(text: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise argparse.ArgumentTypeError("a proxy is http://, https:// or socks5:// and then [USER:PASSWORD@]HOST:PORT")
+        raise argparse.ArgumentTypeError("a proxy is http://, https:// or socks5:// with [USER:PASSWORD@]HOST:PORT")
     return text
 
 
@@ -309,11 +307,11 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds <= _A_DAY:
-        raise argparse.ArgumentTypeError(f"seconds are a number, more than 0 and at most {_A_DAY}, not {text[:20]!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0 and at most {_A_DAY}, not {text[:20]!r}")
     return seconds
 
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 5):
-        raise argparse.ArgumentTypeError(f"a number of times is 0, 1, 2 and so on, not {text[:20]!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 9999, not {text[:20]!r}")
     return int(text)

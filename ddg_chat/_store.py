@@ -1,7 +1,7 @@
 """Conversations as files: one each, under the platform's data directory.
 
-What is stored is what was said, with the model and the title, and nothing that lets anybody in: no token, no challenge
-and no cookie. A conversation that goes on asks for new ones, as one that begins does.
+A file has the messages, the model and the title, and no secrets: no token, no challenge and no cookie. A resumed
+conversation fetches new ones, like a new conversation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TEMPORARY = ".new"
 
 
 def data_folder() -> Path:
-    """Give the folder for what is kept, as the platform has it; it need not be there."""
+    """Return the platform's data folder for this program; it need not exist."""
     from platformdirs import user_data_path
 
     return user_data_path("ddg-chat", appauthor=False)
@@ -38,9 +38,9 @@ class Entry(NamedTuple):
     """A stored conversation.
 
     Attributes:
-        name: what it is called.
-        changed: when its last turn was done, in local time.
-        conversation: itself; None where its file can't be read.
+        name: its name.
+        changed: the time of its last turn, in local time.
+        conversation: the conversation; None if its file can't be read.
     """
 
     name: str
@@ -52,36 +52,37 @@ class Store:
     """A folder of conversations.
 
     Args:
-        folder: where they are; made when the first one is stored.
+        folder: the folder; storing the first conversation creates it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, name: str, conversation: Conversation, *, seen: Conversation | None = None) -> str:
-        """Store a conversation. Whoever reads the file finds the old one or the new one.
+        """Store a conversation atomically: a reader finds either the old version or the new one.
 
-        Nothing of another process is replaced: if it stored something else by that name, this one gets a new name.
+        It never replaces another process's work: if another process stored something else under the name, this
+        conversation gets a new name.
 
         Args:
-            name: what it is called.
-            conversation: as of its last turn.
-            seen: what is stored by that name as far as the caller knows; None for nothing.
+            name: the conversation's name.
+            conversation: the conversation after its last turn.
+            seen: the version stored under the name, as far as the caller knows; None if there is none.
 
         Returns:
-            The name that it has now: the one given, perhaps with a number behind it.
+            The name it is stored under: the given one, perhaps with a number appended.
 
         Raises:
-            CommandError: the name can't be one.
+            CommandError: the name isn't valid.
             OSError: the file can't be written.
         """
         path = self._path(name)
         with self._locked():
             if not self._holds(path, seen):
-                base, number = name[:90], 2  # the longest name is of 100 characters
+                base, number = name[:90], 2  # the longest name has 100 characters
                 while (path := self._path(name := f"{base}-{number}")).exists():
                     number += 1
-            # Nobody else writes to it. What a process that was killed left there is overwritten.
+            # The lock keeps other processes from writing it. Leftovers of a killed process are overwritten.
             temporary = self.folder / _TEMPORARY
             try:
                 with open(temporary, "w", encoding="utf-8", opener=private) as file:
@@ -99,7 +100,7 @@ class Store:
         """Read a conversation.
 
         Args:
-            name: what it is called.
+            name: the conversation's name.
 
         Returns:
             The conversation.
@@ -113,17 +114,17 @@ class Store:
         except FileNotFoundError:
             raise _unknown(name) from None
         except ConversationFormatError as error:
-            raise CommandError(f"{path} can't be read, and is left as it is: {error}", 74) from None
+            raise CommandError(f"{path} can't be read, and is left unchanged: {error}", 74) from None
 
     def rename(self, name: str | None, new: str) -> None:
-        """Give a conversation another name.
+        """Rename a conversation.
 
         Args:
-            name: what it is called; None, or any name, for one that isn't stored yet.
-            new: what it shall be called.
+            name: the current name; None, or any name, for a conversation that isn't stored yet.
+            new: the new name.
 
         Raises:
-            CommandError: the new name is taken, or can't be one.
+            CommandError: the new name is taken, or isn't valid.
         """
         if new == name:
             return
@@ -131,7 +132,7 @@ class Store:
         with self._locked():
             if path.exists():
                 raise CommandError(
-                    f"there is a conversation that is called {new!r}; choose another name, or remove it first: "
+                    f"there is already a conversation called {new!r}; choose another name, or remove it first: "
                     f"ddg-chat conversations rm {new}",
                     74,
                 )
@@ -143,7 +144,7 @@ class Store:
         """Remove a conversation.
 
         Args:
-            name: what it is called.
+            name: the conversation's name.
 
         Raises:
             CommandError: there is none.
@@ -154,7 +155,7 @@ class Store:
             raise _unknown(name) from None
 
     def names(self) -> list[str]:
-        """List the names, the conversation that was changed last first."""
+        """Return the names of the conversations, most recently changed first."""
         found: list[tuple[float, str]] = []
         for path in self.folder.glob(f"*{_SUFFIX}"):
             name = path.name.removesuffix(_SUFFIX)
@@ -164,7 +165,7 @@ class Store:
         return [name for _, name in sorted(found, reverse=True)]
 
     def entries(self) -> Iterator[Entry]:
-        """Read all there are, the conversation that was changed last first."""
+        """Read all conversations, most recently changed first."""
         for name in self.names():
             with suppress(FileNotFoundError):  # removed in the meantime
                 changed = datetime.fromtimestamp(self._path(name).stat().st_mtime)
@@ -175,7 +176,7 @@ class Store:
                 yield Entry(name, changed, conversation)
 
     def _holds(self, path: Path, seen: Conversation | None) -> bool:
-        """Tell whether a file can be replaced by one who knows what it held: it still does, or it isn't there."""
+        """Return whether a file is missing, or still holds the version that the caller has seen."""
         try:
             there = Conversation.from_json(path.read_bytes())
         except FileNotFoundError:
@@ -186,7 +187,7 @@ class Store:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other processes from changing the folder. A process that ends, or is killed, lets go of it."""
+        """Keep other processes from changing the folder. The lock ends with its process."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with open(self.folder / _LOCK, "ab", opener=private) as file:
             lock(file.fileno())
@@ -195,7 +196,7 @@ class Store:
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise CommandError(
-                f"{name[:40]!r} can't be the name of a conversation: letters, digits, and - . _ after the first"
+                f"{name[:40]!r} isn't a valid name for a conversation: use letters, digits, and - . _ after the first"
             )
         return self.folder / f"{name}{_SUFFIX}"
 
@@ -204,20 +205,20 @@ def name_for(question: str, today: date) -> str:
     """Make a name for a conversation that has none.
 
     Args:
-        question: its first.
-        today: the day.
+        question: its first question.
+        today: today's date.
 
     Returns:
-        The day and the first words of the question.
+        The date and the first words of the question.
     """
     words = "-".join(re.findall(r"[^\W_]+", question.lower()))[:40].strip("-")
     return "-".join(filter(None, (today.isoformat(), words)))
 
 
 def _kept(conversation: Conversation) -> Conversation:
-    """Leave out what lets anybody in."""
+    """Return the conversation without secrets."""
     return msgspec.structs.replace(conversation, vqd="", vqd_hash_1="", cookies=(), fe_version="")
 
 
 def _unknown(name: str) -> CommandError:
-    return CommandError(f"no conversation is called {name!r}; ddg-chat conversations lists those there are", 74)
+    return CommandError(f"there is no conversation called {name!r}; ddg-chat conversations lists them", 74)

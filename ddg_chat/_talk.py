@@ -1,4 +1,4 @@
-"""A conversation that is held with commands: what each line does to it. The terminal is another's business."""
+"""The chat's conversation and its commands: what each line does. It knows nothing of the terminal."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from ._store import Store, name_for
 from ._text import one_line
 
 HELP = """\
-  /model [NAME]    say which model is asked, or ask another from now on
+  /model [NAME]    show the model, or switch to another
   /retry           ask the last question again; the new reply replaces the old
-  /new             begin a new conversation
-  /save [NAME]     say what the conversation is called, or call it NAME; it is
-                   kept anyway, turn by turn
-  /load [NAME]     list the conversations that are kept, or go on with one
+  /new             start a new conversation
+  /save [NAME]     show the conversation's name, or rename it; every turn is
+                   saved in any case
+  /load [NAME]     list the saved conversations, or continue one
   /export [FILE]   write the conversation to a new file, as Markdown
-  /help            this
+  /help            show this help
   /quit            leave; so does Ctrl-D
 
-  A line that ends in \\ goes on with the next, and Ctrl-C stops a reply.
-  A question that begins with / is asked with a blank before it.
+  A line that ends in \\ continues on the next, and Ctrl-C stops a reply.
+  To ask a question that begins with /, put a space before it.
 """
 
 
 class Talk:
-    """Takes lines: a question is asked, a command carried out.
+    """Handles lines: asks the questions, and carries out the commands.
 
     Args:
         asking: makes conversations.
-        store: keeps them.
-        write: writes a reply, piece by piece as it comes.
-        say: writes lines to the person.
-        model: of the next turns; None for the conversation's own.
+        store: stores them.
+        write: writes a reply, delta by delta as it arrives.
+        say: shows lines to the user.
+        model: the model of the next turns; None uses the conversation's own.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Talk:
         self._profile = asking.client.profile
         self._model = self._profile.validate_model(model) if model else None
         self._conversation = Conversation()
-        self._chat: Chat | None = None  # that holds it, from its first question on
+        self._chat: Chat | None = None  # of this conversation, once it has a question
         self._name: str | None = None
-        self._stored: Conversation | None = None  # by that name, as far as is known here
-        self._unanswered: tuple[str, bool] | None = None  # a question, and whether it is asked in place of the last
+        self._stored: Conversation | None = None  # the version last stored under that name by this object
+        self._unanswered: tuple[str, bool] | None = None  # a question, and whether it replaces the last one
         self._commands: dict[str, Callable[[str], None]] = {
             "/model": self._set_model,
             "/retry": self._retry,
@@ -76,30 +76,30 @@ class Talk:
 
     @property
     def conversation(self) -> Conversation:
-        """The conversation as of its last turn."""
+        """The conversation after its last completed turn."""
         return self._conversation
 
     @property
     def model(self) -> str:
-        """The id of the model of the next turn."""
+        """The model id for the next turn."""
         return self._model or self._conversation.model or self._profile.validate_model()
 
     @property
     def name(self) -> str | None:
-        """What the conversation is called in the store, or will be; None where that isn't said yet."""
+        """The conversation's name in the store, now or once it is stored; None until it has one."""
         return self._name
 
     def take(self, line: str) -> bool:
-        """Do what a line says.
+        """Handle a line of input.
 
         Args:
-            line: of what the person writes; it may have several lines itself.
+            line: a question or a command; it may contain line feeds.
 
         Returns:
-            Whether the talk goes on.
+            Whether the chat continues.
 
         Raises:
-            CommandError: the command isn't one, or can't be carried out.
+            CommandError: the command is unknown, or can't be carried out.
             DuckChatError: the question was refused, or the reply broke; the conversation is as it was before.
             OSError: a file can't be used.
         """
@@ -112,17 +112,17 @@ class Talk:
             return False
         if command not in self._commands:
             raise CommandError(
-                f"no command is called {one_line(command, 40)}; /help lists them, and a question that begins with / "
-                "is asked with a blank before it"
+                f"there is no command {one_line(command, 40)}; /help lists the commands. To ask a question that begins "
+                "with /, put a space before it"
             )
         self._commands[command](argument.strip())
         return True
 
     def resume(self, name: str = "") -> None:
-        """Go on with a conversation that is kept.
+        """Continue a saved conversation.
 
         Args:
-            name: what it is called; the one that was changed last, if not said.
+            name: its name; empty for the one that changed last.
 
         Raises:
             CommandError: there is none.
@@ -130,18 +130,18 @@ class Talk:
         if not name:
             names = self._store.names()
             if not names:
-                raise CommandError("no conversation is kept yet", 74)
+                raise CommandError("there is no saved conversation yet", 74)
             name = names[0]
         self._go_on(name, self._store.load(name))
 
     def completions(self, line: str) -> Iterator[str]:
-        """List what the last word of a line could become.
+        """List the possible completions of a line's last word.
 
         Args:
-            line: as far as it is written.
+            line: the line up to the cursor.
 
         Yields:
-            Whole words.
+            Complete words.
         """
         command, space, word = line.partition(" ")
         if not space:
@@ -156,7 +156,7 @@ class Talk:
     # The turn
 
     def _ask(self, question: str, *, again: bool = False) -> None:
-        """Ask a question, in place of the last one if it is asked again."""
+        """Ask a question; if it is asked again, it replaces the last one."""
         if again:
             chat = self._asking.chat(conversation=self._conversation.rewound())
         else:
@@ -167,7 +167,7 @@ class Talk:
             with self._asking.stream(chat, question, model=self._model) as reply:
                 self._write(reply)
         finally:
-            # The session says whether the turn is done, however this ends: an interrupt can come after that, too.
+            # The history shows whether the turn is done: an interrupt can come after the turn, too.
             if len(chat.conversation.message_history) > before:
                 self._take_on(chat)
                 self._keep()
@@ -175,14 +175,14 @@ class Talk:
                 chat.close()
 
     def _take_on(self, chat: Chat) -> None:
-        """Go on with what a chat has come to."""
+        """Continue with the chat's conversation."""
         self._conversation, self._unanswered = chat.conversation, None
         if self._chat is not None and self._chat is not chat:
             self._chat.close()
         self._chat = chat
 
     def _change_to(self, conversation: Conversation, name: str | None) -> None:
-        """Leave the conversation for another."""
+        """Switch to another conversation."""
         if self._chat is not None:
             self._chat.close()
         self._conversation, self._chat, self._name, self._unanswered = conversation, None, name, None
@@ -196,7 +196,7 @@ class Talk:
         name = self._name or name_for(self._conversation.last_question or "", date.today())
         kept_as = self._store.save(name, self._conversation, seen=self._stored)
         if self._name is not None and kept_as != name:
-            self._say(f"another process has changed {name}; this conversation is kept as {kept_as}")
+            self._say(f"another process has changed {name}; this conversation is saved as {kept_as}")
         self._name, self._stored = kept_as, self._conversation
 
     # The commands
@@ -204,12 +204,12 @@ class Talk:
     def _set_model(self, name: str) -> None:
         if name:
             self._model = self._profile.validate_model(name)
-        self._say(f"{self.model} is asked")
+        self._say(f"the model is {self.model}")
 
     def _retry(self, _: str) -> None:
         question, again = self._unanswered or (self._conversation.last_question, True)
         if question is None:
-            raise CommandError("nothing was asked yet")
+            raise CommandError("there is no question to ask again yet")
         self._ask(question, again=again)
 
     def _begin_anew(self, _: str) -> None:
@@ -222,9 +222,9 @@ class Talk:
             self._store.rename(self._name, name)
             self._name = name
         if not self._conversation.message_history:
-            self._say(f"nothing to keep yet; it will be called {name}" if name else "nothing to keep yet")
+            self._say(f"nothing to save yet; the name will be {name}" if name else "nothing to save yet")
         else:
-            self._say(f"kept as {self._name}, in {self._store.folder}")
+            self._say(f"saved as {self._name}, in {self._store.folder}")
 
     def _load(self, name: str) -> None:
         if name:
@@ -232,7 +232,7 @@ class Talk:
             self._model = None
             self._go_on(name, conversation)
         else:
-            self._say("\n".join(listed(self._store)) or "no conversation is kept yet")
+            self._say("\n".join(listed(self._store)) or "there is no saved conversation yet")
 
     def _export(self, file: str) -> None:
         if not self._conversation.message_history:
@@ -242,20 +242,20 @@ class Talk:
             with open(path, "x", encoding="utf-8", newline="\n", opener=private) as written:
                 written.write(as_markdown(self._conversation))
         except FileExistsError:
-            raise CommandError(f"{path} is there already; name another file: /export FILE", 74) from None
+            raise CommandError(f"{path} already exists; name another file: /export FILE", 74) from None
         except ValueError:  # a NUL
             raise CommandError(f"{one_line(file, 40)} can't be the name of a file", 74) from None
         self._say(f"written to {path}")
 
 
 def listed(store: Store) -> Iterator[str]:
-    """Give a line for each conversation that is kept, the one that was changed last first.
+    """Yield a line for each saved conversation, most recently changed first.
 
     Args:
-        store: keeps them.
+        store: the conversations.
 
     Yields:
-        Name, time of the last turn, number of turns and what it is about; or that it can't be read.
+        Name, time of the last turn, number of turns and heading; or a note that the file is damaged.
     """
     entries = list(store.entries())
     width = max((len(entry.name) for entry in entries), default=0)

@@ -1,4 +1,4 @@
-"""What a command waits for and for how long, said on standard error while it waits."""
+"""The status of waits, shown on standard error: what a command waits for, and for how long."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from ddg_transports.blocking import Seen
 
 from ._text import one_line
 
-_WORTH_SAYING = 0.3  # seconds; what is over sooner would only flicker
+_WORTH_SAYING = 0.3  # seconds; a shorter wait would only flicker
 _STEP = 0.1
 
 
 class StatusLine:
-    """A line at the cursor that says how long something has still to go, or has gone on; then it is gone again.
+    """A temporary line at the cursor that shows the remaining or the elapsed time of a wait.
 
-    It needs nothing of the terminal but carriage return, and comes and goes as a whole, so that nothing else may be
-    written to the terminal while it is shown.
+    It needs only carriage return from the terminal. While it is shown, nothing else may be written to the terminal.
 
     Args:
         stream: a terminal, with its cursor at the beginning of a line.
@@ -40,23 +39,23 @@ class StatusLine:
         self._thread.start()
 
     def show(self, text: Callable[[float], str]) -> None:
-        """Show a text, if it is not cleared soon.
+        """Show a text, unless it is cleared soon.
 
         Args:
-            text: gives it for a time, that of `time.monotonic`; asked again as time goes by.
+            text: returns the text for a time of `time.monotonic`; called again as time passes.
         """
         with self._change:
             self._text = text
             self._change.notify()
 
     def clear(self) -> None:
-        """Take the text away; once this is done the line is as it was."""
+        """Remove the text; when this returns, the line is empty again."""
         with self._change:
             self._text = None
             self._write("")
 
     def close(self) -> None:
-        """Take the text away, for ever."""
+        """Remove the text, and end the thread."""
         self.clear()
         with self._change:
             self._ended = True
@@ -84,35 +83,35 @@ class StatusLine:
 
 
 class Waiting:
-    """Tells a person at a terminal what is waited for; made to be a client's ``on_action``.
+    """Shows at a terminal what the program waits for; made to be a client's ``on_action``.
 
-    What will be over is a `StatusLine`; what is worth knowing afterwards, a retry's cause or a notice of the service,
-    stays as a line. ``with waiting: ...`` around each turn leaves no status line behind; what the service says in the
-    middle of a reply is told at the end of the block, where it breaks no line.
+    A wait is shown in a `StatusLine`. A retry's cause and a notice from the service stay as lines. Put
+    ``with waiting: ...`` around each turn: its end removes the status line, and shows the messages that came in the
+    middle of a reply, where they don't break a line.
 
     Args:
         stream: standard error, if it is a terminal.
-        profile: of the service that is asked.
-        moving: whether the terminal can take text back; if not, a wait is a line, too.
+        profile: the service's profile.
+        moving: whether the terminal can overwrite text; if not, a wait is shown as a line.
     """
 
     def __init__(self, stream: TextIO, profile: ServiceProfile, *, moving: bool = True) -> None:
         self._stream = stream
         self._moving = moving
         self._status: StatusLine | None = None
-        self._at_the_end: dict[str, None] = {}  # each once, however often it is said
+        self._at_the_end: dict[str, None] = {}  # each text once
         self._doing = {
-            profile.url(profile.front_end_path): "asking for the front end's version",
-            profile.url(profile.landing_path): "asking for cookies",
-            profile.url(profile.status_path): "asking for a token",
+            profile.url(profile.front_end_path): "fetching the front end's version",
+            profile.url(profile.landing_path): "fetching cookies",
+            profile.url(profile.status_path): "fetching a token",
             profile.url(profile.chat_path): "waiting for the reply",
         }
 
     def __call__(self, action: Seen) -> None:
-        """Take note of what is done next."""
+        """Show the status of the next action."""
         match action:
             case Wait():
-                what = {"pacing": "keeping the service's pace", "backoff": "waiting to try again"}[action.reason]
+                what = {"pacing": "waiting to keep the service's pace", "backoff": "waiting to retry"}[action.reason]
                 left = action.until - time.monotonic()
                 if self._moving:
                     self._show(lambda now: f"{what}: {max(0.0, action.until - now):.1f} s")
@@ -123,18 +122,18 @@ class Waiting:
                 if self._moving:
                     self._show(lambda now: f"{what}: {now - begun:.1f} s")
             case Retrying():
-                self._say(f"to be tried again: {action.cause}")
+                self._say(f"will retry: {action.cause}")
             case ServiceNotice():
                 self._say(action.text)
             case LimitReached():
-                self._at_the_end[f"the service says that the {action.limit} limit is reached"] = None
+                self._at_the_end[f"the service reports that the {action.limit} limit is reached"] = None
             case TurnFinished(reason="length"):
                 self._at_the_end["the reply was cut short by a limit of the service"] = None
             case TextDelta() | TurnFinished() | TurnCancelled():
                 self.clear()
 
     def clear(self) -> None:
-        """Take the status line away."""
+        """Remove the status line."""
         if self._status is not None:
             self._status.clear()
 

@@ -1,4 +1,4 @@
-"""``ddg-chat ask``: one question, its reply as it comes."""
+"""``ddg-chat ask``: ask one question, and stream the reply."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ examples:
   git diff | ddg-chat ask "A message for this commit:" - | git commit -F -
   ddg-chat ask --emulator --fault chat:429,retry-after=2,times=1 "Why?"
 
-The reply goes to standard output, as it comes; all else to standard error. On a
-terminal its Markdown is drawn. What had come of a reply that broke stays.
-ddg-chat --help has the exit codes.
+The reply goes to standard output as it arrives, everything else to standard
+error. On a terminal, its Markdown is drawn. If a reply breaks, the part that
+arrived stays. ddg-chat --help lists the exit codes.
 
 """
 
@@ -37,17 +37,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "question",
         metavar="QUESTION",
         nargs="+",
-        help="what to ask; its words may be several arguments, and a - is what comes from standard input",
+        help="the question, as one or more arguments; - stands for standard input",
     )
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON")
     _service.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, and print the reply as it comes."""
+    """Ask, and print the reply as it arrives."""
     question = _question(args.question)
     if not question.strip():
-        raise LocalProtocolError("there is no question to ask: it is empty")
+        raise LocalProtocolError("the question is empty")
     show = _print_events if args.json else writer(no_color=args.no_color)
     with _service.opened(args) as asking, asking.stream(asking.chat(model=args.model), question) as reply:
         show(reply)
@@ -55,13 +55,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _question(arguments: list[str]) -> str:
-    """Put the question together: words by spaces, standard input set off by an empty line."""
+    """Join the question's words with spaces, and set off standard input with empty lines."""
     if "-" not in arguments:
         return " ".join(arguments)
     where = arguments.index("-")
     before, after = arguments[:where], arguments[where + 1 :]
     if "-" in after:
-        raise CommandError("standard input can be read once: one - is enough")
+        raise CommandError("standard input can be read only once; use one -")
     return "\n\n".join(part for part in (" ".join(before), sys.stdin.read(), " ".join(after)) if part)
 
 

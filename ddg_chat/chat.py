@@ -1,4 +1,4 @@
-"""``ddg-chat chat``: a conversation, with commands, that is kept."""
+"""``ddg-chat chat``: a saved conversation, with commands."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ keys:
   Enter                send; after a backslash at the end, a new line
   Alt+Enter            a new line
   Tab                  complete a command, a model, a name
-  Up, Down, Ctrl-R     what was written before
+  Up, Down, Ctrl-R     earlier inputs
   Ctrl-C               stop the reply; the conversation is as it was before it
   Ctrl-D               leave
 
-Each conversation is kept, turn by turn, in the data directory of the platform,
-without tokens and cookies: ddg-chat conversations lists them. In the chat,
-/help says what there is. The replies go to standard output, all else to
+Each conversation is saved, turn by turn, in the platform's data directory,
+without tokens and cookies; ddg-chat conversations lists them. In the chat,
+/help lists the commands. The replies go to standard output, everything else to
 standard error. Without a terminal, each line of standard input is a question or
-a command, and the first that is refused ends the chat.
+a command, and the first that fails ends the chat.
 
 examples:
   ddg-chat chat --emulator
@@ -49,13 +49,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="",
         metavar="NAME",
-        help="go on with a conversation that is kept; the last one, if no name is given",
+        help="continue a saved conversation; without a name, the last one",
     )
     _service.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Talk until the person leaves."""
+    """Chat until the user leaves."""
     require_extra("chat")
     from ._screen import writer
     from ._store import Store, data_folder
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         talk = Talk(asking, store, write=writer(no_color=args.no_color, set_off=True), say=_say, model=args.model)
         interactive = sys.stdin.isatty()
         if interactive and not args.quiet:
-            _say(f"{talk.model} at {asking.client.profile.origin}; /help says what there is, Ctrl-D leaves")
+            _say(f"{talk.model} at {asking.client.profile.origin}; /help lists the commands, Ctrl-D leaves")
         if args.resume is not None:
             talk.resume(args.resume)
         if interactive:
@@ -78,20 +78,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def require_extra(command: str) -> None:
-    """Raise a `CommandError` that says what to install, where that is needed."""
+    """Raise a `CommandError` that says what to install, if something is missing."""
     missing = [name for name in ("platformdirs", "prompt_toolkit", "rich") if find_spec(name) is None]
     if missing:
         raise CommandError(f"{command} needs {', '.join(missing)}: pip install 'ddg-protocol[cli]'")
 
 
 def plain_lines(lines: Iterable[str]) -> Callable[[], str]:
-    """Read questions from what is no terminal: one to a line, or to several where all but the last end in a backslash.
+    """Read inputs from a pipe or a file. A line that ends in a backslash continues on the next line.
 
     Args:
-        lines: with their ends.
+        lines: the lines, with their ends.
 
     Returns:
-        Reads the next; raises EOFError at the end.
+        A function that reads the next input; it raises EOFError at the end.
     """
     rest = iter(lines)
 
@@ -110,7 +110,7 @@ def plain_lines(lines: Iterable[str]) -> Callable[[], str]:
 
 
 def _converse(talk: Talk, history: Path, *, no_color: bool) -> None:
-    """Take what is written at a terminal, until the person leaves; what goes wrong is said, and goes no further."""
+    """Handle inputs from a terminal until the user leaves. Errors are shown, and don't end the chat."""
     from ._prompt import echo_off, line_editor
 
     read = line_editor(history, talk.completions, no_color=no_color)
@@ -120,7 +120,7 @@ def _converse(talk: Talk, history: Path, *, no_color: bool) -> None:
             try:
                 line = read()
             except KeyboardInterrupt:
-                continue  # the line is given up
+                continue  # discard the line
             except EOFError:
                 return
             try:
@@ -128,13 +128,13 @@ def _converse(talk: Talk, history: Path, *, no_color: bool) -> None:
             except KeyboardInterrupt:
                 _say("stopped; the conversation is as it was before, and /retry asks again")
             except BrokenPipeError:
-                raise  # nobody reads the replies any more
+                raise  # nobody reads the replies
             except Exception as error:
                 print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
 
 
 def _read_on(talk: Talk, read: Callable[[], str]) -> None:
-    """Take what comes from a pipe or a file, until its end."""
+    """Handle inputs from a pipe or a file, until its end."""
     goes_on = True
     while goes_on:
         try:

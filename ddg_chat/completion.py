@@ -1,4 +1,4 @@
-"""``ddg-chat completion``: what makes a shell complete the rest of the command line."""
+"""``ddg-chat completion``: write the shell's completion script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import argparse
 from ._errors import CommandError
 
 EPILOG = """\
-The script goes into a file, and a new shell has it:
+Write the script to a file that new shells read:
 
   bash   ~/.local/share/bash-completion/completions/ddg-chat
   zsh    _ddg-chat in one of the folders of $fpath
@@ -15,7 +15,7 @@ The script goes into a file, and a new shell has it:
 
 examples:
   ddg-chat completion fish > ~/.config/fish/completions/ddg-chat.fish
-  . <(ddg-chat completion bash)   for this shell alone
+  . <(ddg-chat completion bash)   for this shell only
 """
 
 
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script to write to standard output")
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell; its script goes to standard output")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """List the actions of a parser and of the parsers below it."""
+    """Return the actions of a parser and its subparsers."""
     found = list(parser._actions)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

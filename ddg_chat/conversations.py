@@ -1,4 +1,4 @@
-"""``ddg-chat conversations``: those that are kept."""
+"""``ddg-chat conversations``: list, export and remove saved conversations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ examples:
   ddg-chat conversations export 2025-04-01-why-is-the-sky-blue > sky.md
   ddg-chat conversations rm 2025-04-01-why-is-the-sky-blue
 
-They are files under the platform's data directory, readable by you alone,
+They are files under the platform's data directory, readable only by you,
 without tokens and cookies; ddg_protocol.Conversation.from_json reads them.
-ddg-chat chat --resume NAME goes on with one.
+ddg-chat chat --resume NAME continues one.
 """
 
 
@@ -26,12 +26,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", help="what to do with them (list, if not said)")
-    actions.add_parser("list", help="name, last turn, number of turns, what it is about; the last one first")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", help="what to do with them (default: list)")
+    actions.add_parser("list", help="print name, last turn, number of turns and title of each, newest first")
     export = actions.add_parser("export", help="write one to standard output, as Markdown")
-    export.add_argument("name", metavar="NAME", help="what it is called")
-    remove = actions.add_parser("rm", help="remove some for good")
-    remove.add_argument("name", metavar="NAME", nargs="+", help="what they are called")
+    export.add_argument("name", metavar="NAME", help="the conversation's name")
+    remove = actions.add_parser("rm", help="remove conversations permanently")
+    remove.add_argument("name", metavar="NAME", nargs="+", help="the conversations' names")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         case _:
             lines = list(listed(store))
             if not lines:
-                print("no conversation is kept yet", file=sys.stderr)
+                print("there is no saved conversation yet", file=sys.stderr)
             for line in lines:
                 print(line)
     return 0

@@ -20,50 +20,48 @@ from ddg_transports.emulator import serve, throw_away_tls
 
 FAULTS = """\
 faults:
-  --fault ENDPOINT:WORD[,WORD]... says what goes wrong at front_end, landing,
-  status or chat; several are given one by one. A word is an effect, an
-  attribute of the effect before it, or first=N or times=N (from which request
-  on, and how often; always, if not said). Effects follow each other. In a
-  value, %2C is a comma.
+  --fault ENDPOINT:WORD[,WORD]... makes something go wrong at front_end,
+  landing, status or chat; it may be repeated. A word is an effect, an attribute
+  of the effect before it, or first=N or times=N (the first request, and the
+  number of times; default: always). Effects happen in order. In a value, %2C
+  is a comma.
 
     chat:429,retry-after=2,times=1          the first question is refused
     chat:418,type=ERR_CHALLENGE,tokens      a challenge, every time
     status:header=x-vqd-4                   no token
-    landing:redirect=https://example.org/   to another host
+    landing:redirect=https://example.org/   a redirect to another host
     chat:event=[PING],after=2               a keep-alive after two events
     chat:done=[DONE][LIMIT_CONVERSATION]    another end
-    chat:coding=gzip,split=1,drip=0.1       compressed, and slowly, byte by byte
+    chat:coding=gzip,split=1,drip=0.1       compressed, slowly, byte by byte
     chat:cut=100,then=reset                 also: close, hang, end
 
-  docs/faults.md has them all. --script FILE has the same names in TOML.
+  docs/faults.md lists them all. --script FILE uses the same names in TOML.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Play the service on 127.0.0.1. The base URL is the one line on standard output,\n"
-        "written once clients can connect. SIGINT (Ctrl-C) and SIGTERM end it."
+        "Emulate the service on 127.0.0.1. The only line on standard output is the base\n"
+        "URL, written once clients can connect. SIGINT (Ctrl-C) and SIGTERM end it."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = FAULTS
-    parser.add_argument("--port", type=_port, default=0, help="where to listen; a free port if not given")
+    parser.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
     parser.add_argument(
-        "--challenge", action="store_true", help="refuse questions (418) until the challenge is answered with them"
+        "--challenge", action="store_true", help="refuse questions (418) that don't answer the challenge"
     )
-    parser.add_argument("--script", metavar="FILE", help="what goes wrong, from a TOML file")
-    parser.add_argument(
-        "--fault", type=_fault, action="append", default=[], metavar="FAULT", help="what goes wrong; see below"
-    )
-    parser.add_argument("--tls", action="store_true", help="https, with a certificate made for this run")
-    parser.add_argument("--ca-file", metavar="FILE", help="https, and the CA to trust goes to a file, in PEM")
+    parser.add_argument("--script", metavar="FILE", help="read faults from a TOML file")
+    parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="FAULT", help="a fault; see below")
+    parser.add_argument("--tls", action="store_true", help="serve https, with a certificate made for this run")
+    parser.add_argument("--ca-file", metavar="FILE", help="serve https, and write the CA to trust to a file, in PEM")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted.
 
     Returns:
-        The exit code: 0 once interrupted; 2 where TLS isn't installed; 74 where a file or the port can't be used.
+        The exit code: 0 when interrupted; 2 if TLS isn't installed; 74 if a file or the port can't be used.
     """
     try:
         script, tls = _script(args.script), _tls(args.ca_file) if args.tls or args.ca_file else None
@@ -73,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         return _fail(74, f"{args.script}: {error}")
     except ImportError as error:
         return _fail(2, str(error))
-    # A seed of its own for each run, so that the tokens of the last one are not good in this one.
+    # A new seed for each run, so that tokens of an earlier run are not valid in this one.
     service = Service(challenge=args.challenge, script=(*script, *args.fault), seed=secrets.token_hex(16))
     try:
         anyio.run(partial(_serve_until_interrupted, service, args.port, tls))
@@ -101,8 +99,8 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
 async def _serve_until_interrupted(service: Service, port: int, tls: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
     with anyio.CancelScope() as scope:
-        # Set by hand: a shell that starts a job in the background has it ignore SIGINT, and asyncio's own handlers are
-        # not to be had on Windows.
+        # Set by hand: a shell makes its background jobs ignore SIGINT, and asyncio's own handlers don't exist on
+        # Windows.
         stop = partial(loop.call_soon_threadsafe, scope.cancel)
         signals = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, lambda *_: stop()) for number in signals]
@@ -114,7 +112,7 @@ async def _serve_until_interrupted(service: Service, port: int, tls: ssl.SSLCont
 
 
 class _Announcement:
-    """The task status of a server that has nobody to start it but the user."""
+    """The task status of the server: prints the base URL for the user."""
 
     def started(self, value: str | None = None) -> None:
         print(value, flush=True)

@@ -1,4 +1,4 @@
-"""``ddg-chat explain``: a challenge taken apart, down to the header that answers it or to where reading stopped."""
+"""``ddg-chat explain``: show the parts of a challenge, up to the header that answers it or to where reading stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ddg_protocol.profile import DUCKDUCKGO_2025_04
 from ddg_protocol.text import printable
 
 EX_DATAERR = 65
-"""The challenge is not one that is read (``sysexits.h``)."""
+"""The challenge has an unsupported form (``sysexits.h``)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,17 +28,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="CHALLENGE",
         nargs="?",
         default="-",
-        help="the x-vqd-hash-1 header of a response, or the script in it; - or nothing reads standard input",
+        help="a response's x-vqd-hash-1 header, or the script in it; standard input by default, or with -",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--user-agent", metavar="TEXT", help="the user-agent header that the answer is about")
-    parser.add_argument(
-        "--sec-ch-ua", metavar="TEXT", help="the sec-ch-ua header; none is sent where only --user-agent is given"
-    )
+    parser.add_argument("--user-agent", metavar="TEXT", help="the user-agent header to compute the answer for")
+    parser.add_argument("--sec-ch-ua", metavar="TEXT", help="the sec-ch-ua header; none if only --user-agent is given")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what a challenge says and its answer; returns 65 where it stopped before the end."""
+    """Print the parts of a challenge and its answer; return 65 if reading stopped before the end."""
     text = sys.stdin.read() if args.challenge == "-" else args.challenge
     found: dict[str, Any] = {}
     refusal = None
@@ -67,7 +65,7 @@ def _identity(args: argparse.Namespace) -> Identity:
 
 
 def _steps(text: str, identity: Identity) -> Iterator[dict[str, Any]]:
-    """Give what is found in the order in which it is; a step that can't be taken raises."""
+    """Yield the parts in the order in which they are read; a step that fails raises."""
     is_header = re.fullmatch(r"[A-Za-z0-9+/=\s]*", text)
     script = read_challenge(text, max_bytes=Policy().max_challenge_bytes) if is_header else text
     yield {"script": script}
@@ -116,5 +114,5 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _shown(text: str) -> str:
-    """Make text of the challenge fit for a terminal, without cutting it."""
+    """Make text of the challenge safe for a terminal, without cutting it."""
     return printable(text, limit=10 * len(text) + 10)

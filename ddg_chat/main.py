@@ -1,6 +1,6 @@
-"""``ddg-chat``: finds the command, runs it, and says in one sentence what went wrong.
+"""``ddg-chat``: find the command, run it, and report an error in one sentence.
 
-Only the module of the command that was chosen is imported: help must not wait for what it doesn't use.
+Only the module of the chosen command is imported, so that help is fast.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from collections.abc import Iterable, Sequence
 #: Each command's module and help. A module has ``configure(parser)`` and ``run(args) -> int``.
 COMMANDS = {
     "ask": ("ddg_chat.ask", "ask a question and stream the reply"),
-    "chat": ("ddg_chat.chat", "hold a conversation, with commands; it is kept"),
-    "conversations": ("ddg_chat.conversations", "list, export or remove the conversations that are kept"),
-    "models": ("ddg_chat.models", "list the models and their other names"),
-    "emulate": ("ddg_chat.emulate", "serve the service's side of the protocol on a loopback port"),
-    "replay": ("ddg_chat.replay", "do a recorded run again and say whether it is still the same"),
+    "chat": ("ddg_chat.chat", "hold a conversation, with commands, and save it"),
+    "conversations": ("ddg_chat.conversations", "list, export or remove the saved conversations"),
+    "models": ("ddg_chat.models", "list the models and their aliases"),
+    "emulate": ("ddg_chat.emulate", "emulate the service on a loopback port"),
+    "replay": ("ddg_chat.replay", "repeat a recorded run and compare the results"),
     "inspect": ("ddg_chat.inspect", "show what happened in a recorded run, as a diagram or as a page"),
-    "explain": ("ddg_chat.explain", "take a challenge apart"),
-    "completion": ("ddg_chat.completion", "write a script that makes a shell complete the command line"),
+    "explain": ("ddg_chat.explain", "show the parts of a challenge"),
+    "completion": ("ddg_chat.completion", "write a shell's completion script"),
 }
 
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the service refused for a reason of its own
-  2    the command line can't be understood, names a model there isn't, or asks
-       for what isn't installed
-  65   the input can't be taken: a question that is empty, too long or no text,
-       a conversation that is full, a transcript or challenge that can't be read
+  1    the service refused for another reason
+  2    the command line is invalid, names an unknown model, or needs something
+       that isn't installed
+  65   the input is refused: a question that is empty, too long or not text, a
+       conversation that is full, a transcript or challenge that can't be read
   69   the service can't be reached or isn't available
-  74   a file can't be used, or a conversation isn't there
-  75   too much for now: a rate or allowance, or a time that ran out; try later
+  74   a file can't be used, or a conversation doesn't exist
+  75   a temporary failure: a rate or usage limit, or a timeout; try later
   76   the service broke the protocol
   77   the service denies access, or its challenge can't be answered
   130  interrupted
-  141  whoever read the output has gone
+  141  the reader of the output is gone
   143  terminated
 """
 
 EPILOG = f"""\
 examples:
   ddg-chat ask Why is the sky blue?  the reply streams to the terminal
-  ddg-chat chat                      a conversation, kept; /help in it says more
-  ddg-chat ask --emulator "Why?"     without the network: an emulator answers
-  ddg-chat COMMAND --help            what a command takes
+  ddg-chat chat                      a saved conversation; /help in it says more
+  ddg-chat ask --emulator "Why?"     no network: an emulator replies
+  ddg-chat COMMAND --help            the arguments of a command
 
 {EXIT_CODES}"""
 
@@ -61,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None takes the process's own.
 
     Returns:
-        The exit code, as `EXIT_CODES` has it.
+        The exit code, one of `EXIT_CODES`.
 
     Raises:
-        SystemExit: help was asked for, the arguments can't be understood, or the process was terminated.
+        SystemExit: help was requested, the arguments are invalid, or the process was terminated.
     """
     _open_what_is_closed()
     before = signal.signal(signal.SIGTERM, _terminate)
@@ -91,10 +91,10 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
     """Make the parser of the whole command line.
 
     Args:
-        configured: the commands that declare their arguments, and whose modules are imported for it.
+        configured: the commands whose modules are imported to declare their arguments.
 
     Returns:
-        The parser; of the other commands it knows the name and the summary.
+        The parser; it knows only the names and summaries of the other commands.
     """
     parser = argparse.ArgumentParser(
         prog="ddg-chat",
@@ -112,12 +112,12 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
 
 
 def _terminate(*_: object) -> None:
-    """Leave as for an error, so that the terminal has its cursor and its echo again."""
+    """Exit as for an error, so that the terminal gets its cursor and echo back."""
     sys.exit(143)
 
 
 def _open_what_is_closed() -> None:
-    """Make standard streams that the process was started without empty ones; a socket must not get their place."""
+    """Replace missing standard streams with empty ones, so that a socket doesn't get their file descriptors."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
@@ -128,7 +128,7 @@ def _run(arguments: list[str]) -> int:
     parser = make_parser([command] if command else [])
     args = parser.parse_args(arguments)
     if command is None:
-        parser.error("the command comes first")
+        parser.error("the command must come first")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks must not end the reply
     code: int = importlib.import_module(COMMANDS[command][0]).run(args)

@@ -8,7 +8,7 @@ from ddg_protocol import DUCKDUCKGO_2025_04
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """It takes no arguments."""
+    """Declare nothing: the command has no arguments."""
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``ddg-chat replay``: a recorded run again, with today's core."""
+"""``ddg-chat replay``: repeat a recorded run with the current core."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ._text import harmless, one_line
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Do again what a transcript has, without a network, and say whether today's core still does the same. "
-        "The exit code is 0 if it does, and 1 if not; then the first difference is shown."
+        "Repeat a recorded run without a network, and check that the current core still does the same. "
+        "The exit code is 0 if it does; if not, it is 1, and the first difference is shown."
     )
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="what ddg-chat ask --record wrote; - reads it from stdin"
+        "file", metavar="FILE", type=Path, help="a transcript from ddg-chat ask --record; - reads it from stdin"
     )
-    parser.add_argument("--show", action="store_true", help="print each action as it comes, as a line of JSON")
-    parser.add_argument("--real-time", action="store_true", help="take as long as it took then")
+    parser.add_argument("--show", action="store_true", help="print each action as a line of JSON")
+    parser.add_argument("--real-time", action="store_true", help="take as long as the recorded run")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay, and report."""
+    """Replay, and print the result."""
     data = sys.stdin.buffer.read() if str(args.file) == "-" else args.file.read_bytes()
     transcript = Transcript.read(data)
     pulls = 0
@@ -43,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
         pulls += 1
     print(f"the same: {pulls} actions, {len(transcript.lines) + 1} lines")
     if transcript.lines and isinstance(lost := transcript.lines[-1][1], Lost):
-        print(f"the recording ends before its run did: {one_line(lost.why)}")
+        print(f"the recording ends before its run: {one_line(lost.why)}")
     return 0
 
 
 def _difference(step: Step) -> list[str]:
-    lines = difflib.unified_diff(_written(step.expected), _written(step.got), "as recorded", "today", lineterm="")
-    return [f"line {step.line}: not the same any more", *lines]
+    lines = difflib.unified_diff(_written(step.expected), _written(step.got), "as recorded", "now", lineterm="")
+    return [f"line {step.line}: no longer the same", *lines]
 
 
 def _written(outcome: Outcome) -> list[str]:

@@ -1,4 +1,4 @@
-"""``ddg-chat inspect``: a recorded run as a sequence diagram, or as a page to look into."""
+"""``ddg-chat inspect``: show a recorded run as a sequence diagram or an HTML page."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ EX_DATAERR = 65
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
-        "Show what happened in a recorded run: who said what to whom, when, and in which states. The exit code is 0 if "
-        "all of it is there and today's core goes the same way, 65 if a part of the file can't be read, and else 1; "
-        "what there is is shown."
+        "Show what happened in a recorded run: each message, its time, and the session's states. The exit code is 0 if "
+        "the run is complete and the current core does the same, 65 if part of the file can't be read, else 1. The "
+        "readable part is always shown."
     )
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="what ddg-chat ask --record wrote; - reads it from stdin"
+        "file", metavar="FILE", type=Path, help="a transcript from ddg-chat ask --record; - reads it from stdin"
     )
-    parser.add_argument("--html", type=Path, metavar="PAGE", help="write a page to look into, in one file, instead")
-    parser.add_argument("--full", action="store_true", help="each chunk, each state, and all of every text")
-    parser.add_argument("--no-color", action="store_true", help="no colours; the environment's NO_COLOR does the same")
+    parser.add_argument("--html", type=Path, metavar="PAGE", help="write an HTML page, in one file, instead")
+    parser.add_argument("--full", action="store_true", help="show each chunk, each state and the full texts")
+    parser.add_argument("--no-color", action="store_true", help="no colours, like the environment's NO_COLOR")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the diagram, or write the page; say what is missing."""
+    """Draw the diagram or write the page, and report what is missing."""
     data = sys.stdin.buffer.read() if str(args.file) == "-" else args.file.read_bytes()
     transcript, damage = Transcript.salvage(data)
     timeline = read_timeline(transcript, damage)
@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
 
         name = "standard input" if str(args.file) == "-" else args.file.name
         written = page(timeline, name, full=args.full)
-        with open(args.html, "w", encoding="utf-8", opener=private) as file:  # questions and replies are in it
+        with open(args.html, "w", encoding="utf-8", opener=private) as file:  # it contains questions and replies
             file.write(written)
-    sys.stdout.flush()  # what comes now is about what was shown
+    sys.stdout.flush()  # the flaws come after the diagram
     for flaw in timeline.flaws:
         print(f"ddg-chat: {flaw}", file=sys.stderr)
     if damage is not None:
@@ -67,7 +67,7 @@ def _style(args: argparse.Namespace, out: TextIO) -> Style:
 
 
 def _glyphs(out: TextIO) -> Glyphs:
-    """Choose what the output's encoding can say."""
+    """Return the glyphs that the output's encoding supports."""
     try:
         "".join(msgspec.structs.astuple(UNICODE)).encode(out.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

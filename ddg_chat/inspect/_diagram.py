@@ -1,4 +1,4 @@
-"""The timeline as a sequence diagram in text: lifelines, arrows, and beside them what they say."""
+"""The timeline as a sequence diagram in text: lifelines, arrows, and labels at their right."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ._texts import columns, fit, one_line, wrapped
 from ._timeline import Entry, Kind, Party, Timeline
 
 NARROWEST = 60
-"""Columns; what is narrower gets this."""
+"""Columns; the minimum width of a diagram."""
 _STATE_WIDTH = max(len(state.name) for state in State)
 _PREVIEW = 400
-"""Characters; a body that is longer says little by its beginning."""
+"""Characters; the beginning of a longer body says little."""
 _MOST_LINES = 4
-"""Of what went wrong, where other texts have one."""
+"""The most lines of an error's text; other texts have one."""
 
 _COLOURS: dict[Kind, str] = {
     "calls": "1",
@@ -33,26 +33,26 @@ _COLOURS: dict[Kind, str] = {
 
 
 _SAID = frozenset({"ask", "TextDelta", "ConversationTitle"})
-"""What has a text that was said, and is quoted."""
+"""Titles of the entries whose text is quoted."""
 
 
 class Glyphs(msgspec.Struct, frozen=True):
-    """What the diagram is drawn with.
+    """The characters of the diagram.
 
     Attributes:
         line: a lifeline.
-        wait: the lifeline of who waits.
-        here: the lifeline of whom something concerns.
+        wait: the lifeline of a waiting party.
+        here: the lifeline of the party that an entry concerns.
         dash: an arrow's shaft.
-        bold: the shaft of an arrow that says that something failed.
-        right: an arrow's head.
-        left: an arrow's head.
-        leave_right: where an arrow to the right leaves a lifeline.
-        leave_left: where one to the left does.
-        cross: where an arrow passes a lifeline.
-        ellipsis: where a text was cut.
-        times: before a number of things.
-        to: between what was and what is.
+        bold: the shaft of an arrow that reports a failure.
+        right: the head of an arrow to the right.
+        left: the head of an arrow to the left.
+        leave_right: the start of an arrow to the right.
+        leave_left: the start of an arrow to the left.
+        cross: an arrow that crosses a lifeline.
+        ellipsis: the end of a cut text.
+        times: the sign before a count.
+        to: the sign between the old and the new value.
     """
 
     line: str = "│"
@@ -75,13 +75,13 @@ ASCII = Glyphs("|", ":", "*", "-", "=", ">", "<", "|", "|", "-", "...", "x", "->
 
 
 class Style(msgspec.Struct, frozen=True):
-    """How the diagram is drawn.
+    """The style of the diagram.
 
     Attributes:
-        width: columns of the terminal.
-        glyphs: what it is drawn with.
-        colour: whether it has colours.
-        full: whether each chunk has a line of its own, each state is there, and nothing is cut.
+        width: the terminal's columns.
+        glyphs: the characters.
+        colour: whether to use colours.
+        full: whether to show each chunk on its own line, each state, and uncut texts.
     """
 
     width: int
@@ -94,17 +94,17 @@ def draw(timeline: Timeline, style: Style) -> Iterator[str]:
     """Draw a run.
 
     Args:
-        timeline: what happened.
-        style: how to draw it.
+        timeline: the run.
+        style: the diagram's style.
 
     Yields:
-        Lines, without their ends. Nothing that came from the service is in them but visible characters.
+        Lines, without their ends. Text from the service contains only visible characters.
     """
     return _Drawing(timeline, style).lines()
 
 
 class _Row(msgspec.Struct):
-    """A line of the diagram, before it is fitted: an entry, or several as one."""
+    """A row of the diagram before layout: one entry, or several as one."""
 
     entry: Entry
     title: str
@@ -129,7 +129,7 @@ class _Drawing:
         self._text_width = max(16, width - self._time_width - 2 - lanes - 1 - states)
 
     def lines(self) -> Iterator[str]:
-        """Give the heading, and the rows of each turn."""
+        """Yield the heading, the rows of each turn, and the summary."""
         yield from self._headings()
         shown_at = None
         for number, turn in enumerate(self._timeline.turns):
@@ -144,7 +144,7 @@ class _Drawing:
 
     def _headings(self) -> Iterator[str]:
         names = "".join(f"{party:^{self._gap}}" for party in self._parties)
-        # Each name is centred on its lifeline, the first of which has half a name to its left.
+        # Each name is centred on its lifeline; half of the first name is to the left of the first lifeline.
         shift = self._gap // 2 - 3
         yield self._dim(f"{'seconds':>{self._time_width}}  {names[shift:].rstrip()}")
 
@@ -168,7 +168,7 @@ class _Drawing:
             yield pending
 
     def _folded(self, entries: Sequence[Entry]) -> Iterator[_Row]:
-        """Put chunks and the pieces of the reply that came with them together: all in one, all in another."""
+        """Fold consecutive chunks and their deltas: the chunks into one row, the deltas into another."""
         for is_stream, group in groupby(entries, _is_stream):
             if not is_stream:
                 yield from map(self._alone, group)

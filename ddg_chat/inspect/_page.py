@@ -1,6 +1,6 @@
-"""The timeline as one page that needs nothing else: no network, and no script to be read.
+"""The timeline as one self-contained page: it needs no network, and can be read without scripts.
 
-Everything that came from anywhere goes through `_said`: it is text in the page and nothing else, whatever it holds.
+All text from outside goes through `_said`: it is text in the page and nothing else, whatever it contains.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ._texts import cut, one_line, visible
 from ._timeline import Detail, Entry, Kind, Timeline
 
 _CUT = 4_000
-"""Characters of a text that is shown when it is asked for."""
+"""The most characters of a text in the details."""
 _CUT_LINE = 300
-"""Characters of an entry's line."""
+"""The most characters of an entry's line."""
 _MOST_ENTRIES = 20_000
-"""Entries that are drawn; a browser takes no more with pleasure."""
+"""The most entries that are drawn; browsers get slow with more."""
 _MOST_TEXT = 8 * 1024 * 1024
-"""Characters of all details together, each with what the page has around it."""
+"""The most characters of all details together, including their markup."""
 _MARKUP = 20
 
 _INSTANT = 1e-6
-"""Seconds; a run that took less, or nothing, is drawn as if it had taken so long."""
+"""Seconds; the minimum duration with which a run is drawn."""
 
 _THINNEST = 0.25
-"""Percent; what takes no time can be seen too."""
+"""Percent; the minimum width of a bar, so that it stays visible."""
 
 _LETTER, _MARGIN = 0.6, 0.4
-"""Percent; what a letter takes of the usual width, and the space around a label."""
+"""Percent; the width of a letter on a page of the usual width, and the space around a label."""
 
 _KINDS: dict[Kind, str] = {
     "calls": "Calls",
@@ -56,12 +56,12 @@ def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
     """Make the page.
 
     Args:
-        timeline: what happened.
-        name: what the transcript is called.
-        full: whether all of every text is in it.
+        timeline: the run.
+        name: the transcript's name.
+        full: whether to include texts uncut.
 
     Returns:
-        HTML. Its policy allows its own style and script by their hashes, and nothing else: no request is ever made.
+        HTML. Its content security policy allows only its own style and script, by their hashes: it makes no requests.
     """
     left_out = len(timeline.entries) - _MOST_ENTRIES
     whole, timeline = timeline, msgspec.structs.replace(timeline, entries=timeline.entries[:_MOST_ENTRIES])
@@ -105,12 +105,12 @@ def _hash(text: str) -> str:
 
 
 def _said(text: str) -> str:
-    """Put a text into HTML, as text and as an attribute's value alike."""
+    """Escape a text for HTML, as text or as an attribute's value."""
     return html.escape(visible(text))
 
 
 def _line(text: str, limit: int) -> str:
-    """Give the beginning of a text in one line, and how much more there is; no more is looked at."""
+    """Return the beginning of a text in one line, and the number of characters left out."""
     return one_line(cut(text, limit))
 
 
@@ -129,14 +129,14 @@ def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
 
 
 def _notes(timeline: Timeline) -> Iterator[str]:
-    yield "Tokens, cookies and hashes are stand-ins: the recording never had them."
+    yield "Tokens, cookies and hashes are stand-ins: the recording never contained them."
     if timeline.blanked:
         yield "Questions and replies were blanked in it too."
-    yield "Where a text is cut, (+N) says how many characters are left out."
+    yield "After a cut text, (+N) is the number of characters left out."
 
 
 def _boxes(timeline: Timeline) -> Iterator[str]:
-    """Give a box for each kind: every one, since what chooses by them names them all."""
+    """Yield a checkbox for each kind, because the style sheet refers to all of them."""
     counts = Counter(entry.kind for entry in timeline.entries)
     for kind, name in _KINDS.items():
         hidden = "" if counts[kind] else " hidden"
@@ -145,7 +145,7 @@ def _boxes(timeline: Timeline) -> Iterator[str]:
 
 
 class _Rows:
-    """The list: what happened, line by line."""
+    """The list of entries."""
 
     def __init__(self, timeline: Timeline, limit: int | None) -> None:
         self._timeline = timeline
@@ -190,7 +190,7 @@ class _Rows:
         if entry.title in ("ask", "TextDelta"):
             text = f"“{text}”"
         if entry.kind == "states":
-            text = ""  # what they mean is in the details
+            text = ""  # the details explain the states
         length = ""
         if entry.until is not None and self._longest:
             part = 100 * (entry.until - entry.at) / self._longest
@@ -213,7 +213,7 @@ class _Rows:
     def _text(self, text: str) -> str:
         text = text if self._limit is None else cut(text, self._limit)
         if len(text) + _MARKUP > self._left:
-            self._left = 0  # what comes first is shown, and nothing behind what is left out
+            self._left = 0  # leave out all texts after the first that doesn't fit
             self.left_out += 1
             return "(left out)"
         self._left -= len(text) + _MARKUP
@@ -221,9 +221,9 @@ class _Rows:
 
 
 class _Chart:
-    """The overview: a lane for each party, and one for waits, along the time.
+    """The overview: a lane for each party, and one for waits, over time.
 
-    All its lengths are percentages, so that it is as wide as there is room and its letters are never stretched.
+    All lengths are percentages, so that it fills the available width without stretching its letters.
     """
 
     _LANES = ("caller", "session", "service", "waits")
@@ -237,7 +237,7 @@ class _Chart:
         self._end = 100.0
 
     def scaled(self) -> str:
-        """Draw it with time to scale."""
+        """Draw the overview with time to scale."""
         total = self._seconds
         self._places = [100 * entry.at / total for entry in self._entries]
         step = _nice(total / 8)
@@ -245,7 +245,7 @@ class _Chart:
         return self._draw("scaled", ticks, "Overview, time to scale")
 
     def compressed(self) -> str:
-        """Draw it with a step for all that happened, and long times no longer than they need be to be seen as such."""
+        """Draw the overview with a step for each entry, and compressed pauses."""
         places, ticks = [0.0], [(0.0, "0 s")]
         for before, entry in pairwise(self._entries):
             passed = entry.at - before.at
@@ -258,7 +258,7 @@ class _Chart:
         for place, label in ticks:
             if not kept or 100 * place / total - kept[-1][0] > 7:
                 kept.append((100 * place / total, label))
-        return self._draw("compressed", kept, "Overview, a step for all that happened")
+        return self._draw("compressed", kept, "Overview, a step for each entry")
 
     def _draw(self, name: str, ticks: Sequence[tuple[float, str]], label: str) -> str:
         width = "100%" if len(self._entries) < 400 or name == "scaled" else str(3 * len(self._entries))
@@ -282,7 +282,7 @@ class _Chart:
             yield self._bar(index, self._place(after), "session", f"s {state}", (state,), state)
 
     def _exchanges(self) -> Iterator[str]:
-        """Give a bar for each request, from when it was sent to the last that was heard of it."""
+        """Yield a bar for each request, from sending it to the last data of its response."""
         sent: int | None = None
         last = 0
         for index, entry in enumerate((*self._entries, None)):
@@ -298,7 +298,7 @@ class _Chart:
     def _exchange(self, sent: int, last: int) -> str:
         request = self._entries[sent]
         answers = self._entries[sent + 1 : last + 1]
-        status = next((each.title for each in answers if each.kind == "requests"), "no answer")
+        status = next((each.title for each in answers if each.kind == "requests"), "no response")
         bad = any(each.bad and each.source == "service" for each in answers)
         text = _line(f"{request.title} {request.text.partition('?')[0]}", 60)
         classes = "x bad" if bad else "x"
@@ -326,7 +326,7 @@ class _Chart:
                 )
 
     def _bar(self, index: int, end: float, lane: str, classes: str, labels: tuple[str, ...], title: str) -> str:
-        """Draw a bar, with the first of its labels that it has room for."""
+        """Draw a bar with the first of its labels that fits."""
         begin = self._places[index]
         width, y = max(_THINNEST, end - begin), self._y(lane)
         thin = " thin" if width == _THINNEST else ""
@@ -348,6 +348,6 @@ class _Chart:
 
 
 def _nice(step: float) -> float:
-    """Give the next step that people count in."""
+    """Round a step up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step * 0.999)

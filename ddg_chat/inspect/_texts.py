@@ -1,4 +1,4 @@
-"""Text from anywhere, made fit to be shown: visible, measured, and cut with how much was left out."""
+"""Text from outside, made ready to show: visible, measured, and cut with the number of characters left out."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from ddg_protocol.text import printable
 
 
 def one_line(text: str) -> str:
-    """Make a text visible in one line, all of it: what isn't printable is its escape."""
+    """Return a complete text in one line, with escapes for unprintable characters."""
     return printable(text, limit=10 * len(text) + 10)  # no escape is longer
 
 
 def visible(text: str) -> str:
-    """Make a text visible, lines and tabs kept; a line that ends in CR LF ends in LF."""
+    """Return a text with escapes for unprintable characters, keeping lines and tabs; CR LF becomes LF."""
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in lines)
 
 
 def cut(text: str, limit: int, ellipsis: str = "…") -> str:
-    """Cut a text, and say how much of it was left out.
+    """Cut a text, and add the number of characters left out.
 
     Args:
-        text: any.
-        limit: the most characters that are kept.
-        ellipsis: stands where it was cut.
+        text: any text.
+        limit: the maximum number of characters to keep.
+        ellipsis: marks the cut.
 
     Returns:
-        The text, or its beginning with the number of characters that are missing.
+        The text, or its beginning and the number of missing characters.
     """
     return text if len(text) <= limit else f"{text[:limit]}{ellipsis} (+{len(text) - limit:,})"
 
 
 def columns(text: str) -> int:
-    """Tell how many columns of a terminal a text takes."""
+    """Return the number of terminal columns of a text."""
     return len(text) if text.isascii() else sum(map(_columns_of, text))
 
 
 def fit(text: str, width: int, ellipsis: str = "…") -> str:
-    """Cut a text to columns of a terminal, and say how much of it was left out.
+    """Cut a text to a number of terminal columns, and add the number of characters left out.
 
     Args:
-        text: one line, visible.
-        width: columns; the result takes no more, unless they are too few for the note itself.
-        ellipsis: stands where it was cut.
+        text: one visible line.
+        width: the maximum number of columns, exceeded only if the note itself doesn't fit.
+        ellipsis: marks the cut.
 
     Returns:
-        The text, or its beginning with the number of characters that are missing.
+        The text, or its beginning and the number of missing characters.
     """
     if columns(text) <= width:
         return text
@@ -55,7 +55,7 @@ def fit(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most so many columns; at a space where one is in the line's second half."""
+    """Break a text into lines of at most ``width`` columns, at a space if there is one in a line's second half."""
     lines = []
     start = taken = 0
     space = -1
@@ -73,7 +73,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def first(text: str, width: int) -> str:
-    """Give as much of the beginning of a text as fits into so many columns."""
+    """Return the beginning of a text that fits into ``width`` columns."""
     taken = 0
     for index, character in enumerate(text):
         taken += _columns_of(character)

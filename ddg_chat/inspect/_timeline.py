@@ -1,4 +1,4 @@
-"""What happened in a run, entry by entry: read from a transcript, with the states of a replay."""
+"""The timeline of a run, entry by entry: read from a transcript, with the states from a replay."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ Party = Literal["caller", "session", "service", "solver"]
 Kind = Literal["calls", "requests", "chunks", "events", "waits", "challenges", "states", "errors"]
 
 _LONGEST = 1e9
-"""Seconds; no run takes longer, and a transcript can say that it did."""
+"""Seconds; the longest duration that is shown, because a damaged transcript can contain any time."""
 _MOST_DECODED = 4 * 1024 * 1024
-"""Bytes that are decompressed to be shown, of all bodies."""
+"""The most bytes of all bodies that are decompressed."""
 _MOST_EVENTS = 1_000
-"""Events of a chunk that are shown by themselves."""
+"""The most events of a chunk that are listed."""
 _MOST_INDENTED = 64 * 1024
-"""Characters of JSON that is shown line by line: the more it is nested, the more of them are blanks."""
+"""The most characters of JSON that is indented: deep nesting makes most of them blanks."""
 _STAND_IN = re.compile(r"(r[1-9][0-9]*)?x*")
 _SHORT = 80
 
 
 class Detail(msgspec.Struct, frozen=True):
-    """A part of what there is to know of an entry: fields, or a text.
+    """A detail of an entry: fields, or a text.
 
     Attributes:
-        label: what it is.
+        label: its heading.
         fields: names and values.
-        text: of any length, as it came.
+        text: a text of any length, unescaped.
     """
 
     label: str
@@ -55,17 +55,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened.
 
     Attributes:
-        line: its number in the transcript.
-        at: seconds since the run began.
-        kind: what it is, to choose by.
-        source: who did it.
-        target: to whom; the same where it concerns nobody else.
+        line: its line number in the transcript.
+        at: seconds since the start of the run.
+        kind: its kind, for filters.
+        source: the party that acts.
+        target: the party that is acted on; equal to ``source`` if no other party is involved.
         title: a word or two.
-        text: more of it, of any length; can have anything in it that came from the service.
-        size: the bytes of a chunk.
-        until: when it was over, where it took time.
-        bad: whether something went wrong here, though it may have been put right.
-        details: all there is to know.
+        text: a longer text of any length; it may contain anything from the service.
+        size: the number of bytes of a chunk.
+        until: when it ended; None if it takes no time.
+        bad: whether something went wrong, even if the session recovered.
+        details: further details.
     """
 
     line: int
@@ -85,14 +85,14 @@ class Timeline(msgspec.Struct, frozen=True):
     """A run.
 
     Attributes:
-        origin: of the service.
-        blanked: whether questions and replies were left out.
-        entries: what happened, in order.
-        state: where the session was at the end, by the replay; None where that didn't get there.
-        flaws: why this isn't the whole run, or not as today's core would do it; a sentence each.
-        requests: how many were sent.
-        received: bytes of bodies, as they came.
-        waited: seconds that the session waited.
+        origin: the service's origin.
+        blanked: whether questions and replies are left out.
+        entries: the entries, in order.
+        state: the session's last state in the replay; None if the replay didn't reach the end.
+        flaws: reasons why the run is incomplete or differs from the current core, a sentence each.
+        requests: the number of requests sent.
+        received: the number of body bytes, before decoding.
+        waited: the seconds that the session waited.
     """
 
     origin: str
@@ -106,12 +106,12 @@ class Timeline(msgspec.Struct, frozen=True):
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration of the run."""
         return max((entry.until or entry.at for entry in self.entries), default=0.0)
 
     @property
     def turns(self) -> list[tuple[Entry, ...]]:
-        """The entries of each turn, from its question to the next; what comes before the first is a part of it."""
+        """The entries of each turn, from its question to the next. The first turn includes the entries before it."""
         found: list[list[Entry]] = [[]]
         for entry in self.entries:
             if entry.title == "ask" and entry.kind == "calls" and any(each.title == "ask" for each in found[-1]):
@@ -121,14 +121,14 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 def read_timeline(transcript: Transcript, damage: ConversationFormatError | None = None) -> Timeline:
-    """Tell what happened.
+    """Read the timeline of a transcript.
 
     Args:
-        transcript: as far as it could be read.
-        damage: why it couldn't be read further.
+        transcript: the readable part of the transcript.
+        damage: why the rest can't be read; None if there is none.
 
     Returns:
-        All of it as it was recorded. States are there as far as today's core goes the same way.
+        The run as recorded. It has states as far as the current core does the same.
     """
     return _Reader(transcript).read(damage)
 
@@ -138,12 +138,12 @@ class _Reader:
         self._transcript = transcript
         self._entries: list[Entry] = []
         self._bodies: dict[int, _Body] = {}
-        self._decoding: _Body | None = None  # the newest: as in a session, one is under way at a time
+        self._decoding: _Body | None = None  # the newest: like a session, it decodes one at a time
         self._left = _MOST_DECODED
-        self._waiting: tuple[int, object] | None = None  # the entry that is a wait under way, and the wait's id
+        self._waiting: tuple[int, object] | None = None  # the entry of the current wait, and the wait's id
         self._line = 0
         self._now = 0.0  # by the caller's clock
-        self._at = 0.0  # since the run began
+        self._at = 0.0  # since the start of the run
         self._requests = self._received = 0
         self._waited = 0.0
 
@@ -157,7 +157,7 @@ class _Reader:
         began: float | None = None
         for (number, line), now in zip(transcript.lines, transcript.times(), strict=True):
             began = now if began is None else began
-            # It never goes back; and no transcript is believed to be endless.
+            # Time never goes back, and is bounded whatever the transcript says.
             self._line, self._now, self._at = number, now, min(max(self._at, now - began), _LONGEST)
             self._tell(line)
             step = steps.get(number)
@@ -189,7 +189,7 @@ class _Reader:
         )
         self._entries.append(entry)
 
-    # What became of the recording
+    # The recording and its replay
 
     def _moved(self, before: State, states: tuple[State, ...]) -> None:
         path = " → ".join(state.name for state in (before, *states))
@@ -199,18 +199,18 @@ class _Reader:
     def _differs(self, step: Step) -> str:
         then, now = _kind_of(step.expected) or "nothing", _kind_of(step.got) or "nothing"
         details = (Detail("Then", text=_pretty(step.expected)), Detail("Now", text=_pretty(step.got)))
-        text = f"{now}, where it was {then}" if then != now else f"another {now} than it was"
-        self._add("errors", "session", "session", "today's core differs", text, bad=True, details=details)
-        return f"line {step.line}: today's core no longer does the same; what follows is as recorded, without states"
+        text = f"{now} instead of {then}" if then != now else f"a different {now}"
+        self._add("errors", "session", "session", "the current core differs", text, bad=True, details=details)
+        return f"line {step.line}: the current core no longer does the same; the rest is as recorded, without states"
 
     def _ending(self, state: State | None, damage: ConversationFormatError | None) -> list[str]:
         lines = self._transcript.lines
         if damage is not None:
             number, _, text = str(damage).partition(": ")
             self._add("errors", "session", "session", "the transcript is damaged", f"{number}: {text}", bad=True)
-            return [f"{number} can't be read, and what follows is not shown: {text}"]
+            return [f"{number} can't be read, and the rest is not shown: {text}"]
         if lines and isinstance(lines[-1][1], recorded.Lost):
-            return [f"line {lines[-1][0]}: the recording was lost before its run ended"]
+            return [f"line {lines[-1][0]}: the recording failed before its run ended"]
         if state is not None and state not in (State.READY, State.DRAINING, State.CLOSED):
             text = f"the session is {state.name}"
             self._add("errors", "session", "session", "the recording ends within a turn", text, bad=True)
@@ -231,7 +231,7 @@ class _Reader:
                 self._add("calls", "caller", "session", "close")
             case recorded.Shared():
                 known = line.fe_version or "not known"
-                text = f"another session of the client went on; front-end version {known}"
+                text = f"another session of the client was active; front-end version {known}"
                 self._add("calls", "session", "session", "shared", text)
             case recorded.NextAction(gives=None):
                 self._raised(line.raises or {})
@@ -255,9 +255,9 @@ class _Reader:
             case recorded.ChallengeFailed():
                 self._add("challenges", "solver", "session", "no answer", line.text, bad=True)
             case recorded.Lost():
-                self._add("errors", "session", "session", "the recording is lost here", line.why, bad=True)
+                self._add("errors", "session", "session", "the recording failed here", line.why, bad=True)
             case recorded.NewId():
-                pass  # a number that was taken
+                pass  # only an id was used
 
     def _ask(self, line: recorded.Ask) -> None:
         messages = line.messages
@@ -272,11 +272,11 @@ class _Reader:
     def _gave(self, action: Outcome) -> None:
         match action:
             case {"type": "NEED_DATA" | "PAUSED"}:
-                pass  # what it waited for, or that it rests, is seen from what comes next
+                pass  # the next entries show what it waited for, or that it rests
             case {"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url)}:
                 self._send(action, id, method, url)
             case {"type": "Wait", "id": id, "until": int() | float() as until, "reason": str(reason)}:
-                if self._waiting is None or self._waiting[1] != id:  # it may simply be asked for again
+                if self._waiting is None or self._waiting[1] != id:  # the driver may pull the same Wait again
                     self._wait_ends()
                     self._waiting = len(self._entries), id
                     seconds = _bounded(_bounded(until) - _bounded(self._now))
@@ -314,7 +314,7 @@ class _Reader:
         body = _Body(line.headers)
         if line.status >= 200:
             if self._decoding is not None:
-                self._decoding.give_up("another response has begun")
+                self._decoding.give_up("another response has started")
             self._bodies[line.id] = self._decoding = body
         names = tuple((name.lower(), value) for name, value in line.headers)
         phrase = http.HTTPStatus(line.status).phrase if line.status in _STATUSES else ""
@@ -335,7 +335,7 @@ class _Reader:
             self._left -= len(text)
         details = []
         if events:
-            details.append(Detail("Events in it", tuple(events)))
+            details.append(Detail("Events", tuple(events)))
         if text:
             details.append(Detail("Body, decompressed" if coded else "Body", text=text))
         if trouble:
@@ -352,7 +352,7 @@ class _Reader:
 
 
 class _Body:
-    """A body as it comes, for people."""
+    """Decodes a body chunk by chunk, for display."""
 
     def __init__(self, headers: Headers = ()) -> None:
         names = tuple((name.lower(), value) for name, value in headers)
@@ -374,16 +374,16 @@ class _Body:
         return self._decoder is not None and self._decoder.coded
 
     def give_up(self, why: str) -> None:
-        """Decode no more of it, and let go of what that takes."""
+        """Stop decoding, and release the decoder."""
         if self.coded:
             self._decoder, self._trouble = None, why
 
     def take(self, data: bytes, most: int) -> tuple[str, list[tuple[str, str]], str]:
-        """Give what a chunk adds: text, events of the stream, and what kept the rest from being decoded.
+        """Decode a chunk, and return its text, its events, and why the rest can't be decoded.
 
         Args:
             data: the chunk.
-            most: bytes that are decompressed of it.
+            most: the maximum number of bytes to decompress.
         """
         self.size += len(data)
         self.chunks += 1
@@ -392,7 +392,7 @@ class _Body:
             for piece in self._decoder.decode(data) if self._decoder is not None else ():
                 most -= len(piece)
                 if self.coded and most < 0:
-                    raise ContentDecodingError(f"of all bodies, {_MOST_DECODED:,} bytes are decompressed")
+                    raise ContentDecodingError(f"only {_MOST_DECODED:,} bytes of all bodies are decompressed")
                 pieces.append(piece)
         except ContentDecodingError as error:
             self._decoder, self._trouble = None, str(error)
@@ -417,7 +417,7 @@ _BAD = frozenset({"Retrying", "FrontEndVersionUnknown", "LandingPageFailed", "Ma
 
 
 def _event_text(event: Outcome) -> str:
-    """Say in a line what an event has to say."""
+    """Return the text of an event's line."""
     match event:
         case {"type": "TurnFinished", "text": str(text), "reason": reason}:
             served = event.get("served_model")
@@ -442,13 +442,13 @@ def _bounded(seconds: float) -> float:
 
 
 def _attributes(outcome: Outcome, *, nested: bool = False) -> tuple[Detail, ...]:
-    """Give the attributes of an event or an exception: short ones as fields, long ones by themselves."""
+    """Return the attributes of an event or an exception: short ones as fields, long ones as texts."""
     fields: list[tuple[str, str]] = []
     texts: list[Detail] = []
     for name, value in outcome.items():
         if name == "type" or value in (None, "", [], ()):
             continue
-        if isinstance(value, dict) and "type" in value and not nested:  # the exception that was the cause
+        if isinstance(value, dict) and "type" in value and not nested:  # the exception's cause
             texts.extend(Detail(name, each.fields, each.text) for each in _attributes(value, nested=True))
             continue
         is_raw = isinstance(value, dict) and "base64" in value
@@ -461,7 +461,7 @@ def _attributes(outcome: Outcome, *, nested: bool = False) -> tuple[Detail, ...]
 
 
 def _raw(value: object) -> bytes:
-    """Give bytes that a transcript has as text, or as ``{"base64": ...}``."""
+    """Return bytes that a transcript stores as text, or as ``{"base64": ...}``."""
     match value:
         case str():
             return value.encode("utf-8", "replace")
@@ -502,11 +502,11 @@ def _count(text: str, unit: str) -> str:
 
 
 def _target(url: str, origin: str) -> str:
-    """Give what of a URL is to be read: the path and query of the service's own, all of another."""
+    """Return a URL of the service without its origin, and any other URL unchanged."""
     return url.removeprefix(origin) if url.startswith(origin + "/") else url
 
 
-# What is secret
+# Secrets
 
 
 def _headers(value: object) -> Headers:
@@ -534,19 +534,19 @@ def _shown(name: str, value: str) -> str:
 
 def _shown_cookie(pair: str) -> str:
     name, equals, value = pair.partition("=")
-    is_short = len(value) == 1 and value != "x"  # the profile's own, which is no secret
+    is_short = len(value) == 1 and value != "x"  # the profile's own cookies, which are no secret
     return name + equals + (value if is_short or not value else _redacted(value))
 
 
 def _redacted(value: str) -> str:
-    """Name a stand-in; whatever isn't one isn't shown either."""
+    """Return a stand-in's name and length; any other value isn't shown either."""
     stand_in = _STAND_IN.fullmatch(value)
     name = stand_in[1] if stand_in else None
     return f"⟨redacted{' ' + name if name else ''}, {_count(value, 'character')}⟩"
 
 
 def _decoded_headers(headers: Headers) -> Iterator[Detail]:
-    """Give a challenge and its answer as they are meant: their hashes are stand-ins, or those of stand-ins."""
+    """Yield challenges and answers decoded: their hashes are stand-ins, or hashes of stand-ins."""
     for name, value in headers:
         if name.lower() == "x-vqd-hash-1" and (script := _script_of(value)):
             yield Detail("x-vqd-hash-1, decoded", text=script)

@@ -1,7 +1,7 @@
 
 "use strict";
 {
-  // The page is whole without this: it adds the search, the count, and opening all at once.
+  // The page works without this script: it adds the search, the count, and the button that expands all entries.
   const entries = [...document.querySelectorAll(".entry")];
   const turns = [...document.querySelectorAll(".turn")];
   const query = document.getElementById("query");

@@ -84,11 +84,11 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
         emulated(lambda question: [f"**Reply** {next(counted)} to {question.text}"]) as emulator,
         Person(tmp_path, "chat", "--base-url", emulator.url) as person,
     ):
-        assert f"gpt-4o-mini at {emulator.url}; /help says what there is" in person.prompted()
+        assert f"gpt-4o-mini at {emulator.url}; /help lists the commands" in person.prompted()
         assert person.enter("Why is the sky blue?") == "Reply 1 to Why is the sky blue?"
         assert person.enter("And at dusk?") == "Reply 2 to And at dusk?"
         assert person.enter("/retry") == "Reply 3 to And at dusk?"
-        assert person.enter("/save sky").startswith("kept as sky, in ")
+        assert person.enter("/save sky").startswith("saved as sky, in ")
         person.write("/quit\r")
         assert person.wait() == 0
         with Person(tmp_path, "chat", "--resume", "sky", "--base-url", emulator.url, columns=500) as person:
@@ -97,7 +97,7 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
             file = tmp_path / "sky.md"
             assert person.enter(f"/export {file}") == f"written to {file}"
             assert (
-                person.enter(f"/export {file}") == f"ddg-chat: {file} is there already; name another file: /export FILE"
+                person.enter(f"/export {file}") == f"ddg-chat: {file} already exists; name another file: /export FILE"
             )
             person.write("\x04")  # Ctrl-D
             assert person.wait() == 0
@@ -121,7 +121,7 @@ def test_a_conversation_that_another_process_went_on_with_is_kept_by_another_nam
         seen = store.load("sky")
         theirs = msgspec.structs.replace(seen, message_history=(*seen.message_history, *seen.message_history))
         assert store.save("sky", theirs, seen=seen) == "sky"
-        said = "another process has changed sky; this conversation is kept as sky-2"
+        said = "another process has changed sky; this conversation is saved as sky-2"
         assert person.enter("Two?") == f"You asked: Two?\n\n{said}"
         assert person.enter("Three?") == "You asked: Three?"
     assert store.load("sky") == theirs
@@ -209,29 +209,29 @@ def test_a_question_that_was_refused_is_asked_again_by_retry(tmp_path: Path) -> 
 
 def test_the_commands(tmp_path: Path) -> None:
     with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url) as person:
-        assert person.enter("/retry") == "ddg-chat: nothing was asked yet"
+        assert person.enter("/retry") == "ddg-chat: there is no question to ask again yet"
         assert person.enter("/export") == "ddg-chat: there is nothing to export yet"
-        assert person.enter("/load") == "no conversation is kept yet"
-        assert person.enter("/save") == "nothing to keep yet"
-        assert person.enter("/save first") == "nothing to keep yet; it will be called first"
-        assert person.enter("/model") == "gpt-4o-mini is asked"
+        assert person.enter("/load") == "there is no saved conversation yet"
+        assert person.enter("/save") == "nothing to save yet"
+        assert person.enter("/save first") == "nothing to save yet; the name will be first"
+        assert person.enter("/model") == "the model is gpt-4o-mini"
         assert "no model is called 'gpt-17'; the models are: gpt-4o-mini" in person.enter("/model gpt-17")
-        assert person.enter("/model claude-3-haiku") == "claude-3-haiku-20240307 is asked"
+        assert person.enter("/model claude-3-haiku") == "the model is claude-3-haiku-20240307"
         assert person.enter("One?") == "You asked: One?"
         assert person.enter("/new") == "a new conversation, with claude-3-haiku-20240307"
-        assert person.enter("/model o3-mini") == "o3-mini is asked"
+        assert person.enter("/model o3-mini") == "the model is o3-mini"
         assert person.enter("Two?") == "You asked: Two?"
         second, first = person.enter("/load").splitlines()
         assert re.fullmatch(r"first +\d{4}-\d\d-\d\d \d\d:\d\d +1 turn  One\?", first)
         assert re.fullmatch(r"\d{4}-\d\d-\d\d-two  \d{4}-\d\d-\d\d \d\d:\d\d +1 turn  Two\?", second)
-        assert person.enter("/model llama-3.3-70b") == "meta-llama/Llama-3.3-70B-Instruct-Turbo is asked"
-        assert "no conversation is called 'third'" in person.enter("/load third")
-        assert person.enter("/model").startswith("meta-llama/"), "what failed has changed nothing"
+        assert person.enter("/model llama-3.3-70b") == "the model is meta-llama/Llama-3.3-70B-Instruct-Turbo"
+        assert "there is no conversation called 'third'" in person.enter("/load third")
+        assert person.enter("/model").startswith("the model is meta-llama/"), "what failed has changed nothing"
         assert person.enter("/load first") == "first: One? (1 turn so far, with claude-3-haiku-20240307)"
         assert person.enter("Three?") == "You asked: Three?"
-        assert person.enter("/save ../../etc").startswith("ddg-chat: '../../etc' can't be the name of a conversation")
+        assert person.enter("/save ../../etc").startswith("ddg-chat: '../../etc' isn't a valid name for a conversation")
         assert all(word in person.enter("/help") for word in ("/model", "/retry", "/new", "/save", "/load", "/export"))
-        assert "no command is called /sing; /help lists them" in person.enter("/sing").replace("\n", "")
+        assert "there is no command /sing; /help lists the commands" in person.enter("/sing").replace("\n", "")
         assert person.enter(" /etc/hosts?") == "You asked: /etc/hosts?"
         assert asked(emulator)[-2] == ["One?", "You asked: One?", "Three?"]
     models = [
@@ -276,7 +276,7 @@ def test_tab_completes_commands_models_and_names(tmp_path: Path) -> None:
         person.write(" o3\t")
         person.wait_for("> /model o3-mini")
         person.write("\r")
-        person.wait_for("o3-mini is asked")
+        person.wait_for("the model is o3-mini")
 
 
 def test_what_is_typed_during_a_reply_is_not_drawn_into_it(tmp_path: Path) -> None:
@@ -287,8 +287,8 @@ def test_what_is_typed_during_a_reply_is_not_drawn_into_it(tmp_path: Path) -> No
         person.wait_for("The first half.")
         person.write("/model\r")
         halves.more.set()
-        text = person.wait_for("gpt-4o-mini is asked")
-        assert "> One?\nThe first half.\n\nThe second half.\n\n> /model\ngpt-4o-mini is asked" in text
+        text = person.wait_for("the model is gpt-4o-mini")
+        assert "> One?\nThe first half.\n\nThe second half.\n\n> /model\nthe model is gpt-4o-mini" in text
 
 
 def test_a_byte_that_is_no_text_is_refused_and_no_more(tmp_path: Path) -> None:
@@ -315,11 +315,11 @@ def test_what_is_waited_for_is_shown_as_long_as_it_is(tmp_path: Path) -> None:
             (
                 "[DONE][LIMIT_OUTPUT]",
                 [
-                    "the service says that the output limit is reached",
+                    "the service reports that the output limit is reached",
                     "the reply was cut short by a limit of the service",
                 ],
             ),
-            ("[DONE][LIMIT_CONVERSATION]", ["the service says that the conversation limit is reached"]),
+            ("[DONE][LIMIT_CONVERSATION]", ["the service reports that the conversation limit is reached"]),
         ],
         one_in=2,
         reason="a process each",
@@ -339,10 +339,10 @@ def test_why_and_for_how_long_it_is_waited_before_another_try(tmp_path: Path) ->
         emulated(None, "chat:503") as emulator,
         Person(tmp_path, "ask", "Why?", "--base-url", emulator.url, columns=100) as person,
     ):
-        person.wait_for(re.compile(r"\nwaiting to try again: \d\.\d s$").search)
+        person.wait_for(re.compile(r"\nwaiting to retry: \d\.\d s$").search)
         person.write("\x03")
         assert person.wait() == 130
-    assert person.text == "ddg-chat: to be tried again: the service is not available now; try again later (503)"
+    assert person.text == "ddg-chat: will retry: the service is not available now; try again later (503)"
 
 
 def test_quiet_is_quiet(tmp_path: Path) -> None:

@@ -182,8 +182,8 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(
         url = gone.url
     assert main(["ask", "Why?", "--base-url", url]) == 69
     *notes, _ = capsys.readouterr().err.splitlines()
-    assert [note for note in notes if re.fullmatch(r"ddg-chat: to be tried again: .*Connection refused", note)]
-    assert [note for note in notes if re.fullmatch(r"ddg-chat: waiting to try again: \d+ s", note)]
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: will retry: .*Connection refused", note)]
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: waiting to retry: \d+ s", note)]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(
     [
         (["--model", "gpt-17"], 2, "no model is called 'gpt-17'; the models are: gpt-4o-mini"),
         (["x" * 16_001], 65, "at most 16000"),
-        ([" "], 65, "no question"),
+        ([" "], 65, "the question is empty"),
         (["half \ud800"], 65, "UTF-8"),
     ],
 )

@@ -42,8 +42,10 @@ TABLE = [  # PROTOCOL.md section 7, row by row
     Case(errors.RateLimitError, 75, "come back in 90 s", ("chat:429,retry-after=90",)),
     Case(errors.TokenError, 75, "ask again", ("chat:400,type=ERR_INVALID_VQD",)),
     Case(errors.TokenError, 75, "ask again", ("chat:400,type=ERR_EXPIRED_VQD",)),
-    Case(errors.ModelUnavailableError, 69, "ddg-chat models lists them", ("chat:404,type=ERR_MODEL_UNAVAILABLE",)),
-    Case(errors.ModelUnavailableError, 69, "ddg-chat models lists them", ("chat:404,type=ERR_MODEL_RESTRICTED",)),
+    Case(
+        errors.ModelUnavailableError, 69, "ddg-chat models lists the models", ("chat:404,type=ERR_MODEL_UNAVAILABLE",)
+    ),
+    Case(errors.ModelUnavailableError, 69, "ddg-chat models lists the models", ("chat:404,type=ERR_MODEL_RESTRICTED",)),
     *(Case(errors.AccessDeniedError, 77, "asking again won't help", (f"chat:{status}",)) for status in (401, 402, 403)),
     Case(errors.AccessDeniedError, 77, "only a browser passes it", ("chat:403,body=<title>Just a moment...</title>",)),
     *(

@@ -235,8 +235,8 @@ def test_what_should_have_been_a_stand_in_is_not_shown_either() -> None:
     assert token in text
     shown = page(timeline_of(text), "leak") + drawn(text, full=True)
     assert "redacted, 22 characters" in shown
-    assert token not in shown.partition("today")[0]
-    assert cookie not in shown.partition("today")[0]
+    assert token not in shown.partition("current core")[0]
+    assert cookie not in shown.partition("current core")[0]
 
 
 # Not all of it
@@ -257,7 +257,7 @@ def test_a_transcript_that_was_cut_within_a_line_is_shown_up_to_it(
     assert code == 65
     assert "POST /duckchat/v1/chat" in out
     assert "the transcript is damaged: line 41: " in out
-    assert err.startswith("ddg-chat: line 41 can't be read, and what follows is not shown: ")
+    assert err.startswith("ddg-chat: line 41 can't be read, and the rest is not shown: ")
 
 
 def test_a_transcript_that_ends_within_a_turn_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,8 +276,8 @@ def test_a_lost_recording_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[
         run.ask("Hi")
     code, out, err = inspected("".join(lines), tmp_path, capsys)
     assert code == 1
-    assert "the recording is lost here: " in out
-    assert re.fullmatch(r"ddg-chat: line \d+: the recording was lost before its run ended\n", err)
+    assert "the recording failed here: " in out
+    assert re.fullmatch(r"ddg-chat: line \d+: the recording failed before its run ended\n", err)
 
 
 def test_where_todays_core_differs_it_is_said_and_the_rest_is_as_recorded(
@@ -286,10 +286,10 @@ def test_where_todays_core_differs_it_is_said_and_the_rest_is_as_recorded(
     text = text_of("two-turns").replace('"TextDelta","text":"You "', '"TextDelta","text":"We "')
     code, out, err = inspected(text, tmp_path, capsys)
     assert code == 1
-    assert "today's core differs: another TextDelta than it was" in out
+    assert "the current core differs: a different TextDelta" in out
     assert "TurnFinished stop, 46 characters" in out
     assert out.count("STREAMING") == 1
-    assert re.fullmatch(r"ddg-chat: line \d+: today's core no longer does the same; what follows .*\n", err)
+    assert re.fullmatch(r"ddg-chat: line \d+: the current core no longer does the same; the rest .*\n", err)
 
 
 def test_a_file_that_is_none_or_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,13 +78,13 @@ def test_a_pipeline_of_a_shell(emulator: Emulator, tmp_path: Path) -> None:
 
 def test_standard_input_can_be_read_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", "-", "and", "-", "--emulator"]) == 2
-    assert capsys.readouterr().err == "ddg-chat: standard input can be read once: one - is enough\n"
+    assert capsys.readouterr().err == "ddg-chat: standard input can be read only once; use one -\n"
 
 
 def test_nothing_comes_through_the_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with_input(monkeypatch, b"\n")
     assert main(["ask", "-", "--emulator"]) == 65
-    assert "no question" in capsys.readouterr().err
+    assert "the question is empty" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes them")
@@ -114,7 +114,7 @@ def test_a_chat_through_pipes_keeps_replies_and_all_else_apart(
     assert main(["chat", "--base-url", emulator.url]) == 0
     out, err = capsys.readouterr()
     assert out == "You asked: One?\nYou asked: Two\nand a half?\n"
-    assert err == f"kept as both, in {home / 'ddg-chat' / 'conversations'}\n"
+    assert err == f"saved as both, in {home / 'ddg-chat' / 'conversations'}\n"
     assert asked(emulator) == ["One?", "Two\nand a half?"]
 
 
@@ -135,8 +135,8 @@ def test_a_chat_through_pipes_ends_with_the_first_refusal(
         ("/export ~nobody-has-this-name/x.md", 74, "No such file or directory"),
         ("/export a\0b", 74, "can't be the name of a file"),
         ("/export /dev/null/x", 74, "Not a directory"),
-        ("/sing", 2, "no command is called /sing"),
-        ("/\x1b[2J", 2, "no command is called /\N{REPLACEMENT CHARACTER}[2J"),
+        ("/sing", 2, "there is no command /sing"),
+        ("/\x1b[2J", 2, "there is no command /\N{REPLACEMENT CHARACTER}[2J"),
     ],
 )
 def test_a_command_that_can_t_be_carried_out_is_a_sentence(
@@ -208,12 +208,12 @@ def test_a_proxy_that_isn_t_there_is_said_without_its_password(
         (["--proxy", "ftp://h:1"], "a proxy is http://, https:// or socks5://"),
         (["--proxy", "http://"], "a proxy is http://, https:// or socks5://"),
         (["--proxy", "http://h:x"], "a proxy is http://, https:// or socks5://"),
-        (["--timeout", "0"], "seconds are a number, more than 0"),
-        (["--timeout", "nan"], "seconds are a number, more than 0"),
+        (["--timeout", "0"], "must be a number of seconds above 0"),
+        (["--timeout", "nan"], "must be a number of seconds above 0"),
         (["--timeout", "1e300"], "at most 86400"),
-        (["--timeout", "soon"], "seconds are a number, more than 0"),
-        (["--retries", "-1"], "a number of times is 0, 1, 2 and so on"),
-        (["--retries", "1.5"], "a number of times is 0, 1, 2 and so on"),
+        (["--timeout", "soon"], "must be a number of seconds above 0"),
+        (["--retries", "-1"], "must be a whole number from 0 to 9999"),
+        (["--retries", "1.5"], "must be a whole number from 0 to 9999"),
         (["--transport", "pigeon"], "invalid choice: 'pigeon'"),
         (["--fault", "chat:nonsense"], "argument --fault: "),
     ],
@@ -232,7 +232,7 @@ def test_an_option_that_can_t_be_understood_says_what_could_be(
     [
         (["--blank-texts"], "--record FILE"),
         (["--fault", "chat:429"], "add --emulator"),
-        (["--proxy", "http://127.0.0.1:1", "--transport", "sockets"], "--transport sockets knows no proxies"),
+        (["--proxy", "http://127.0.0.1:1", "--transport", "sockets"], "--transport sockets doesn't support proxies"),
     ],
 )
 def test_options_that_do_not_go_together_say_which_would(
@@ -254,7 +254,7 @@ def test_a_connection_that_can_t_be_made_in_time(capsys: pytest.CaptureFixture[s
     script = [fault_from_text("status:cut=0,then=hang,of=wire")]
     with Emulator(Service(script=script)) as emulator:
         assert main(["ask", "Why?", "--timeout", "0.2", "--retries", "0", "--base-url", emulator.url]) == 75
-    assert "allow more with --timeout" in capsys.readouterr().err
+    assert "allow more time with --timeout" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_a_record_without_texts(emulator: Emulator, tmp_path: Path) -> None:
 def test_a_record_of_what_went_wrong_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "run.jsonl"
     assert main(["ask", "Why?", "--emulator", "--fault", "chat:410", "--record", str(file)]) == 1
-    assert "--record FILE keeps what it said" in capsys.readouterr().err
+    assert "--record FILE records what the service sent" in capsys.readouterr().err
     assert main(["replay", str(file)]) == 0
     assert Transcript.read(file.read_bytes()).lines
 
@@ -417,7 +417,7 @@ def test_a_replay_that_differs_shows_no_control_sequence(tmp_path: Path, capsys:
     capsys.readouterr()
     assert main(["replay", str(file)]) == 1
     out = capsys.readouterr().out
-    assert "not the same any more" in out
+    assert "no longer the same" in out
     assert "2J" in out
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out)
 

@@ -80,9 +80,9 @@ def test_nobody_else_can_read_it(store: Store) -> None:
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_name_that_is_none_reaches_no_file(name: str, store: Store, tmp_path: Path) -> None:
     for use in (lambda: store.save(name, SKY), lambda: store.load(name), lambda: store.remove(name)):
-        with pytest.raises(CommandError, match="can't be the name of a conversation"):
+        with pytest.raises(CommandError, match="isn't a valid name for a conversation"):
             use()
-    with pytest.raises(CommandError, match="can't be the name of a conversation"):
+    with pytest.raises(CommandError, match="isn't a valid name for a conversation"):
         store.rename("sky", name)
     assert not list(tmp_path.rglob("*.json"))
 
@@ -224,7 +224,7 @@ def test_processes_that_begin_with_the_same_question_at_once_lose_nothing(store:
 def test_another_name(store: Store) -> None:
     store.save("sky", SKY)
     store.save("sea", SKY)
-    with pytest.raises(CommandError, match="there is a conversation that is called 'sea'"):
+    with pytest.raises(CommandError, match="there is already a conversation called 'sea'"):
         store.rename("sky", "sea")
     store.rename("sky", "sky")
     store.rename("sky", "heaven")
@@ -240,7 +240,7 @@ def aged(path: Path, seconds: int) -> None:
 
 def test_an_empty_store_lists_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conversations"]) == 0
-    assert capsys.readouterr() == ("", "no conversation is kept yet\n")
+    assert capsys.readouterr() == ("", "there is no saved conversation yet\n")
     assert not folder.exists()
 
 
@@ -295,13 +295,13 @@ def test_rm_removes_what_can_t_be_read_too(store: Store) -> None:
     [
         (
             ["conversations", "export", "sky"],
-            "no conversation is called 'sky'; ddg-chat conversations lists those there are",
+            "there is no conversation called 'sky'; ddg-chat conversations lists them",
         ),
-        (["conversations", "rm", "sky"], "no conversation is called 'sky'"),
-        (["conversations", "rm", "../x"], "'../x' can't be the name of a conversation"),
-        (["conversations", "export", "cut"], "cut.json can't be read, and is left as it is: "),
-        (["chat", "--emulator", "--resume", "cut"], "cut.json can't be read, and is left as it is: "),
-        (["chat", "--emulator", "--resume", "sky"], "no conversation is called 'sky'"),
+        (["conversations", "rm", "sky"], "there is no conversation called 'sky'"),
+        (["conversations", "rm", "../x"], "'../x' isn't a valid name for a conversation"),
+        (["conversations", "export", "cut"], "cut.json can't be read, and is left unchanged: "),
+        (["chat", "--emulator", "--resume", "cut"], "cut.json can't be read, and is left unchanged: "),
+        (["chat", "--emulator", "--resume", "sky"], "there is no conversation called 'sky'"),
     ],
 )
 def test_what_is_not_there_or_damaged_is_said(
@@ -318,7 +318,7 @@ def test_what_is_not_there_or_damaged_is_said(
 
 def test_there_may_be_nothing_to_go_on_with(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chat", "--emulator", "--resume"]) == 74
-    assert capsys.readouterr().err == "ddg-chat: no conversation is kept yet\n"
+    assert capsys.readouterr().err == "ddg-chat: there is no saved conversation yet\n"
 
 
 def test_a_conversation_of_a_later_version_is_left_alone(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,9 +59,9 @@ def request(path: str) -> SendRequest:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (DUCKDUCKGO_2025_04.front_end_path, "asking for the front end's version: 0."),
-        (DUCKDUCKGO_2025_04.landing_path, "asking for cookies: 0."),
-        (DUCKDUCKGO_2025_04.status_path, "asking for a token: 0."),
+        (DUCKDUCKGO_2025_04.front_end_path, "fetching the front end's version: 0."),
+        (DUCKDUCKGO_2025_04.landing_path, "fetching cookies: 0."),
+        (DUCKDUCKGO_2025_04.status_path, "fetching a token: 0."),
         (DUCKDUCKGO_2025_04.chat_path, "waiting for the reply: 0."),
         ("/elsewhere", "following a redirect: 0."),
     ],
@@ -78,7 +78,7 @@ def test_each_request_is_told_until_the_reply_comes(path: str, said: str, stream
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"), [("pacing", "keeping the service's pace: "), ("backoff", "waiting to try again: ")]
+    ("reason", "said"), [("pacing", "waiting to keep the service's pace: "), ("backoff", "waiting to retry: ")]
 )
 def test_a_wait_counts_down(reason: str, said: str, stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
@@ -100,8 +100,8 @@ def test_what_is_worth_knowing_stays(stream: Watched) -> None:
         waiting(Retrying(1, 2.5, RateLimitError("too\x1b[2J many", status=429)))
         waiting(TextDelta("It"))
         waiting(LimitReached("conversation"))
-        assert stream.getvalue() == "ddg-chat: to be tried again: too\N{REPLACEMENT CHARACTER}[2J many\n"
-    assert stream.getvalue().endswith("\nddg-chat: the service says that the conversation limit is reached\n")
+        assert stream.getvalue() == "ddg-chat: will retry: too\N{REPLACEMENT CHARACTER}[2J many\n"
+    assert stream.getvalue().endswith("\nddg-chat: the service reports that the conversation limit is reached\n")
 
 
 def test_a_terminal_that_can_t_take_text_back_gets_lines(stream: Watched) -> None:
@@ -113,7 +113,7 @@ def test_a_terminal_that_can_t_take_text_back_gets_lines(stream: Watched) -> Non
     with Waiting(stream, DUCKDUCKGO_2025_04, moving=False) as waiting:
         for action in actions:
             waiting(action)
-    assert stream.getvalue() == "ddg-chat: waiting to try again: 100 s\n"
+    assert stream.getvalue() == "ddg-chat: waiting to retry: 100 s\n"
 
 
 def test_a_status_line_fits_its_terminal(stream: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,5 +130,5 @@ def test_a_limit_is_told_once_however_often_the_service_says_it(stream: Watched)
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
         for limit in ("output", "input", "output"):
             waiting(LimitReached(limit))
-    said = "ddg-chat: the service says that the {} limit is reached\n"
+    said = "ddg-chat: the service reports that the {} limit is reached\n"
     assert stream.getvalue() == said.format("output") + said.format("input")

@@ -108,7 +108,7 @@ def test_replay_says_the_same_or_where_it_differs(
     assert main(["replay", str(changed), "--real-time"]) == 1
     assert 1.0 < sum(slept) < 60.0
     out = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"line \d+: not the same any more", out[0])
+    assert re.fullmatch(r"line \d+: no longer the same", out[0])
     assert '- "text": "We "' in out
     assert '+ "text": "You "' in out
     changed.write_text("nonsense", "utf-8")
