@@ -227,12 +227,12 @@ def drained(session: Session) -> None:
 
 def test_how_much_of_a_reply_is_read_is_the_policys_to_say_and_not_the_snapshots() -> None:
     data = streaming(fed="", decoded=0, chunks=[bomb(64 * MIB)])
-    policy = Policy(max_reply_bytes=2 * MIB)
-    assert peak_of(lambda: drained(Session.restore(data, now=0.0, policy=policy))) < 16 * MIB
+    policy = Policy(max_reply_bytes=MIB // 2)
+    assert peak_of(lambda: drained(Session.restore(data, now=0.0, policy=policy))) < 8 * MIB
     session = Session.restore(data, now=0.0, policy=policy)
     with pytest.raises(StreamTooLarge) as caught:
         session.next_action(now=0.0)
-    assert caught.value.limit == 2 * MIB
+    assert caught.value.limit == MIB // 2
 
 
 def test_how_much_of_a_refusal_is_kept_is_the_policys_to_say_and_not_the_snapshots() -> None:

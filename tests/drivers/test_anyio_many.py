@@ -16,7 +16,7 @@ from support.sockets import open_sockets, settled
 from ddg_protocol import DUCKDUCKGO_2025_04, Policy
 from ddg_transports.anyio import AsyncClient
 
-MANY = int(os.environ.get("DDG_CONVERSATIONS", "20"))
+MANY = int(os.environ.get("DDG_CONVERSATIONS", "10"))
 TURNS = 3
 TIMEOUT = 300
 SERVE = """

@@ -89,16 +89,12 @@ def test_over_a_pool_that_is_handed_in(world: str, library: Any) -> None:
     keeps_it(world, lambda context: {"pool": partial(made, pool, ssl_context=context, max_connections=1)})
 
 
+@pytest.mark.deep("the same checks over HTTP/2")
 @first(2)
-def test_over_http_2(world: str, library: Any, gateway: Gateway, pytestconfig: pytest.Config) -> None:
+def test_over_http_2(world: str, library: Any, gateway: Gateway) -> None:
     pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
     make = partial(made, pool, http1=False, http2=True, uds=gateway.plain)
-    keeps_it(
-        world,
-        lambda context: {"pool": make},
-        tls=False,
-        but=BEFORE_HTTP | (set() if pytestconfig.getoption("deep") else TOO_LONG),
-    )
+    keeps_it(world, lambda context: {"pool": make}, tls=False, but=BEFORE_HTTP)
 
 
 @pytest.mark.deep("HTTP/2 is the same over TLS")

@@ -262,6 +262,7 @@ def test_a_challenge_is_read_as_what_it_means(found: tuple[str, Challenge]) -> N
     assert "\r" not in s.encoded(script)
 
 
+@searches
 def test_challenges_vary_in_everything_that_may() -> None:
     reaches(
         s.challenges(),

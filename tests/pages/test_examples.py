@@ -36,7 +36,7 @@ def test_it_runs(name: str) -> None:
 @pytest.mark.parametrize(
     ("library", "backend", "cannot"),
     [
-        ("requests", "asyncio", FIELDS_TOGETHER),
+        pytest.param("requests", "asyncio", FIELDS_TOGETHER, marks=DEEP),
         pytest.param("urllib3", "asyncio", FIELDS_TOGETHER, marks=DEEP),
         pytest.param("httpx", "asyncio", set(), marks=DEEP),
         pytest.param("httpx", "trio", set(), marks=DEEP),

@@ -18,11 +18,12 @@ from ddg_chat.main import COMMANDS, make_parser
 
 pytest_plugins = ["pytester"]
 
+DEEP = pytest.mark.deep("a process for each command")
 PYTHON = [
     pytest.param(code, id=f"{name}-{number}") for name in DOCUMENTS for number, code in enumerate(examples(name), 1)
 ]
 SESSIONS = [
-    pytest.param(session, id=f"{name}-{number}")
+    pytest.param(session, id=f"{name}-{number}", marks=[] if name == "README.md" else DEEP)
     for name in DOCUMENTS
     for number, session in enumerate(blocks(name, "console"), 1)
 ]

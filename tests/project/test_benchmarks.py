@@ -168,6 +168,7 @@ def test_a_turn_is_measured_on_one_processor_and_nothing_else_is() -> None:
     assert os.sched_getaffinity(0) == allowed
 
 
+@pytest.mark.deep("it measures several processes")
 def test_every_process_has_its_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 

@@ -262,6 +262,7 @@ def test_the_command_finds_a_planted_bug_and_writes_its_input(tmp_path: Path, wh
         assert "KeyError" in again.stderr
 
 
+@pytest.mark.deep("a command more")
 def test_the_command_says_how_many_executions_there_were_of_what_holds(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANTED.format(condition="False", what="pass"), encoding="utf-8")
     done = command(tmp_path, "--minutes=0.01", "planted")
@@ -276,6 +277,7 @@ def test_the_command_says_how_many_executions_there_were_of_what_holds(tmp_path:
     assert not (tmp_path / "findings").exists()
 
 
+@pytest.mark.deep("a command more")
 def test_the_command_knows_its_targets(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANTED.format(condition="False", what="pass"), encoding="utf-8")
     done = command(tmp_path, "nothing")

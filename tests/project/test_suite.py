@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from support.mutants import core, equivalents
 from support.paths import ROOT, TESTS
-from support.tiers import thinned
 
 CONFTEST = 'pytest_plugins = ("support.tiers", "support.limits")\n'
 SETTINGS = ("-c", ROOT / "pyproject.toml", "-p", "xdist", "-p", "pytest_timeout")
@@ -62,7 +61,8 @@ def test_what_is_deep_runs_when_asked_for_and_is_counted_otherwise(workers: str,
 MARKS = ["deep", "deep()", "deep('')", "deep(reason='x')"]
 
 
-@pytest.mark.parametrize("mark", thinned(MARKS, one_in=4, reason="the same check"))
+@pytest.mark.deep("a run for each")
+@pytest.mark.parametrize("mark", MARKS)
 def test_what_is_deep_says_why(mark: str, tmp_path: Path) -> None:
     tests = f"import pytest\n@pytest.mark.{mark}\ndef test_all():\n    pass\n"
     outcome_of(tests, tmp_path, code=pytest.ExitCode.USAGE_ERROR)
