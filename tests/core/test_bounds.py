@@ -328,7 +328,7 @@ def test_a_large_piece_of_tiny_chunks_takes_little_memory_beside_its_own(chunk: 
         wire.receive_bytes(connect, data)
         assert wire.next_action(now=0) is NEED_DATA
 
-    assert peak_of(read) < MIB
+    assert peak_of(read) < 1.5 * MIB
 
 
 # Time

@@ -47,7 +47,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("benchmarks")
     command = [sys.executable, "-m", "benchmarks", "--quick"]
     files: list[str | Path] = ["--json", folder / "found.json", "--plot", folder / "found.svg"]
-    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return Run(done.stdout, page.read(folder / "found.json"), (folder / "found.svg").read_text(encoding="utf-8"))
 
