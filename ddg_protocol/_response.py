@@ -81,7 +81,7 @@ class Body:
         chunk = next(self._decoding, b"")
         while not chunk and exchange.chunks:
             data = exchange.chunks.popleft()
-            if exchange.received > self.limit:  # a coding can go on for ever without any content
+            if exchange.received > self.limit:  # a coding without any content need not end
                 raise StreamTooLarge(f"the compressed body is longer than {self.limit} bytes", limit=self.limit)
             if exchange.step is Step.CHAT:
                 self.fed += data

@@ -1,4 +1,4 @@
-"""`WireSession`: a session one layer lower, for those who have only a byte stream. It speaks HTTP/1.1, by h11.
+"""`WireSession`: a session one layer lower, for drivers that have only a byte stream. It speaks HTTP/1.1, by h11.
 
 It drives a `Session` and holds at most one connection, the *link*, whose states and moves are the table
 `_state.LINKS`. A request takes this way:
@@ -416,7 +416,7 @@ class WireSession:
         self._abandon()
 
     def _leave(self) -> bool:
-        """Give up the request, if there is one, and abandon its link. Return whether there was one."""
+        """Drop the request, if there is one, and abandon its link. Return whether there was one."""
         if self._request is None:
             return False
         self._request = None

@@ -201,7 +201,7 @@ class Connection:
         raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
 
     def close(self) -> None:
-        """Close the connection, without TLS's close_notify: the peer waits for none."""
+        """Close the connection, without TLS's close_notify: the peer does not wait for it."""
         self._wake.ends(None)
         self._socket.close()
 

@@ -182,7 +182,7 @@ class Connection:
             raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
 
     async def aclose(self) -> None:
-        """Close the connection, without TLS's close_notify: the peer waits for none."""
+        """Close the connection, without TLS's close_notify: the peer does not wait for it."""
         await anyio.aclose_forcefully(self._stream)
 
 
