@@ -32,6 +32,7 @@ def pytest_configure() -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    os.environ.pop("PYTEST_ADDOPTS", None)  # options of this run, and not of those that tests start
     # SIGINT is ignored in the background, under nohup and in many runners; child processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
