@@ -1,22 +1,12 @@
 """`WireSession`: a session one layer lower, for drivers that have only a byte stream. It speaks HTTP/1.1, by h11.
 
-It drives a `Session` and holds at most one connection, the *link*, whose states and moves are the table
-`_state.LINKS`. A request takes this way:
-
-1. The session asks for it. It is `_request` from now on, until its response is complete or not wanted any more.
-2. `_carry` takes it to the link, one intent at a time: `Connect` if there is no link, then `Send`.
-3. The driver's reports are kept. When the next action is pulled, `_look` works through them: the response goes to the
-   session, as reports of its own.
-4. The response is complete: the link is kept for the next request, if both sides allow it (`_complete`). The request
-   failed (`_fail`), or the session leaves it (`_leave`): the link is abandoned, and a `Close` comes next.
-
-So a link lasts over the requests of a handshake and over turns, for as long as the origin stays the same. The peer can
-close a kept link before the next request reaches it. That request is then sent once more, on a new link, and the
-session does not learn of it (`_send_again`).
+It drives a `Session` and holds at most one connection, the *link*. A link lasts over the requests of a handshake and
+over turns, for as long as the origin stays the same. The peer can close a kept link before the next request reaches it.
+That request is then sent once more, on a new link, and the session does not learn of it.
 
 The session judges all times but the two that only the link can know: when a `Send` must be over (``write_timeout``),
-and when the head of the response must come after it (``read_timeout``). `_due` is the next of them. The session's own
-limit for a head is the sum of all timeouts before it, and counts only for a head that trickles in.
+and when the head of the response must come after it (``read_timeout``). The session's own limit for a head is the sum
+of all timeouts before it, and counts only for a head that trickles in.
 """
 
 from __future__ import annotations
@@ -99,6 +89,19 @@ WireAction = WireIntent | Event | Signal
 _MOVES_ON = frozenset({SendRequest, Wait, SolveChallenge, Signal})
 #: For what runs once a chunk: on Python 3.11, to look up an Enum's member costs as much as a call.
 _DOWN, _CONNECTING, _IDLE, _SENDING, _RECEIVING, _ABANDONED = Link
+
+
+# A request takes this way, over the link whose states and moves are the table `_state.LINKS`:
+#
+# 1. The session asks for it. It is `_request` from now on, until its response is complete or not wanted any more.
+# 2. `_carry` takes it to the link, one intent at a time: `Connect` if there is no link, then `Send`.
+# 3. The driver's reports are kept. When the next action is pulled, `_look` works through them: the response goes to the
+#    session, as reports of its own.
+# 4. The response is complete: the link is kept for the next request, if both sides allow it (`_complete`). The request
+#    failed (`_fail`), or the session leaves it (`_leave`): the link is abandoned, and a `Close` comes next. A kept link
+#    that the peer had closed is abandoned alone, and the request goes out again (`_send_again`).
+#
+# `_due` is the next of the times that the link judges.
 
 
 class WireSession:
