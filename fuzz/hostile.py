@@ -314,6 +314,7 @@ def arguments(data: bytes) -> None:
         name, *given = call
         given = [out if each == "$" else each for each in given]
         named = given.pop() if given and isinstance(given[-1], dict) else {}
+        named = {key: value for key, value in named.items() if key.isidentifier()}  # as a caller writes them
         _try(session, name, given, named)
         out, now = _pulled(session, out, now)
     try:
