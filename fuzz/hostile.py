@@ -314,7 +314,8 @@ def arguments(data: bytes) -> None:
         name, *given = call
         given = [out if each == "$" else each for each in given]
         named = given.pop() if given and isinstance(given[-1], dict) else {}
-        named = {key: value for key, value in named.items() if key.isidentifier()}  # as a caller writes them
+        # As a caller writes them: Python's own TypeError says a name whole, whatever it is.
+        named = {key: value for key, value in named.items() if key.isidentifier() and len(key) < 100}
         _try(session, name, given, named)
         out, now = _pulled(session, out, now)
     try:
