@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 import h11
 import pytest
@@ -84,6 +85,9 @@ def answering(path: bytes, *answers: bytes | None) -> Answer:
     return lambda request: left.popleft() if left and request.target == path else service(request)
 
 
+Wanted = TypeVar("Wanted", Connect, Send)
+
+
 class Run:
     """A driver of a few lines, with what happened on the way.
 
@@ -123,6 +127,15 @@ class Run:
         self.wire.ask(text, now=self.now)
         self.drive()
         return self.events
+
+    def until(self, kind: type[Wanted]) -> Wanted:
+        """Ask, and pull until there is an intent of that kind, which is left to the test; connect on the way."""
+        self.wire.ask("Why?", now=self.now)
+        while not isinstance(action := self.wire.next_action(now=self.now), kind):
+            if isinstance(action, Connect):
+                self.connection = action
+                self.wire.connected(action)
+        return action
 
     def drive(self) -> None:
         """Pull until PAUSED, exceptions or not; raise the turn's exception then, as a driver would."""
@@ -467,31 +480,22 @@ def test_every_move_of_the_link_is_made(monkeypatch: pytest.MonkeyPatch) -> None
     idle.wire.close()
     idle.wire.close()
     idle.drive()
-    for kind in (Connect, Send):
-        run = Run()
-        run.wire.ask("Why?", now=run.now)
-        while not isinstance(action := run.wire.next_action(now=run.now), kind):
-            if isinstance(action, Connect):
-                run.wire.connected(action)
+    connecting, sending = Run(), Run()
+    connecting.until(Connect)
+    sending.until(Send)
+    for run in (connecting, sending):
         run.wire.cancel()
     receiving = Run(answering(b"/aichat", None))
     receiving.ask()
     refused = Run()
-    refused.wire.ask("Why?", now=refused.now)
-    while not isinstance(action := refused.wire.next_action(now=refused.now), Connect):
-        pass
-    refused.wire.transport_failed(action, Failure(FailureKind.NOT_SENT, "refused"))
+    refused.wire.transport_failed(refused.until(Connect), Failure(FailureKind.NOT_SENT, "refused"))
     refused.drive()
     assert made == all_moves()
 
 
 def test_a_response_that_is_complete_before_its_request_is_sent_costs_the_connection() -> None:
     run = Run()
-    run.wire.ask("Why?", now=run.now)
-    while not isinstance(action := run.wire.next_action(now=run.now), Send):
-        if isinstance(action, Connect):
-            run.connection = action
-            run.wire.connected(action)
+    run.until(Send)
     assert run.connection is not None
     run.wire.receive_bytes(run.connection, response(PAGE))
     run.drive()
@@ -504,10 +508,7 @@ def test_a_response_that_is_complete_before_its_request_is_sent_costs_the_connec
 
 def test_a_connection_that_is_never_made_is_not_closed() -> None:
     run = Run()
-    run.wire.ask("Why?", now=run.now)
-    while not isinstance(action := run.wire.next_action(now=run.now), Connect):
-        pass
-    run.wire.transport_failed(action, Failure(FailureKind.NOT_SENT, "refused"))
+    run.wire.transport_failed(run.until(Connect), Failure(FailureKind.NOT_SENT, "refused"))
     event = run.wire.next_action(now=run.now)
     assert isinstance(event, FrontEndVersionUnknown)
     assert isinstance(event.cause, TransportError)
@@ -517,12 +518,7 @@ def test_a_connection_that_is_never_made_is_not_closed() -> None:
 
 def test_a_send_that_fails_on_a_new_connection_is_the_session_s_business() -> None:
     run = Run()
-    run.wire.ask("Why?", now=run.now)
-    while not isinstance(action := run.wire.next_action(now=run.now), Send):
-        if isinstance(action, Connect):
-            run.connection = action
-            run.wire.connected(action)
-    run.wire.transport_failed(action, Failure(FailureKind.CUT, "reset"))
+    run.wire.transport_failed(run.until(Send), Failure(FailureKind.CUT, "reset"))
     run.drive()
     assert isinstance(run.events[0], FrontEndVersionUnknown)
     assert run.kinds == ["Close", "Connect", "Send", "Send", "Send"]
