@@ -103,9 +103,10 @@ def test_what_is_odd_has_a_stand_in_too(field: tuple[str, str], shown: tuple[str
     [
         ("e = 12345678 + 0xDeadBeef", "e = 11111111 + 0x11111111"),
         (r"'hush\u12'", r"'xxxxxxxx'"),
+        (r"'hush\x61'", r'"rhusha"'),
     ],
 )
-def test_numbers_and_broken_literals_of_a_script_have_stand_ins(script: str, shown: str) -> None:
+def test_numbers_and_odd_literals_of_a_script_have_stand_ins(script: str, shown: str) -> None:
     assert same_script(script, "r{}".format) == shown
 
 
