@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-#: Coverage makes a run far slower; tests then assert only that nothing explodes.
-SLOWDOWN = 30 if "coverage" in sys.modules else 1
-
 BRANDS = (
     "navigator.userAgent + (navigator.userAgentData ? navigator.userAgentData.brands.map(brand => "
     """`"${brand.brand}";v="${brand.version}"`).join(', ') : '')"""

@@ -64,7 +64,7 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
         name = os.ttyname(slave)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SHIM, name, *self._command],
+            [sys.executable, "-I", "-S", "-c", _SHIM, name, *self._command],
             env=self._env,
             start_new_session=True,
             stdout=subprocess.PIPE,
