@@ -64,10 +64,10 @@ def test_a_bound_is_not_negative_and_0_only_where_that_has_a_meaning(name: str) 
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
-@pytest.mark.parametrize("value", [math.nan, math.inf, "3", True, (1,)])
-def test_a_bound_is_a_finite_number(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=name):
-        policy(name, value)
+def test_a_bound_is_a_finite_number(name: str) -> None:
+    for value in (math.nan, math.inf, "3", True, (1,)):
+        with pytest.raises(ValueError, match=name):
+            policy(name, value)
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))

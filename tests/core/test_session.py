@@ -649,17 +649,17 @@ def give(session: Session, command: Command) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("move", Move)
-def test_a_move_that_is_not_in_the_table_is_a_bug_and_not_the_callers_mistake(state: State, move: Move) -> None:
-    session = move_to(state).session
-    target = MOVES[state].get(move)
-    if target is State.READY:
-        session._machine.move(move, Ready())
-        assert session.state is target
-    elif target is None:
-        with pytest.raises(AssertionError, match=f"{move.name} from {state.name}"):
+def test_a_move_that_is_not_in_the_table_is_a_bug_and_not_the_callers_mistake(state: State) -> None:
+    for move in Move:
+        session = move_to(state).session
+        target = MOVES[state].get(move)
+        if target is State.READY:
             session._machine.move(move, Ready())
-        assert session.state is state
+            assert session.state is target
+        elif target is None:
+            with pytest.raises(AssertionError, match=f"{move.name} from {state.name}"):
+                session._machine.move(move, Ready())
+            assert session.state is state
 
 
 def test_every_state_is_reached_and_every_state_leads_to_rest() -> None:

@@ -13,11 +13,12 @@ import ddg_protocol
 from ddg_protocol import DuckChatError, errors, events
 
 
-@pytest.mark.parametrize(("module", "name"), [(module, name) for module, name, _ in public.names()])
-def test_each_public_name_is_there_and_listed(module: str, name: str) -> None:
-    public_module = sys.modules[module]
-    assert getattr(public_module, name) is not None
-    assert name in dir(public_module)
+def test_each_public_name_is_there_and_listed() -> None:
+    names = list(public.names())
+    assert len(names) > 200
+    for module, name, _ in names:
+        assert getattr(sys.modules[module], name) is not None, (module, name)
+        assert name in dir(sys.modules[module]), (module, name)
 
 
 def test_the_top_has_at_most_forty_names_and_no_others() -> None:
