@@ -1,6 +1,6 @@
 """Every cut and every split: a conversation of two turns, its responses cut or split at each byte, on both floors.
 
-The default tier tries one place in forty; the deep one all of them, 18,554 cuts and 9,235 splits where zlib compresses
+The default tier tries one place in eighty; the deep one all of them, 18,554 cuts and 9,235 splits where zlib compresses
 as it mostly does.
 
 The conversation is held once. Where each of its requests is about to be answered, session and service are kept, and
@@ -146,7 +146,7 @@ def test_every_cut(moments: list[Moment], wire: bool, reset: bool, pytestconfig:
     for moment in moments:
         plain = moment.run(wire=wire)
         assert isinstance(_outcome(plain), TurnFinished)
-        for at in some(range(len(plain.responses[0]) + 1), one_in=100):
+        for at in some(range(len(plain.responses[0]) + 1), one_in=200):
             outcome = check_cut(moment, Cut(0, at, reset), wire=wire)
             kinds[outcome] = kinds.get(outcome, 0) + 1
     assert kinds["whole"]
@@ -232,7 +232,7 @@ def test_every_split(moments: list[Moment], pytestconfig: pytest.Config) -> None
             bodies = [bytes(response) for response in run.responses]
             expected = actions_of(moment, heads.heads, bodies, whole, wire=wire)
             assert any(isinstance(action, TurnFinished) for action in expected)
-            for at in some(range(1, len(bodies[0])), one_in=40):
+            for at in some(range(1, len(bodies[0])), one_in=80):
                 assert actions_of(moment, heads.heads, bodies, split_at(at), wire=wire) == expected
                 cases += 1
             assert actions_of(moment, heads.heads, bodies, byte_by_byte, wire=wire) == expected

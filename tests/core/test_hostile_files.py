@@ -226,7 +226,7 @@ def drained(session: Session) -> None:
 
 
 def test_how_much_of_a_reply_is_read_is_the_policys_to_say_and_not_the_snapshots() -> None:
-    data = streaming(fed="", decoded=0, chunks=[bomb(64 * MIB)])
+    data = streaming(fed="", decoded=0, chunks=[bomb(32 * MIB)])
     policy = Policy(max_reply_bytes=MIB // 2)
     assert peak_of(lambda: drained(Session.restore(data, now=0.0, policy=policy))) < 8 * MIB
     session = Session.restore(data, now=0.0, policy=policy)
@@ -242,12 +242,12 @@ def test_how_much_of_a_refusal_is_kept_is_the_policys_to_say_and_not_the_snapsho
     hand.session.receive_data(request, b"")
     assert hand.pull() is NEED_DATA
     data = json.loads(json.dumps(hand.session.snapshot(now=hand.now)))
-    data["phase"]["exchange"]["chunks"] = [bomb(64 * MIB)]
+    data["phase"]["exchange"]["chunks"] = [bomb(32 * MIB)]
     assert peak_of(lambda: drained(Session.restore(data, now=0.0))) < 16 * MIB
 
 
 def test_what_was_decoded_before_is_not_decoded_beyond_the_policy() -> None:
-    data = streaming(decoded=10**12, fed=bomb(64 * MIB))
+    data = streaming(decoded=10**12, fed=bomb(32 * MIB))
     assert peak_of(lambda: drained(Session.restore(data, now=0.0, policy=Policy(max_reply_bytes=MIB)))) < 16 * MIB
 
 

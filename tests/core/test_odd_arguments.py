@@ -232,7 +232,7 @@ def test_a_model_that_is_no_name_is_said(model: Any) -> None:
 @pytest.mark.parametrize("nested", [[], {}])
 def test_a_version_that_is_nested_deeply_is_said(nested: Any) -> None:
     deep: Any = nested
-    for _ in range(200_000):
+    for _ in range(100_000):
         deep = {"a": deep} if isinstance(nested, dict) else [deep]
     data = {"format_version": deep}
     try:

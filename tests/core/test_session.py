@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -60,8 +61,7 @@ from ddg_protocol.service import Question, Service
 # A conversation, whole
 
 
-@pytest.mark.parametrize("cut", [whole, byte_by_byte])
-@pytest.mark.parametrize("challenge", [False, True])
+@pytest.mark.parametrize(("cut", "challenge"), [(whole, False), (byte_by_byte, True)])
 def test_a_conversation_face_to_face_with_the_service(cut: Cut, challenge: bool) -> None:
     run = Run(Session(), echoing(challenge=challenge), cut=cut)
     first, second = run.ask("Why is the sky blue?"), run.ask("And at night?")
@@ -340,9 +340,13 @@ def test_pages_that_fail_are_events_and_the_handshake_goes_on() -> None:
     assert dict(chat.headers)["cookie"] == "dcs=1; dcm=3"
 
 
+def in_sixteens(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + 16] for at in range(0, len(data), 16))
+
+
 def test_a_version_split_over_chunks_is_found_and_shared_by_the_clients_sessions() -> None:
     shared = ClientState()
-    run = Run(Session(shared=shared), echoing(), cut=byte_by_byte)
+    run = Run(Session(shared=shared), echoing(), cut=in_sixteens)
     run.ask("one")
     assert shared.fe_version == run.service.front_end_version
     other = Run(Session(shared=shared), echoing(), start=run.now)

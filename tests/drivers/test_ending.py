@@ -503,7 +503,7 @@ def test_interrupt_at_each_line() -> None:
     with Emulator(Service(responder=said)) as emulator:
         known = Conversation(fe_version=emulator.service.front_end_version)  # so that there is less of it
         before = open_sockets()
-        for n in some(range(1, 2000), one_in=25):
+        for n in some(range(1, 2000), one_in=50):
             trace = InterruptAt(n)
             with Client(at(emulator.url)) as client:
                 chat = client.chat(conversation=known, cookies={})

@@ -382,7 +382,7 @@ def test_a_cookie_without_a_name_is_blanked_whole() -> None:
 
 
 @given(strategies.scripts(), strategies.chunkings(), st.booleans(), st.booleans())
-@settings(max_examples=examples(30, default=10), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30, default=5), suppress_health_check=list(HealthCheck))
 def test_whatever_went_wrong_its_recording_replays(
     script: list[Fault], chunking: Chunking, redact_texts: bool, wire: bool
 ) -> None:

@@ -141,7 +141,7 @@ def test_the_published_page_and_picture_are_those_of_the_published_results() -> 
 OURS = [name for name in INSTALLED if ALL[name].packages in ((), ("trio",))]
 
 
-@pytest.mark.parametrize("name", thinned(OURS, one_in=4, reason="a process each"))
+@pytest.mark.parametrize("name", thinned(OURS, one_in=8, reason="a process each"))
 def test_our_drivers_and_the_floors_hold_the_conversation_that_is_asked_for(name: str) -> None:
     with server.running() as url, Worker(name, url) as worker:
         for question in (server.question(7), server.question(3, apart=1)):

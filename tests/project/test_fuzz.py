@@ -238,12 +238,11 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ("what", "said"),
     [
         ("raise KeyError(data)", "FOUND KeyError"),
-        pytest.param(
-            "import os; os._exit(3)", "FOUND the worker ended with 3", marks=pytest.mark.deep("a command more")
-        ),
+        ("import os; os._exit(3)", "FOUND the worker ended with 3"),
     ],
     ids=["raises", "dies"],
 )
+@pytest.mark.deep("for as long as it takes to find")
 def test_the_command_finds_a_planted_bug_and_writes_its_input(tmp_path: Path, what: str, said: str) -> None:
     condition = 'b"Extra data" in data'  # a word of the covered module
     (tmp_path / "planted.py").write_text(PLANTED.format(condition=condition, what=what), encoding="utf-8")
