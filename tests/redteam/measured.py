@@ -1,6 +1,6 @@
 """How much memory a turn against a hostile service takes: in a process of its own, with the service in another.
 
-    python -m redteam.measured serve NAME           serves a service, and the good one; prints their URLs
+    python -m redteam.measured serve                serves each that takes memory, and the good one; prints their URLs
     python -m redteam.measured ask DRIVER GOOD BAD  asks both; prints what the second turn took, in KiB, and its end
 
 The peak is the kernel's own (VmHWM of /proc/self/status), set back before the second turn. ``ru_maxrss`` would begin
@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -22,12 +23,14 @@ from .drivers import DRIVERS
 from .server import GOOD, HostileServer
 from .services import SERVICES
 
+MEASURED = {service.name: service for service in SERVICES if service.takes_memory}
 
-def serve(name: str) -> None:
+
+def serve() -> None:
     """Serve until the standard input ends."""
-    (service,) = (service for service in SERVICES if service.name == name)
-    with HostileServer() as good, HostileServer(service) as bad:
-        print(good.url, bad.url, flush=True)
+    with ExitStack() as stack:
+        urls = {name: stack.enter_context(HostileServer(service)).url for name, service in MEASURED.items()}
+        print(msgspec.json.encode({GOOD: stack.enter_context(HostileServer()).url, **urls}).decode(), flush=True)
         sys.stdin.read()
 
 
@@ -52,6 +55,6 @@ def _status(name: str) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2])
+        serve()
     else:
         ask(*sys.argv[2:])
