@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 MEMORY = 2 << 30  # bytes for each process of the suite; a test that wants more gets a MemoryError
+ROOM = 256 << 20  # bytes more, to report a test that has them all: its traceback keeps what it has
 PATIENCE = 10.0  # seconds for processes that were told to end
 GARBAGE = 32 << 20  # bytes by which the process may grow until garbage is collected
 MARK = "DDG_TESTS_OF"  # in the environment of each process that a test starts
@@ -35,6 +36,23 @@ def pytest_configure() -> None:
     os.environ.pop("PYTEST_ADDOPTS", None)  # options of this run, and not of those that tests start
     # SIGINT is ignored in the background, under nohup and in many runners; child processes would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report a test that ran out of memory with a little more of it."""
+    if sys.platform != "linux" or call.excinfo is None or not call.excinfo.errisinstance(MemoryError):
+        return (yield)
+    import resource
+
+    most, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (most + ROOM if hard == resource.RLIM_INFINITY else min(most + ROOM, hard), hard)
+    )
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def pytest_runtest_logfinish() -> None:
