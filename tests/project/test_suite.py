@@ -98,7 +98,7 @@ def test_control_c():
         pass
 
 def test_control_c_of_a_program():
-    program = "try: print(flush=True); input()\\nexcept KeyboardInterrupt: print('stopped')"
+    program = "try:\\n print(flush=True)\\n while True: pass\\nexcept KeyboardInterrupt: print('stopped')"
     with subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
