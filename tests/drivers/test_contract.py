@@ -16,8 +16,9 @@ from support.native import AsyncExchange, AsyncTransport, BlockingExchange, Bloc
 from support.tiers import some, thinned
 
 from ddg_protocol import Failure, FailureKind, SendRequest, TransportError
-from ddg_transports.testing import contract
-from ddg_transports.testing.contract import CHECKS, Factory, Report, Result, check, main
+from ddg_transports.testing.contract import CHECKS, Factory, Report, Result, check
+from ddg_transports.testing.contract.__main__ import main
+from ddg_transports.testing.contract._bench import Bench
 
 FLOORS = [(blocking, "asyncio"), (on_anyio, "asyncio"), (on_anyio, "trio")]
 
@@ -376,8 +377,8 @@ WAYS = {way.check: way for way in Broken.__subclasses__()}
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """The contract with little patience, for a check that waits for what never comes; undo it for the others."""
-    monkeypatch.setattr(contract, "_SLACK", 0.2)
-    monkeypatch.setattr(contract.Bench, "timeout", 0.5)
+    monkeypatch.setattr(Bench, "slack", 0.2)
+    monkeypatch.setattr(Bench, "timeout", 0.5)
     yield monkeypatch
     for transport in LEFT:
         transport.close()
@@ -444,7 +445,7 @@ def test_every_check_has_a_way_to_break_it() -> None:
 
 
 def test_a_transport_that_never_returns_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "_PATIENCE", 0.1)
+    monkeypatch.setattr(Bench, "patience", 0.1)
 
     class Waits(Broken):
         def request(self, request: SendRequest) -> SendRequest:

@@ -1,0 +1,40 @@
+"""One item of the contract: what a transport owes, and the coroutine that checks it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from ._bench import Bench
+
+Run = Callable[[Bench], Coroutine[Any, Any, None]]
+"""Checks one item; raises `NotKept`, or what the transport raised."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One item of the contract.
+
+    Attributes:
+        name: a few words with hyphens.
+        owed: what the transport owes, a sentence.
+        world: whether it is for ``"blocking"`` transports, ``"async"`` ones or ``"both"``.
+        over: whether it is for ``"plain"`` connections, ``"tls"`` or ``"both"``.
+    """
+
+    name: str
+    owed: str
+    world: str
+    over: str
+    run: Run
+
+
+def item(*, world: str = "both", over: str = "both") -> Callable[[Run], Check]:
+    """Make a check of a coroutine function; its docstring says what is owed."""
+
+    def make(run: Run) -> Check:
+        return Check(run.__name__.replace("_", "-"), inspect.getdoc(run) or "", world, over, run)
+
+    return make
