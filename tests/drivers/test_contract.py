@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,9 +19,12 @@ from support.native import AsyncExchange, AsyncTransport, BlockingExchange, Bloc
 from support.tiers import some, thinned
 
 from ddg_protocol import Failure, FailureKind, SendRequest, TransportError
-from ddg_transports.testing.contract import CHECKS, Factory, Report, Result, check
+from ddg_transports.testing.contract import CHECKS, Context, Factory, FactoryError, Report, Result, check, trusting
 from ddg_transports.testing.contract.__main__ import main
 from ddg_transports.testing.contract._bench import Bench
+from ddg_transports.testing.contract._checks.failures import TOKEN
+from ddg_transports.testing.contract._runner import Planned
+from ddg_transports.transport import verifying_context
 
 FLOORS = [(blocking, "asyncio"), (on_anyio, "asyncio"), (on_anyio, "trio")]
 
@@ -256,6 +262,15 @@ class TrustsAnyone(Broken):
         super().__init__(context)
 
 
+class QuotesWhatItReads(Broken):
+    check = "nothing-quoted"
+
+    def error(self, error: TransportError, request: SendRequest, timeout: float) -> Exception:
+        if error.failure.kind is not FailureKind.OTHER or "SSH" in str(error):
+            return error
+        return TransportError(f"bad head: {TOKEN!r}", failure=error.failure)  # as h11 and http.client say it
+
+
 class DoesNotSayTls(Broken):
     check = "no-tls"
 
@@ -456,6 +471,187 @@ def test_a_transport_that_never_returns_is_given_up(monkeypatch: pytest.MonkeyPa
     assert result.problem == "it was still waiting after 0.1 s"
 
 
+# A factory that isn't one
+
+
+def no_manager(context: ssl.SSLContext) -> BlockingTransport:
+    return BlockingTransport(context)
+
+
+def no_decorator(context: ssl.SSLContext) -> Iterator[BlockingTransport]:
+    yield BlockingTransport(context)
+
+
+async def no_async_decorator(context: ssl.SSLContext) -> AsyncIterator[AsyncTransport]:
+    yield AsyncTransport(context)
+
+
+async def a_coroutine(context: ssl.SSLContext) -> AsyncTransport:
+    return AsyncTransport(context)
+
+
+def no_arguments() -> AbstractContextManager[BlockingTransport]:
+    raise NotImplementedError
+
+
+def raises(context: ssl.SSLContext) -> AbstractContextManager[BlockingTransport]:
+    raise RuntimeError("no such\nbackend")
+
+
+@contextmanager
+def raises_inside(context: ssl.SSLContext) -> Iterator[BlockingTransport]:
+    raise RuntimeError("no such backend")
+    yield
+
+
+@contextmanager
+def forgets_to_yield_it(context: ssl.SSLContext) -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def not_async(context: ssl.SSLContext) -> Iterator[AsyncTransport]:
+    yield AsyncTransport(context)
+
+
+class OpensWithoutATimeout:
+    def open(self, request: SendRequest) -> None:
+        raise NotImplementedError
+
+
+@contextmanager
+def opens_without_a_timeout(context: ssl.SSLContext) -> Iterator[OpensWithoutATimeout]:
+    yield OpensWithoutATimeout()
+
+
+@pytest.mark.parametrize(
+    ("factory", "problem", "remedy"),
+    [
+        ("mymodule.Transport", "a str is not a factory", "a factory takes an ssl.SSLContext and returns"),
+        (no_arguments, "can't be called with one argument (too many positional", "a factory takes"),
+        (raises, "the factory raised RuntimeError (no such backend)", "call it yourself"),
+        (no_manager, "returned a BlockingTransport, which is no context manager", "give it __enter__ and __exit__"),
+        (lambda _: AsyncTransport(ssl.create_default_context()), "an AsyncTransport", "give it __aenter__"),
+        (no_decorator, "returned a generator", "put @contextlib.contextmanager above"),
+        (no_async_decorator, "returned an async_generator", "put @contextlib.asynccontextmanager above"),
+        (a_coroutine, "returned a coroutine", "put @contextlib.asynccontextmanager above"),
+        (raises_inside, "entering the factory's context manager raised RuntimeError (no such", "try it yourself"),
+        (forgets_to_yield_it, "gave None, which has no method open()", "yield the transport"),
+        (not_async, "open() of the transport is async", "use @contextlib.asynccontextmanager"),
+        (opens_without_a_timeout, "can't be called as open(request, timeout=", "see ddg_transports.transport"),
+        (
+            lambda context: nullcontext(BlockingTransport(context)),
+            "as open(request) (missing",
+            "context manager is async",
+        ),
+    ],
+)
+def test_a_factory_that_is_none_is_one_line_with_what_to_do(factory: Any, problem: str, remedy: str) -> None:
+    with pytest.raises(FactoryError) as caught:
+        check(factory, ["not-decoded", "empty-body"])
+    said = str(caught.value)
+    assert problem in said
+    assert remedy in said.partition(problem)[2]
+    assert "\n" not in said
+
+
+def test_a_factory_whose_transport_never_closes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bench, "patience", 0.1)
+    gate = threading.Event()
+
+    @contextmanager
+    def waits(context: ssl.SSLContext) -> Iterator[BlockingTransport]:
+        yield BlockingTransport(context)
+        gate.wait(5)
+
+    monkeypatch.setattr(Bench, "slack", 0.0)
+    with pytest.raises(FactoryError, match="making a transport and closing it doesn't end"):
+        check(waits)
+    gate.set()
+
+
+def test_a_factory_is_given_the_path_of_the_certificate_too() -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def by_path(context: Context) -> Iterator[BlockingTransport]:
+        seen.append(context.cafile)
+        with blocking(verifying_context(context.cafile)) as transport:
+            yield transport
+
+    report = check(by_path, ["not-decoded", "bad-certificate"], tls=True)
+    assert report.kept, str(report)
+    assert {Path(cafile).name for cafile in seen} == {"ca.pem", "other-ca.pem"}
+
+
+def test_the_context_for_a_factory_verifies_like_the_default_one() -> None:
+    context, like = trusting(), verifying_context(trusting().cafile)
+    for setting in ("options", "verify_flags", "verify_mode", "check_hostname", "protocol"):
+        assert getattr(context, setting) == getattr(like, setting)
+    assert context.get_ca_certs() == like.get_ca_certs()
+
+
+# Waivers
+
+
+def test_a_waived_check_runs_and_is_reported_with_what_it_found_and_the_reason() -> None:
+    report = check(bad, ["not-decoded", "empty-body"], waive={"not-decoded": "it always decodes"})
+    assert report.kept
+    assert [result.name for result in report.waived] == ["not-decoded", "not-decoded (tls)"]
+    assert not report.unneeded
+    (first, *_) = str(report).splitlines()
+    assert first.startswith("waived  not-decoded ")
+    assert f"owed: {CHECKS['not-decoded'].owed}" in str(report)
+    assert "b'some text'" in str(report)
+    assert "waived: it always decodes" in str(report)
+
+
+def test_a_waiver_is_no_excuse_for_another_check() -> None:
+    report = check(bad, ["not-decoded"], tls=False, waive={"empty-body": "it has none"})
+    assert [result.name for result in report.broken] == ["not-decoded"]
+
+
+def test_a_waiver_that_is_not_needed_is_said() -> None:
+    report = check(good, ["not-decoded"], waive={"not-decoded": "it always decodes"})
+    assert report.kept
+    assert report.unneeded == ("not-decoded",)
+    assert str(report).endswith("the waiver of not-decoded is not needed, the transport keeps it: remove it")
+
+
+def test_a_waiver_that_is_needed_over_tls_alone_is_needed() -> None:
+    results = (Result("a", "It is.", "", 0.5, "why"), Result("a (tls)", "It is.", "It isn't.", 0.5, "why"))
+    assert Report(results).unneeded == ()
+
+
+@pytest.mark.parametrize(
+    ("waive", "said"),
+    [
+        ({"no-such-check": "it can't"}, "there is no check no-such-check"),
+        ({"head-as-given": " "}, "the waiver of head-as-given has no reason"),
+        *[
+            ({name: "it can't"}, f"{name} can't be waived: {check.protects}")
+            for name, check in CHECKS.items()
+            if check.protects
+        ],
+    ],
+)
+def test_a_waiver_without_a_check_or_a_reason_or_of_what_protects_people_is_refused(
+    waive: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        check(good, waive=waive)
+
+
+def test_these_checks_protect_people() -> None:
+    assert {name for name, check in CHECKS.items() if check.protects} == {
+        "bad-certificate",  # anyone on the way
+        "body-cut",  # half a reply for a whole one
+        "no-cookies",  # who is who
+        "nothing-quoted",  # tokens in logs
+        "redirect-not-followed",  # tokens, and what was asked
+    }
+
+
 # The report and the command
 
 
@@ -467,7 +663,8 @@ def test_the_report_says_what_is_owed_and_what_came_instead() -> None:
         "BROKEN  another                            1.00 s",
         "        owed: It is kind.",
         "        but:  it was rude",
-        "1 of 2 kept",
+        "1 of 2 kept, 1 BROKEN, in 1.5 s",
+        "BROKEN: another",
     ]
 
 
@@ -479,11 +676,85 @@ def bad(context: ssl.SSLContext) -> AbstractContextManager[Broken]:
     return factory_of(Decodes, context)
 
 
-def test_the_command_prints_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_results_and_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"{__name__}:good", "not-decoded", "no-tls"]) == 0
-    assert capsys.readouterr().out.endswith("3 of 3 kept\n")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("3 of 3 kept, in ")
     assert main([f"{__name__}:bad", "not-decoded"]) == 1
     assert "b'some text'" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main([f"{__name__}:good", "no-such-check"])
-    assert "there is no check no-such-check" in capsys.readouterr().err
+    assert main([f"{__name__}:bad", "not-decoded", "--waive", "not-decoded=it always decodes"]) == 0
+    assert "0 of 2 kept, 2 waived, in " in capsys.readouterr().out
+
+
+def test_the_command_prints_each_result_as_it_comes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[str] = []
+    run = Planned.__call__
+
+    def watched(planned: Planned) -> Result:
+        before.append(capsys.readouterr().out)
+        return run(planned)
+
+    monkeypatch.setattr(Planned, "__call__", watched)
+    assert main([f"{__name__}:good", "not-decoded", "empty-body"]) == 0
+    assert before[0] == ""
+    assert [out.split()[:2] for out in before[1:]] == [
+        ["kept", "not-decoded"],
+        ["kept", "empty-body"],
+        ["kept", "not-decoded"],
+    ]
+
+
+def test_a_terminal_shows_which_check_is_running(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main([f"{__name__}:good", "empty-body"]) == 0
+    shown = capsys.readouterr().out.split("\n")
+    assert [line.partition("\r")[0].strip() for line in shown[:2]] == ["empty-body", "empty-body (tls)"]
+    assert all(len(before) < len(after) for before, after in (line.split("\r") for line in shown[:2]))
+
+
+def test_ctrl_c_says_how_many_checks_have_no_result(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Planned) -> Result:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Planned, "__call__", interrupt)
+    assert main([f"{__name__}:good", "empty-body"]) == 130
+    assert capsys.readouterr().out == "interrupted: 2 of 2 checks have no result\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{here}:good", "no-such-check"], "there is no check no-such-check"),
+        (["{here}:good", "--waive", "body-cut=why not"], "body-cut can't be waived"),
+        (["{here}:good", "--waive", "not-decoded"], "the waiver of not-decoded has no reason"),
+        (["{here}"], "write it as MODULE:FACTORY"),
+        (["{here}:nothing"], "has no nothing"),
+        (["no_such_module:factory"], "importing no_such_module raised ModuleNotFoundError"),
+        (["{here}:no_manager"], "give it __enter__ and __exit__"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line_and_status_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main([argument.format(here=__name__) for argument in arguments])
+    assert exit.value.code == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+
+
+def test_the_help_has_an_example_the_exit_codes_and_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["--help"])
+    assert exit.value.code == 0
+    said = capsys.readouterr().out
+    assert "contract mymodule:factory --backend trio" in said
+    assert "exit codes:" in said
+    for name, found in CHECKS.items():
+        assert f"\n{'*' if found.protects else ' '} {name} " in said

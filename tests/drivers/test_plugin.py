@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -502,3 +503,62 @@ def test_the_marker_and_the_fixtures_explain_themselves(user: User) -> None:
     for name in ("service", "server", "profile", "policy", "client", "async_client"):
         assert f"\nduck_{name} -- " in fixtures
     assert "no docstring" not in fixtures[fixtures.index("duck_service") :]
+
+
+CONTRACT = """
+        from contextlib import contextmanager
+
+        from support.native import BlockingTransport
+
+
+        class Decodes(BlockingTransport):
+            def open(self, request, *, timeout):
+                exchange = super().open(request, timeout=timeout)
+                if dict(exchange.headers).get("content-encoding"):
+                    exchange.read = lambda *, timeout, parts=[b"text", b""]: parts.pop(0)
+                return exchange
+
+
+        @contextmanager
+        def factory(context):
+            transport = Decodes(context)
+            try:
+                yield transport
+            finally:
+                transport.close()
+"""
+
+
+def test_a_transport_that_breaks_its_contract_fails_the_test_with_what_is_broken_alone(user: User) -> None:
+    printed = user.runs(
+        CONTRACT
+        + """
+
+        def test_it(duck_contract):
+            duck_contract(factory, ["empty-body", "not-decoded"], tls=False)
+        """,
+        failed=1,
+    )
+    assert "BROKEN  not-decoded" in printed
+    assert "1 of 2 kept, 1 BROKEN" in printed
+    assert "kept    empty-body" not in printed
+    assert "contract of transports" not in printed
+
+
+def test_what_is_waived_is_listed_at_the_end_of_the_run(user: User) -> None:
+    printed = user.runs(
+        CONTRACT
+        + """
+
+        def test_it(duck_contract):
+            waive = {"not-decoded": "it always decodes", "empty-body": "it has none"}
+            report = duck_contract(factory, ["empty-body", "not-decoded"], tls=False, waive=waive)
+            assert [result.name for result in report.waived] == ["not-decoded"]
+        """,
+        passed=1,
+    )
+    (section,) = re.findall(r"^=+ contract of transports =+\n+((?:test_.*\n)+)", printed, re.MULTILINE)
+    assert [line.partition("::test_it: ")[2] for line in section.splitlines()] == [
+        "waived not-decoded: it always decodes",
+        "the waiver of empty-body is not needed: remove it",
+    ]

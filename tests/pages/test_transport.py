@@ -32,12 +32,12 @@ def test_an_example_holds_the_blocking_one_to_the_contract() -> None:
 
 
 @pytest.mark.deep("what the examples and the command's own tests say, put together")
-@pytest.mark.parametrize(("number", "example"), [(0, "class Exchange"), (1, "async_factory")])
+@pytest.mark.parametrize(("number", "example"), [(0, "class Exchange"), (1, "async_factory"), (2, "class Exchange")])
 def test_a_command_of_the_page_holds_an_example_to_the_contract(number: int, example: str, tmp_path: Path) -> None:
     code = next(code for code in examples(PAGE) if example in code).replace("async_factory", "factory")
     (tmp_path / "mymodule.py").write_text(code, encoding="utf-8")
-    (block,) = blocks(PAGE, "sh")
-    python, *arguments = shlex.split(block.splitlines()[number], comments=True)
+    commands = [line for block in blocks(PAGE, "sh") for line in block.splitlines()]
+    python, *arguments = shlex.split(commands[number], comments=True)
     assert python == "python"
     done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,3 +51,9 @@ def test_the_checks_that_are_named_exist() -> None:
     assert set(re.findall(r"^(?:kept|BROKEN)  +(\S+)", page, re.MULTILINE)) <= set(CHECKS)
     assert "`cancellation`" in page
     assert CHECKS["not-decoded"].owed in page
+
+
+def test_the_checks_that_cannot_be_waived_are_those_of_the_table() -> None:
+    _, _, section = read(PAGE).partition("can't be waived:\n")
+    table = re.findall(r"^\| `(\S+)` \| (.+) \|$", section.partition("\n### ")[0], re.MULTILINE)
+    assert dict(table) == {name: found.protects for name, found in CHECKS.items() if found.protects}

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for the service and its clients, a marker for faults. pytest loads it automatically.
+"""The pytest plugin: fixtures for the service, its clients and transports, a marker for faults. pytest loads it itself.
 
     @pytest.mark.duck("chat:503,times=1")
     def test_a_service_that_is_down_for_a_moment(duck_client, duck_service):
@@ -10,7 +10,7 @@ docs/testing.md has the table. A run that uses none of this doesn't import the l
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..anyio import AsyncClient
     from ..blocking import Client
     from ..emulator import Emulator
+    from .contract import Report
 
 _MARKER = (
     "duck(*faults, allow_unmet_faults=False, **settings): configure `duck_service`. Faults are lines such as "
@@ -35,6 +36,8 @@ _MARKER = (
 _ALLOW = "allow_unmet_faults"
 _SHOWN = 100
 """The number of exchanges that a report shows: the last ones."""
+
+_WAIVED = "transport contract"  # the name of a test's properties
 
 _service = pytest.StashKey[object]()  # of a test
 
@@ -108,6 +111,41 @@ def duck_async_client(duck_profile: ServiceProfile, duck_policy: Policy) -> Iter
         client = AsyncClient(duck_profile, policy=duck_policy, connect=connect)
         yield client
         client._closed = True  # its connections are closed next
+
+
+@pytest.fixture
+def duck_contract(request: pytest.FixtureRequest) -> Callable[..., Report]:
+    """A function that checks a transport: `ddg_transports.testing.contract.check`, with the same arguments.
+
+    A check that fails, and isn't waived, fails the test. The end of the run lists what is waived.
+    """
+
+    def keeps(factory: Any, *arguments: Any, **settings: Any) -> Report:
+        from .contract import check
+
+        report = check(factory, *arguments, **settings)
+        lines = [f"waived {result.name}: {result.waiver}" for result in report.waived]
+        lines += [f"the waiver of {name} is not needed: remove it" for name in report.unneeded]
+        request.node.user_properties += [(_WAIVED, line) for line in lines]
+        if not report.kept:
+            pytest.fail("\n".join([*map(str, report.broken), report.summary]), pytrace=False)
+        return report
+
+    return keeps
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what the tests waive of the contract of transports."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    lines = [
+        f"{report.nodeid}: {line}"
+        for report in reports
+        for name, line in getattr(report, "user_properties", ())
+        if name == _WAIVED and report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("contract of transports")
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,13 +16,33 @@ from ...transport import AsyncExchange, AsyncTransport, Exchange, Transport, ver
 from ..peer import CERTIFICATES, Peer, Said
 from ._steps import read_all
 
-Factory = Callable[[ssl.SSLContext], AbstractContextManager[Transport] | AbstractAsyncContextManager[AsyncTransport]]
-"""Makes a transport that uses the given context for https."""
+Factory = Callable[["Context"], AbstractContextManager[Transport] | AbstractAsyncContextManager[AsyncTransport]]
+"""Makes a transport that trusts for https what the given context trusts, and nothing else."""
 
 
-def trusting() -> ssl.SSLContext:
-    """Return a context that trusts the CA of the contract's peers, and no other."""
-    return verifying_context(str(CERTIFICATES / "ca.pem"))
+class Context(ssl.SSLContext):
+    """The TLS context for a factory. Made by `trusting`.
+
+    Attributes:
+        cafile: the file (PEM) with the one certificate that it trusts, for libraries that take no context.
+    """
+
+    cafile: str
+
+
+def trusting(ca: str = "ca") -> Context:
+    """Return a context that trusts one CA of the contract's peers, and no other.
+
+    Args:
+        ca: ``"ca"``, which signed their certificates, or ``"other-ca"``, which signed none.
+    """
+    cafile = str(CERTIFICATES / f"{ca}.pem")
+    like = verifying_context(cafile)
+    context = Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.options, context.verify_flags = like.options, like.verify_flags
+    context.load_verify_locations(cafile)
+    context.cafile = cafile
+    return context
 
 
 class Bench:
@@ -51,10 +71,16 @@ class Bench:
             peer.close()
 
     @asynccontextmanager
-    async def transport(self, context: ssl.SSLContext | None = None) -> AsyncIterator[AsyncTransport]:
+    async def made(self, context: Context) -> AsyncIterator[Any]:
+        """Make a transport, and give it as the factory made it; the end of the block closes it."""
+        manager: Any = self._factory(context)
+        with manager as transport:
+            yield transport
+
+    @asynccontextmanager
+    async def transport(self, context: Context | None = None) -> AsyncIterator[AsyncTransport]:
         """Make a transport; the end of the block closes it."""
-        made: Any = self._factory(context or trusting())
-        with made as transport:
+        async with self.made(context or trusting()) as transport:
             yield _Awaitable(transport, self)
 
     @asynccontextmanager
@@ -90,9 +116,14 @@ class Bench:
 
 class AsyncBench(Bench):
     @asynccontextmanager
-    async def transport(self, context: ssl.SSLContext | None = None) -> AsyncIterator[AsyncTransport]:
-        made: Any = self._factory(context or trusting())
-        async with made as transport:
+    async def made(self, context: Context) -> AsyncIterator[Any]:
+        manager: Any = self._factory(context)
+        async with manager as transport:
+            yield transport
+
+    @asynccontextmanager
+    async def transport(self, context: Context | None = None) -> AsyncIterator[AsyncTransport]:
+        async with self.made(context or trusting()) as transport:
             yield transport
 
     async def close(self, exchange: AsyncExchange) -> None:

@@ -22,19 +22,22 @@ class Check:
         owed: what the transport owes, a sentence.
         world: whether it is for ``"blocking"`` transports, ``"async"`` ones or ``"both"``.
         over: whether it is for ``"plain"`` connections, ``"tls"`` or ``"both"``.
+        protects: why the check can't be waived, half a sentence; empty if it can be.
+        run: the coroutine function that checks it.
     """
 
     name: str
     owed: str
     world: str
     over: str
+    protects: str
     run: Run
 
 
-def item(*, world: str = "both", over: str = "both") -> Callable[[Run], Check]:
+def item(*, world: str = "both", over: str = "both", protects: str = "") -> Callable[[Run], Check]:
     """Make a check of a coroutine function; its docstring says what is owed."""
 
     def make(run: Run) -> Check:
-        return Check(run.__name__.replace("_", "-"), inspect.getdoc(run) or "", world, over, run)
+        return Check(run.__name__.replace("_", "-"), inspect.getdoc(run) or "", world, over, protects, run)
 
     return make

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import anyio
 
 from ddg_protocol import TransportError
 
-from ._bench import AsyncBench, Bench, Factory, trusting
+from ._bench import AsyncBench, Bench, Factory
 from ._checks import CHECKS
+from ._factory import FactoryError, manager_of, try_transport
 from ._item import Check
-from ._report import Report, Result
+from ._report import TLS, Report, Result
 from ._steps import NotKept
 
 
 def check(
-    factory: Factory, names: Iterable[str] | None = None, *, tls: bool | None = None, backend: str = "asyncio"
+    factory: Factory,
+    names: Iterable[str] | None = None,
+    *,
+    tls: bool | None = None,
+    backend: str = "asyncio",
+    waive: Mapping[str, str] | None = None,
 ) -> Report:
     """Check a transport against the contract; each check gets a transport of its own.
 
@@ -27,60 +36,114 @@ def check(
         names: the checks to run (``--help`` of the command lists them); None runs all that apply.
         tls: whether to check over TLS or plain; None checks both.
         backend: the event loop for an async transport, ``"asyncio"`` or ``"trio"``.
+        waive: checks that may fail, each with the reason. They run all the same, and the report shows what they found.
 
     Returns:
         The results.
+
+    Raises:
+        FactoryError: this is no factory; the message says what to do.
+        ValueError: there is no such check, or a waiver has no reason, or is of a check that can't be waived.
     """
-    world = "async" if hasattr(factory(trusting()), "__aenter__") else "blocking"
-    results = []
-    for over_tls in (False, True) if tls is None else (tls,):
-        for name in CHECKS if names is None else names:
-            this = CHECKS[name]
-            if this.world in ("both", world) and this.over in ("both", "tls" if over_tls else "plain"):
-                results.append(_run(this, factory, over_tls, world, backend))
-    return Report(tuple(results))
+    return Report(tuple(run() for run in plan(factory, names, tls=tls, backend=backend, waive=waive)))
 
 
-def _run(this: Check, factory: Factory, tls: bool, world: str, backend: str) -> Result:
-    bench = AsyncBench(factory, tls) if world == "async" else Bench(factory, tls)
-    started = time.monotonic()
+@dataclass(frozen=True)
+class Planned:
+    """A check that is about to run; call it to run it."""
+
+    name: str
+    check: Check
+    waiver: str
+    bench: Callable[[], Bench]
+    backend: str
+
+    def __call__(self) -> Result:
+        started = time.monotonic()
+        problem = self._problem()
+        return Result(self.name, self.check.owed, problem, time.monotonic() - started, self.waiver)
+
+    def _problem(self) -> str:
+        try:
+            _run(self.check.run, self.bench(), self.backend)
+        except NotKept as error:
+            return str(error)
+        except TransportError as error:
+            return f"TransportError ({error.failure.kind.name}) was raised though nothing went wrong: {error}"
+        except Exception as error:
+            return f"{type(error).__name__} was raised, which is not a TransportError: {error}"
+        return ""
+
+
+def plan(
+    factory: Factory,
+    names: Iterable[str] | None = None,
+    *,
+    tls: bool | None = None,
+    backend: str = "asyncio",
+    waive: Mapping[str, str] | None = None,
+) -> list[Planned]:
+    """Return the checks that `check` runs, in their order; see `check`."""
+    chosen = list(CHECKS if names is None else names)
+    waive = waive or {}
+    _must_exist([*chosen, *waive])
+    for name, reason in waive.items():
+        if CHECKS[name].protects:
+            raise ValueError(f"{name} can't be waived: {CHECKS[name].protects}")
+        if not reason.strip():
+            raise ValueError(f"the waiver of {name} has no reason: say why the transport can't keep it")
+    manager = manager_of(factory)
+    world, make = ("async", AsyncBench) if hasattr(manager, "__aenter__") else ("blocking", Bench)
     try:
-        if world == "async":
-            anyio.run(_guarded, this, bench, backend=backend)
-        else:
-            _run_blocking(this, bench)
-        problem = ""
+        _run(try_transport, make(lambda _: manager, False), backend)
     except NotKept as error:
-        problem = str(error)
-    except TransportError as error:
-        problem = f"TransportError ({error.failure.kind.name}) was raised though nothing went wrong: {error}"
-    except Exception as error:
-        problem = f"{type(error).__name__} was raised, which is not a TransportError: {error}"
+        raise FactoryError(f"making a transport and closing it doesn't end: {error}") from None
+    planned = []
+    for over_tls in (False, True) if tls is None else (tls,):
+        for this in (CHECKS[name] for name in chosen):
+            if this.world in ("both", world) and this.over in ("both", "tls" if over_tls else "plain"):
+                name = this.name + (TLS if over_tls else "")
+                bench = partial(make, factory, over_tls)
+                planned.append(Planned(name, this, waive.get(this.name, ""), bench, backend))
+    return planned
+
+
+def _must_exist(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in CHECKS:
+            raise ValueError(f"there is no check {name}")
+
+
+def _run(run: Callable[[Bench], Coroutine[Any, Any, None]], bench: Bench, backend: str) -> None:
+    try:
+        if isinstance(bench, AsyncBench):
+            anyio.run(_guarded, run, bench, backend=backend)
+        else:
+            _run_blocking(run, bench)
     finally:
         bench.stop()
-    return Result(this.name + (" (tls)" if tls else ""), this.owed, problem, time.monotonic() - started)
 
 
-async def _guarded(this: Check, bench: Bench) -> None:
+async def _guarded(run: Callable[[Bench], Coroutine[Any, Any, None]], bench: Bench) -> None:
     with anyio.move_on_after(bench.patience):
-        await this.run(bench)
+        await run(bench)
         return
     raise NotKept(f"it was still waiting after {bench.patience:g} s")
 
 
-def _run_blocking(this: Check, bench: Bench) -> None:
+def _run_blocking(run: Callable[[Bench], Coroutine[Any, Any, None]], bench: Bench) -> None:
     """Run a check in a thread that can be abandoned if it never returns."""
     failures: list[BaseException] = []
 
-    def run() -> None:
+    def target() -> None:
         try:
-            this.run(bench).send(None)
+            run(bench).send(None)
         except StopIteration:
             pass
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=target, daemon=True)
     thread.start()
     thread.join(bench.patience)
     if thread.is_alive():

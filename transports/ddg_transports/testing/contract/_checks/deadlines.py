@@ -1,4 +1,4 @@
-"""The checks of timeouts: nothing waits for ever."""
+"""The checks of timeouts: no call waits longer than it may."""
 
 from __future__ import annotations
 

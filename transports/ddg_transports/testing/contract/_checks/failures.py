@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
+
 from ddg_protocol import FailureKind
 
-from ...peer import CLOSE, CUT, RESET
+from ...peer import CLOSE, CUT, RESET, Said
 from .._bench import Bench
 from .._item import item
-from .._steps import chunked, expect, expect_failure, read_all, request, response
+from .._steps import NotKept, chunked, expect, expect_failure, read_all, request, response
+
+TOKEN = b"4-271828182845904523536028747135"
 
 
 @item()
@@ -29,7 +33,7 @@ async def cut_before_head(bench: Bench) -> None:
     expect("the number of requests", len(peer.requests), 2)
 
 
-@item()
+@item(protects="half a reply would be taken for a whole one")
 async def body_cut(bench: Bench) -> None:
     """A body that its framing shows to be cut is a failure of kind CUT, never an end."""
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n"
@@ -47,3 +51,26 @@ async def no_http(bench: Bench) -> None:
     peer = bench.peer([b"SSH-2.0-OpenSSH_9.2\r\n\r\n", CLOSE])
     async with bench.transport() as transport:
         await expect_failure("a response that is not HTTP", transport.open(request(peer)))
+
+
+@item(protects="what a peer sends has tokens in it, which must not stand in logs")
+async def nothing_quoted(bench: Bench) -> None:
+    """The text of a failure and its traceback quote nothing that came from the peer."""
+    ok = b"HTTP/1.1 200 OK\r\n"
+    broken = (
+        b"SSH-2.0 %b\r\n\r\n",
+        b"HTTP/1.1 %b OK\r\n\r\n",
+        ok + b"x-vqd-4 %b\r\n\r\n",
+        ok + b"content-length: %b\r\n\r\n",
+        ok + b"transfer-encoding: chunked\r\n\r\n%b\r\n",
+    )
+    said: list[Said] = [[line % TOKEN, CLOSE] for line in broken]
+    peer = bench.peer(*said)
+    async with bench.transport() as transport:
+        for _ in broken:
+            try:
+                await bench.answer(transport, request(peer))  # which lenient libraries survive
+            except Exception as error:  # whether it is of the right class is for other checks to say
+                for shown in traceback.format_exception(error):
+                    if TOKEN.decode() in shown:
+                        raise NotKept(f"what came from the peer is quoted: {shown.strip()}") from None

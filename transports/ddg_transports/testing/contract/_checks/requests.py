@@ -46,7 +46,7 @@ async def large_request(bench: Bench) -> None:
     expect("the length of the body that arrived", len(peer.requests[0].body), MIB)
 
 
-@item()
+@item(protects="a redirect could take the chat and its tokens to any host")
 async def redirect_not_followed(bench: Bench) -> None:
     """A redirect is returned as it came; the transport doesn't follow it."""
     peer = bench.peer([response(b"there", "location: /there", status="302 Found")], [response(b"here")])
@@ -56,7 +56,7 @@ async def redirect_not_followed(bench: Bench) -> None:
     expect("the number of requests", len(peer.requests), 1)
 
 
-@item()
+@item(protects="chats that share cookies can be told to be of one person")
 async def no_cookies(bench: Bench) -> None:
     """No cookie is kept: a request carries the cookies in its headers and no others."""
     peer = bench.peer([response(b"", "set-cookie: a=b; Path=/")], [response()])
