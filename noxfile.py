@@ -37,6 +37,8 @@ def tests(session: nox.Session) -> None:
 def deep(session: nox.Session) -> None:
     """Run all that is exhaustive too."""
     session.install("-e", ".[dev]")
+    # So that it leaves urllib3 alone: examples/over_niquests.py
+    session.install("--no-binary", "urllib3-future", "niquests", env={"URLLIB3_NO_OVERRIDE": "1"})
     session.run("pytest", "--deep", *session.posargs)
 
 
