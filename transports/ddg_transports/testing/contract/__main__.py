@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import shutil
 import sys
 import textwrap
@@ -81,6 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
         planned = plan(_imported(args.factory), args.checks or None, backend=args.backend, waive=waive)
     except (FactoryError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what a transport did instead can have any characters in it
     results: list[Result] = []
     try:
         for each in planned:
