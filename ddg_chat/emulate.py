@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import secrets
 import signal
 import ssl
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         anyio.run(partial(_serve_until_interrupted, service, args.port, tls))
     except OSError as error:
-        return _fail(74, f"can't listen on 127.0.0.1, port {args.port}: {os.strerror(error.errno or 0)}")
+        return _fail(74, f"can't listen on 127.0.0.1, port {args.port}: {error.strerror or error}")
     return 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +13,8 @@ import anyio.lowlevel
 from anyio.abc import ByteStream, SocketAttribute
 
 READ_SIZE = 64 * 1024
+#: The system's ``struct linger`` for SO_LINGER: on, for no time. With it, closing a socket resets the connection.
+NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class SocketStream(ByteStream):

@@ -6,6 +6,7 @@ import math
 import os
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,9 @@ from ._wake import Wake
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
-_WHILE = 5.0  # seconds that a read waits at most, so that the socket's timeout need not be set for each read
+#: The seconds that a read waits at most, so that the socket's timeout need not be set for each read. On Windows a wait
+#: goes on through Ctrl-C.
+_WHILE = 0.5 if sys.platform == "win32" else 5.0
 
 Connector = Callable[[Connect], socket.socket]
 """Returns a socket connected to the intent's address, within its timeout. An OSError means that it failed."""
@@ -73,6 +76,8 @@ def unix(path: str | os.PathLike[str]) -> Connector:
     """
 
     def connect_unix(connect: Connect) -> socket.socket:
+        if sys.platform == "win32":
+            raise OSError("Python has no unix sockets on Windows")
         opened: socket.socket | None = None
         try:
             opened = socket.socket(socket.AF_UNIX)

@@ -14,7 +14,6 @@ import errno
 import ipaddress
 import socket
 import ssl
-import struct
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -31,7 +30,7 @@ from anyio.streams.tls import TLSStream
 from ddg_protocol.service import Handler, Service, ServiceRequest, ServiceResponse, framed
 from ddg_protocol.text import printable
 
-from ._socket_stream import READ_SIZE, SocketStream
+from ._socket_stream import NO_LINGER, READ_SIZE, SocketStream
 
 __all__ = ["MAX_BODY_BYTES", "MAX_HEAD_BYTES", "Emulator", "serve", "throw_away_tls"]
 
@@ -51,8 +50,6 @@ MAX_BODY_BYTES = 1024 * 1024
 
 _LINGER = 1.0  # seconds
 _BACKLOG = 1024
-#: The system's ``struct linger``: on, with a timeout of zero.
-_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 #: The system has no resources to accept a connection for now (accept(2)).
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -107,8 +104,7 @@ async def serve(
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is a number from 0 to 65535, not {port}")
     family, name = (socket.AF_INET6, f"[{host}]") if ":" in host else (socket.AF_INET, host)
-    with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
-        listener.setblocking(False)
+    with _listening(family, host, port) as listener:
         async with anyio.create_task_group() as connections:
             task_status.started(f"http{'s' if tls else ''}://{name}:{listener.getsockname()[1]}")
             while True:
@@ -185,6 +181,23 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _listening(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    """Return a listening socket, in non-blocking mode."""
+    listener = socket.socket(family)
+    try:
+        listener.setblocking(False)
+        if sys.platform == "win32":  # otherwise another program could take the port over
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:  # otherwise connections of an earlier server keep the port for a while
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
 async def _accept(listener: socket.socket) -> socket.socket:
     while True:
         try:
@@ -203,7 +216,8 @@ async def _converse(service: Handler, tls: ssl.SSLContext | None, accepted: sock
     # Clients may disconnect at any time, and may not trust the certificate.
     with accepted, suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
         accepted.setblocking(False)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # on macOS it fails if the client has left already
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream: ByteStream = SocketStream(accepted)
         if tls is not None:
             stream = await TLSStream.wrap(stream, server_side=True, ssl_context=tls)
@@ -282,7 +296,7 @@ class _Connection:
                         return False
                     case "reset":
                         # With this option, close() resets the connection and drops unsent bytes (socket(7)).
-                        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+                        self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
                         self._raw.close()
                         return False
         except (anyio.BrokenResourceError, anyio.EndOfStream):

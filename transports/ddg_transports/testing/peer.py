@@ -11,7 +11,6 @@ from __future__ import annotations
 import enum
 import socket
 import ssl
-import struct
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Self
 
 import h11
+
+from .._socket_stream import NO_LINGER
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 """A CA (``ca.pem``) for tests, and the server certificates that it signed, with their keys."""
@@ -143,7 +144,8 @@ class Peer:
                 connection.close()
                 return
             connection.settimeout(_PATIENCE)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with suppress(OSError):  # on macOS it fails if the client has left already
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._changed:
                 self._accepted += 1
                 number = self._accepted
@@ -201,7 +203,7 @@ class Peer:
         elif act is CLOSE and isinstance(connection, ssl.SSLSocket):
             connection.unwrap()
         elif act is RESET:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
 
 
 def _context(certificate: Path) -> ssl.SSLContext:
