@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import sys
+
 from ddg_protocol import FailureKind, errors
 
 from ._text import one_line
@@ -44,6 +47,16 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.DuckChatError,), 1, ""),
     ((OSError,), 74, ""),
 )
+
+
+def is_lost_reader(error: Exception) -> bool:
+    """Return whether an exception says that nobody reads the output any more."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    # On Windows it is an invalid argument, and no file's (CPython's issue 79935).
+    return (
+        sys.platform == "win32" and isinstance(error, OSError) and (error.errno, error.filename) == (errno.EINVAL, None)
+    )
 
 
 def exit_code(error: Exception) -> int:

@@ -56,11 +56,11 @@ def line_editor(
 @contextmanager
 def echo_off() -> Iterator[None]:
     """Turn the terminal's echo off, so that typing doesn't disturb a reply. The line editor shows it later."""
-    try:
-        import termios
-    except ImportError:  # a Windows console echoes input only when it is read
+    if sys.platform == "win32":  # its console echoes input only when it is read
         yield
         return
+    import termios
+
     terminal = sys.stdin.fileno()
     before, quiet = termios.tcgetattr(terminal), termios.tcgetattr(terminal)
     quiet[3] &= ~termios.ECHO

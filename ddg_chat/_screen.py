@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
+from typing import TextIO
 
 from ._text import harmless
 
@@ -56,6 +57,25 @@ def writer(*, no_color: bool, set_off: bool = False) -> Writer:
                 console.line()
 
     return write
+
+
+def takes_escapes(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that understands escape sequences. A Windows console is told to."""
+    return stream.isatty() and not is_dumb() and (sys.platform != "win32" or _turn_escapes_on(stream))
+
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+
+    def _turn_escapes_on(stream: TextIO) -> bool:
+        """Turn ENABLE_VIRTUAL_TERMINAL_PROCESSING on, and return whether it is on."""
+        console = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+        mode = ctypes.c_ulong()
+        kernel = ctypes.windll.kernel32
+        return bool(
+            kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4)
+        )
 
 
 def is_dumb() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
@@ -19,9 +20,11 @@ import msgspec
 from ddg_protocol import Conversation, ConversationFormatError
 
 from ._errors import CommandError
-from ._files import lock, private
+from ._files import locked, private, replace
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")
+#: On Windows these are devices, with any suffix.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9\xb9\xb2\xb3]|lpt[0-9\xb9\xb2\xb3])(?:\..*)?", re.IGNORECASE)
 _SUFFIX = ".json"
 _LOCK = ".lock"
 _TEMPORARY = ".new"
@@ -89,7 +92,7 @@ class Store:
                     file.write(_kept(conversation).to_json())
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, path)
+                replace(temporary, path)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(temporary)
@@ -189,8 +192,7 @@ class Store:
     def _locked(self) -> Iterator[None]:
         """Keep other processes from changing the folder. The lock ends with its process."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(self.folder / _LOCK, "ab", opener=private) as file:
-            lock(file.fileno())
+        with open(self.folder / _LOCK, "ab", opener=private) as file, locked(file.fileno()):
             yield
 
     def _path(self, name: str) -> Path:
@@ -198,6 +200,8 @@ class Store:
             raise CommandError(
                 f"{name[:40]!r} isn't a valid name for a conversation: use letters, digits, and - . _ after the first"
             )
+        if sys.platform == "win32" and _DEVICE.fullmatch(name):
+            raise CommandError(f"{name!r} is the name of a device on Windows; choose another name")
         return self.folder / f"{name}{_SUFFIX}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import _service
-from ._errors import CommandError, sentence
+from ._errors import CommandError, is_lost_reader, sentence
 from ._text import harmless
 
 if TYPE_CHECKING:
@@ -127,9 +127,9 @@ def _converse(talk: Talk, history: Path, *, no_color: bool) -> None:
                 goes_on = talk.take(line)
             except KeyboardInterrupt:
                 _say("stopped; the conversation is as it was before, and /retry asks again")
-            except BrokenPipeError:
-                raise  # nobody reads the replies
             except Exception as error:
+                if is_lost_reader(error):
+                    raise
                 print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
 
 

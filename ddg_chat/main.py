@@ -73,13 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Python flushes once more when it exits; that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except Exception as error:
-        from ._errors import exit_code, sentence
+        from ._errors import exit_code, is_lost_reader, sentence
 
+        if is_lost_reader(error):
+            # Python flushes once more when it exits; that must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
         code = exit_code(error)
         print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
     finally:

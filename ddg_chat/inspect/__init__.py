@@ -14,6 +14,7 @@ import msgspec
 from ddg_protocol.transcript import Transcript
 
 from .._files import private
+from .._screen import takes_escapes
 from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
 from ._timeline import read_timeline
 
@@ -60,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _style(args: argparse.Namespace, out: TextIO) -> Style:
-    terminal = out.isatty()
-    plain = args.no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not terminal
+    plain = args.no_color or bool(os.environ.get("NO_COLOR")) or not takes_escapes(out)
     width = shutil.get_terminal_size((100, 24)).columns
     return Style(width=width, glyphs=_glyphs(out), colour=not plain, full=args.full)
 
