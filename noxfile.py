@@ -55,6 +55,8 @@ def types(session: nox.Session) -> None:
     """Check the types of everything."""
     session.install("-e", ".[dev]")
     session.run("mypy")
+    for platform in ("darwin", "win32"):
+        session.run("mypy", "--platform", platform, "ddg_protocol", "transports/ddg_transports", "ddg_chat")
 
 
 @nox.session

@@ -23,6 +23,7 @@ from ddg_chat import _errors, _store
 from ddg_protocol import DUCKDUCKGO_2025_04, Conversation
 from ddg_protocol.wire import Connect
 from ddg_transports._wake import Wake
+from ddg_transports.anyio import unix as async_unix
 from ddg_transports.blocking import Client, unix
 from ddg_transports.emulator import Emulator
 
@@ -104,11 +105,13 @@ def test_the_lock_waits_longer_than_windows_own_ten_tries(files: Any, msvcrt: Ms
         assert msvcrt.calls[3:] == [(msvcrt.LK_UNLCK, 0)]
 
 
-def test_a_lock_that_fails_otherwise_is_an_error(files: Any, msvcrt: Msvcrt, tmp_path: Path) -> None:
+def test_a_lock_that_fails_otherwise_is_an_error(
+    files: Any, msvcrt: Msvcrt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: int) -> None:
         raise OSError(errno.EACCES, "no")
 
-    msvcrt.locking = broken  # type: ignore[method-assign]
+    monkeypatch.setattr(msvcrt, "locking", broken)
     with open(tmp_path / ".lock", "ab") as file, pytest.raises(OSError, match="no"), files.locked(file.fileno()):
         raise AssertionError
 
@@ -158,8 +161,11 @@ def test_a_pipe_that_nobody_reads_is_an_invalid_argument_on_windows(monkeypatch:
 def test_a_unix_socket_is_a_connection_that_fails_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "AF_UNIX")
     monkeypatch.setattr(sys, "platform", "win32")
+    connect = Connect(id=1, host="localhost", port=80, tls=False, timeout=1.0)
     with pytest.raises(OSError, match="no unix sockets on Windows"):
-        unix("/run/duck.sock")(Connect(id=1, host="localhost", port=80, tls=False, timeout=1.0))
+        unix("/run/duck.sock")(connect)
+    with pytest.raises(OSError, match="no unix sockets on Windows"):
+        async_unix("/run/duck.sock")(connect).send(None)  # type: ignore[attr-defined]
 
 
 def test_a_sleep_on_windows_comes_back_for_ctrl_c_and_ends_when_it_is_rung(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,8 @@ def unix(path: str | os.PathLike[str]) -> AsyncConnector:
     """
 
     async def connect_unix(_: Connect) -> ByteStream:
+        if sys.platform == "win32":
+            raise OSError("Python has no unix sockets on Windows")
         return await anyio.connect_unix(path)
 
     return connect_unix
