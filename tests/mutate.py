@@ -27,7 +27,7 @@ from pathlib import Path
 import coverage
 import pytest
 from hypothesis import Phase, settings
-from support.mutants import Mutant, core, equivalents
+from support.mutants import Mutant, core, equivalents, mutants_of
 from support.paths import ROOT
 
 KEPT = ROOT / ".mutate"
@@ -125,7 +125,8 @@ def main() -> int:
     all_, same = core(), equivalents()
     drawn = random.Random(options.seed).sample(all_, options.places)
     if options.at:
-        drawn = [mutant for mutant in all_ if {mutant.file, f"{mutant.file}:{mutant.line}"} & set(options.at)]
+        named = [mutant for file in sorted({at.partition(":")[0] for at in options.at}) for mutant in mutants_of(file)]
+        drawn = [mutant for mutant in named if {mutant.file, f"{mutant.file}:{mutant.line}"} & set(options.at)]
     left = [mutant for mutant in drawn if mutant.key not in same]
     counted: Counter[str] = Counter()
     copies: queue.Queue[Path] = queue.Queue()

@@ -6,6 +6,7 @@ import inspect
 import sys
 import typing
 
+import msgspec
 import pytest
 from support import public
 
@@ -19,6 +20,13 @@ def test_each_public_name_is_there_and_listed() -> None:
     for module, name, _ in names:
         assert getattr(sys.modules[module], name) is not None, (module, name)
         assert name in dir(sys.modules[module]), (module, name)
+
+
+def test_values_can_not_be_changed() -> None:
+    structs = {obj for _, _, obj in public.names() if isinstance(obj, type) and issubclass(obj, msgspec.Struct)}
+    assert len(structs) > 30
+    # A log of exchanges grows as they go on.
+    assert {struct.__name__ for struct in structs if not struct.__struct_config__.frozen} == {"Exchange", "Recorded"}
 
 
 def test_the_top_has_at_most_forty_names_and_no_others() -> None:

@@ -21,6 +21,7 @@ CALCULATED = {
     "Pow": "Mult",
 }
 CALCULATED |= {"BitOr": "BitAnd", "BitAnd": "BitOr", "LShift": "RShift", "RShift": "LShift", "BitXor": "BitOr"}
+BESIDE = tuple(f"ddg_protocol/{name}/" for name in ("service", "testing", "transcript"))
 NOT_RUN = ("annotation", "returns", "decorator_list", "bases", "type_params")
 
 
@@ -96,9 +97,9 @@ def _texts(node: Any, field: str, *, within: str) -> Iterator[str]:
 
 
 def core() -> list[Mutant]:
-    """Return every mutant of the core."""
-    names = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("ddg_protocol/**/*.py"))
-    return [mutant for name in names for mutant in mutants_of(name)]
+    """Return every mutant of the core: what a client runs, without the service's side, the test kit and transcripts."""
+    names = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("ddg_protocol/**/*.py"))
+    return [mutant for name in names if not name.startswith(BESIDE) for mutant in mutants_of(name)]
 
 
 def equivalents() -> dict[tuple[str, ...], str]:

@@ -657,6 +657,18 @@ def test_a_send_that_takes_too_long_is_given_up() -> None:
         run.step()
 
 
+def test_what_comes_while_a_request_is_sent_gives_it_no_more_time() -> None:
+    run = Run(policy=Policy(write_timeout=3.0, read_timeout=30.0))
+    run.ask()
+    run.wire.ask("And at dusk?", now=run.now)
+    while not isinstance(run.wire.next_action(now=run.now), Send):
+        pass
+    assert run.connection is not None
+    run.wire.receive_bytes(run.connection, b"HTTP/1.1 100 Continue\r\n\r\n")
+    run.wire.next_action(now=run.now + 1)
+    assert run.wire.deadline == run.now + 3.0
+
+
 def test_a_reply_that_stalls_is_given_up_with_what_came_of_it() -> None:
     stalled = reply()[: reply().index(b"light.")]
     run = Run(lambda request: stalled if request.method == b"POST" else service(request))
