@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Generator
 from functools import partial
 from typing import Any
@@ -10,9 +11,16 @@ import anyio
 
 
 class Stepping:
-    """Awaits a coroutine, and cancels the scope at its n-th step: it suspends at odd ones and resumes at even ones."""
+    """Awaits a coroutine, and cancels a scope or task at its n-th step: it suspends at odd and resumes at even ones.
 
-    def __init__(self, coroutine: Coroutine[Any, Any, object], scope: anyio.CancelScope, n: int) -> None:
+    Attributes:
+        cancelled: whether the coroutine had that many steps.
+    """
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, object], scope: anyio.CancelScope | asyncio.Task[Any], n: int
+    ) -> None:
+        self.cancelled = False
         self._coroutine = coroutine
         self._scope = scope
         self._left = n
@@ -34,6 +42,7 @@ class Stepping:
     def _step(self) -> None:
         self._left -= 1
         if self._left == 0:
+            self.cancelled = True
             self._scope.cancel()
 
 
@@ -46,3 +55,21 @@ async def cancelled_at(n: int, coroutine: Coroutine[Any, Any, object]) -> bool:
     with anyio.CancelScope() as scope:
         await Stepping(coroutine, scope, n)
     return scope.cancel_called
+
+
+async def task_cancelled_at(n: int, coroutine: Coroutine[Any, Any, object]) -> bool:
+    """Like `cancelled_at`, but run the coroutine in a task of its own and cancel that by asyncio's means, once."""
+
+    async def run() -> None:
+        nonlocal stepping
+        task = asyncio.current_task()
+        assert task is not None
+        stepping = Stepping(coroutine, task, n)
+        await stepping
+
+    stepping: Stepping | None = None
+    (outcome,) = await asyncio.gather(run(), return_exceptions=True)
+    assert stepping is not None
+    if outcome is not None and not (stepping.cancelled and isinstance(outcome, asyncio.CancelledError)):
+        raise outcome
+    return stepping.cancelled

@@ -10,7 +10,6 @@ import anyio
 from ddg_protocol import SendRequest, TransportError
 
 from ._client import Action, Tell
-from ._scope import Scope
 from .transport import AsyncExchange, AsyncTransport
 
 if TYPE_CHECKING:
@@ -27,15 +26,13 @@ class AsyncRequestLine:
         transport: sends its requests.
     """
 
+    own_stream = None
+
     def __init__(self, session: DrivenSession, transport: AsyncTransport) -> None:
         self.session = session
         self._transport = transport
         self._request: SendRequest | None = None
         self._exchange: AsyncExchange | None = None
-
-    def scope(self, action: Action, deadline: float) -> Scope:
-        """Return a scope that bounds an action in time."""
-        return anyio.CancelScope(deadline=deadline)
 
     async def carry_out(self, action: Action) -> Tell:
         """Open an exchange or read from it, and return the report for the session."""

@@ -1,52 +1,49 @@
 """TCP on asyncio for replies that arrive event by event, with fewer system calls than anyio's own stream.
 
 anyio's stream pauses its socket after each read and resumes it for the next one, which costs two system calls. This
-stream listens as long as its buffer has room. asyncio itself allocates 256 KiB for each read, while an event takes 200
-bytes; depending on the shape of the heap this costs up to three more system calls for each event. Here all streams of a
-loop read into the same 64 KiB, and copy the bytes that arrived.
+stream listens as long as it has room. A cancel scope for each read arms and disarms a timer; here one timer serves
+many reads.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream, SocketAttribute
 
-from ddg_protocol.wire import Connect
+from ._scope import StreamAttribute, WaitEnded
 
-from ._scope import StreamAttribute
-from ._waits import ReadScope, Waiter
-
+#: The most that one read takes. For `asyncio.Protocol` asyncio allocates 256 KiB each time, by system calls.
+_READ_SIZE = 16 * 1024
 #: Unread bytes at which a stream stops listening to its socket.
 _ROOM = 64 * 1024
-#: The read buffer of each loop. Streams use it one at a time: each copies its bytes before another one reads.
-_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
 
 class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
     """A TCP connection; made by `open_stream`.
 
     Attributes:
-        read_scope: bounds its reads in time.
+        deadline: the time, by the loop's clock, at which `receive` raises `WaitEnded`. It may be changed between reads
+            at almost no cost.
     """
 
     def __init__(self) -> None:
-        self._loop = loop = asyncio.get_running_loop()
-        self._buffer = _buffers.get(loop) or _buffers.setdefault(loop, memoryview(bytearray(_ROOM)))
+        self.deadline = math.inf
+        self._loop = asyncio.get_running_loop()
         self._unread = b""
-        self._reading = self._writing = False  # by a task
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._listening = self._writable = True
         self._ended = self._closed = False
         self._error: Exception | None = None
-        self._reader = Waiter(loop)
-        self._writer = Waiter(loop)
-        self.read_scope = ReadScope(loop, self._reader)
 
     # Called by asyncio
 
@@ -55,18 +52,19 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(0)  # `send` returns when the bytes have left this process
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Return the buffer to read into."""
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Return a new buffer, so that a stream that waits has none."""
+        self._buffer = bytearray(_READ_SIZE)
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Store the bytes that arrived."""
-        data = bytes(self._buffer[:nbytes])
-        self._unread = self._unread + data if self._unread else data
-        if len(self._unread) > _ROOM:
+        self._unread += memoryview(self._buffer)[:nbytes]
+        del self._buffer
+        if len(self._unread) >= _ROOM:
             self._listening = False
             self._transport.pause_reading()
-        self._reader.run()
+        _wake(self._reader)
 
     def eof_received(self) -> bool:
         """Note the end of the peer's bytes; writing goes on."""
@@ -87,49 +85,53 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Note that everything is written."""
         self._writable = True
-        self._writer.wake()
-
-    def _wake_all(self) -> None:
-        self._reader.wake()
-        self._writer.wake()
+        _wake(self._writer)
 
     # Called by anyio
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """The socket and the number of unread bytes; they show whether a kept connection has ended."""
+        """The socket, and the stream itself."""
         return {
             SocketAttribute.raw_socket: lambda: self._transport.get_extra_info("socket"),
-            StreamAttribute.unread: lambda: len(self._unread),
+            StreamAttribute.own: lambda: self,
         }
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        """Read the bytes that are there, waiting for the first; see `anyio.abc.ByteReceiveStream`."""
-        if self._reading:
+        """Read the bytes that are there, waiting for the first; see `anyio.abc.ByteReceiveStream`.
+
+        Raises:
+            WaitEnded: nothing arrived until `deadline`, or until `end_wait` was called.
+        """
+        if self._reader is not None:
             raise anyio.BusyResourceError("reading from")
         if self._unread or self._ended or self._closed:
             await anyio.lowlevel.checkpoint()
         else:
-            self._reading = True
+            self._reader = self._waiter()
             try:
                 await self._reader
             finally:
-                self._reading = False
+                self._reader = None
         data = self._unread
-        if data and not self._closed:
-            self._unread = b""
-            if len(data) > max_bytes:
-                data, self._unread = data[:max_bytes], data[max_bytes:]
-            if not self._listening and len(self._unread) <= _ROOM:
-                self._listening = True
-                self._transport.resume_reading()
-            return data
-        self._check_open()
-        raise anyio.EndOfStream
+        if not data or self._closed:
+            self._check_open()
+            raise anyio.EndOfStream if self._ended else WaitEnded
+        self._unread = b""
+        if len(data) > max_bytes:
+            data, self._unread = data[:max_bytes], data[max_bytes:]
+        if not self._listening and len(self._unread) < _ROOM:
+            self._listening = True
+            self._transport.resume_reading()
+        return data
 
     async def send(self, item: bytes) -> None:
-        """Write all of the bytes; see `anyio.abc.ByteSendStream`."""
-        if self._writing:
+        """Write all of the bytes; see `anyio.abc.ByteSendStream`.
+
+        Raises:
+            WaitEnded: see `receive`.
+        """
+        if self._writer is not None:
             raise anyio.BusyResourceError("writing to")
         await anyio.lowlevel.checkpoint()
         self._check_open()
@@ -137,12 +139,14 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
             raise anyio.BrokenResourceError
         self._transport.write(item)
         if not self._writable:
-            self._writing = True
+            self._writer = self._waiter()
             try:
                 await self._writer
             finally:
-                self._writing = False
+                self._writer = None
             self._check_open()
+            if not self._writable:
+                raise WaitEnded
 
     async def send_eof(self) -> None:
         """Close the connection for writing."""
@@ -152,10 +156,21 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
     async def aclose(self) -> None:
         """Close the connection at once. Tasks that wait for it get `anyio.ClosedResourceError`."""
         self._closed = True
-        self.read_scope.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         self._transport.abort()
         self._wake_all()
         await anyio.lowlevel.checkpoint()
+
+    @property
+    def has_said_something(self) -> bool:
+        """Whether there are unread bytes, or the peer has ended the connection."""
+        return bool(self._unread) or self._ended
+
+    def cancel(self) -> None:
+        """Have `receive` and `send` raise `WaitEnded` until the deadline is set anew."""
+        self.deadline = -math.inf
+        self._wake_all()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -163,31 +178,48 @@ class AsyncioStream(ByteStream, asyncio.BufferedProtocol):
         if self._error is not None:
             raise anyio.BrokenResourceError from self._error
 
+    def _wake_all(self) -> None:
+        _wake(self._reader)
+        _wake(self._writer)
 
-async def open_stream(connect: Connect) -> AsyncioStream:
-    """Connect over TCP.
+    def _waiter(self) -> asyncio.Future[None]:
+        if self.deadline < self._timer_at:
+            self._arm()
+        return self._loop.create_future()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = max(self.deadline, 0.0)
+        self._timer = self._loop.call_at(self._timer_at, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        """End the wait if its time is up; otherwise the deadline has moved since the timer was armed."""
+        self._timer, self._timer_at = None, math.inf
+        if self._loop.time() >= self.deadline:
+            self._wake_all()
+        elif self.deadline < math.inf:
+            self._arm()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+async def open_stream(host: str, port: int) -> AsyncioStream:
+    """Connect to an address over TCP.
 
     Args:
-        connect: the address. Each address of a name is tried, with its share of the time left after resolving.
+        host: an IPv4 or IPv6 address.
+        port: the port.
 
     Returns:
         The stream.
 
     Raises:
-        OSError: none of the addresses could be reached.
+        OSError: it could not be reached.
     """
     loop = asyncio.get_running_loop()
-    until = loop.time() + connect.timeout
-    addresses = await anyio.getaddrinfo(connect.host, connect.port, type=socket.SOCK_STREAM)
-    for number, (family, _, protocol, _, address) in enumerate(addresses, 1):
-        try:
-            # asyncio's own race of addresses (happy eyeballs) leaks a socket when it is cancelled at the wrong moment.
-            with anyio.fail_after(max(0.001, (until - loop.time()) / (len(addresses) - number + 1))):
-                _, stream = await loop.create_connection(
-                    AsyncioStream, *address[:2], family=family, proto=protocol, flags=socket.AI_NUMERICHOST
-                )
-                return stream
-        except OSError:
-            if number == len(addresses):
-                raise
-    raise OSError("the name has no address")
+    _, stream = await loop.create_connection(AsyncioStream, host, port, flags=socket.AI_NUMERICHOST)
+    return stream

@@ -1,34 +1,24 @@
-"""The scope that bounds a wait of the async driver, and the attributes of the driver's own streams."""
+"""What the driver knows of its own stream on asyncio without importing asyncio."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from anyio import TypedAttributeSet, typed_attribute
 
+if TYPE_CHECKING:
+    from ._asyncio import AsyncioStream
 
-class Scope(Protocol):
-    """Bounds a wait, and ends it from outside: an `anyio.CancelScope`, or a cheaper substitute.
 
-    Attributes:
-        deadline: the latest time at which the wait ends, by the loop's clock.
-    """
-
-    deadline: float
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, *_: Any) -> bool: ...
-
-    def cancel(self) -> None:
-        """End the wait."""
+class WaitEnded(Exception):
+    """A wait of the stream ended without a result: its time is up, or another task ended it."""
 
 
 class StreamAttribute(TypedAttributeSet):
-    """Attributes of a stream in addition to anyio's, visible through TLS too. `_asyncio.AsyncioStream` has them.
+    """An attribute of the stream in addition to anyio's, visible through TLS too.
 
     Attributes:
-        unread: the number of bytes that have arrived and have not been read.
+        own: the stream itself.
     """
 
-    unread: int = typed_attribute()
+    own: AsyncioStream = typed_attribute()

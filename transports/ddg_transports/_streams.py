@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
@@ -18,8 +20,12 @@ from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
-from ._scope import Scope, StreamAttribute
+from ._race import Open, race
+from ._scope import StreamAttribute
 from .transport import transport_error
+
+if TYPE_CHECKING:
+    from ._asyncio import AsyncioStream
 
 AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
 """Returns a stream connected to the intent's address. An OSError means that it failed."""
@@ -29,7 +35,7 @@ async def tcp(connect: Connect) -> ByteStream:
     """Connect over TCP; the default of `anyio.AsyncClient`.
 
     Args:
-        connect: the address. Each address of a name is tried.
+        connect: the address. If a name has several, attempts to connect to them race (Happy Eyeballs, RFC 8305).
 
     Returns:
         The stream.
@@ -37,11 +43,10 @@ async def tcp(connect: Connect) -> ByteStream:
     Raises:
         OSError: none of the addresses could be reached.
     """
+    open_stream: Open = anyio.connect_tcp
     if on_asyncio():
         from ._asyncio import open_stream
-
-        return await open_stream(connect)
-    return await anyio.connect_tcp(connect.host, connect.port)
+    return await race(await anyio.getaddrinfo(connect.host, connect.port, type=socket.SOCK_STREAM), open_stream)
 
 
 def on_asyncio() -> bool:
@@ -104,11 +109,14 @@ class Connection:
 
     Args:
         stream: carries the bytes.
+
+    Attributes:
+        own: the stream on asyncio, below TLS, that bounds its own waits; None for any other.
     """
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
-        self._read_scope: Scope | None = getattr(stream, "read_scope", None)  # `_asyncio.AsyncioStream` has its own
+        self.own = stream.extra(StreamAttribute.own, None)
 
     @classmethod
     async def make(cls, connect: Connect, connector: AsyncConnector, context: ssl.SSLContext | None) -> Connection:
@@ -167,12 +175,6 @@ class Connection:
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise _mapped(error, "reading", FailureKind.CUT) from error
 
-    def read_scope(self, deadline: float) -> Scope:
-        """Return a scope that bounds the next `read`."""
-        scope = anyio.CancelScope() if self._read_scope is None else self._read_scope
-        scope.deadline = deadline
-        return scope
-
     def check_idle(self) -> None:
         """Check that a kept connection is open and has no unread bytes.
 
@@ -190,10 +192,13 @@ class Connection:
 
 def _has_said_something(stream: ByteStream) -> bool:
     """Return whether a stream has ended or has unread bytes, as far as its attributes show it."""
-    raw, tls = stream.extra(SocketAttribute.raw_socket, None), stream.extra(TLSAttribute.ssl_object, None)
+    own, raw = stream.extra(StreamAttribute.own, None), stream.extra(SocketAttribute.raw_socket, None)
+    tls = stream.extra(TLSAttribute.ssl_object, None)
+    if own is not None and own.has_said_something:
+        return True
     if raw is not None:
-        if raw.fileno() < 0 or stream.extra(StreamAttribute.unread, 0):
-            return True  # the loop has read its end or some bytes
+        if raw.fileno() < 0:
+            return True  # the loop has closed it
         with selectors.DefaultSelector() as selector:
             selector.register(raw, selectors.EVENT_READ)
             if selector.select(0):
@@ -231,11 +236,10 @@ class AsyncWireLine:
         self._connect: Connect | None = None
         self._connection: Connection | None = None
 
-    def scope(self, action: Action, deadline: float) -> Scope:
-        """Return a scope that bounds an action in time."""
-        if action is NEED_DATA and self._connection is not None:
-            return self._connection.read_scope(deadline)
-        return anyio.CancelScope(deadline=deadline)
+    @property
+    def own_stream(self) -> AsyncioStream | None:
+        """The connection's stream if it bounds its own waits."""
+        return self._connection.own if self._connection is not None else None
 
     async def carry_out(self, action: Action) -> Tell:
         """Connect, send, read or close, and return the report for the session."""

@@ -49,13 +49,15 @@ from ddg_protocol.wire import WireSession
 from ._async_exchanges import AsyncRequestLine
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
 from ._reply import BaseReply, Events
-from ._scope import Scope
+from ._scope import WaitEnded
 from ._streams import AsyncConnector, AsyncWireLine, connected, loop_clock, tcp, unix
 from ._watch import Answer, Seen, WatchedWire, Watcher
 from .transport import AsyncTransport
 
 if TYPE_CHECKING:
     from ddg_protocol.tap import DrivenSession
+
+    from ._asyncio import AsyncioStream
 
 __all__ = ["Answer", "AsyncChat", "AsyncClient", "AsyncConnector", "AsyncReply", "Seen", "connected", "tcp", "unix"]
 
@@ -126,7 +128,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
 
     def __init__(self, client: AsyncClient, line: AsyncWireLine | AsyncRequestLine) -> None:
         super().__init__(client, line, loop_clock())
-        self._waiting: Scope | None = None
+        self._waiting: anyio.CancelScope | AsyncioStream | None = None
 
     async def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
         """Ask, and wait for the complete reply.
@@ -172,7 +174,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         return self
 
     def _interrupt(self) -> bool:
-        """Cancel the wait of the task that is driving this chat, and return whether there was one."""
+        """End the wait of the task that is driving this chat, and return whether there was one."""
         if self._waiting is not None:
             self._waiting.cancel()
         return self._waiting is not None
@@ -217,15 +219,25 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
             raise
 
     async def _in_time(self, action: Action) -> Tell:
-        deadline = self._line.session.deadline
-        scope = self._waiting = self._line.scope(action, math.inf if deadline is None else deadline)
+        """Carry out an action; return None if the deadline passes, or `_interrupt` is called."""
+        line, deadline = self._line, self._line.session.deadline
+        stream = line.own_stream if action is NEED_DATA else None
+        waiting = self._waiting = stream or anyio.CancelScope()
+        waiting.deadline = math.inf if deadline is None else deadline
         try:
-            with scope:
-                return await (self._line.carry_out(action) if action is NEED_DATA else self._carry_out(action))
+            if isinstance(waiting, anyio.CancelScope):
+                with waiting:
+                    return await self._carry_out(action)
+            else:
+                return await line.carry_out(action)
+        except WaitEnded:
+            pass
         finally:
-            if self._waiting is scope:
+            if stream is not None:
+                stream.deadline = math.inf
+            if self._waiting is waiting:
                 self._waiting = None
-        return None  # the deadline has passed; the session decides what that means
+        return None
 
     async def _carry_out(self, action: Action) -> Tell:
         line = self._line
