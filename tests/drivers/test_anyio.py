@@ -12,8 +12,10 @@ from typing import Any
 
 import anyio
 import pytest
+from support.loops import Loop, loops
 from support.relay import relay
 from support.sockets import open_sockets, settled
+from support.sweep import cancelled_at
 from support.tiers import some, thinned
 
 from ddg_protocol import (
@@ -52,10 +54,10 @@ REPLY = (
 )
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    backend: str = request.param
-    return backend
+@pytest.fixture(params=loops(deep="as on asyncio's own loop"))
+def anyio_backend(request: pytest.FixtureRequest) -> Loop:
+    loop: Loop = request.param
+    return loop
 
 
 pytestmark = pytest.mark.anyio
@@ -331,33 +333,36 @@ async def test_a_dropped_chat_is_closed_with_the_next_turn_of_another(emulator: 
 # Cancellation at every await
 
 
-async def converse(chat: AsyncChat, turns: int) -> None:
+async def converse(chat: AsyncChat, turns: int, finished: list[TurnFinished]) -> None:
+    """Ask so many times, and note each reply as soon as it is complete."""
     for _ in range(turns):
-        await chat.ask("Why?")
+        async with chat.stream("Why?") as reply:
+            async for event in reply.events():
+                if isinstance(event, TurnFinished):
+                    finished.append(event)
 
 
 @pytest.mark.parametrize("done", thinned([0, 1], one_in=2, reason="the second turn is the same"))
-async def test_cancelled_at_any_await_of_two_turns_the_conversation_is_whole_and_the_next_turn_works(done: int) -> None:
+async def test_cancelled_at_any_step_of_two_turns_the_conversation_is_whole_and_the_next_turn_works(done: int) -> None:
     with Emulator(Service(challenge=True)) as emulator:
         before = open_sockets()
         turns = list[int]()
-        for number in some(range(1, 10_000), one_in=3):
+        for number in some(range(1, 10_000), one_in=6):
             async with AsyncClient(at(emulator.url)) as client:
                 chat = client.chat()
-                await converse(chat, done)
-                with anyio.CancelScope() as scope:
-                    cut = CancelAt(converse(chat, 2 - done), number, scope)
-                    await cut
+                finished: list[TurnFinished] = []
+                await converse(chat, done, finished)
+                cancelled = await cancelled_at(number, converse(chat, 2 - done, finished))
                 messages = chat.conversation.message_history
-                turns.append(len(messages) // 2)
+                turns.append(len(finished))
                 assert [message.role for message in messages] == ["user", "assistant"] * turns[-1]
                 with anyio.fail_after(TIMEOUT):
                     assert f"Turn {turns[-1] + 1}" in (await chat.ask("Once more?")).text
                 assert len(chat.conversation.message_history) == len(messages) + 2
             await settled(before)
-            if not cut.reached:
+            if not cancelled:
                 break
-    assert number > (2 if done else 10)
+    assert number > (4 if done else 20)
     assert (turns[0], turns[-1]) == (done, 2)
 
 
@@ -370,7 +375,7 @@ async def test_cancelled_at_any_await_over_a_transport_exchanges_are_closed(emul
         async with AsyncClient(at(emulator.url), transport=transport) as client:
             chat = client.chat()
             with anyio.CancelScope() as scope:
-                cut = CancelAt(converse(chat, 2), number, scope)
+                cut = CancelAt(converse(chat, 2, []), number, scope)
                 await cut
             with anyio.fail_after(TIMEOUT):
                 assert (await chat.ask("Once more?")).text
@@ -425,7 +430,7 @@ async def test_a_peer_that_takes_nothing_is_given_up_in_time() -> None:
                 await client.chat(conversation=WARM, cookies={}).ask("long " * 1_600_000)
 
 
-async def test_an_answer_that_comes_before_the_question_was_read_is_understood(anyio_backend: str) -> None:
+async def test_an_answer_that_comes_before_the_question_was_read_is_understood(anyio_backend_name: str) -> None:
     def refuse() -> None:
         connection, _ = listener.accept()
         with connection:
@@ -437,7 +442,7 @@ async def test_an_answer_that_comes_before_the_question_was_read_is_understood(a
         serving.start()
         profile = at(f"http://127.0.0.1:{listener.getsockname()[1]}")
         async with AsyncClient(profile, policy=Policy(max_retries=0, max_prompt_chars=None)) as client:
-            with pytest.raises(ServiceError if anyio_backend == "trio" else (ServiceError, TransportError)):
+            with pytest.raises(ServiceError if anyio_backend_name == "trio" else (ServiceError, TransportError)):
                 # asyncio's transports forget what came where they can't send any more
                 await client.chat(conversation=WARM, cookies={}).ask("long " * 1_600_000)
         serving.join(TIMEOUT)

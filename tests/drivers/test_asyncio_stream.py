@@ -185,8 +185,8 @@ async def test_closing_ends_every_wait_and_later_calls_fail() -> None:
                 with pytest.raises(anyio.BusyResourceError, match=busy):
                     await wait()
             await stream.aclose()
-        for wait in (stream.receive, partial(stream.send, b"x"), stream.send_eof):
-            await closed(wait)
+        for call in (stream.receive, partial(stream.send, b"x"), stream.send_eof):
+            await closed(call)
         await stream.aclose()
         with contextlib.suppress(ConnectionResetError):
             while await peer.read(1 << 20):

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
+from support.loops import Loop, loops
 from support.native import AsyncExchange, AsyncTransport, BlockingExchange, BlockingTransport, blocking, on_anyio
 from support.tiers import some, thinned
 
@@ -469,6 +470,16 @@ def test_a_transport_that_never_returns_is_given_up(monkeypatch: pytest.MonkeyPa
 
     (result,) = check(partial(factory_of, Waits), ["not-decoded"], tls=False).results
     assert result.problem == "it was still waiting after 0.1 s"
+
+
+@pytest.mark.deep("as on asyncio's own loop")
+@pytest.mark.parametrize("loop", loops())
+def test_the_async_driver_keeps_the_contract_on_every_loop(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = anyio.run
+    backend, options = loop
+    monkeypatch.setattr(anyio, "run", lambda *called, **_: run(*called, backend=backend, backend_options=options))
+    report = check(on_anyio)
+    assert report.kept, str(report)
 
 
 # A factory that isn't one

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import anyio
 import pytest
+from support.loops import Loop, loops, run_on
 from support.sockets import open_sockets, settled
 from support.sweep import cancelled_at
 from support.tiers import some
@@ -351,8 +352,8 @@ def test_what_is_closed_or_never_was_used_gives_no_warning() -> None:
 # A connection that is given up while it is made
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_connection_that_is_given_up_at_any_await_of_its_making_leaves_no_socket(backend: str) -> None:
+@pytest.mark.parametrize("loop", loops())
+def test_a_connection_that_is_given_up_at_any_await_of_its_making_leaves_no_socket(loop: Loop) -> None:
     async def main(port: int) -> None:
         before, tried = open_sockets(), True
         for n in count(1):
@@ -368,7 +369,7 @@ def test_a_connection_that_is_given_up_at_any_await_of_its_making_leaves_no_sock
             await (await Connection.make(connect, tcp, trusting())).aclose()
 
     with silent("https") as url:
-        anyio.run(main, int(url.rpartition(":")[2]), backend=backend)
+        run_on(loop, main, int(url.rpartition(":")[2]))
 
 
 # A hook that raises at any action of two turns

@@ -60,16 +60,16 @@ async def cancelled_at(n: int, coroutine: Coroutine[Any, Any, object]) -> bool:
 async def task_cancelled_at(n: int, coroutine: Coroutine[Any, Any, object]) -> bool:
     """Like `cancelled_at`, but run the coroutine in a task of its own and cancel that by asyncio's means, once."""
 
+    made: list[Stepping] = []
+
     async def run() -> None:
-        nonlocal stepping
         task = asyncio.current_task()
         assert task is not None
-        stepping = Stepping(coroutine, task, n)
-        await stepping
+        made.append(Stepping(coroutine, task, n))
+        await made[0]
 
-    stepping: Stepping | None = None
     (outcome,) = await asyncio.gather(run(), return_exceptions=True)
-    assert stepping is not None
+    (stepping,) = made
     if outcome is not None and not (stepping.cancelled and isinstance(outcome, asyncio.CancelledError)):
         raise outcome
     return stepping.cancelled
