@@ -359,7 +359,6 @@ async def aiohttp_loop(url: str) -> AsyncIterator[AsyncConverse]:
 async def g4f(url: str) -> AsyncIterator[AsyncConverse]:
     """The DDG provider of g4f, its addresses pointed at the server, and without its pauses."""
     provider: Any = import_module("g4f.Provider.DDG")
-    aiohttp: Any = import_module("aiohttp")
 
     class Here(provider.DDG):  # type: ignore[misc]
         api_endpoint = url + "/duckchat/v1/chat"
@@ -370,13 +369,14 @@ async def g4f(url: str) -> AsyncIterator[AsyncConverse]:
         async def sleep(cls, multiplier: float = 1.0) -> None:
             pass
 
-    Here.url = url + "/aichat"
-    original = aiohttp.ClientSession._request
+    class Session(provider.ClientSession):  # type: ignore[misc]
+        def get(self, target: str, **settings: Any) -> Any:
+            return super().get(
+                target.replace("https://duckduckgo.com", url), **settings
+            )  # one is written into its code
 
-    def request(self: Any, method: str, target: str, **settings: Any) -> Any:
-        if target.startswith("https://duckduckgo.com/"):  # one address is written into its code
-            target = url + target[22:]
-        return original(self, method, target, **settings)
+    Here.url = url + "/aichat"
+    original, provider.ClientSession = provider.ClientSession, Session
 
     async def converse(question: str, take: Take) -> str:
         messages = [{"role": "user", "content": question}]
@@ -389,11 +389,10 @@ async def g4f(url: str) -> AsyncIterator[AsyncConverse]:
                 conversation = piece
         return str(conversation.message_history[-1]["content"])
 
-    aiohttp.ClientSession._request = request
     try:
         yield converse
     finally:
-        aiohttp.ClientSession._request = original
+        provider.ClientSession = original
 
 
 def duckai_package(name: str) -> Any:
@@ -438,6 +437,7 @@ DUCKAI = "duckai"
 AIOHTTP = "aiohttp loop"
 HTTPX = "httpx + httpx-sse"
 ASYNC_HTTPX = "httpx + httpx-sse, asyncio"
+TRIO_HTTPX = "httpx + httpx-sse, trio"
 REQUESTS_LOOP = "requests loop"
 
 OURS: dict[str, Contender] = {
@@ -452,6 +452,7 @@ PEERS: dict[str, Contender] = {
     AIOHTTP: Contender("asyncio", ("aiohttp",), aiohttp_loop),
     HTTPX: Contender("blocking", ("httpx", "httpx-sse"), httpx_loop),
     ASYNC_HTTPX: Contender("asyncio", ("httpx", "httpx-sse"), async_httpx_loop),
+    TRIO_HTTPX: Contender("trio", ("httpx", "httpx-sse", "trio"), async_httpx_loop),
     REQUESTS_LOOP: Contender("blocking", ("requests",), requests_loop),
     DUCKAI: Contender("blocking", ("duckai",), duckai),
 }

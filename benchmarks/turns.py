@@ -16,7 +16,7 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks import clients, server
-from benchmarks.clients import ALL, ANYIO, BARE, BLOCKING, FLOOR, FLOORS, PEERS, versions
+from benchmarks.clients import ALL, ANYIO, BARE, BLOCKING, FLOOR, FLOORS, PEERS, TRIO, versions
 from benchmarks.report import Limit, Part, Scale, Table, over
 from benchmarks.worker import Failed, Figures, Worker
 
@@ -154,7 +154,8 @@ def events(scale: Scale) -> Part:
     limits = []
     for way, figures in ways.items():
         compared = [(BLOCKING, FLOOR, 1.35), *((BLOCKING, peer, 1.0) for peer in PEERS)]
-        compared += [(ANYIO, peer, 1.0) for peer in (clients.G4F, clients.HTTPX, clients.ASYNC_HTTPX)]
+        compared += [(ANYIO, peer, 1.0) for peer in (clients.G4F, clients.AIOHTTP, clients.HTTPX, clients.ASYNC_HTTPX)]
+        compared += [(TRIO, clients.TRIO_HTTPX, 1.0)]
         for mine, other, at_most in compared:
             if (ratio := over(figures[mine], figures[other])) is not None:
                 limits.append(Limit(f"CPU per event, {way}: {mine} / {other}", ratio, at_most))

@@ -30,9 +30,10 @@ from ddg_transports.emulator import Emulator
 IMPORT_ALL = """
 import importlib, json, os, pkgutil, sys
 # What is imported from here on by others would ask for Windows.
-import anyio._backends._asyncio, asyncio, ctypes, hypothesis, html5lib, httpcore, platformdirs, prompt_toolkit.shortcuts
+import anyio, asyncio, ctypes, hypothesis, html5lib, httpcore, platformdirs, prompt_toolkit.shortcuts
 import pytest, rich.console, rich.live, selectors, signal, socket, subprocess, tempfile, trio, types
 
+anyio.run(anyio.sleep, 0)  # imports what anyio has for asyncio
 sys.platform = "win32"
 sys.modules |= dict.fromkeys(["fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"])  # not importable
 sys.modules["msvcrt"] = types.ModuleType("msvcrt")
