@@ -69,11 +69,7 @@ def format_prompt(messages: Sequence[Message | Mapping[str, Any]]) -> str:
     Raises:
         LocalProtocolError: a message is not of that form; the exception names it and says what was expected.
     """
-    pairs = _read_messages(messages)
-    if len(pairs) == 1:
-        return pairs[0][1]
-    lines = [f"{role.capitalize()}: {content}" for role, content in pairs if content.strip()]
-    return "\n".join(lines) + "\nAssistant:"
+    return _as_prompt(_read_messages(messages))
 
 
 def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
@@ -88,7 +84,17 @@ def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
     Raises:
         LocalProtocolError: the messages are not of that form, or the last one is not the user's.
     """
-    pairs = _read_messages(messages)
+    return _as_last_message(_read_messages(messages))
+
+
+def _as_prompt(pairs: list[tuple[str, str]]) -> str:
+    if len(pairs) == 1:
+        return pairs[0][1]
+    lines = [f"{role.capitalize()}: {content}" for role, content in pairs if content.strip()]
+    return "\n".join(lines) + "\nAssistant:"
+
+
+def _as_last_message(pairs: list[tuple[str, str]]) -> str:
     if pairs[-1][0] != "user":
         role = printable(pairs[-1][0], 40)
         raise LocalProtocolError(
@@ -114,11 +120,14 @@ def read_question(messages: str | Sequence[Message | Mapping[str, Any]], *, firs
         The content.
 
     Raises:
-        LocalProtocolError: the messages are not of that form, or can't be encoded as UTF-8.
+        LocalProtocolError: the messages are not of that form, are blank, or can't be encoded as UTF-8.
     """
     if isinstance(messages, str):
         messages = ({"role": "user", "content": messages},)
-    content = format_prompt(messages) if first else last_user_message(messages)
+    pairs = _read_messages(messages)
+    content = _as_prompt(pairs) if first else _as_last_message(pairs)
+    if not (any(text.strip() for _, text in pairs) if first else content):
+        raise LocalProtocolError("the question is empty; nothing was sent")
     if not encodable(content):
         raise LocalProtocolError("the question has half of a surrogate pair in it, which can't be sent as UTF-8")
     return content

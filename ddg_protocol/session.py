@@ -163,7 +163,8 @@ class Session:
             now: the caller's clock, in seconds.
 
         Raises:
-            LocalProtocolError: a turn is under way, the session is closed, or the messages are not of that form.
+            LocalProtocolError: a turn is under way, the session is closed, or the messages are blank or not of that
+                form.
             ModelNotSupportedError: the profile has no such model.
         """
         self._check_command(Command.ASK)

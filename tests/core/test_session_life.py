@@ -294,6 +294,34 @@ def test_a_question_that_is_half_a_character_is_refused_and_changes_nothing() ->
     hand.to_chat()
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "",
+        " \n",
+        [{"role": "user", "content": ""}],
+        [{"role": "system", "content": " "}, {"role": "user", "content": ""}],
+    ],
+)
+def test_a_blank_question_is_refused_before_anything_is_sent(question: Any) -> None:
+    hand = Hand()
+    with pytest.raises(LocalProtocolError, match="the question is empty"):
+        hand.session.ask(question, now=0)
+    assert hand.session.state is State.READY
+    hand.to_chat()
+
+
+def test_a_blank_question_of_a_later_turn_is_refused_too() -> None:
+    hand = Hand()
+    hand.to_chat()
+    hand.answer(200, STREAM, HELLO + DONE)
+    while hand.pull() is not PAUSED:
+        pass
+    for question in ("", " ", [{"role": "assistant", "content": "So."}, {"role": "user", "content": " "}]):
+        with pytest.raises(LocalProtocolError, match="the question is empty"):
+            hand.session.ask(question, now=hand.now)
+
+
 def test_cookies_may_be_given_with_all_that_belongs_to_them() -> None:
     own = [
         Cookie(name="a", value="1", domain="duckduckgo.com", path="/duckchat"),
