@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,13 @@ from urllib.parse import urlsplit
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
-    ChatTimeoutError,
     Conversation,
     Policy,
-    Retrying,
     ServiceProfile,
     Session,
-    TransportError,
 )
 from ddg_protocol.tap import DrivenSession
-from ddg_transports.blocking import Chat, Client, Reply, Seen
+from ddg_transports.blocking import Chat, Client, Reply
 
 from ._errors import CommandError
 from ._files import private
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from ddg_protocol.service import Fault
     from ddg_transports.transport import Transport
 
-_RETRIES_UNANSWERED = 1
 _A_DAY = 86_400  # seconds; clocks and sockets can't count without end
 
 EPILOG = """\
@@ -201,9 +197,7 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
             # Closed after the client: closing its conversations writes their last lines.
             files = stack.enter_context(ExitStack())
             transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=files)
-        client = Client(
-            profile, policy=_policy(args), transport=_transport(args, stack), on_action=_watcher(args, waiting)
-        )
+        client = Client(profile, policy=_policy(args), transport=_transport(args, stack), on_action=waiting)
         yield Asking(stack.enter_context(client), waiting or nullcontext(), transcripts)
 
 
@@ -236,8 +230,8 @@ def _policy(args: argparse.Namespace) -> Policy:
         # One value for all timeouts: a longer one is for a slow model, a shorter one for an early failure.
         given = {"total_timeout": args.timeout, "read_timeout": args.timeout}
         given |= {name: min(getattr(policy, name), args.timeout) for name in ("connect_timeout", "write_timeout")}
-    if args.retries is not None:
-        given["max_retries"] = args.retries
+    # A busy service may soon be free; a wrong address stays wrong.
+    given |= {"max_unanswered_retries": 1} if args.retries is None else {"max_retries": args.retries}
     return Policy(strict=args.strict, **given)
 
 
@@ -256,22 +250,6 @@ def _waiting(args: argparse.Namespace, profile: ServiceProfile) -> Waiting | Non
     if args.quiet or not sys.stderr.isatty():
         return None
     return Waiting(sys.stderr, profile, moving=not is_dumb())
-
-
-def _watcher(args: argparse.Namespace, waiting: Waiting | None) -> Callable[[Seen], None]:
-    """Show the status; and give up on an unreachable service sooner than on a busy one."""
-
-    def watch(action: Seen) -> None:
-        match action:
-            # A busy service may soon be free; a wrong address stays wrong.
-            case Retrying(attempt=attempt, cause=TransportError() | ChatTimeoutError()) if (
-                args.retries is None and attempt > _RETRIES_UNANSWERED
-            ):
-                raise action.cause
-        if waiting is not None:
-            waiting(action)
-
-    return watch
 
 
 def _base_url(text: str) -> str:

@@ -107,9 +107,12 @@ def _retry(setup: Setup, turn: Turn, step: Step, error: DuckChatError, now: floa
     """Retry a request after a backoff (PROTOCOL.md section 7)."""
     policy, attempt = setup.policy, turn.retries[step] + 1
     asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
+    most = policy.max_retries
+    if policy.max_unanswered_retries is not None and isinstance(error, TransportError | ChatTimeoutError):
+        most = policy.max_unanswered_retries
     if (
         not is_retried(step, error, chat_is_repeatable=setup.profile.chat_is_repeatable)
-        or attempt > policy.max_retries
+        or attempt > most
         or asked > policy.max_retry_after
     ):
         raise error

@@ -12,7 +12,10 @@ KIB = 1024
 MIB = 1024 * 1024
 MAX_SECONDS = 1_000_000
 """The longest wait, eleven days: in milliseconds it fits the 32 bits that some platforms have for it."""
-_MAY_BE_0 = frozenset({"max_retries", "base_delay", "max_retry_after", "drain_timeout", "max_redirects"})
+_MAY_BE_0 = frozenset(
+    {"max_retries", "max_unanswered_retries", "base_delay", "max_retry_after", "drain_timeout", "max_redirects"}
+)
+_MAY_BE_NONE = frozenset({"max_unanswered_retries", "max_prompt_chars"})
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +26,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         strict: whether a malformed payload ends the turn with `MalformedEvent`; otherwise it is an event.
         max_retries: how often a kind of request is retried in one turn.
+        max_unanswered_retries: the same for a request that got no response: after a `TransportError` or a
+            `ChatTimeoutError`. A busy service may soon be free, but a wrong address stays wrong. None is `max_retries`.
         base_delay: the delay from which the backoff grows.
         max_retry_after: the longest ``Retry-After`` that a turn waits for. A longer one ends every turn of the client
             at once, until no more than this is left of it.
@@ -49,6 +54,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     strict: bool = False
     max_retries: int = 3
+    max_unanswered_retries: int | None = None
     base_delay: float = 2.0
     max_retry_after: float = 60.0
     connect_timeout: float = 10.0
@@ -75,9 +81,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
             value = getattr(self, name)
-            if isinstance(default, bool) or (value is None and name == "max_prompt_chars"):
+            if isinstance(default, bool) or (value is None and name in _MAY_BE_NONE):
                 continue
-            whole = isinstance(default, int)
+            whole = default is None or isinstance(default, int)
             is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             least = 0 if name in _MAY_BE_0 else math.ulp(0.0)
             if not (is_number and least <= value and (whole or value <= MAX_SECONDS)):

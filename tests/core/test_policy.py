@@ -12,13 +12,13 @@ from ddg_protocol.policy import MAX_SECONDS, Policy
 
 WHOLE = {
     *("max_retries", "max_redirects", "max_prompt_chars", "max_head_bytes", "max_page_bytes", "max_error_bytes"),
-    *("max_drain_bytes", "max_event_bytes", "max_reply_bytes", "max_challenge_bytes"),
+    *("max_drain_bytes", "max_event_bytes", "max_reply_bytes", "max_challenge_bytes", "max_unanswered_retries"),
 }
 SECONDS = {
     *("base_delay", "max_retry_after", "connect_timeout", "write_timeout", "read_timeout", "total_timeout"),
     *("drain_timeout", "turn_timeout"),
 }
-MAY_BE_0 = {"max_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout"}
+MAY_BE_0 = {"max_retries", "max_unanswered_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout"}
 
 
 def policy(name: str, value: Any) -> Policy:
@@ -32,6 +32,7 @@ def test_the_defaults_are_those_of_the_protocol() -> None:
     assert Policy() == Policy(
         strict=False,
         max_retries=3,
+        max_unanswered_retries=None,
         base_delay=2.0,
         total_timeout=60.0,
         turn_timeout=180.0,
@@ -82,9 +83,9 @@ def test_a_time_may_be_a_fraction(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
-def test_only_the_length_of_a_prompt_can_be_set_free(name: str) -> None:
-    if name == "max_prompt_chars":
-        assert Policy(max_prompt_chars=None).max_prompt_chars is None
+def test_only_what_none_has_a_meaning_for_can_be_none(name: str) -> None:
+    if name in ("max_prompt_chars", "max_unanswered_retries"):
+        assert getattr(policy(name, None), name) is None
     else:
         with pytest.raises(ValueError, match=name):
             policy(name, None)

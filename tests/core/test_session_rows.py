@@ -337,6 +337,24 @@ def test_no_retries_are_made_where_the_policy_allows_none() -> None:
     assert played.paths == ["page", "aichat", "status", "chat"]
 
 
+@pytest.mark.parametrize("kind", [FailureKind.NOT_SENT, FailureKind.TIMEOUT])
+def test_requests_without_a_response_have_a_bound_of_their_own(kind: FailureKind) -> None:
+    policy = Policy(max_retries=3, max_unanswered_retries=1)
+    played = play({"status": breaks(kind)}, session=Session(policy=policy))
+    played.caught(ChatTimeoutError if kind is FailureKind.TIMEOUT else TransportError)
+    assert played.paths == ["page", "aichat", *["status"] * 2]
+    played = play({"status": says(503)}, session=Session(policy=policy))
+    played.caught(ServiceUnavailableError)
+    assert played.paths == ["page", "aichat", *["status"] * 4]
+
+
+def test_the_bound_for_requests_without_a_response_counts_every_retry_of_the_kind() -> None:
+    policy = Policy(max_retries=3, max_unanswered_retries=1)
+    played = play({"status": [says(503), breaks(FailureKind.CUT)]}, session=Session(policy=policy))
+    played.caught(TransportError)
+    assert played.paths == ["page", "aichat", *["status"] * 2]
+
+
 def test_requests_of_a_kind_that_is_tried_again_are_paced_further_apart() -> None:
     session = Session(jitter=lambda: 0.0, policy=Policy(base_delay=0.0))
     hand = Hand(session)
