@@ -12,7 +12,7 @@ from typing import Self, TextIO
 
 from ddg_protocol import Retrying, SendRequest, ServiceProfile, TextDelta, TurnCancelled, TurnFinished, Wait
 from ddg_protocol.events import LimitReached, ServiceNotice
-from ddg_transports.blocking import Seen
+from ddg_transports.blocking import Trace
 
 from ._text import one_line
 
@@ -107,12 +107,12 @@ class Waiting:
             profile.url(profile.chat_path): "waiting for the reply",
         }
 
-    def __call__(self, action: Seen) -> None:
-        """Show the status of the next action."""
-        match action:
+    def __call__(self, trace: Trace) -> None:
+        """Show the status of what happens next."""
+        match action := trace.what:
             case Wait():
                 what = {"pacing": "waiting to keep the service's pace", "backoff": "waiting to retry"}[action.reason]
-                left = action.until - time.monotonic()
+                left = action.until - trace.at
                 if self._moving:
                     self._show(lambda now: f"{what}: {max(0.0, action.until - now):.1f} s")
                 elif left >= 1:

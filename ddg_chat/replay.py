@@ -6,8 +6,8 @@ import argparse
 import difflib
 import json
 import sys
-import time
 from pathlib import Path
+from time import sleep
 
 from ddg_protocol.transcript import Lost, Outcome, Step, Transcript, replay
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     pulls = 0
     for step in replay(transcript):
         if args.real_time:
-            time.sleep(max(0.0, step.delay))
+            sleep(max(0.0, step.delay))
         if not step.same:
             print("\n".join(_difference(step)))
             return 1

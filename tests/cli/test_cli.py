@@ -160,10 +160,8 @@ def test_models_lists_ids_aliases_and_the_default(capsys: pytest.CaptureFixture[
 # Errors
 
 
-def test_nothing_listening_is_one_sentence_and_code_69(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("ddg_transports._wake.Wake.sleep", lambda *_: None)  # the backoff between the tries
+@pytest.mark.usefixtures("waits")
+def test_nothing_listening_is_one_sentence_and_code_69(capsys: pytest.CaptureFixture[str]) -> None:
     with Emulator() as gone:
         url = gone.url
     assert main(["ask", "Why?", "--base-url", url]) == 69
@@ -172,10 +170,10 @@ def test_nothing_listening_is_one_sentence_and_code_69(
     assert re.fullmatch(r"ddg-chat: [^\n]*Connection refused[^\n]*\n", err)
 
 
+@pytest.mark.usefixtures("waits")
 def test_a_person_at_a_terminal_is_told_what_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ddg_transports._wake.Wake.sleep", lambda *_: None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
     with Emulator() as gone:

@@ -144,10 +144,10 @@ def test_a_front_end_version_that_is_required_and_missing(
     assert out == ""
 
 
+@pytest.mark.usefixtures("waits")  # for the pace, which https has here too
 def test_a_certificate_that_nobody_vouches_for_until_its_authority_is_named(
     raised: list[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ddg_transports._wake.Wake.sleep", lambda *_: None)  # the pace, which https has here too
     with Emulator(tls=True) as emulator:
         assert main(["ask", "Why?", "--base-url", emulator.url]) == 69
         out, err = capsys.readouterr()
@@ -227,16 +227,14 @@ def gone() -> str:
 
 @pytest.mark.parametrize(("options", "tries"), [((), 2), (("--retries", "0"), 1), (("--retries", "3"), 4)])
 def test_an_address_where_nobody_listens_is_tried_once_more_unless_said_otherwise(
-    options: tuple[str, ...], tries: int, monkeypatch: pytest.MonkeyPatch
+    options: tuple[str, ...], tries: int, waits: list[float]
 ) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr("ddg_transports._wake.Wake.sleep", lambda _, seconds: waits.append(seconds))
     assert main(["ask", "Why?", "--base-url", gone(), *options]) == 69
     assert len([seconds for seconds in waits if seconds > 1]) == tries - 1
 
 
-def test_a_service_that_is_busy_is_tried_as_often_as_the_protocol_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddg_transports._wake.Wake.sleep", lambda *_: None)
+@pytest.mark.usefixtures("waits")
+def test_a_service_that_is_busy_is_tried_as_often_as_the_protocol_has_it() -> None:
     busy = [fault_from_text("chat:503,times=3")]
     with Emulator(Service(script=busy)) as emulator:
         assert main(["ask", "Why?", "--base-url", emulator.url]) == 0

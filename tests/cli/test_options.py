@@ -338,7 +338,7 @@ def test_a_replay_shows_what_it_does_in_the_time_that_it_took(
     assert main(["ask", "Why?", "--record", str(file), "--base-url", emulator.url]) == 0
     capsys.readouterr()
     waits: list[float] = []
-    monkeypatch.setattr("ddg_chat.replay.time.sleep", waits.append)
+    monkeypatch.setattr("ddg_chat.replay.sleep", waits.append)
     assert main(["replay", "--show", "--real-time", str(file)]) == 0
     *actions, summary = capsys.readouterr().out.splitlines()
     assert {"type": "TextDelta", "text": "You asked: Why?"} in map(json.loads, actions)

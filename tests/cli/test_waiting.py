@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from ddg_chat._waiting import StatusLine, Waiting
-from ddg_protocol import DUCKDUCKGO_2025_04, RateLimitError, Retrying, SendRequest, TextDelta, Wait
+from ddg_protocol import DUCKDUCKGO_2025_04, Event, RateLimitError, Retrying, SendRequest, TextDelta, Wait
 from ddg_protocol.events import LimitReached
-from ddg_transports.blocking import Seen
+from ddg_transports.blocking import Trace
 
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
 
@@ -56,6 +56,10 @@ def request(path: str) -> SendRequest:
     return SendRequest(id=1, method="GET", url=DUCKDUCKGO_2025_04.url(path), headers=(), body=b"", timeout=10.0)
 
 
+def tell(waiting: Waiting, what: SendRequest | Wait | Event) -> None:
+    waiting(Trace(1, what, time.monotonic()))
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -68,9 +72,9 @@ def request(path: str) -> SendRequest:
 )
 def test_each_request_is_told_until_the_reply_comes(path: str, said: str, stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
-        waiting(request(path))
+        tell(waiting, request(path))
         stream.wait_for(lambda text: said in text)
-        waiting(TextDelta("It"))
+        tell(waiting, TextDelta("It"))
         assert stream.line == ""
         written = stream.getvalue()
         assert written.endswith("\r"), "the reply begins where the line did"
@@ -82,37 +86,37 @@ def test_each_request_is_told_until_the_reply_comes(path: str, said: str, stream
 )
 def test_a_wait_counts_down(reason: str, said: str, stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
-        waiting(Wait(id=1, until=time.monotonic() + 100, reason=reason))
+        tell(waiting, Wait(id=1, until=time.monotonic() + 100, reason=reason))
         stream.wait_for(lambda text: text.count(said + "99.") >= 2)
     assert stream.line == ""
 
 
 def test_what_follows_soon_is_told_in_its_place(stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
-        waiting(request(DUCKDUCKGO_2025_04.landing_path))
-        waiting(request(DUCKDUCKGO_2025_04.chat_path))
+        tell(waiting, request(DUCKDUCKGO_2025_04.landing_path))
+        tell(waiting, request(DUCKDUCKGO_2025_04.chat_path))
         stream.wait_for(lambda text: "waiting for the reply" in text)
     assert "cookies" not in stream.getvalue()
 
 
 def test_what_is_worth_knowing_stays(stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
-        waiting(Retrying(1, 2.5, RateLimitError("too\x1b[2J many", status=429)))
-        waiting(TextDelta("It"))
-        waiting(LimitReached("conversation"))
+        tell(waiting, Retrying(1, 2.5, RateLimitError("too\x1b[2J many", status=429)))
+        tell(waiting, TextDelta("It"))
+        tell(waiting, LimitReached("conversation"))
         assert stream.getvalue() == "ddg-chat: will retry: too\N{REPLACEMENT CHARACTER}[2J many\n"
     assert stream.getvalue().endswith("\nddg-chat: the service reports that the conversation limit is reached\n")
 
 
 def test_a_terminal_that_can_t_take_text_back_gets_lines(stream: Watched) -> None:
-    actions: list[Seen] = [
+    actions: list[SendRequest | Wait] = [
         request(DUCKDUCKGO_2025_04.chat_path),
         Wait(id=1, until=time.monotonic() + 0.5, reason="pacing"),
         Wait(id=2, until=time.monotonic() + 99.5, reason="backoff"),
     ]
     with Waiting(stream, DUCKDUCKGO_2025_04, moving=False) as waiting:
         for action in actions:
-            waiting(action)
+            tell(waiting, action)
     assert stream.getvalue() == "ddg-chat: waiting to retry: 100 s\n"
 
 
@@ -129,6 +133,6 @@ def test_a_status_line_fits_its_terminal(stream: Watched, monkeypatch: pytest.Mo
 def test_a_limit_is_told_once_however_often_the_service_says_it(stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
         for limit in ("output", "input", "output"):
-            waiting(LimitReached(limit))
+            tell(waiting, LimitReached(limit))
     said = "ddg-chat: the service reports that the {} limit is reached\n"
     assert stream.getvalue() == said.format("output") + said.format("input")

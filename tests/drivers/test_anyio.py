@@ -17,6 +17,7 @@ from support.relay import relay
 from support.sockets import open_sockets, settled
 from support.sweep import cancelled_at
 from support.tiers import some, thinned
+from support.traces import kept
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -40,7 +41,7 @@ from ddg_protocol.errors import ChatBusy, IncompleteStream
 from ddg_protocol.events import ChallengeReceived
 from ddg_protocol.service import Question, Service
 from ddg_protocol.wire import Close, Connect, Send
-from ddg_transports.anyio import Answer, AsyncChat, AsyncClient, AsyncReply, Seen, connected, unix
+from ddg_transports.anyio import AsyncChat, AsyncClient, AsyncReply, DriverReport, Trace, connected, unix
 from ddg_transports.emulator import Emulator
 from ddg_transports.testing.contract import CancelAt, trusting
 from ddg_transports.testing.peer import CERTIFICATES, CLOSE, CUT, DEAF, HANG, Peer
@@ -95,8 +96,11 @@ async def consume(reply: AsyncReply, take: Callable[[str], object]) -> None:
 
 
 async def test_two_turns_over_one_connection_handshake_and_all(emulator: Emulator) -> None:
-    seen: list[Seen] = []
-    async with AsyncClient(at(emulator.url), on_action=seen.append) as client, client.chat(model="o3-mini") as chat:
+    seen: list[object] = []
+    async with (
+        AsyncClient(at(emulator.url), on_action=kept(seen)) as client,
+        client.chat(model="o3-mini") as chat,
+    ):
         first = await chat.ask("Why is the sky blue?")
         second = await chat.ask("And at dusk?")
     assert "Why is the sky blue?" in first.text
@@ -168,15 +172,18 @@ async def test_a_solver_of_one_s_own_may_wait() -> None:
 
 
 async def test_the_hook_sees_requests_and_answers_and_hides_secrets(emulator: Emulator) -> None:
-    seen: list[Seen] = []
-    async with AsyncClient(at(emulator.url), on_action=seen.append) as client, client.chat() as chat:
+    seen: list[object] = []
+    async with (
+        AsyncClient(at(emulator.url), on_action=kept(seen)) as client,
+        client.chat() as chat,
+    ):
         await chat.ask("Why?")
         token = chat.conversation.vqd
     requests = [action for action in seen if isinstance(action, SendRequest)]
-    heads = [action for action in seen if isinstance(action, Answer) and action.method == "receive_head"]
+    heads = [action for action in seen if isinstance(action, DriverReport) and action.method == "receive_head"]
     assert [request.id for request in requests] == [head.intent.id for head in heads]
     assert heads[-1].arguments[0] == 200
-    assert {type(action) for action in seen} >= {Connect, Send, SendRequest, Answer, TurnStarted, TurnFinished}
+    assert {type(action) for action in seen} >= {Connect, Send, SendRequest, DriverReport, TurnStarted, TurnFinished}
     assert token
     assert token not in repr(seen)
     assert all(token in str(head.arguments) for head in heads[-1:]), "what is redacted is the repr"
@@ -255,9 +262,12 @@ async def test_another_task_may_leave_a_reply_and_nobody_is_cancelled() -> None:
         await anyio.sleep(0)  # this task goes on as if nothing had been
         got.append("end")
 
-    seen: list[Seen] = []
+    seen: list[object] = []
     with Peer(REPLY_THEN_HANG) as peer:
-        async with AsyncClient(at(peer.url), on_action=seen.append) as client, anyio.create_task_group() as tasks:
+        async with (
+            AsyncClient(at(peer.url), on_action=kept(seen)) as client,
+            anyio.create_task_group() as tasks,
+        ):
             chat = client.chat(conversation=WARM, cookies={})
             async with chat.stream("stall") as reply:
                 tasks.start_soon(read, reply)
@@ -284,8 +294,8 @@ async def test_a_client_that_is_closed_ends_what_another_task_is_reading() -> No
 
     said = anyio.Event()
 
-    def hear(action: Seen) -> None:
-        if isinstance(action, TextDelta):
+    def hear(trace: Trace) -> None:
+        if isinstance(trace.what, TextDelta):
             said.set()
 
     with Peer(REPLY_THEN_HANG) as peer:
@@ -393,9 +403,9 @@ async def test_a_kept_connection_that_the_peer_closed_is_made_anew_without_a_wor
     text = b'data: {"action":"success","message":"x"}\n\ndata: [DONE]\n\n'
     said = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-vqd-4: t\r\ncontent-length: %d\r\n\r\n%b"
     said %= (len(text), text)
-    seen: list[Seen] = []
+    seen: list[object] = []
     with Peer([said, CUT], [said]) as peer:
-        async with AsyncClient(at(peer.url), policy=NO_RETRIES, on_action=seen.append) as client:
+        async with AsyncClient(at(peer.url), policy=NO_RETRIES, on_action=kept(seen)) as client:
             chat = client.chat(conversation=WARM, cookies={})
             await chat.ask("Why?")
             assert peer.all_closed(TIMEOUT)

@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.traces import kept
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -50,7 +51,7 @@ from ddg_protocol.service import Question, Service, ServiceRequest
 from ddg_protocol.wire import Close, Connect, Send
 from ddg_transports import _sockets
 from ddg_transports._sockets import WireLine
-from ddg_transports.blocking import Client, Seen
+from ddg_transports.blocking import Client, Trace
 from ddg_transports.emulator import Emulator
 from ddg_transports.transport import verifying_context
 
@@ -162,8 +163,8 @@ def read_request(connection: socket.socket) -> None:
 
 
 def test_a_question_is_answered_over_one_connection_handshake_and_all(emulator: Emulator) -> None:
-    seen: list[Seen] = []
-    with Client(at(emulator.url), on_action=seen.append) as client, client.chat() as chat:
+    seen: list[object] = []
+    with Client(at(emulator.url), on_action=kept(seen)) as client, client.chat() as chat:
         reply = chat.ask("Why is the sky blue?")
     assert "Why is the sky blue?" in reply.text
     assert (reply.reason, reply.model) == ("stop", "gpt-4o-mini")
@@ -304,7 +305,7 @@ def test_a_consumer_that_raises_leaves_the_chat_usable(emulator: Emulator) -> No
 
 def test_control_c_while_reading_leaves_the_chat_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     # A signal that comes just before a read begins is heard when the read looks up.
-    monkeypatch.setattr(_sockets, "_WHILE", 0.2)
+    monkeypatch.setattr(_sockets, "SLICE", 0.2)
     reading, release = threading.Event(), threading.Event()
 
     def respond(question: Question) -> Iterator[str]:
@@ -314,8 +315,8 @@ def test_control_c_while_reading_leaves_the_chat_usable(monkeypatch: pytest.Monk
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             assert release.wait(TIMEOUT)
 
-    def on_action(action: Seen) -> None:
-        if action is Signal.NEED_DATA and "first" in seen:
+    def on_action(trace: Trace) -> None:
+        if trace.what is Signal.NEED_DATA and "first" in seen:
             reading.set()
 
     seen: list[str] = []
@@ -335,8 +336,8 @@ def test_control_c_while_it_waits_for_anything_leaves_no_connection_and_the_chat
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         assert released.wait(TIMEOUT)
 
-    def on_action(action: Seen) -> None:
-        if isinstance(action, Wait):
+    def on_action(trace: Trace) -> None:
+        if isinstance(trace.what, Wait):
             threading.Timer(0.0, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
 
     released = threading.Event()
@@ -358,8 +359,8 @@ def test_control_c_while_it_waits_for_anything_leaves_no_connection_and_the_chat
 
 
 def test_a_closed_chat_answers_no_more_and_closing_again_does_nothing(emulator: Emulator) -> None:
-    seen: list[Seen] = []
-    client = Client(at(emulator.url), on_action=seen.append)
+    seen: list[object] = []
+    client = Client(at(emulator.url), on_action=kept(seen))
     with client.chat() as chat:
         chat.ask("Why?")
     chat.close()
@@ -447,17 +448,17 @@ def one_request(service: Service) -> Callable[[socket.socket], None]:
 
 
 def test_a_kept_connection_that_the_peer_closed_is_made_anew_without_a_word() -> None:
-    seen: list[Seen] = []
+    seen: list[object] = []
     service = Service()
 
-    def wait_for_the_close(action: Seen) -> None:
+    def wait_for_the_close(trace: Trace) -> None:
         # The end of the connection must have arrived, or this would be another test.
-        if isinstance(action, Send) and action.check_idle:
+        if isinstance(trace.what, Send) and trace.what.check_idle:
             for chat in client._chats:
                 assert isinstance(chat._line, WireLine)
                 assert chat._line._connection is not None
                 assert select.select([chat._line._connection._socket], [], [], TIMEOUT)[0]
-        seen.append(action)
+        seen.append(trace.what)
 
     with (
         peer(*[one_request(service)] * 5) as url,
@@ -549,7 +550,7 @@ def test_a_peer_that_stops_talking_is_given_up_in_time(said: bytes) -> None:
 
 
 def test_a_long_wait_is_made_of_short_ones_that_nobody_notices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sockets, "_WHILE", 0.001)
+    monkeypatch.setattr(_sockets, "SLICE", 0.001)
     looks = 0
 
     def late(connection: socket.socket) -> None:
@@ -558,9 +559,9 @@ def test_a_long_wait_is_made_of_short_ones_that_nobody_notices(monkeypatch: pyte
         assert waited.wait(TIMEOUT)
         connection.sendall(b'"action":"success","message":"late"}\n\n')
 
-    def look(action: Seen) -> None:
+    def look(trace: Trace) -> None:
         nonlocal looks
-        looks += action is Signal.NEED_DATA
+        looks += trace.what is Signal.NEED_DATA
         if looks == 9:
             waited.set()
 
@@ -647,11 +648,11 @@ def server_context(certificate: Path) -> ssl.SSLContext:
 
 
 def test_https_with_a_certificate_that_the_caller_trusts(certificate: Path) -> None:
-    seen: list[Seen] = []
+    seen: list[object] = []
     trusting = ssl.create_default_context(cafile=str(certificate))
     with (
         ThreadedService(Service(), context=server_context(certificate)) as server,
-        Client(at(server.url, minimum_interval=0.0), ssl_context=trusting, on_action=seen.append) as client,
+        Client(at(server.url, minimum_interval=0.0), ssl_context=trusting, on_action=kept(seen)) as client,
     ):
         chat = client.chat()
         assert chat.ask("Why?").text

@@ -39,7 +39,7 @@ from ddg_protocol.errors import ChatBusy
 from ddg_protocol.service import Question, Service
 from ddg_protocol.wire import Connect
 from ddg_transports._streams import Connection
-from ddg_transports.anyio import AsyncClient, Seen, tcp
+from ddg_transports.anyio import AsyncClient, Trace, tcp
 from ddg_transports.blocking import Chat, Client, Reply
 from ddg_transports.emulator import Emulator
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
@@ -91,8 +91,8 @@ class Doing:
         self.what = what
         self.begun = threading.Event()
 
-    def __call__(self, action: Seen) -> None:
-        if action is self.what or (isinstance(self.what, type) and isinstance(action, self.what)):
+    def __call__(self, trace: Trace) -> None:
+        if trace.what is self.what or (isinstance(self.what, type) and isinstance(trace.what, self.what)):
             self.begun.set()
 
 
@@ -200,11 +200,11 @@ def test_a_hook_may_close_the_reply_whose_actions_it_is_shown() -> None:
     with Emulator() as emulator:
         before = open_sockets()
         for n in range(1, 30):
-            seen: list[Seen] = []
+            seen: list[object] = []
             asked: list[Reply] = []
 
-            def close(action: Seen, n: int = n, seen: list[Seen] = seen, asked: list[Reply] = asked) -> None:
-                seen.append(action)
+            def close(trace: Trace, n: int = n, seen: list[object] = seen, asked: list[Reply] = asked) -> None:
+                seen.append(trace.what)
                 if len(seen) == n:
                     asked[0].close()
 
@@ -385,10 +385,10 @@ class RaisesAt:
     def __init__(self, n: int) -> None:
         self.left = n
 
-    def __call__(self, action: Seen) -> None:
+    def __call__(self, trace: Trace) -> None:
         self.left -= 1
         if self.left == 0:
-            raise Hook(repr(action))
+            raise Hook(repr(trace.what))
 
 
 def said(question: Question) -> list[str]:

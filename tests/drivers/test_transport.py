@@ -8,13 +8,14 @@ import ssl
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 import h11
 import pytest
+from support.memory import InMemory
 from support.native import AsyncTransport, BlockingTransport
 from support.relay import relay
+from support.traces import kept
 from trio.testing import MockClock
 
 from ddg_protocol import (
@@ -28,9 +29,9 @@ from ddg_protocol import (
     TransportError,
 )
 from ddg_protocol.errors import IncompleteStream
-from ddg_protocol.service import Service, ServiceRequest, ServiceResponse
+from ddg_protocol.service import Service
 from ddg_transports.anyio import AsyncClient
-from ddg_transports.blocking import Answer, Client, Seen, connected, unix
+from ddg_transports.blocking import Client, DriverReport, Trace, connected, unix
 from ddg_transports.emulator import Emulator
 from ddg_transports.testing.contract import trusting
 from ddg_transports.transport import transport_error
@@ -110,15 +111,18 @@ BOTH = pytest.mark.parametrize(("made", "ask"), [(Scripted, ask_blocking), (Asyn
 
 def test_two_turns_over_a_transport_challenge_and_all(emulator: Emulator) -> None:
     transport = BlockingTransport(trusting())
-    seen: list[Seen] = []
+    seen: list[object] = []
     profile = DUCKDUCKGO_2025_04.at(emulator.url)
-    with Client(profile, transport=transport, on_action=seen.append) as client, client.chat() as chat:
+    with (
+        Client(profile, transport=transport, on_action=kept(seen)) as client,
+        client.chat() as chat,
+    ):
         chat.ask("Why?")
         assert "Turn 2" in chat.ask("And?").text
     transport.close()
     requests = [action.id for action in seen if isinstance(action, SendRequest)]
     assert len(requests) == 6
-    answered = [seen_.intent.id for seen_ in seen if isinstance(seen_, Answer) and seen_.method == "receive_head"]
+    answered = [seen_.intent.id for seen_ in seen if isinstance(seen_, DriverReport) and seen_.method == "receive_head"]
     assert answered == requests
 
 
@@ -200,32 +204,6 @@ def test_what_a_library_says_is_not_repeated_since_it_can_quote_what_came() -> N
 # Time
 
 
-class InMemory:
-    """The service itself as a transport: no network, and no time but the event loop's."""
-
-    def __init__(self) -> None:
-        self.service = Service()
-        self.starts: list[float] = []
-
-    async def open(self, request: SendRequest) -> InMemoryExchange:
-        self.starts.append(anyio.current_time())
-        parts = urlsplit(request.url)
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        asked = ServiceRequest(request.method, target, request.headers, request.body)
-        return InMemoryExchange(self.service.handle(asked, now=1_745_000_000.0))
-
-
-class InMemoryExchange:
-    def __init__(self, response: ServiceResponse) -> None:
-        self.status, self.headers, self._pieces = response.status, response.headers, response.pieces
-
-    async def read(self) -> bytes:
-        return b"".join(piece.data for piece in self._pieces)
-
-    async def aclose(self) -> None:
-        self._pieces.close()
-
-
 def test_chats_of_many_tasks_are_paced_together_and_fetch_the_front_end_version_once() -> None:
     transport = InMemory()
 
@@ -290,7 +268,7 @@ def test_a_chat_that_nobody_has_any_more_is_closed_with_the_next_turn(emulator: 
 def test_a_hook_that_raises_ends_the_turn_and_leaks_nothing(emulator: Emulator) -> None:
     bugs = False
 
-    def watch(_: Seen) -> None:
+    def watch(_: Trace) -> None:
         if bugs:
             raise ZeroDivisionError("a bug of the hook")
 

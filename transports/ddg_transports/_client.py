@@ -8,6 +8,8 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar, get_args
 
 from ddg_protocol import (
@@ -28,7 +30,7 @@ from ddg_protocol.errors import ChatBusy
 from ddg_protocol.session import AnswerChallenge, Solver
 from ddg_protocol.wire import WireAction, WireSession
 
-from ._watch import Seen, Watch, Watcher
+from ._watch import Trace, Watch, Watcher
 from .transport import verifying_context
 
 if TYPE_CHECKING:
@@ -50,6 +52,13 @@ class Line(Protocol):
     def session(self) -> DrivenSession | WireSession: ...
 
 
+class Place(Protocol):
+    """The place of a caller in the queue for a busy chat."""
+
+    def call(self) -> None:
+        """Let the caller go on; may be called again, and from any thread, and takes no lock that a caller may hold."""
+
+
 _EVENTS = frozenset(get_args(Event))
 
 
@@ -64,7 +73,7 @@ def _jitter() -> float:
     return random()
 
 
-_NOBODY_WATCHES: deque[Seen] = deque(maxlen=0)
+_NOBODY_WATCHES: deque[Trace] = deque(maxlen=0)
 
 LineT = TypeVar("LineT", bound=Line)
 ChatT = TypeVar("ChatT", bound="BaseChat[Any]")
@@ -80,7 +89,7 @@ class BaseClient(Generic[ChatT, LineT]):
         ssl_context: ssl.SSLContext | None,
         answer_challenge: AnswerChallenge,
         solver: object,
-        on_action: Callable[[Seen], object] | None,
+        on_action: Watcher | None,
     ) -> None:
         self.profile = profile
         self.policy = policy or Policy()
@@ -89,6 +98,7 @@ class BaseClient(Generic[ChatT, LineT]):
         self._solved_by: Solver = "none" if solver is None else "embedder"
         self._on_action = on_action
         self._shared = ClientState()
+        self._ids = count(1)
         self._chats: weakref.WeakSet[ChatT] = weakref.WeakSet()
         self._dropped: deque[LineT] = deque()  # of chats that were garbage-collected
         # Held around each call of a session: a client's sessions share a `ClientState`. It is reentrant because a
@@ -125,8 +135,9 @@ class BaseClient(Generic[ChatT, LineT]):
             LocalProtocolError: the client is closed.
         """
         self._must_be_open()
-        seen: deque[Seen] = deque()
-        watcher = None if self._on_action is None else seen.append
+        id, clock = next(self._ids), self._clock_of_chats()
+        seen: deque[Trace] = deque()
+        watch = None if self._on_action is None else Watch(seen.append, id, clock)
         session = Session(
             self.profile,
             conversation=conversation,
@@ -139,12 +150,12 @@ class BaseClient(Generic[ChatT, LineT]):
             solver=self._solved_by,
         )
         driven: DrivenSession = session if wrap is None else wrap(session)
-        if watcher is not None:
+        if watch is not None:
             from ddg_protocol.tap import TappedSession  # which most clients never need
 
-            driven = TappedSession(driven, Watch(watcher))
-        chat = self._new_chat(driven, watcher)
-        chat._seen = _NOBODY_WATCHES if watcher is None else seen
+            driven = TappedSession(driven, watch)
+        chat = self._new_chat(driven, id, clock, watch)
+        chat._seen = _NOBODY_WATCHES if watch is None else seen
         # A collected chat is closed by the next call that enters a reply or closes, not during garbage collection.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
         with self._lock:
@@ -156,7 +167,10 @@ class BaseClient(Generic[ChatT, LineT]):
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
 
-    def _new_chat(self, session: DrivenSession, watcher: Watcher | None) -> ChatT:
+    def _clock_of_chats(self) -> Callable[[], float]:
+        raise NotImplementedError
+
+    def _new_chat(self, session: DrivenSession, id: int, clock: Callable[[], float], watch: Watch | None) -> ChatT:
         raise NotImplementedError
 
     def _tls(self) -> ssl.SSLContext:
@@ -170,17 +184,22 @@ class BaseChat(Generic[LineT]):
 
     The holder of the key drives the session: first a reply, then the caller that brings the session to rest. Ending a
     turn replaces the key, from any thread or task; the reader notices with its next pull.
+
+    Attributes:
+        id: tells the chat from the others of its client, in a `Trace`: 1 for the first.
     """
 
-    _seen: deque[Seen]
+    _seen: deque[Trace]
 
-    def __init__(self, client: BaseClient[Any, LineT], line: LineT, clock: Callable[[], float]) -> None:
+    def __init__(self, client: BaseClient[Any, LineT], line: LineT, id: int, clock: Callable[[], float]) -> None:
+        self.id = id
         self._client = client
         self._line = line
         self._clock = clock
         self._lock = client._lock
         self._key = object()
         self._answering = False  # a reply has the key
+        self._queue: deque[Place] = deque()  # first come, first served; the first is called when the chat is free
         self._closed = False
 
     @property
@@ -193,17 +212,47 @@ class BaseChat(Generic[LineT]):
         if self._closed:
             raise LocalProtocolError("this chat is closed; start another with client.chat(conversation=...)")
 
-    def _begin(self, key: object, messages: Messages, model: str | None) -> None:
+    def _begin(self, key: object, messages: Messages, model: str | None, place: Place | None) -> None:
         session = self._line.session
         with self._lock:
+            if place is not None and place not in self._queue:
+                raise TurnAborted("the reply, its chat or its client was closed before it was this question's turn")
             self._must_be_open()
+            if self._is_busy() or (self._queue and self._queue[0] is not place):
+                raise ChatBusy(
+                    "this chat is still answering; read its reply, close it, or use another chat (wait=True waits)"
+                )
             if session.state not in _MAY_BE_ASKED:
-                if self._answering:
-                    raise ChatBusy("this chat is still answering; read its reply, close it, or use another chat")
                 session.cancel()  # leaving the last turn was interrupted before it could
             session.ask(messages, model=model, now=self._clock())
             self._client._asked = True
             self._key, self._answering = key, True
+            if place is not None:
+                self._queue.popleft()
+
+    def _is_busy(self) -> bool:
+        return self._answering and self._line.session.state not in _MAY_BE_ASKED
+
+    def _line_up(self, place: Place) -> None:
+        """Add a place to the queue. It is called when its turn may begin, or when the chat is closed."""
+        with self._lock:
+            self._must_be_open()
+            self._queue.append(place)
+        self._call_next()
+
+    def _step_out(self, place: Place) -> None:
+        """Take a place out of the queue, if it is still there."""
+        with suppress(ValueError):
+            self._queue.remove(place)
+            place.call()
+        self._call_next()
+
+    def _call_next(self) -> None:
+        """Call the first of the queue, if the chat is free. A finalizer calls this, so it takes no lock."""
+        with suppress(IndexError):
+            first = self._queue[0]
+            if not self._is_busy():
+                first.call()
 
     def _take(self, key: object, *, cancel: bool) -> bool:
         """End the turn of the reply if it still has this key, and return whether it had."""
@@ -221,6 +270,9 @@ class BaseChat(Generic[LineT]):
             self._key, self._answering = object(), False
             self._line.session.close()
             self._client._chats.discard(self)
+            waiting, self._queue = self._queue, deque()
+        for place in waiting:
+            place.call()
 
     def _pull(self, key: object, tell: Tell) -> Action:
         try:

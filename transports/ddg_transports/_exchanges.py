@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,14 +22,16 @@ class RequestLine:
     Args:
         session: the session.
         transport: sends its requests.
+        clock: the client's clock.
 
     Attributes:
         wake: ends a wait from another thread, except the transport's own waits.
     """
 
-    def __init__(self, session: DrivenSession, transport: Transport) -> None:
+    def __init__(self, session: DrivenSession, transport: Transport, clock: Callable[[], float]) -> None:
         self.session = session
         self._transport = transport
+        self._clock = clock
         self.wake = Wake()
         self._request: SendRequest | None = None
         self._exchange: Exchange | None = None
@@ -38,7 +40,7 @@ class RequestLine:
         """Open an exchange or read from it, and return the report for the session."""
         session, until = self.session, self.session.deadline
         assert until is not None, "an exchange always has a deadline"
-        left = max(0.001, until - time.monotonic())
+        left = max(0.001, until - self._clock())
         if type(action) is SendRequest:
             self.leave()
             self._request = action
@@ -47,7 +49,7 @@ class RequestLine:
         try:
             if type(action) is SendRequest:
                 self._exchange = opened = self._transport.open(action, timeout=left)
-                return partial(session.receive_head, action, opened.status, opened.headers, now=time.monotonic())
+                return partial(session.receive_head, action, opened.status, opened.headers, now=self._clock())
             assert self._exchange is not None
             data = self._exchange.read(timeout=left)
         except TransportError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ddg_protocol import Event, LocalProtocolError, TextDelta, TurnAborted, TurnFinished
 
-from ._client import BaseChat, Messages
+from ._client import BaseChat, Messages, Place
 
 
 class BaseReply:
@@ -20,17 +20,20 @@ class BaseReply:
         finished: the end of the turn; None until then, and if the turn was cancelled.
     """
 
-    def __init__(self, chat: BaseChat[Any], messages: Messages, model: str | None) -> None:
+    def __init__(self, chat: BaseChat[Any], messages: Messages, model: str | None, *, wait: bool) -> None:
         self.finished: TurnFinished | None = None
         self._key = object()
         self._chat = chat
         self._begin = partial(chat._begin, self._key, messages, model)
+        self._wait = wait
+        self._place: Place | None = None  # in the chat's queue
         self._said = StringIO()  # a list of millions of tiny deltas would take 50 times their memory
         self._entered = False
 
     def __del__(self) -> None:
         if hasattr(self, "_chat") and self._has_the_key():
             self._chat._answering = False  # the next `ask` cleans up: nothing may wait here
+            self._chat._call_next()
             warnings.warn(f"unclosed {type(self).__name__}", ResourceWarning, stacklevel=2, source=self)
 
     @property
@@ -38,10 +41,12 @@ class BaseReply:
         """The text of the reply that has arrived."""
         return self._said.getvalue()
 
-    def _enter(self) -> None:
-        if self._entered:
+    def _must_be_new(self) -> None:
+        if self._entered or self._place is not None:
             raise LocalProtocolError("a reply can be entered only once; ask again with chat.stream(...)")
-        self._begin()
+
+    def _enter(self) -> None:
+        self._begin(self._place)
         self._entered = True
 
     def _must_be_entered(self) -> None:

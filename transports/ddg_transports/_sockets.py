@@ -17,13 +17,10 @@ from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
 from ._resolve import resolve
-from ._wake import Wake
+from ._wake import SLICE, Wake
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
-#: The seconds that a read waits at most, so that the socket's timeout need not be set for each read. On Windows a wait
-#: goes on through Ctrl-C.
-_WHILE = 0.5 if sys.platform == "win32" else 5.0
 
 Connector = Callable[[Connect], socket.socket]
 """Returns a socket connected to the intent's address, within its timeout. An OSError means that it failed."""
@@ -112,26 +109,35 @@ def connected(opened: socket.socket) -> Connector:
 
 
 class Connection:
-    """A connection, plain or TLS. Each call is bounded by a time on the clock of `time.monotonic`.
+    """A connection, plain or TLS. Each call but the first is bounded by a time on the client's clock.
 
     Args:
         connect: the address, and whether to use TLS.
         connector: returns the socket.
         context: for TLS; None for a plain connection.
         wake: ends a wait from another thread.
+        clock: the client's clock.
 
     Raises:
         TransportError: it could not be made.
     """
 
-    def __init__(self, connect: Connect, connector: Connector, context: ssl.SSLContext | None, wake: Wake) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        connector: Connector,
+        context: ssl.SSLContext | None,
+        wake: Wake,
+        clock: Callable[[], float],
+    ) -> None:
         until = time.monotonic() + connect.timeout
         self._wake = wake
+        self._clock = clock
         opened: socket.socket | None = None
         try:
             opened = _tcp(connect, wake) if connector is tcp else connector(connect)
             wake.ends_socket(opened)
-            opened.settimeout(_left(until))
+            opened.settimeout(_left(until - time.monotonic()))
             if context is not None:
                 # A cut must be noticed even in a body that is delimited by the end of the connection.
                 opened = tls = context.wrap_socket(
@@ -181,8 +187,9 @@ class Connection:
             TransportError: the connection broke.
         """
         try:
-            if until - time.monotonic() < _WHILE or self._socket.gettimeout() != _WHILE:
-                self._bound(until, _WHILE)
+            # So the socket's timeout need not be set for each read.
+            if until - self._clock() < SLICE or self._socket.gettimeout() != SLICE:
+                self._bound(until, SLICE)
             return self._socket.recv(_READ_SIZE)
         except TimeoutError:
             raise
@@ -211,11 +218,10 @@ class Connection:
         self._socket.close()
 
     def _bound(self, until: float, at_most: float = math.inf) -> None:
-        self._socket.settimeout(min(_left(until), at_most))
+        self._socket.settimeout(min(_left(until - self._clock()), at_most))
 
 
-def _left(until: float) -> float:
-    left = until - time.monotonic()
+def _left(left: float) -> float:
     if left <= 0:
         raise TimeoutError("timed out")
     return left
@@ -228,13 +234,21 @@ class WireLine:
         session: the session.
         connector: returns the sockets.
         context: returns the context for TLS.
+        clock: the client's clock.
 
     Attributes:
         wake: ends a wait from another thread.
     """
 
-    def __init__(self, session: WireSession, connector: Connector, context: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(
+        self,
+        session: WireSession,
+        connector: Connector,
+        context: Callable[[], ssl.SSLContext],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.session = session
+        self._clock = clock
         self._connector = connector
         self._context = context
         self.wake = Wake()
@@ -258,7 +272,7 @@ class WireLine:
                 return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
             if type(action) is Connect:
                 context = self._context() if action.tls else None
-                self._connection = Connection(action, self._connector, context, self.wake)
+                self._connection = Connection(action, self._connector, context, self.wake, self._clock)
                 return partial(session.connected, action)
             if type(action) is Send and connection is not None and until is not None:
                 if action.check_idle:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
-_SLICE = 0.1  # seconds
+SLICE = 0.5
+"""The longest wait in one piece, in seconds.
+
+Python handles a signal that comes just before a wait only after it, and on Windows any Ctrl-C.
+"""
 
 
 class Wake:
@@ -27,12 +30,9 @@ class Wake:
 
     def sleep(self, seconds: float) -> None:
         """Sleep for the given seconds, or until `ring`."""
-        if sys.platform == "win32":  # there Ctrl-C doesn't end the wait for an event
-            until = time.monotonic() + seconds
-            while (left := until - time.monotonic()) > 0 and not self._rung.wait(min(left, _SLICE)):
-                pass
-        else:
-            self._rung.wait(max(0.0, seconds))
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._rung.wait(min(left, SLICE)):
+            pass
 
     def ends(self, end: Callable[[], object] | None) -> None:
         """Register the call that ends waits other than `sleep`; None unregisters it."""

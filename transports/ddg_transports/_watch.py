@@ -1,4 +1,4 @@
-"""The calls of ``on_action``: it sees every action and report of a session, with reprs that hide secrets."""
+"""The calls of ``on_action``: it gets what happens in a chat as a `Trace`, whose repr hides secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ddg_protocol.tap import DrivenSession
 
 
-class Answer(msgspec.Struct, frozen=True):
+class DriverReport(msgspec.Struct, frozen=True):
     """A driver's report on an intent. Its repr hides secrets.
 
     Attributes:
@@ -41,49 +41,70 @@ class Answer(msgspec.Struct, frozen=True):
                 shown.append(f"<{len(answer)} characters>")
             case _:
                 shown += map(repr, self.arguments)
-        return f"Answer({', '.join(shown)})"
+        return f"DriverReport({', '.join(shown)})"
 
 
-Seen = WireAction | SendRequest | Answer
-"""The argument of ``on_action``: each intent, event and signal as the session returns it, each report as it is made."""
+class Trace(msgspec.Struct, frozen=True):
+    """What happened in a chat, in the order in which it did: the argument of ``on_action``. Its repr hides secrets.
 
-Watcher = Callable[[Seen], object]
+    Attributes:
+        chat: the chat it happened in: its `id`.
+        what: an intent, event or signal as the session returns it; the exception that it raises; or a driver's report.
+        at: when, on the client's clock, in seconds.
+    """
+
+    chat: int
+    what: WireAction | SendRequest | DuckChatError | DriverReport
+    at: float
+
+
+Watcher = Callable[[Trace], object]
 
 
 class Watch:
-    """The tap of a watched session: shows its actions and reports, on whichever layer it is driven."""
+    """The tap of a watched session: tells what it returns, raises and is told, on whichever layer it is driven.
 
-    def __init__(self, watcher: Watcher) -> None:
+    Args:
+        watcher: gets the traces.
+        chat: the chat's id.
+        clock: the client's clock.
+    """
+
+    def __init__(self, watcher: Watcher, chat: int, clock: Callable[[], float]) -> None:
         self._watcher = watcher
-        self._shown: Action | None = None
+        self._chat = chat
+        self._clock = clock
+        self._told: Action | DuckChatError | None = None
+
+    def tell(self, what: WireAction | SendRequest | DuckChatError | DriverReport) -> None:
+        """Tell what happens now."""
+        self._watcher(Trace(self._chat, what, self._clock()))
 
     def pulling(self) -> None:
-        """Show nothing yet."""
+        """Tell nothing yet."""
 
     def pulled(self, action: Action | DuckChatError, now: float) -> None:
-        """Show an action, once."""
-        if isinstance(action, DuckChatError):
-            return  # the session raises it
-        if action is not self._shown or isinstance(action, Signal):  # a driver may pull the same Wait again
-            self._watcher(action)
-        self._shown = action
+        """Tell an action or an exception, once."""
+        if action is not self._told or isinstance(action, Signal):  # a driver may pull the same Wait again
+            self.tell(action)
+        self._told = action
 
     def called(self, method: str, *arguments: Any) -> None:
-        """Show a report of the driver."""
+        """Tell a report of the driver."""
         if arguments and isinstance(intent := arguments[0], SendRequest | Wait | SolveChallenge):
-            self._watcher(Answer(method, intent, arguments[1:3]))  # without the time of a head
+            self.tell(DriverReport(method, intent, arguments[1:3]))  # without the time of a head
 
 
 class WatchedWire(WireSession):
-    """A `WireSession` that shows the intents it adds to those of the session below it."""
+    """A `WireSession` that tells the intents it adds to those of the session below it."""
 
-    def __init__(self, watcher: Watcher, session: DrivenSession) -> None:
+    def __init__(self, watch: Watch, session: DrivenSession) -> None:
         super().__init__(session)
-        self._watcher = watcher
+        self._watch = watch
 
     def next_action(self, *, now: float) -> WireAction:
         """See `WireSession.next_action`."""
         action = super().next_action(now=now)
         if isinstance(action, Connect | Send | Close):
-            self._watcher(action)
+            self._watch.tell(action)
         return action

@@ -50,8 +50,8 @@ from ._async_exchanges import AsyncRequestLine
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
 from ._reply import BaseReply, Events
 from ._scope import WaitEnded
-from ._streams import AsyncConnector, AsyncWireLine, connected, loop_clock, tcp, unix
-from ._watch import Answer, Seen, WatchedWire, Watcher
+from ._streams import AsyncConnector, AsyncWireLine, connected, loop_clock, on_asyncio, tcp, unix
+from ._watch import DriverReport, Trace, Watch, WatchedWire
 from .transport import AsyncTransport
 
 if TYPE_CHECKING:
@@ -59,13 +59,25 @@ if TYPE_CHECKING:
 
     from ._asyncio import AsyncioStream
 
-__all__ = ["Answer", "AsyncChat", "AsyncClient", "AsyncConnector", "AsyncReply", "Seen", "connected", "tcp", "unix"]
+__all__ = [
+    "AsyncChat",
+    "AsyncClient",
+    "AsyncConnector",
+    "AsyncReply",
+    "DriverReport",
+    "Trace",
+    "connected",
+    "tcp",
+    "unix",
+]
 
 
 class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], AsyncResource):
     """Shares settings, pacing and the front-end version between its chats. Each chat may have a task of its own.
 
-    A client belongs to one event loop, and uses the loop's clock.
+    A client belongs to one event loop, and has the loop's clock and timers. It takes no others, unlike
+    `blocking.Client`: the deadlines of a loop's cancel scopes are on the loop's own clock. A test that shall not wait
+    runs on a loop with a virtual clock, such as trio's ``MockClock``.
 
     Args:
         profile: describes the service and its address.
@@ -76,8 +88,9 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
         solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
             value or raises `UnsupportedChallenge`.
-        on_action: called with every intent, event, signal and `Answer` of every chat as it comes, in the chat's task.
-            Their reprs hide secrets.
+        on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
+            exception and `DriverReport`. It is called in the chat's task, and may close the chat. If it raises an
+            exception, the turn is cancelled, and the call that reads the reply raises that exception.
     """
 
     def __init__(
@@ -90,7 +103,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         ssl_context: ssl.SSLContext | None = None,
         answer_challenge: AnswerChallenge = "on_demand",
         solver: Callable[[SolveChallenge], Awaitable[str]] | None = None,
-        on_action: Callable[[Seen], object] | None = None,
+        on_action: Callable[[Trace], object] | None = None,
     ) -> None:
         super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action)
         self._transport = transport
@@ -114,53 +127,65 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
             while self._dropped:
                 await self._dropped.popleft().aclose()
 
-    def _new_chat(self, session: DrivenSession, watcher: Watcher | None) -> AsyncChat:
+    def _clock_of_chats(self) -> Callable[[], float]:
+        return loop_clock()
+
+    def _new_chat(self, session: DrivenSession, id: int, clock: Callable[[], float], watch: Watch | None) -> AsyncChat:
         if self._transport is not None:
-            return AsyncChat(self, AsyncRequestLine(session, self._transport))
-        wire = WireSession(session) if watcher is None else WatchedWire(watcher, session)
-        return AsyncChat(self, AsyncWireLine(wire, self._connect, self._tls))
+            return AsyncChat(self, AsyncRequestLine(session, self._transport), id, clock)
+        wire = WireSession(session) if watch is None else WatchedWire(watch, session)
+        return AsyncChat(self, AsyncWireLine(wire, self._connect, self._tls), id, clock)
 
 
 class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
-    """A conversation, one turn at a time. Made by `AsyncClient.chat`."""
+    """A conversation, one turn at a time. Made by `AsyncClient.chat`.
+
+    Attributes:
+        id: tells the chat from the others of its client, in a `Trace`: 1 for the first.
+    """
 
     _client: AsyncClient
 
-    def __init__(self, client: AsyncClient, line: AsyncWireLine | AsyncRequestLine) -> None:
-        super().__init__(client, line, loop_clock())
+    def __init__(
+        self, client: AsyncClient, line: AsyncWireLine | AsyncRequestLine, id: int, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(client, line, id, clock)
         self._waiting: anyio.CancelScope | AsyncioStream | None = None
 
-    async def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
+    async def ask(self, messages: Messages, *, model: str | None = None, wait: bool = False) -> TurnFinished:
         """Ask, and wait for the complete reply.
 
         Args:
             messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
             model: by id or alias; the conversation keeps it if the turn succeeds.
+            wait: whether to wait until the chat is free, first come, first served, instead of raising `ChatBusy`. The
+                reply that is waited for has to be read, or left, by another task.
 
         Returns:
             The reply: its ``text``, the ``reason`` why it ended, its ``model``.
 
         Raises:
             DuckChatError: the turn was refused or failed; the conversation is as it was before.
-            ChatBusy: the chat is still answering.
+            ChatBusy: the chat is still answering, or others wait for it.
             TurnAborted: the chat or its client was closed meanwhile.
         """
-        async with self.stream(messages, model=model) as reply:
+        async with self.stream(messages, model=model, wait=wait) as reply:
             async for _ in reply.events():
                 pass
         return reply._whole()
 
-    def stream(self, messages: Messages, *, model: str | None = None) -> AsyncReply:
+    def stream(self, messages: Messages, *, model: str | None = None, wait: bool = False) -> AsyncReply:
         """Ask, and read the reply as it arrives: ``async with chat.stream("...") as reply``.
 
         Args:
             messages: as for `ask`.
             model: as for `ask`.
+            wait: as for `ask`; entering the reply waits.
 
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        return AsyncReply(self, messages, model)
+        return AsyncReply(self, messages, model, wait=wait)
 
     async def aclose(self) -> None:
         """End the conversation and close its connection; may be called again, and from any task."""
@@ -182,9 +207,12 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
     async def _leave(self, key: object, *, cancel: bool = True) -> None:
         """End the turn of the reply with this key, and bring the session to rest."""
         if self._take(key, cancel=cancel):
-            self._interrupt()
-            with anyio.CancelScope(shield=cancel):
-                await self._rest()
+            try:
+                self._interrupt()
+                with anyio.CancelScope(shield=cancel):
+                    await self._rest()
+            finally:
+                self._call_next()
 
     async def _rest(self) -> None:
         key = self._key
@@ -211,6 +239,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
                 if action is PAUSED:
                     await self._line.leave()
                     self._take(key, cancel=False)
+                    self._call_next()
                     return None
                 tell = await self._in_time(action)
         except BaseException:
@@ -255,6 +284,21 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         return await line.carry_out(action)
 
 
+class _Place:
+    """A place in a chat's queue. A finalizer may call it, so in any thread."""
+
+    def __init__(self) -> None:
+        self._called = anyio.Event()
+        self._soon = _call_soon()
+
+    def call(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._soon(self._called.set)
+
+    async def wait(self) -> None:
+        await self._called.wait()
+
+
 class AsyncReply(BaseReply, AsyncResource):
     """A reply as it arrives: enter it, iterate over its text or its `events`, leave it. Made by `AsyncChat.stream`.
 
@@ -266,7 +310,17 @@ class AsyncReply(BaseReply, AsyncResource):
 
     async def __aenter__(self) -> Self:
         await self._chat._client._sweep()
-        self._enter()
+        self._must_be_new()
+        if not self._wait:
+            self._enter()
+            return self
+        self._place = place = _Place()
+        try:
+            self._chat._line_up(place)
+            await place.wait()
+            self._enter()
+        finally:
+            self._chat._step_out(place)
         return self
 
     def __aiter__(self) -> Self:
@@ -297,6 +351,8 @@ class AsyncReply(BaseReply, AsyncResource):
 
         A task that is reading the reply gets `TurnAborted`.
         """
+        if self._place is not None:
+            self._chat._step_out(self._place)
         if self._has_the_key():
             await self._chat._leave(self._key, cancel=self._chat._interrupt() or self.finished is None)
 
@@ -307,3 +363,14 @@ class AsyncReply(BaseReply, AsyncResource):
             if self._lost_nothing(aborted):
                 return None
             raise
+
+
+def _call_soon() -> Callable[[Callable[[], object]], object]:
+    """Return the running loop's function that calls another in the loop, from any thread."""
+    if on_asyncio():
+        import asyncio
+
+        return asyncio.get_running_loop().call_soon_threadsafe
+    import trio
+
+    return trio.lowlevel.current_trio_token().run_sync_soon

@@ -45,13 +45,14 @@ from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
 from ._exchanges import RequestLine
 from ._reply import BaseReply
 from ._sockets import Connector, WireLine, connected, tcp, unix
-from ._watch import Answer, Seen, WatchedWire, Watcher
+from ._wake import SLICE
+from ._watch import DriverReport, Trace, Watch, WatchedWire
 from .transport import Transport
 
 if TYPE_CHECKING:
     from ddg_protocol.tap import DrivenSession
 
-__all__ = ["Answer", "Chat", "Client", "Connector", "Reply", "Seen", "connected", "tcp", "unix"]
+__all__ = ["Chat", "Client", "Connector", "DriverReport", "Reply", "Trace", "connected", "tcp", "unix"]
 
 _CLOSING = 20, 0.05  # how often another thread's wait is ended, and the seconds to wait for that thread each time
 
@@ -68,8 +69,15 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
         solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
             value or raises `UnsupportedChallenge`.
-        on_action: called with every intent, event, signal and `Answer` of every chat as it comes, in the chat's thread.
-            Their reprs hide secrets.
+        on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
+            exception and `DriverReport`. It is called in the chat's thread, and may close the chat. If it raises an
+            exception, the turn is cancelled, and the call that reads the reply raises that exception.
+        clock: returns the time, in seconds. Pacing, backoff, ``Retry-After`` and the policy's timeouts go by it. It
+            must never go back, and must go on while the client waits for a socket or a transport: such a wait takes
+            real time, at most as much as is left on the clock.
+        sleep: waits where the session has to: for its pace, a backoff, or the end of a ``Retry-After``. It gets the
+            seconds that ``clock`` should go on by; when it returns, the wait is over. Nothing else calls it, and
+            closing the chat doesn't end it. None waits in real time, and at most until the chat is closed.
     """
 
     def __init__(
@@ -82,12 +90,16 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         ssl_context: ssl.SSLContext | None = None,
         answer_challenge: AnswerChallenge = "on_demand",
         solver: Callable[[SolveChallenge], str] | None = None,
-        on_action: Callable[[Seen], object] | None = None,
+        on_action: Callable[[Trace], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action)
         self._transport = transport
         self._connect = connect
         self._solver = solver
+        self._clock = clock
+        self._sleep = sleep
 
     def close(self) -> None:
         """Close every chat; may be called again. A thread that is reading a reply gets `TurnAborted`."""
@@ -109,53 +121,63 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         while self._dropped:
             self._dropped.popleft().close()
 
-    def _new_chat(self, session: DrivenSession, watcher: Watcher | None) -> Chat:
+    def _clock_of_chats(self) -> Callable[[], float]:
+        return self._clock
+
+    def _new_chat(self, session: DrivenSession, id: int, clock: Callable[[], float], watch: Watch | None) -> Chat:
         if self._transport is not None:
-            return Chat(self, RequestLine(session, self._transport))
-        wire = WireSession(session) if watcher is None else WatchedWire(watcher, session)
-        return Chat(self, WireLine(wire, self._connect, self._tls))
+            return Chat(self, RequestLine(session, self._transport, clock), id, clock)
+        wire = WireSession(session) if watch is None else WatchedWire(watch, session)
+        return Chat(self, WireLine(wire, self._connect, self._tls, clock), id, clock)
 
 
 class Chat(BaseChat[WireLine | RequestLine]):
-    """A conversation, one turn at a time. Made by `Client.chat`."""
+    """A conversation, one turn at a time. Made by `Client.chat`.
+
+    Attributes:
+        id: tells the chat from the others of its client, in a `Trace`: 1 for the first.
+    """
 
     _client: Client
 
-    def __init__(self, client: Client, line: WireLine | RequestLine) -> None:
-        super().__init__(client, line, time.monotonic)
+    def __init__(self, client: Client, line: WireLine | RequestLine, id: int, clock: Callable[[], float]) -> None:
+        super().__init__(client, line, id, clock)
         self._world = threading.RLock()  # held while the line is used
 
-    def ask(self, messages: Messages, *, model: str | None = None) -> TurnFinished:
+    def ask(self, messages: Messages, *, model: str | None = None, wait: bool = False) -> TurnFinished:
         """Ask, and wait for the complete reply.
 
         Args:
             messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
             model: by id or alias; the conversation keeps it if the turn succeeds.
+            wait: whether to wait until the chat is free, first come, first served, instead of raising `ChatBusy`. The
+                reply that is waited for has to be read, or left, by another thread.
 
         Returns:
             The reply: its ``text``, the ``reason`` why it ended, its ``model``.
 
         Raises:
             DuckChatError: the turn was refused or failed; the conversation is as it was before.
-            ChatBusy: the chat is still answering.
+            ChatBusy: the chat is still answering, or others wait for it.
             TurnAborted: the chat or its client was closed meanwhile.
         """
-        with self.stream(messages, model=model) as reply:
+        with self.stream(messages, model=model, wait=wait) as reply:
             for _ in reply.events():
                 pass
         return reply._whole()
 
-    def stream(self, messages: Messages, *, model: str | None = None) -> Reply:
+    def stream(self, messages: Messages, *, model: str | None = None, wait: bool = False) -> Reply:
         """Ask, and read the reply as it arrives: ``with chat.stream("...") as reply``.
 
         Args:
             messages: as for `ask`.
             model: as for `ask`.
+            wait: as for `ask`; entering the reply waits.
 
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        return Reply(self, messages, model)
+        return Reply(self, messages, model, wait=wait)
 
     def close(self) -> None:
         """End the conversation and close its connection; may be called again, and from any thread."""
@@ -171,7 +193,10 @@ class Chat(BaseChat[WireLine | RequestLine]):
 
     def _leave(self, key: object, *, cancel: bool = True) -> None:
         """End the turn of the reply with this key, and bring the session to rest."""
-        self._settle(call_back=self._take(key, cancel=cancel) and cancel)
+        try:
+            self._settle(call_back=self._take(key, cancel=cancel) and cancel)
+        finally:
+            self._call_next()
 
     def _settle(self, *, call_back: bool) -> None:
         """Bring the session to rest. If another thread is using the line, that thread does so when it is done."""
@@ -215,6 +240,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
                     elif action is PAUSED:
                         self._line.leave()
                         self._take(key, cancel=False)
+                        self._call_next()
                         return None
                     else:
                         tell = self._carry_out(action)
@@ -227,7 +253,8 @@ class Chat(BaseChat[WireLine | RequestLine]):
         line = self._line
         if type(action) is Wait:
             line.leave()
-            line.wake.sleep(action.until - time.monotonic())
+            sleep = self._client._sleep or line.wake.sleep
+            sleep(max(0.0, action.until - self._clock()))
             return partial(line.session.wait_elapsed, action)
         if type(action) is SolveChallenge:
             line.leave()
@@ -237,6 +264,22 @@ class Chat(BaseChat[WireLine | RequestLine]):
             except UnsupportedChallenge as error:
                 return partial(line.session.challenge_failed, action, str(error))
         return line.carry_out(action)
+
+
+class _Place:
+    """A place in a chat's queue. Its lock is one that a finalizer can release, unlike an event's."""
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def call(self) -> None:
+        with suppress(RuntimeError):  # it is open already
+            self._gate.release()
+
+    def wait(self) -> None:
+        while not self._gate.acquire(timeout=SLICE):
+            pass
 
 
 class Reply(BaseReply):
@@ -250,7 +293,12 @@ class Reply(BaseReply):
 
     def __enter__(self) -> Self:
         self._chat._client._sweep()
+        self._must_be_new()
         try:
+            if self._wait:
+                self._place = place = _Place()
+                self._chat._line_up(place)
+                place.wait()
             self._enter()
             return self
         except BaseException:
@@ -292,6 +340,8 @@ class Reply(BaseReply):
 
         A thread that is reading the reply gets `TurnAborted`: at once, or, over a transport, when its read returns.
         """
+        if self._place is not None:
+            self._chat._step_out(self._place)
         if self._has_the_key():
             self._chat._leave(self._key, cancel=self.finished is None)
 
