@@ -102,6 +102,7 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     configured = set(configured)
     for name, (module, summary) in COMMANDS.items():
@@ -109,6 +110,14 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
         if name in configured:
             importlib.import_module(module).configure(command)
     return parser
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from . import __version__
+
+        print(f"ddg-chat {__version__}")
+        parser.exit()
 
 
 def _terminate(*_: object) -> None:

@@ -33,6 +33,9 @@ from .policy import Policy
 from .profile import DUCKDUCKGO_2025_04, Model, ServiceProfile
 from .session import Session
 
+__version__ = "0.1.0"
+"""The version of the distribution, whose packages all have it. `pyproject.toml` takes it from here."""
+
 __all__ = [
     "DUCKDUCKGO_2025_04",
     "NEED_DATA",

@@ -10,7 +10,6 @@ import builtins
 import importlib
 import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "transports")]
 project = "ddg-protocol"
 author = "the ddg-protocol maintainers"
 copyright = f"{author}. MIT licence"
-release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+release = importlib.import_module("ddg_protocol").__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 suppress_warnings = ["config.cache"]

@@ -16,7 +16,7 @@ import pytest
 
 from ddg_chat._errors import exit_code
 from ddg_chat.main import COMMANDS, EXIT_CODES, main
-from ddg_protocol import errors
+from ddg_protocol import __version__, errors
 from ddg_protocol.events import UnknownPayload
 from ddg_protocol.intents import Failure, FailureKind
 from ddg_protocol.service import Question, Service
@@ -144,6 +144,16 @@ def test_a_refusal_is_answered_with_the_challenge_of_an_emulator_in_another_proc
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert events.count("ChallengeReceived") == 1
     assert events[-1] == "TurnFinished"
+
+
+# The version
+
+
+def test_the_version_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"ddg-chat {__version__}\n"
 
 
 # models

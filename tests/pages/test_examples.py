@@ -17,7 +17,7 @@ EXAMPLES = ROOT / "examples"
 
 WAIVED = {"head-as-given": "it gives fields of one name together, wherever they stood in the head"}
 #: Modules that an example needs, where they aren't of its name.
-LIBRARIES = {"over_streams": "asyncio"}
+LIBRARIES = {"over_streams": "asyncio", "traced": "opentelemetry.sdk"}
 DEEP = pytest.mark.deep("the same checks of another library; that it works is shown by running it")
 
 

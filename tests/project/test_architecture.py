@@ -186,6 +186,27 @@ def test_the_blocking_driver_loads_nothing_of_the_async_ones() -> None:
     assert not loaded & {"anyio", "asyncio", "httpcore", "trio", "bs4", "html5lib"}
 
 
+@pytest.mark.parametrize(
+    ("code", "loaded", "never"),
+    [
+        ("import ddg_transports, ddg_chat", set(), {"ddg_protocol", "socket", "ssl", "logging"}),
+        ("from ddg_transports import Client, DuckChatError", {"ddg_transports.blocking"}, {"ddg_transports.anyio"}),
+        ("from ddg_transports import AsyncClient", {"ddg_transports.anyio"}, {"ddg_transports.blocking", "trio"}),
+        ("import ddg_transports; ddg_transports.__version__", {"ddg_protocol"}, {"ddg_transports.blocking"}),
+    ],
+)
+def test_a_name_at_the_top_of_the_drivers_loads_what_it_needs_and_no_more(
+    code: str, loaded: set[str], never: set[str]
+) -> None:
+    shown = f"{code}; import sys, json; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True, cwd=ROOT)
+    modules = set(json.loads(run.stdout))
+    if "AsyncClient" not in code:
+        never = never | {"anyio", "asyncio"}
+    assert modules >= loaded
+    assert not modules & (never | {"httpcore", "bs4", "html5lib"})
+
+
 def test_no_group_of_a_pattern_is_possessive() -> None:
     # Before Python 3.11.5 such a group may match too much (CPython's issue 106052); single characters are fine.
     for package in ("ddg_protocol", "transports/ddg_transports", "ddg_chat"):

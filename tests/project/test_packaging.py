@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from support.outside import run
 
+import ddg_protocol
+
 pytestmark = pytest.mark.deep("environments are made")
 
 PACKAGES = ("ddg_protocol", "ddg_transports", "ddg_chat")
 
 
 def test_the_wheel_holds_the_three_packages_typed_and_nothing_else(wheel: Path) -> None:
+    assert wheel.name.startswith(f"ddg_protocol-{ddg_protocol.__version__}-")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == set(PACKAGES)
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 import sys
+import tomllib
 import typing
+from types import ModuleType
 
 import msgspec
 import pytest
 from support import public
+from support.paths import ROOT
 
+import ddg_chat
 import ddg_protocol
+import ddg_transports
 from ddg_protocol import DuckChatError, errors, events
 
 
@@ -47,6 +54,29 @@ def test_every_exception_is_public_in_errors_and_every_event_in_events() -> None
     assert {event.__name__ for event in typing.get_args(events.Event)} <= set(events.__all__)
 
 
-def test_another_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Client'"):
-        getattr(ddg_protocol, "Client")  # noqa: B009 - a type checker knows that it isn't there
+@pytest.mark.parametrize("package", [ddg_protocol, ddg_transports, ddg_chat])
+def test_another_name_is_an_attribute_error(package: ModuleType) -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Session2'"):
+        package.Session2  # noqa: B018
+
+
+def test_the_packages_have_the_version_of_their_distribution() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", ddg_protocol.__version__)
+    assert ddg_transports.__version__ == ddg_chat.__version__ == ddg_protocol.__version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "ddg_protocol/__init__.py"
+    assert f"\n## {ddg_protocol.__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_each_name_at_the_top_of_the_drivers_is_the_one_that_a_type_checker_sees() -> None:
+    tree = ast.parse((ROOT / "transports/ddg_transports/__init__.py").read_text(encoding="utf-8"))
+    (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imported = {
+        alias.name: ("ddg_transports." if node.level else "") + (node.module or "")
+        for node in typed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported == ddg_transports._MODULES
+    assert set(imported) == set(ddg_transports.__all__)
