@@ -45,6 +45,7 @@ from ddg_transports.emulator import Emulator
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
 from ddg_transports.testing.contract import trusting
 from ddg_transports.testing.peer import CERTIFICATES, HANG, Peer
+from ddg_transports.transport import AbortableExchange, transport_error
 
 TIMEOUT = 20.0  # for what never comes, on the slowest of machines
 SOON = 10.0  # a read waits for 30 s
@@ -259,6 +260,59 @@ def test_a_transport_that_is_read_is_left_when_its_read_is_over() -> None:
         release.set()
         assert_aborted(reader, "")
         assert Exchange.closed == [reader]
+
+
+def test_a_transport_that_can_abort_a_read_is_left_at_once() -> None:
+    reading, release = threading.Event(), threading.Event()
+
+    class Exchange:
+        status = 200
+        headers = (("content-type", "text/event-stream"),)
+        called: ClassVar[list[tuple[str, threading.Thread]]] = []
+
+        def read(self, *, timeout: float) -> bytes:
+            reading.set()
+            assert release.wait(TIMEOUT)
+            raise transport_error(OSError("aborted"), "reading")
+
+        def abort(self) -> None:
+            self.called.append(("abort", threading.current_thread()))
+            release.set()
+
+        def close(self) -> None:
+            self.called.append(("close", threading.current_thread()))
+
+    class Transport:
+        def open(self, request: object, *, timeout: float) -> AbortableExchange:
+            return Exchange()
+
+    with Client(at("http://127.0.0.1"), transport=Transport()) as client:
+        chat = client.chat(conversation=WARM, cookies={})
+        reader = Reader(chat)
+        assert reading.wait(TIMEOUT)
+        reader.reply.close()
+        assert_aborted(reader, "")
+        assert [name for name, _ in Exchange.called] == ["abort", "close"]
+        assert Exchange.called[0][1] is threading.current_thread()
+
+
+def test_no_read_lasts_so_long_in_one_piece_that_a_signal_before_it_is_missed() -> None:
+    # Python handles a signal that comes just before a blocking call only when that returns.
+    class Watched(socket.socket):
+        timeouts: ClassVar[list[float | None]] = []
+
+        def recv(self, *args: Any) -> bytes:
+            self.timeouts.append(self.gettimeout())
+            return super().recv(*args)
+
+    def connect(action: Connect) -> socket.socket:
+        opened = Watched()
+        opened.connect((action.host, action.port))
+        return opened
+
+    with Emulator() as emulator, Client(at(emulator.url), connect=connect) as client:
+        client.chat().ask("Why?")
+    assert max(timeout for timeout in Watched.timeouts if timeout is not None) <= 0.5
 
 
 # Two at once

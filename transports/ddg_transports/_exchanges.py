@@ -25,7 +25,7 @@ class RequestLine:
         clock: the client's clock.
 
     Attributes:
-        wake: ends a wait from another thread, except the transport's own waits.
+        wake: ends a wait from another thread; of the transport's own waits, only the reads that it can abort.
     """
 
     def __init__(self, session: DrivenSession, transport: Transport, clock: Callable[[], float]) -> None:
@@ -49,6 +49,7 @@ class RequestLine:
         try:
             if type(action) is SendRequest:
                 self._exchange = opened = self._transport.open(action, timeout=left)
+                self.wake.ends(getattr(opened, "abort", None))
                 return partial(session.receive_head, action, opened.status, opened.headers, now=self._clock())
             assert self._exchange is not None
             data = self._exchange.read(timeout=left)
@@ -60,6 +61,7 @@ class RequestLine:
         """Close the exchange."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
+            self.wake.ends(None)
             exchange.close()
 
     close = leave

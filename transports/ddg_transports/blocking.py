@@ -338,7 +338,8 @@ class Reply(BaseReply):
     def close(self) -> None:
         """Leave the reply, and cancel its turn if it isn't complete. May be called again, and from any thread.
 
-        A thread that is reading the reply gets `TurnAborted`: at once, or, over a transport, when its read returns.
+        A thread that is reading the reply gets `TurnAborted`: at once, or, over a transport whose exchanges can't be
+        aborted, when its read returns.
         """
         if self._place is not None:
             self._chat._step_out(self._place)

@@ -30,6 +30,10 @@ enforce ``request.timeout``.
 be reused only if the body was read to its end. If ``open`` fails or is cancelled, it has already cleaned up. After a
 ``read`` that failed or was cancelled, the driver still closes the exchange, and does nothing else with it.
 
+In blocking code no exchange is closed while a thread is in its ``read``. A reply that another thread closes is left when
+the ``read`` returns, after the timeout at the latest. An exchange that has an ``abort``, as an `AbortableExchange` does,
+is left at once.
+
 **Several at once.** Every chat of a client calls ``open``, from its own thread or task; an exchange belongs to one
 chat. The code that made a transport closes it, after the client.
 """
@@ -43,7 +47,7 @@ from typing import Protocol
 from ddg_protocol import DuckChatError, Failure, FailureKind, SendRequest, TransportError
 from ddg_protocol.text import printable
 
-__all__ = ["AsyncExchange", "AsyncTransport", "Exchange", "Transport", "transport_error"]
+__all__ = ["AbortableExchange", "AsyncExchange", "AsyncTransport", "Exchange", "Transport", "transport_error"]
 
 
 class Exchange(Protocol):
@@ -69,6 +73,17 @@ class Exchange(Protocol):
 
     def close(self) -> None:
         """Discard the unread rest; may be called again."""
+
+
+class AbortableExchange(Exchange, Protocol):
+    """An exchange whose ``read`` another thread can end. An `Exchange` may have this, and need not."""
+
+    def abort(self) -> None:
+        """End the ``read`` of another thread, and later ones, at once: they fail, or read the end. It never raises.
+
+        The driver calls it from the thread that closes a reply, a chat or a client, and not after ``close``. Over a
+        socket, ``socket.shutdown`` does it; ``socket.close`` doesn't.
+        """
 
 
 class Transport(Protocol):
