@@ -10,11 +10,13 @@ import pytest
 from support.documents import code_words, examples, read, table
 from support.paths import ROOT
 
+import ddg_protocol
+
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_the_readme_compares_this_version() -> None:
-    assert f"| this, {PROJECT['version']} |" in read("README.md")
+    assert f"| this, {ddg_protocol.__version__} |" in read("README.md")
 
 
 def test_the_readme_names_every_extra() -> None:

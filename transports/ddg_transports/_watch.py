@@ -48,7 +48,7 @@ class Trace(msgspec.Struct, frozen=True):
     """What happened in a chat, in the order in which it did: the argument of ``on_action``. Its repr hides secrets.
 
     Attributes:
-        chat: the chat it happened in: its `id`.
+        chat: the ``id`` of the chat it happened in.
         what: an intent, event or signal as the session returns it; the exception that it raises; or a driver's report.
         at: when, on the client's clock, in seconds.
     """
@@ -62,7 +62,7 @@ Watcher = Callable[[Trace], object]
 
 
 class Watch:
-    """The tap of a watched session: tells what it returns, raises and is told, on whichever layer it is driven.
+    """The tap of a watched session: passes on what it returns, raises and is told, on whichever layer.
 
     Args:
         watcher: gets the traces.
@@ -77,26 +77,26 @@ class Watch:
         self._told: Action | DuckChatError | None = None
 
     def tell(self, what: WireAction | SendRequest | DuckChatError | DriverReport) -> None:
-        """Tell what happens now."""
+        """Pass on what happens now."""
         self._watcher(Trace(self._chat, what, self._clock()))
 
     def pulling(self) -> None:
-        """Tell nothing yet."""
+        """Do nothing: there is no action yet."""
 
     def pulled(self, action: Action | DuckChatError, now: float) -> None:
-        """Tell an action or an exception, once."""
+        """Pass on an action or an exception, once."""
         if action is not self._told or isinstance(action, Signal):  # a driver may pull the same Wait again
             self.tell(action)
         self._told = action
 
     def called(self, method: str, *arguments: Any) -> None:
-        """Tell a report of the driver."""
+        """Pass on a report of the driver."""
         if arguments and isinstance(intent := arguments[0], SendRequest | Wait | SolveChallenge):
             self.tell(DriverReport(method, intent, arguments[1:3]))  # without the time of a head
 
 
 class WatchedWire(WireSession):
-    """A `WireSession` that tells the intents it adds to those of the session below it."""
+    """A `WireSession` that passes on the intents it adds to those of the session below it."""
 
     def __init__(self, watch: Watch, session: DrivenSession) -> None:
         super().__init__(session)

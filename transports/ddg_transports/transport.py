@@ -30,9 +30,9 @@ enforce ``request.timeout``.
 be reused only if the body was read to its end. If ``open`` fails or is cancelled, it has already cleaned up. After a
 ``read`` that failed or was cancelled, the driver still closes the exchange, and does nothing else with it.
 
-In blocking code no exchange is closed while a thread is in its ``read``. A reply that another thread closes is left when
-the ``read`` returns, after the timeout at the latest. An exchange that has an ``abort``, as an `AbortableExchange` does,
-is left at once.
+In blocking code no exchange is closed while a thread is in its ``read``. A reply that another thread closes is left
+when the ``read`` returns, after the timeout at the latest; or at once, if the exchange has an ``abort``, as an
+`AbortableExchange` does.
 
 **Several at once.** Every chat of a client calls ``open``, from its own thread or task; an exchange belongs to one
 chat. The code that made a transport closes it, after the client.

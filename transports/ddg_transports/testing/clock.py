@@ -26,6 +26,10 @@ class SkippingClock:
         return time.monotonic() + self._skipped
 
     def sleep(self, seconds: float) -> None:
-        """Put the clock forward."""
+        """Put the clock forward.
+
+        Args:
+            seconds: how far.
+        """
         self.slept.append(seconds)
         self._skipped += seconds
