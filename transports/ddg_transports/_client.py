@@ -135,7 +135,7 @@ class BaseClient(Generic[ChatT, LineT]):
             LocalProtocolError: the client is closed.
         """
         self._must_be_open()
-        id, clock = next(self._ids), self._clock_of_chats()
+        id, clock = next(self._ids), self._chat_clock()
         seen: deque[Trace] = deque()
         watch = None if self._on_action is None else Watch(seen.append, id, clock)
         session = Session(
@@ -167,7 +167,7 @@ class BaseClient(Generic[ChatT, LineT]):
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
 
-    def _clock_of_chats(self) -> Callable[[], float]:
+    def _chat_clock(self) -> Callable[[], float]:
         raise NotImplementedError
 
     def _new_chat(self, session: DrivenSession, id: int, clock: Callable[[], float], watch: Watch | None) -> ChatT:
@@ -215,7 +215,7 @@ class BaseChat(Generic[LineT]):
     def _begin(self, key: object, messages: Messages, model: str | None, place: Place | None) -> None:
         session = self._line.session
         with self._lock:
-            if place is not None and place not in self._queue:
+            if place is not None and (place not in self._queue or self._client._closed):
                 raise TurnAborted("the reply, its chat or its client was closed before it was this question's turn")
             self._must_be_open()
             if self._is_busy() or (self._queue and self._queue[0] is not place):
@@ -242,9 +242,10 @@ class BaseChat(Generic[LineT]):
 
     def _step_out(self, place: Place) -> None:
         """Take a place out of the queue, if it is still there."""
-        with suppress(ValueError):
-            self._queue.remove(place)
-            place.call()
+        with self._lock:
+            if place in self._queue:
+                self._queue.remove(place)
+                place.call()
         self._call_next()
 
     def _call_next(self) -> None:

@@ -127,7 +127,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
             while self._dropped:
                 await self._dropped.popleft().aclose()
 
-    def _clock_of_chats(self) -> Callable[[], float]:
+    def _chat_clock(self) -> Callable[[], float]:
         return loop_clock()
 
     def _new_chat(self, session: DrivenSession, id: int, clock: Callable[[], float], watch: Watch | None) -> AsyncChat:

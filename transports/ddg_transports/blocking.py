@@ -121,7 +121,7 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         while self._dropped:
             self._dropped.popleft().close()
 
-    def _clock_of_chats(self) -> Callable[[], float]:
+    def _chat_clock(self) -> Callable[[], float]:
         return self._clock
 
     def _new_chat(self, session: DrivenSession, id: int, clock: Callable[[], float], watch: Watch | None) -> Chat:
