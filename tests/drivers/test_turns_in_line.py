@@ -7,9 +7,12 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 
 import anyio
 import pytest
+from support.sweep import cancelled_at
 
 from ddg_protocol import DUCKDUCKGO_2025_04, LocalProtocolError, ServiceProfile, TurnAborted
 from ddg_protocol.errors import ChatBusy, UserLimitError
@@ -305,5 +308,28 @@ def test_an_async_reply_that_is_dropped_lets_the_next_question_go(backend: str, 
             with pytest.warns(ResourceWarning, match="unclosed AsyncReply"):
                 drop(replies)
         assert questions(chat) == ["1"]
+
+    run(backend, test)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_question_in_line_may_be_cancelled_at_any_await_and_the_chat_goes_on(backend: str) -> None:
+    async def test(chat: AsyncChat) -> None:
+        for n in count(1):
+            done: list[bool] = []
+
+            async def ask(n: int = n, done: list[bool] = done) -> None:
+                done.append(not await cancelled_at(n, chat.ask("1", wait=True)))
+
+            async with anyio.create_task_group() as tasks, chat.stream("0") as reply:
+                tasks.start_soon(ask)
+                await anyio.sleep(0)
+                tasks.start_soon(partial(chat.ask, "2", wait=True))
+                assert [text async for text in reply]
+            assert not chat._queue
+            assert questions(chat)[-1] == "2"
+            if done == [True]:
+                break
+        assert n > 4
 
     run(backend, test)

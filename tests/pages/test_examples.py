@@ -26,7 +26,7 @@ def require(name: str) -> None:
     library = LIBRARIES.get(name, name.removeprefix("over_"))
     if library == "niquests":
         pytest.importorskip(library, reason="niquests is not installed; examples/over_niquests.py says how, and why")
-    elif name.startswith("over_"):
+    elif library != name:
         pytest.importorskip(library)
 
 
