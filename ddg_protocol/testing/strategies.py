@@ -93,11 +93,22 @@ def texts(*, min_size: int = 0) -> SearchStrategy[str]:
 
 
 def questions() -> SearchStrategy[str | list[dict[str, Any]]]:
-    """Generate arguments of `Session.ask`: a text, or messages ending in the user's, with contents of either form."""
-    contents = texts() | st.lists(texts().map(lambda text: {"type": "text", "text": text}), max_size=2)
+    """Generate arguments of `Session.ask`: a text, or messages ending in the user's, with contents of either form.
+
+    The text and the last message are not blank; other messages may be.
+    """
+    asked = texts().filter(lambda text: bool(text.strip()))
+    contents = texts() | st.lists(texts().map(_part), max_size=2)
     before = st.builds(_message, st.sampled_from(["system", "user", "assistant"]), contents)
-    last = st.builds(_message, st.just("user"), contents)
-    return texts() | st.tuples(st.lists(before, max_size=3), last).map(lambda found: [*found[0], found[1]])
+    parts = st.tuples(st.lists(texts().map(_part), max_size=1), asked.map(_part)).map(
+        lambda found: [*found[0], found[1]]
+    )
+    last = st.builds(_message, st.just("user"), asked | parts)
+    return asked | st.tuples(st.lists(before, max_size=3), last).map(lambda found: [*found[0], found[1]])
+
+
+def _part(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
 
 
 def _message(role: str, content: object) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def is_read_as(kind: type) -> Callable[[bytes], bool]:
 def test_each_shrinks_to_the_plainest_of_its_kind() -> None:
     assert smallest(s.texts()) == ""
     assert smallest(s.texts(min_size=1)) in ("Hi", "0")
-    assert smallest(s.questions()) == ""
+    assert smallest(s.questions()) in ("Hi", "0")
     assert smallest(s.conversations()) == Conversation(model="gpt-4o-mini")
     assert smallest(s.pieces()) == smallest(s.payloads()) == b'{"action":"success","message":"Hi"}'
     assert smallest(s.event_streams()) == b""
@@ -121,7 +121,7 @@ def test_questions_are_of_every_form() -> None:
         lambda q: isinstance(q, str) and "\u2028" in q,
         lambda q: isinstance(q, list) and len(q) == 3 and q[0]["role"] == "system",
         lambda q: isinstance(q, list) and isinstance(q[-1]["content"], list) and len(q[-1]["content"]) == 2,
-        lambda q: isinstance(q, list) and q[-1]["content"] == [],
+        lambda q: isinstance(q, list) and q[0]["content"] == [],
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -97,7 +96,7 @@ def test_replay_says_the_same_or_where_it_differs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("ddg_chat.replay.time", SimpleNamespace(sleep=slept.append))
+    monkeypatch.setattr("ddg_chat.replay.sleep", slept.append)
     assert main(["replay", str(FOLDER / "two-turns.jsonl"), "--show"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "the same: 54 actions, 93 lines"
