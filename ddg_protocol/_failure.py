@@ -74,9 +74,11 @@ def go_on(setup: Setup, turn: Turn, exchange: Exchange, error: DuckChatError, no
             if setup.profile.front_end_version_required:
                 raise FrontEndVersionMissing(f"the profile requires a front-end version: {error}") from error
             turn.front_end_due = False
+            setup.shared.pacer.fetched(turn.ticket, Step.FRONT_END)
             return FrontEndVersionUnknown(error)
         case Step.LANDING:
             leave_landing_page(setup, turn)
+            setup.shared.pacer.fetched(turn.ticket, Step.LANDING)
             return LandingPageFailed(error)
     if exchange.step is Step.CHAT and isinstance(error, ChallengeError):
         return _answer_next(setup, turn, error)
@@ -106,6 +108,8 @@ def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
 def _retry(setup: Setup, turn: Turn, step: Step, error: DuckChatError, now: float) -> Event:
     """Retry a request after a backoff (PROTOCOL.md section 7)."""
     policy, attempt = setup.policy, turn.retries[step] + 1
+    if isinstance(error, RateLimitError) and setup.supplied is None:
+        setup.shared.drop_landing(begun=turn.begun)
     asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
     most = policy.max_retries
     if policy.max_unanswered_retries is not None and isinstance(error, TransportError | ChatTimeoutError):

@@ -24,7 +24,7 @@ from ._turn import Credentials, Turn
 from .conversation import Conversation, Message, Tokens
 from .cookies import CookieJar
 from .errors import DuckChatError, RemoteProtocolError, StreamTooLarge, UnsupportedChallenge
-from .events import Event, TurnCancelled, TurnFinished, TurnStarted
+from .events import Event, Queued, TurnCancelled, TurnFinished, TurnStarted
 from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
 from .redirect import REDIRECTS
 from .reply import ReplyReader
@@ -90,13 +90,15 @@ class Machine:
         """End the turn with an error, which gets the text that came. The conversation keeps all but a spent token."""
         if isinstance(self.phase, Streaming):
             error.text = self.phase.text
-        self.drop_spent_token()
+        self.leave_turn()
         self.move(Move.FAIL, Ready())
 
-    def drop_spent_token(self) -> None:
-        """Drop the conversation's token if the turn has sent it: it is valid for one chat request."""
-        if isinstance(self.phase, InTurn) and self.phase.turn.chat_sent:
-            self.conversation = msgspec.structs.replace(self.conversation, vqd="", vqd_hash_1="")
+    def leave_turn(self) -> None:
+        """Free the turn's place in the queue, and drop the conversation's token if the turn has sent it."""
+        if isinstance(self.phase, InTurn):
+            self.setup.shared.pacer.leave(self.phase.turn.ticket)
+            if self.phase.turn.chat_sent:  # a token is valid for one chat request
+                self.conversation = msgspec.structs.replace(self.conversation, vqd="", vqd_hash_1="")
 
 
 class _Phase(msgspec.Struct, tag=True, forbid_unknown_fields=True):
@@ -134,6 +136,7 @@ class Starting(_Phase):
 
     def pull(self, machine: Machine, now: float) -> Action:
         """Check the question against the limits, and begin the turn."""
+        self.turn.ticket = machine.setup.shared.pacer.enter(now)
         _plan.check_limits(machine.setup, machine.conversation, self.turn.messages[-1].content)
         machine.enter(Planning(self.turn))
         return TurnStarted(self.turn.model)
@@ -146,13 +149,18 @@ class Planning(_Phase):
     turn: Turn
 
     def pull(self, machine: Machine, now: float) -> Action:
-        """Choose the next step: time, the embedder's answer to a challenge, or a request."""
+        """Choose the next step: time, the embedder's answer to a challenge, or a request.
+
+        A turn that queues says so before its wait; it is still PLANNING then.
+        """
         turn = self.turn
         match _plan.next_step(machine.setup, machine.conversation, turn, now):
             case Pause(until, reason):
                 wait = Wait(id=machine.new_id(), until=until, reason=reason)
                 machine.move(Move.WAIT, Waiting(turn, wait))
                 return wait
+            case Queued() as event:
+                return event
             case Riddle(script, tokens):
                 solve = SolveChallenge(id=machine.new_id(), script=script, identity=machine.setup.profile.identity)
                 machine.move(Move.SOLVE, Solving(turn, solve, tokens))

@@ -8,12 +8,15 @@ from typing import Literal
 import msgspec
 
 from . import chat, handshake
+from ._response import leave_landing_page
 from ._setup import Setup
 from ._turn import Credentials, Turn
 from .conversation import Conversation, Tokens
 from .errors import ChatTimeoutError, ConversationLimitError, InputLimitError, RateLimitError
+from .events import Queued
 from .headers import Headers
 from .intents import SendRequest
+from .pace import Place, Slot
 from .policy import MAX_SECONDS
 from .refusal import CONVERSATION_LIMIT, INPUT_LIMIT
 from .steps import Step
@@ -76,13 +79,13 @@ def fe_version(setup: Setup, conversation: Conversation) -> str:
     return setup.shared.fe_version or conversation.fe_version
 
 
-def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Step | Pause | Riddle:
+def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Step | Pause | Queued | Riddle:
     """Choose what a turn does next. A request that may begin now is registered with the pacer.
 
     Args:
         setup: the session's.
         conversation: the one that the turn continues.
-        turn: what it has gathered; gets the answer to its challenge, and its reserved start.
+        turn: what it has gathered; gets the answer to its challenge, and what was told of its place in the queue.
         now: the caller's clock, in seconds.
 
     Returns:
@@ -98,51 +101,74 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
         now = max(now, turn.elapsed)
     if now >= turn.until:
         raise out_of_time(setup)
-    pacer, interval = setup.shared.pacer, setup.profile.interval
-    held = pacer.held_until - now
-    if held > setup.policy.max_retry_after or (held > 0 and pacer.held_until >= turn.until):
+    pacer = setup.shared.pacer
+    _check_hold(setup, turn, now)
+    earliest = max(turn.backoff_until or -math.inf, pacer.held_until)
+    pages = _pages_due(setup, conversation, turn, now)
+    step = pages[0] if pages else Step.STATUS if turn.credentials is None else Step.CHAT
+    if step is Step.CHAT and earliest <= now and (riddle := _find_answer(setup, turn)) is not None:
+        return riddle
+    slot = _slot(setup, turn, step, pages, now)
+    if earliest <= now and slot.least >= turn.until:
+        raise ChatTimeoutError(
+            f"the next request may begin in {slot.least - now:.0f} s, which is longer than this turn may take "
+            "(turn_timeout); ask again then"
+        )
+    pause = Pause(earliest, "backoff") if earliest > now else Pause(min(slot.until, turn.until), "pacing")
+    if pause.until > now:
+        # What to request, and whether it may begin, is decided again after the wait.
+        return _news(setup, turn, slot) or pause
+    pacer.begin(turn.ticket, step, now=now, until=min(now + setup.policy.total_timeout, turn.until))
+    turn.begun, turn.elapsed, turn.backoff_until = now, None, None
+    return step
+
+
+def _check_hold(setup: Setup, turn: Turn, now: float) -> None:
+    """Raise `RateLimitError` if the service holds the client for longer than the turn waits."""
+    until = setup.shared.pacer.held_until
+    held = until - now
+    if held > setup.policy.max_retry_after or (held > 0 and until >= turn.until):
         raise RateLimitError(
             f"the service has asked this client to stay away for now; it says to come back in {held:.0f} s",
             retry_after=held,
         )
-    earliest = max(turn.backoff_until or -math.inf, pacer.held_until)
-    if earliest > now:
-        return Pause(earliest, "backoff")
-    step = _request_due(setup, conversation, turn)
-    if isinstance(step, Credentials):
-        riddle = _find_answer(setup, step)
-        if riddle is not None:
-            return riddle
-        step = Step.CHAT
-    if turn.slot is None:
-        gap = min(interval * (1 + 0.5 * turn.retries[step]), MAX_SECONDS)
-        turn.slot = pacer.reserve(now, gap, by=turn.until)
-    start = max(turn.slot, pacer.earliest(interval))
-    if start >= turn.until:
-        raise ChatTimeoutError(
-            f"the next request may begin in {start - now:.0f} s, which is longer than this turn may take "
-            "(turn_timeout); ask again then"
-        )
-    if start > now:
-        return Pause(start, "pacing")  # what to request, and whether it may begin, is decided again after the wait
-    pacer.begin(now)
-    turn.slot = turn.elapsed = turn.backoff_until = None
-    return step
 
 
-def _request_due(setup: Setup, conversation: Conversation, turn: Turn) -> Step | Credentials:
-    """Choose the next request. Credentials mean the chat request, once they have an answer."""
-    if turn.front_end_due and not fe_version(setup, conversation):
-        return Step.FRONT_END
-    if turn.landing_due:
-        return Step.LANDING
-    if turn.credentials is None:
-        return Step.STATUS
-    return turn.credentials if turn.answering and turn.credentials.answer is None else Step.CHAT
+def _pages_due(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> tuple[Step, ...]:
+    """Return the pages that the turn still needs, in order. What another session has got from one is taken over."""
+    if turn.landing_due and setup.shared.land(turn.jar, now=now):
+        leave_landing_page(setup, turn)
+    due = {
+        Step.FRONT_END: turn.front_end_due and not fe_version(setup, conversation),
+        Step.LANDING: turn.landing_due,
+    }
+    return tuple(page for page in due if due[page])
 
 
-def _find_answer(setup: Setup, credentials: Credentials) -> Riddle | None:
-    """Answer a challenge, or return it for the embedder to answer."""
+def _slot(setup: Setup, turn: Turn, step: Step, pages: tuple[Step, ...], now: float) -> Slot:
+    """Take the turn's place in the queue, and return when its next request may begin."""
+    interval = setup.profile.interval
+    gap = min(interval * (1 + 0.5 * turn.retries[step]), MAX_SECONDS)
+    requests = 2 if turn.credentials is None else 1
+    place = Place(turn.ticket, turn.backoff_until or now, now, requests, pages)
+    return setup.shared.pacer.reserve(place, now=now, interval=interval, gap=gap)
+
+
+def _news(setup: Setup, turn: Turn, slot: Slot) -> Queued | None:
+    """Return what the caller has to be told of the turn's place in the queue, and note that it is told."""
+    told, position = turn.told, slot.position
+    late = 1 + setup.profile.interval
+    if not position or (told is not None and told.position == position and slot.start <= told.until + late):
+        return None
+    turn.told = Queued(position, slot.start)
+    return turn.told
+
+
+def _find_answer(setup: Setup, turn: Turn) -> Riddle | None:
+    """Answer the challenge of the turn's tokens if it has to be, or return it for the embedder to answer."""
+    credentials = turn.credentials
+    if credentials is None or not turn.answering or credentials.answer is not None:
+        return None
     challenge = credentials.tokens.vqd_hash_1
     if not challenge:
         credentials.answer = ""  # PROTOCOL.md section 5: an empty challenge gives an empty header

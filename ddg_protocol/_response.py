@@ -212,7 +212,8 @@ def conclude(
     """Process a complete response that is neither a reply nor a redirect.
 
     Args:
-        setup: the session's. The shared state gets the front-end version, and a ``Retry-After``.
+        setup: the session's. The shared state gets the front-end version, the cookies of the landing page, and a
+            ``Retry-After``.
         turn: gets the tokens and cookies.
         step: which request it is a response to.
         body: has the status and the fields.
@@ -240,8 +241,11 @@ def conclude(
             if not version:
                 raise problem or FrontEndVersionMissing("the front-end page has no version markers")
             setup.shared.fe_version = version
+            setup.shared.pacer.fetched(turn.ticket, step)
         case Step.LANDING:
             leave_landing_page(setup, turn)
+            setup.shared.has_landed(turn.jar, now=now)
+            setup.shared.pacer.fetched(turn.ticket, step)
         case _:
             turn.renew(handshake.require_tokens(body.headers))
             return handshake.read_notice(text)

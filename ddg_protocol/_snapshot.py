@@ -41,6 +41,7 @@ from .cookies import Cookie, CookieJar
 from .errors import ContentDecodingError, ConversationFormatError, InvalidToken
 from .headers import Headers
 from .intents import SendRequest
+from .pace import Landing
 from .policy import Policy
 from .profile import ServiceProfile
 from .reply import ReplyReader, SavedReply
@@ -77,6 +78,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         fe_version: the front-end version; empty if it is not known.
         last_start: when the pacer's last request started.
         held_until: until when the pacer holds every request, if it does.
+        landing: what the client has got from the landing page.
         phase: where the session is.
     """
 
@@ -92,6 +94,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     fe_version: str
     last_start: float | None
     held_until: float | None
+    landing: Landing | None
     phase: Phase
 
 
@@ -165,6 +168,7 @@ def save(machine: Machine, now: float) -> dict[str, Any]:
         fe_version=fe_version(setup, machine.conversation),
         last_start=pacer.last_start,
         held_until=pacer.held_until if pacer.held_until > now else None,
+        landing=setup.shared.landing,
         phase=phase,
     )
     data: dict[str, Any] = msgspec.to_builtins(snapshot, enc_hook=_encode, str_keys=True)
@@ -189,7 +193,14 @@ def resume(machine: Machine, data: object, now: float) -> None:
     machine.conversation = msgspec.structs.replace(saved.conversation, model=model)
     machine.jar, machine.last_id = saved.jar, saved.last_id
     machine.enter(saved.phase)
-    setup.shared.learn(fe_version=saved.fe_version, last_start=saved.last_start, held_until=saved.held_until)
+    setup.shared.learn(
+        fe_version=saved.fe_version,
+        last_start=saved.last_start,
+        held_until=saved.held_until,
+        landing=saved.landing,
+    )
+    if isinstance(saved.phase, InTurn):
+        saved.phase.turn.ticket = setup.shared.pacer.enter_again(saved.phase.turn.ticket)
 
 
 def load(data: object, profile: ServiceProfile, policy: Policy, now: float) -> Snapshot:
@@ -230,7 +241,7 @@ def _from_version_1(data: Any) -> dict[str, Any]:
     kept = {name: value for name, value in data.items() if name not in {*parts, "state", "cancelled"}}
     cancelled = None if data.get("cancelled") is None else {"text": data["cancelled"]}
     phase = {"type": phases[data["state"]], "cancelled": cancelled}
-    return {**kept, "format_version": FORMAT_VERSION, "now": 0.0, "held_until": None, "phase": phase}
+    return {**kept, "format_version": FORMAT_VERSION, "now": 0.0, "held_until": None, "landing": None, "phase": phase}
 
 
 def _encode(value: Any) -> Any:
@@ -278,9 +289,15 @@ def _move_clock(snapshot: Snapshot, policy: Policy, now: float) -> None:
     jars = [snapshot.jar]
     if isinstance(phase, InTurn):
         turn = phase.turn
-        for name in ("until", "backoff_until", "slot", "elapsed"):
+        for name in ("until", "backoff_until", "elapsed", "begun"):
             setattr(turn, name, moved(getattr(turn, name)))
+        turn.ticket = msgspec.structs.replace(turn.ticket, began=moved(turn.ticket.began))
+        if turn.told is not None:
+            turn.told = msgspec.structs.replace(turn.told, until=moved(turn.told.until))
         jars.append(turn.jar)
+    if (landing := snapshot.landing) is not None:
+        visited, offset = moved(landing.visited, _FARTHEST), _bounded(then + landing.offset, _FARTHEST) - now
+        snapshot.landing = msgspec.structs.replace(landing, visited=visited, offset=offset)
     for jar in jars:
         if jar.offset is not None:  # from the caller's clock to the service's
             jar.offset = _bounded(then + jar.offset, _FARTHEST) - now

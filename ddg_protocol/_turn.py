@@ -6,6 +6,8 @@ import msgspec
 
 from .conversation import Message, Tokens
 from .cookies import CookieJar
+from .events import Queued
+from .pace import Ticket
 from .steps import Step
 
 
@@ -40,8 +42,10 @@ class Turn(msgspec.Struct, kw_only=True):
         repeated: the names of the exceptions that the chat request was repeated after, of those that allow it once.
         retries: how often each kind of request was retried.
         backoff_until: the end of a wait that comes before the next request, on the caller's clock.
-        slot: the start that the pacer reserved for the next request, on the caller's clock.
         elapsed: the time that has come since the last request, as the driver reported it.
+        begun: when the last request began, on the caller's clock; 0 before the first.
+        ticket: says how old the turn is among those of the client.
+        told: what the caller was told last of its place in the queue.
     """
 
     messages: tuple[Message, ...]
@@ -57,8 +61,10 @@ class Turn(msgspec.Struct, kw_only=True):
     repeated: set[str] = msgspec.field(default_factory=set)
     retries: dict[Step, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Step, 0))
     backoff_until: float | None = None
-    slot: float | None = None
     elapsed: float | None = None
+    begun: float = 0.0
+    ticket: Ticket = Ticket()
+    told: Queued | None = None
 
     def renew(self, tokens: Tokens | None) -> None:
         """Replace the credentials. None means that they have to be requested."""

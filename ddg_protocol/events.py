@@ -18,6 +18,7 @@ __all__ = [
     "LandingPageFailed",
     "LimitReached",
     "MalformedPayload",
+    "Queued",
     "Retrying",
     "ServiceNotice",
     "StopReason",
@@ -75,6 +76,22 @@ class TurnCancelled(msgspec.Struct, frozen=True):
     """
 
     text: str
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """The turn waits for the pace, and other turns of the client are ahead of it.
+
+    It comes before the wait: once, and again when another number of turns is ahead, or when the start is put off by
+    more than an interval and a second. A turn with nobody ahead only keeps the interval to the last request, and no
+    event says so.
+
+    Attributes:
+        position: how many turns are ahead.
+        until: when the next request is likely to begin, on the caller's clock.
+    """
+
+    position: int
+    until: float
 
 
 class Retrying(msgspec.Struct, frozen=True):
@@ -186,6 +203,7 @@ Event = (
     | TextDelta
     | TurnFinished
     | TurnCancelled
+    | Queued
     | Retrying
     | ChallengeReceived
     | FrontEndVersionUnknown

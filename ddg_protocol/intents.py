@@ -66,8 +66,8 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         id: unique in the session.
         until: the end of the wait, on the caller's clock (the one of every ``now``), in seconds.
-        reason: ``"pacing"`` (the service's minimum interval) or ``"backoff"`` (before a retry, or because a
-            ``Retry-After`` holds the client).
+        reason: ``"pacing"`` (the service's minimum interval, older turns of the client, or a page that another turn is
+            fetching) or ``"backoff"`` (before a retry, or because a ``Retry-After`` holds the client).
     """
 
     id: int

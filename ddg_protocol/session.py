@@ -196,13 +196,13 @@ class Session:
                 machine.enter(Ready())
             case phase:
                 cancelled = TurnCancelled(phase.text if isinstance(phase, Streaming) else "")
-                machine.drop_spent_token()
+                machine.leave_turn()
                 machine.enter(Ready(cancelled))
 
     def close(self) -> None:
         """End the session; always legal. A turn under way is abandoned."""
         self._check_command(Command.CLOSE)
-        self._machine.drop_spent_token()
+        self._machine.leave_turn()
         self._machine.enter(Closed())
 
     # Pull
@@ -396,8 +396,8 @@ class Session:
             now: the caller's clock, in seconds.
             profile: as for the other session.
             policy: as for a new session; its bounds count from here on, whatever those of the other session were.
-            shared: as for a new session; it learns the last request's start, how long requests are held, and the
-                front-end version.
+            shared: as for a new session; it learns the last request's start, how long requests are held, the
+                front-end version, and the landing page's cookies.
             jitter: as for a new session.
             trace: as for a new session.
 

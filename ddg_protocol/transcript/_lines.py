@@ -12,6 +12,7 @@ from ..content import ContentDecoder
 from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError
 from ..headers import Headers, field
 from ..intents import FailureKind, Signal
+from ..pace import Landing, Queue
 from ..policy import MIB, Policy
 from ..profile import ServiceProfile
 from ..text import printable, shown
@@ -61,15 +62,19 @@ class Shared(_Line, frozen=True, tag="shared"):
 
     Attributes:
         fe_version: the front-end version; empty if unknown.
-        last_start: the last reserved start; None before the first.
-        last_begin: when a request last began; None before the first.
+        last_start: when a request last began; None before the first.
+        last_begin: the same, in recordings of earlier versions, which reserved starts.
         held_until: the time until which every request is held; None if none ever was.
+        landing: what the landing page has brought; None if nothing is known.
+        queue: the turns under way.
     """
 
     fe_version: str
     last_start: float | None = None
     last_begin: float | None = None
     held_until: float | None = None
+    landing: Landing | None = None
+    queue: Queue = Queue()
 
 
 class NextAction(_Line, frozen=True, tag="next_action"):

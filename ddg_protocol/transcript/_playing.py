@@ -86,14 +86,18 @@ def pulled(session: Session, now: float) -> Action | DuckChatError:
 
 def shared(session: Session) -> Shared:
     state = session.shared
-    times = (state.pacer.last_start, state.pacer.earliest(0.0), state.pacer.held_until)
-    return Shared(state.fe_version, *(time if time is not None and math.isfinite(time) else None for time in times))
+    pacer = state.pacer
+    return Shared(
+        state.fe_version,
+        last_start=pacer.last_start,
+        held_until=pacer.held_until if math.isfinite(pacer.held_until) else None,
+        landing=state.landing,
+        queue=pacer.queue,
+    )
 
 
 def _share(state: ClientState, line: Shared) -> None:
-    state.fe_version = line.fe_version
-    if line.last_begin is not None:
-        state.pacer.begin(line.last_begin)
+    state.fe_version, state.landing = line.fe_version, line.landing
     if line.held_until is not None:
         state.pacer.hold(line.held_until)
-    state.pacer.last_start = line.last_start
+    state.pacer.last_start, state.pacer.queue = line.last_start, line.queue

@@ -16,7 +16,7 @@ from ..conversation import Message
 from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
 from ..headers import Headers, field
 from ..intents import SendRequest
-from ..pace import ClientState
+from ..pace import ClientState, Landing
 from ..policy import Policy
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ..session import Action, Session, no_jitter
@@ -119,6 +119,7 @@ class _Recorder:
         self._secrets = Secrets(session.profile)
         self._drawn: deque[float] = deque()
         self._body: _Body | None = None
+        self._landing: tuple[Landing | None, Landing | None] = (None, None)  # as it is, and with stand-ins
         self._draw, session.jitter = session.jitter, self._drawing
         head = Head(
             texts="blanked" if redact_texts else "kept",
@@ -135,6 +136,10 @@ class _Recorder:
         before, had = shared(self._session), shared(self._double)
         if self._texts:
             before = replace(before, fe_version=blank_version(before.fe_version))
+        if before.landing is not None:
+            if before.landing is not self._landing[0]:
+                self._landing = before.landing, self._secrets.landing(before.landing)
+            before = replace(before, landing=self._landing[1])
         if before != had:
             self._tell(before)
         self._drawn.clear()

@@ -17,9 +17,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
+from ..cookies import Cookie
 from ..dates import parse_date
 from ..grammar import URL_TEXT
 from ..headers import Headers
+from ..pace import Landing
 from ..profile import ServiceProfile
 from ..redaction import is_harmless, is_known_name
 from ..urls import is_loopback
@@ -236,14 +240,20 @@ class Secrets:
             ]
             talk["fe_version"] = blank_version(talk["fe_version"])
             talk["title"] = None if talk["title"] is None else blank(talk["title"])
-        supplied = data["supplied"]
+        supplied, landing = data["supplied"], data["landing"]
         return {
             **data,
             "fe_version": blank_version(data["fe_version"]) if texts else data["fe_version"],
             "conversation": talk,
             "jar": {**data["jar"], "cookies": self._cookies(data["jar"]["cookies"])},
             "supplied": None if supplied is None else self._cookies(supplied),
+            "landing": None if landing is None else {**landing, "cookies": self._cookies(landing["cookies"])},
         }
+
+    def landing(self, landing: Landing) -> Landing:
+        """Return what the landing page has brought, with stand-ins."""
+        cookies = self._cookies(msgspec.to_builtins(landing.cookies))
+        return msgspec.structs.replace(landing, cookies=msgspec.convert(cookies, tuple[Cookie, ...]))
 
     def _cookies(self, cookies: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [

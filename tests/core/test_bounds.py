@@ -31,7 +31,7 @@ from ddg_protocol import (
 )
 from ddg_protocol.errors import ServiceUnavailableError, StreamTooLarge
 from ddg_protocol.events import FrontEndVersionUnknown
-from ddg_protocol.pace import ClientState, Pacer
+from ddg_protocol.pace import ClientState
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 KIB, MIB = 1024, 1024 * 1024
@@ -413,14 +413,6 @@ def test_a_turn_that_would_wait_too_long_for_others_ends_at_once_and_costs_them_
         session.next_action(now=0)
     assert shared.pacer.last_start == 100.0
     assert session.next_action(now=0) is PAUSED
-
-
-def test_a_start_that_is_of_no_use_is_not_taken() -> None:
-    pacer = Pacer()
-    assert pacer.reserve(0, 1.5, by=0) == 0
-    assert pacer.reserve(0, 1.5, by=1) == 1.5
-    assert pacer.reserve(0, 1.5, by=1.5) == 1.5
-    assert pacer.last_start == 1.5
 
 
 def test_a_request_has_no_more_time_than_its_turn() -> None:

@@ -344,14 +344,16 @@ def in_sixteens(data: bytes) -> Iterator[bytes]:
     return (data[at : at + 16] for at in range(0, len(data), 16))
 
 
-def test_a_version_split_over_chunks_is_found_and_shared_by_the_clients_sessions() -> None:
+def test_a_version_split_over_chunks_and_the_cookies_are_shared_by_the_client_s_sessions() -> None:
     shared = ClientState()
     run = Run(Session(shared=shared), echoing(), cut=in_sixteens)
     run.ask("one")
     assert shared.fe_version == run.service.front_end_version
     other = Run(Session(shared=shared), echoing(), start=run.now)
     other.ask("two")
-    assert [request.url.rpartition("/")[2] for request in other.requests] == ["aichat", "status", "chat"]
+    assert [request.url.rpartition("/")[2] for request in other.requests] == ["status", "chat"]
+    sent = [dict(request.headers)["cookie"] for request in (run.requests[2], other.requests[0])]
+    assert sent[0] == sent[1] != "dcs=1; dcm=3"
 
 
 def test_a_missing_token_is_asked_for_again_up_to_the_maximum() -> None:

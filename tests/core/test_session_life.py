@@ -46,7 +46,7 @@ from ddg_protocol import (
 )
 from ddg_protocol._state import State
 from ddg_protocol.errors import AccessDeniedError, InputLimitError, StreamTooLarge
-from ddg_protocol.events import FrontEndVersionUnknown
+from ddg_protocol.events import FrontEndVersionUnknown, Queued
 from ddg_protocol.service import ServiceResponse
 
 
@@ -75,7 +75,7 @@ def answer_front_end(hand: Hand) -> None:
 
 def next_wait(hand: Hand) -> Wait:
     """Pull past events; the next intent is a wait."""
-    while isinstance(action := hand.session.next_action(now=hand.now), FrontEndVersionUnknown | TurnStarted):
+    while isinstance(action := hand.session.next_action(now=hand.now), FrontEndVersionUnknown | TurnStarted | Queued):
         pass
     assert isinstance(action, Wait), action
     return action
@@ -94,24 +94,25 @@ def test_a_request_that_began_late_keeps_the_next_one_away_from_it() -> None:
     assert next_wait(hand).until == 101.5
 
 
-def test_a_request_that_began_late_keeps_those_away_that_were_reserved_before() -> None:
+def test_a_request_that_began_late_keeps_those_away_that_wait() -> None:
     shared = ClientState()
-    first, second, third = (Hand(Session(shared=shared)) for _ in range(3))
+    warm = Conversation(vqd="4-0", fe_version="x-y")
+    first, second, third = (Hand(Session(conversation=warm, cookies={}, shared=shared)) for _ in range(3))
     for hand in (first, second, third):
         hand.session.ask("Hi", now=0)
-    first.request_for("duckai=1")
+    first.request_for("/chat")
     wait, other = next_wait(second), next_wait(third)
-    assert (wait.until, other.until) == (1.5, 3.0)
+    assert (wait.until, other.until) == (1.5, 1.5)
     second.now = 2.75
     second.session.wait_elapsed(wait)
-    second.request_for("duckai=1")
+    second.request_for("/chat")
     third.now = 3.0
     third.session.wait_elapsed(other)
     again = next_wait(third)
     assert (again.until, again.reason) == (4.25, "pacing")
     third.now = 4.25
     third.session.wait_elapsed(again)
-    third.request_for("duckai=1")
+    third.request_for("/chat")
 
 
 def test_a_wait_is_over_when_the_driver_says_so_and_the_next_request_is_counted_from_its_time() -> None:
@@ -459,7 +460,7 @@ def test_a_coded_reply_goes_on_within_a_piece_that_was_longer_than_is_given_at_o
 # Many sessions of one client
 
 
-def test_sessions_that_start_together_make_their_requests_one_interval_apart_in_the_order_pulled() -> None:
+def test_sessions_that_start_together_make_their_requests_one_interval_apart_the_oldest_first() -> None:
     shared = ClientState()
     hands = [Hand(Session(shared=shared)) for _ in range(8)]
     order = hands[4:] + hands[:4]
@@ -486,7 +487,7 @@ def test_sessions_that_start_together_make_their_requests_one_interval_apart_in_
     firsts = list(dict.fromkeys(id(hand) for _, _, hand in begun))
     assert firsts == [id(hand) for hand in order]
     paths = Counter(path for _, path, _ in begun)
-    assert paths == {"?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1": 1, "aichat": 8, "status": 8, "chat": 8}
+    assert paths == {"?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1": 1, "aichat": 1, "status": 8, "chat": 8}
     assert {len(hand.session.conversation.message_history) for hand in hands} == {2}
 
 

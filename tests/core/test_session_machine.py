@@ -52,6 +52,7 @@ from ddg_protocol import (
     TurnStarted,
     Wait,
 )
+from ddg_protocol._phases import InTurn
 from ddg_protocol._state import AT_REST, State
 from ddg_protocol.errors import TokenError
 from ddg_protocol.events import (
@@ -60,8 +61,10 @@ from ddg_protocol.events import (
     FrontEndVersionUnknown,
     LandingPageFailed,
     LimitReached,
+    Queued,
     ServiceNotice,
 )
+from ddg_protocol.pace import Landing
 from ddg_protocol.redirect import REDIRECTS
 from ddg_protocol.service._challenge import Challenge
 from ddg_protocol.session import Action
@@ -281,6 +284,8 @@ class Turn:
     pieces: list[str] = field(default_factory=list)
     title: str | None = None
     limit: bool = False
+    lands: bool = False  # the cookies of the landing page are still to come
+    landed: bool = False  # it has visited that page itself
 
 
 class Chat:
@@ -328,11 +333,14 @@ class Chat:
         failure, self.failure = self.failure, None
         if failure is FailureKind.NOT_SENT and self.turn is not None and not self.turn.redirects:
             self.turn.spent = False
+        landing = self.machine.shared.landing
         try:
             action = self.session.next_action(now=self.machine.now)
         except DuckChatError as error:
             self.turn_failed(error)
             return None
+        finally:
+            self.look_at_cookies(landing)
         self.machine.seen[type(action)] += 1
         match action:
             case SendRequest():
@@ -383,6 +391,22 @@ class Chat:
             turn.redirects = -1 - turn.redirects if turn.redirects >= 0 else turn.redirects  # if it is followed
         elif fields.get("x-vqd-4") and (turn.step == "chat" or (turn.step == "status" and head.status == 200)):
             turn.pair, turn.spent = (fields["x-vqd-4"], fields.get("x-vqd-hash-1", "")), False
+
+    def look_at_cookies(self, before: Landing | None) -> None:
+        """Take the account of what the client knows of the landing page: this chat's news, or news to this chat."""
+        turn, landing = self.turn, self.machine.shared.landing
+        phase = self.session._machine.phase
+        if landing is not None and landing is not before:
+            assert turn is not None
+            assert turn.step == "landing"
+            turn.landed = True
+            turn.jar |= OWN_COOKIES
+            assert {(cookie.domain, cookie.name): cookie.value for cookie in landing.cookies} == turn.jar
+        if turn is not None and isinstance(phase, InTurn) and turn.lands:
+            if not phase.turn.landing_due and not turn.landed and turn.step != "landing":
+                assert landing is not None
+                turn.jar |= {(cookie.domain, cookie.name): cookie.value for cookie in landing.cookies}
+            turn.lands = phase.turn.landing_due
 
     def request_pulled(self, request: SendRequest) -> None:
         turn = self.turn
@@ -485,6 +509,9 @@ class Chat:
                 if turn.spent:
                     turn.pair, turn.spent = None, False
                 self.leave_exchange()
+            case Queued(position, until):
+                assert position == 1
+                assert until > self.machine.now
             case FrontEndVersionUnknown() | LandingPageFailed() | ServiceNotice():
                 self.leave_exchange()
 
@@ -498,7 +525,7 @@ class Chat:
             assert event.attempt == turn.retries[turn.step]
             assert event.delay >= 2.0
             if isinstance(event.cause, RateLimitError):
-                turn.jar = self.fresh_jar()
+                turn.jar, turn.lands, turn.landed = self.fresh_jar(), not self.supplied, False
                 turn.pair, turn.spent = None, False
             elif turn.spent:
                 turn.pair, turn.spent = None, False
@@ -545,6 +572,7 @@ class Chat:
             jar=dict(self.jar),
             pair=self.pair,
             answering=self.answers == "always" or (self.answers == "on_demand" and self.wanted),
+            lands=not self.supplied and self.committed_jar is None,
         )
 
     def cancel(self) -> None:

@@ -367,16 +367,16 @@ def test_requests_of_a_kind_that_is_tried_again_are_paced_further_apart() -> Non
     assert [after - before for before, after in pairwise(starts)] == [2.25, 3.0, 3.75]
 
 
-def test_a_cancelled_wait_gives_nothing_back() -> None:
+def test_a_cancelled_wait_gives_its_start_back() -> None:
     shared = ClientState()
     first, second, third = (Hand(Session(shared=shared)) for _ in range(3))
     first.session.ask("Hi", now=0)
     first.request_for("duckai=1")
-    for hand, start in ((second, 1.5), (third, 3.0)):
+    for hand in (second, third):
         hand.session.ask("Hi", now=0)
         while not isinstance(action := hand.session.next_action(now=0), Wait):
             pass
-        assert (action.until, action.reason) == (start, "pacing")
+        assert (action.until, action.reason) == (1.5, "pacing")
         hand.session.cancel()
 
 
@@ -935,7 +935,7 @@ def test_a_failure_that_is_reported_late_is_dropped() -> None:
     hand.pull()
     hand.session.ask("Hi", now=hand.now)
     hand.session.transport_failed(old, Failure(FailureKind.CUT, "late"))
-    hand.request_for("/aichat")
+    hand.request_for("/status")
 
 
 # Nothing that is documented is never seen
@@ -959,6 +959,13 @@ def test_every_event_and_every_intent_is_seen_by_a_caller() -> None:
     hand.request_for("duckai=1")
     hand.session.cancel()
     assert hand.pull() is PAUSED
+    other, queued = (Hand(Session(shared=hand.session.shared)) for _ in range(2))
+    other.now = queued.now = hand.now
+    for each in (other, queued):
+        each.session.ask("Hi", now=hand.now)
+    other.request_for("duckai=1")
+    queued.request_for("duckai=1")  # after 10 s
+    hand.events += queued.events
     assert {type(event) for event in hand.events} == set(get_args(Event))
     assert set(get_args(Intent)) == {type(action) for action in (hand.request, *hand.waits, *played.solves)}
 

@@ -286,7 +286,7 @@ def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
         (State.READY, "origin", "https://elsewhere.example", "elsewhere"),
         (State.WAITING, "phase.type", "Solving", "phase"),
         (State.WAITING, "last_id", 0, "past the last"),
-        (State.WAITING, "phase.turn.slot", float("inf"), "finite"),
+        (State.WAITING, "phase.turn.ticket.began", float("inf"), "finite"),
         (State.WAITING, "phase.wait.until", float("nan"), "finite"),
         (State.WAITING, "phase.turn.model", "gpt-9", "gpt-9"),
         (State.STREAMING, "phase.reader", None, "phase.reader"),

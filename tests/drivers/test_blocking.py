@@ -348,7 +348,7 @@ def test_control_c_while_it_waits_for_anything_leaves_no_connection_and_the_chat
             url = url.replace("http:", "https:")
         profile = at(url, minimum_interval=interval)
         with Client(profile, policy=Policy(max_retries=0, max_prompt_chars=None), on_action=on_action) as client:
-            client._shared.pacer.reserve(time.monotonic(), interval)
+            client._shared.pacer.last_start = time.monotonic()
             chat = client.chat(conversation=Conversation(vqd="token", fe_version="x-y"), cookies={})
             with pytest.raises(KeyboardInterrupt):
                 chat.ask(text)

@@ -188,7 +188,7 @@ def test_whatever_a_thread_waits_for_ends_at_once_when_another_closes_the_client
         Client(at(url, 30.0), policy=policy, on_action=doing) as client,
     ):
         if waits_for == "its turn":
-            client._shared.pacer.reserve(time.monotonic(), 30.0)
+            client._shared.pacer.last_start = time.monotonic()
         before = open_sockets()
         reader = Reader(client.chat(conversation=WARM, cookies={}))
         assert doing.begun.wait(TIMEOUT)

@@ -273,11 +273,11 @@ def on_both_floors(**settings: Any) -> Iterator[Session | WireSession]:
 @pytest.mark.parametrize("challenge", [False, True])
 def test_two_turns_face_to_face_on_both_floors(chunks: Chunking, challenge: bool) -> None:
     seen = []
-    service = echoing()
-    shared = ClientState()
-    shared.fe_version = service.front_end_version  # else most of the time would go into the page's many bytes
-    for session in on_both_floors(shared=shared):
+    for layer in (0, 1):
         service = echoing(challenge=challenge)
+        shared = ClientState()
+        shared.fe_version = service.front_end_version  # else most of the time would go into the page's many bytes
+        session = list(on_both_floors(shared=shared))[layer]
         run = Run(session, service, chunks=chunks)
         first = run.ask("Why is the sky blue?")
         second = run.ask("And at night?", model="o3-mini")
