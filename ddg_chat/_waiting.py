@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from ddg_protocol import Retrying, SendRequest, ServiceProfile, TextDelta, TurnCancelled, TurnFinished, Wait
-from ddg_protocol.events import LimitReached, ServiceNotice
+from ddg_protocol.events import LimitReached, Queued, ServiceNotice
 from ddg_transports.blocking import Trace
 
 from ._text import one_line
@@ -100,6 +100,7 @@ class Waiting:
         self._moving = moving
         self._status: StatusLine | None = None
         self._at_the_end: dict[str, None] = {}  # each text once
+        self._queued = False
         self._doing = {
             profile.url(profile.front_end_path): "fetching the front end's version",
             profile.url(profile.landing_path): "fetching cookies",
@@ -110,6 +111,11 @@ class Waiting:
     def __call__(self, trace: Trace) -> None:
         """Show the status of what happens next."""
         match action := trace.what:
+            case Queued():
+                self._queued = True
+                self._queue(action, trace.at)
+            case Wait(reason="pacing") if self._queued:
+                pass  # the queue's own time is shown, until a request begins
             case Wait():
                 what = {"pacing": "waiting to keep the service's pace", "backoff": "waiting to retry"}[action.reason]
                 left = action.until - trace.at
@@ -118,6 +124,7 @@ class Waiting:
                 elif left >= 1:
                     self._say(f"{what}: {math.ceil(left)} s")
             case SendRequest():
+                self._queued = False
                 what, begun = self._doing.get(action.url, "following a redirect"), time.monotonic()
                 if self._moving:
                     self._show(lambda now: f"{what}: {now - begun:.1f} s")
@@ -131,6 +138,15 @@ class Waiting:
                 self._at_the_end["the reply was cut short by a limit of the service"] = None
             case TextDelta() | TurnFinished() | TurnCancelled():
                 self.clear()
+
+    def _queue(self, queued: Queued, now: float) -> None:
+        def text(now: float) -> str:
+            return f"in the queue, about {max(1, math.ceil(queued.until - now))} s"
+
+        if self._moving:
+            self._show(text)
+        else:
+            self._say(text(now))
 
     def clear(self) -> None:
         """Remove the status line."""

@@ -11,7 +11,7 @@ import pytest
 
 from ddg_chat._waiting import StatusLine, Waiting
 from ddg_protocol import DUCKDUCKGO_2025_04, Event, RateLimitError, Retrying, SendRequest, TextDelta, Wait
-from ddg_protocol.events import LimitReached
+from ddg_protocol.events import LimitReached, Queued
 from ddg_transports.blocking import Trace
 
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
@@ -91,6 +91,18 @@ def test_a_wait_counts_down(reason: str, said: str, stream: Watched) -> None:
     assert stream.line == ""
 
 
+def test_a_place_in_the_queue_is_told_until_a_request_begins(stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        tell(waiting, Queued(3, time.monotonic() + 20))
+        tell(waiting, Wait(id=1, until=time.monotonic() + 1.5, reason="pacing"))
+        stream.wait_for(lambda text: "in the queue, about 20 s" in text)
+        tell(waiting, request(DUCKDUCKGO_2025_04.status_path))
+        stream.wait_for(lambda text: "fetching a token" in text)
+        tell(waiting, Wait(id=2, until=time.monotonic() + 1.5, reason="pacing"))
+        stream.wait_for(lambda text: "waiting to keep the service's pace" in text)
+    assert stream.getvalue().index("queue") < stream.getvalue().index("token") < stream.getvalue().index("pace")
+
+
 def test_what_follows_soon_is_told_in_its_place(stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
         tell(waiting, request(DUCKDUCKGO_2025_04.landing_path))
@@ -109,7 +121,10 @@ def test_what_is_worth_knowing_stays(stream: Watched) -> None:
 
 
 def test_a_terminal_that_can_t_take_text_back_gets_lines(stream: Watched) -> None:
-    actions: list[SendRequest | Wait] = [
+    actions: list[SendRequest | Wait | Queued] = [
+        request(DUCKDUCKGO_2025_04.chat_path),
+        Queued(1, time.monotonic() + 19.5),
+        Wait(id=1, until=time.monotonic() + 1.5, reason="pacing"),
         request(DUCKDUCKGO_2025_04.chat_path),
         Wait(id=1, until=time.monotonic() + 0.5, reason="pacing"),
         Wait(id=2, until=time.monotonic() + 99.5, reason="backoff"),
@@ -117,7 +132,7 @@ def test_a_terminal_that_can_t_take_text_back_gets_lines(stream: Watched) -> Non
     with Waiting(stream, DUCKDUCKGO_2025_04, moving=False) as waiting:
         for action in actions:
             tell(waiting, action)
-    assert stream.getvalue() == "ddg-chat: waiting to retry: 100 s\n"
+    assert stream.getvalue() == "ddg-chat: in the queue, about 20 s\nddg-chat: waiting to retry: 100 s\n"
 
 
 def test_a_status_line_fits_its_terminal(stream: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

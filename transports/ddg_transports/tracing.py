@@ -4,7 +4,7 @@ Each record goes to the logger of its topic, below ``ddg_transports``:
 
 * ``ddg_transports.turn``: a turn begins and ends (INFO), is retried, degraded or fails (WARNING), brings text (DEBUG);
 * ``ddg_transports.request``: a response's status (INFO), a failure (WARNING), requests and bytes (DEBUG);
-* ``ddg_transports.wait``: a backoff (INFO), the service's pace (DEBUG);
+* ``ddg_transports.wait``: a backoff, a place in the queue (INFO), the service's pace (DEBUG);
 * ``ddg_transports.challenge``: a challenge that has to be answered (INFO), its answer (DEBUG);
 * ``ddg_transports.connection``: the client's own connections (DEBUG).
 
@@ -33,7 +33,7 @@ from ddg_protocol import (
     TurnStarted,
     Wait,
 )
-from ddg_protocol.events import ChallengeReceived, FrontEndVersionUnknown, LandingPageFailed, MalformedPayload
+from ddg_protocol.events import ChallengeReceived, FrontEndVersionUnknown, LandingPageFailed, MalformedPayload, Queued
 from ddg_protocol.redaction import shown_url
 from ddg_protocol.wire import Close, Connect, Send
 
@@ -99,10 +99,10 @@ def _described(trace: Trace) -> _Record | None:
             return _CONNECTION, logging.DEBUG, "close", {}
         case DuckChatError():
             return _TURN, logging.WARNING, "the turn failed: %(error)s", _error(what)
-    return _event(what)
+    return _event(what, trace.at)
 
 
-def _event(event: Event) -> _Record:
+def _event(event: Event, at: float) -> _Record:
     members: dict[str, Any]
     match event:
         case TurnStarted():
@@ -113,6 +113,9 @@ def _event(event: Event) -> _Record:
         case TurnCancelled():
             members = {"characters": len(event.text)}
             return _TURN, logging.INFO, "the turn is cancelled, after %(characters)d characters", members
+        case Queued():
+            members = {"ahead": event.position, "seconds": max(0.0, event.until - at)}
+            return _WAIT, logging.INFO, "%(ahead)d ahead in the queue, for about %(seconds).1f s", members
         case Retrying():
             members = {"attempt": event.attempt, "seconds": event.delay, **_error(event.cause)}
             return _TURN, logging.WARNING, "retry %(attempt)d in %(seconds).1f s: %(error)s", members
