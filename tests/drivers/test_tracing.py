@@ -14,10 +14,11 @@ import pytest
 from support.paths import ROOT
 
 from ddg_protocol import DUCKDUCKGO_2025_04, DuckChatError, FailureKind, Policy, ServiceProfile
+from ddg_protocol.events import Queued
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service.faults import Refuse
 from ddg_protocol.service.script import fault_from_text
-from ddg_transports import tracing
+from ddg_transports import Trace, tracing
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
 from ddg_transports.emulator import Emulator
@@ -65,6 +66,11 @@ def test_a_turn_is_two_records_and_each_response_one(caplog: pytest.LogCaptureFi
     ]
     assert ("DEBUG", "chat 1: 3 characters") in of(caplog, "turn", logging.DEBUG)
     assert of(caplog, "connection", logging.DEBUG)[0][1].startswith("chat 1: connect to 127.0.0.1:")
+
+
+def test_a_place_in_the_queue_is_a_record(caplog: pytest.LogCaptureFixture) -> None:
+    tracing.log(Trace(7, Queued(2, 25.0), 5.0))
+    assert of(caplog, "wait") == [("INFO", "chat 7: 2 ahead in the queue, for about 20.0 s")]
 
 
 def test_a_retry_and_a_failure_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
