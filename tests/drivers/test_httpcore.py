@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
@@ -31,7 +32,7 @@ from ddg_transports.blocking import Client, Reply
 from ddg_transports.emulator import Emulator
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
 from ddg_transports.testing.contract import trusting
-from ddg_transports.testing.peer import CERTIFICATES, HANG, Peer, Said
+from ddg_transports.testing.peer import CERTIFICATES, CUT, HANG, Peer, Said
 
 LIBRARIES: list[Any] = [httpcore, httpcore2]
 LOOPS = ["asyncio", "trio"]
@@ -192,6 +193,148 @@ def test_a_request_that_is_cancelled_anywhere_costs_no_place_and_no_socket(libra
         assert anyio.run(main, peer, backend=loop) > 5
 
 
+async def read_to_its_end(exchange: Any) -> None:
+    while await exchange.read():
+        pass
+    await exchange.aclose()
+
+
+async def closed(exchange: Any) -> None:
+    await exchange.aclose()
+
+
+@each_loop
+@each_library
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["there", "elsewhere"])
+@pytest.mark.parametrize("ended", [read_to_its_end, closed])
+def test_a_request_that_is_cancelled_as_it_gets_a_place_costs_none(
+    library: Any, loop: str, elsewhere: bool, ended: Callable[[Any], Coroutine[Any, Any, None]]
+) -> None:
+    """It waits until another exchange ends, and is cancelled at each step of that end and at each of its own."""
+
+    async def cancelled(transport: AsyncHttpcoreTransport, first: str, second: str, own: int, others: int) -> bool:
+        exchange = await transport.open(request(first))
+        scope = anyio.CancelScope()
+
+        async def waits() -> None:
+            with scope:
+                await Stepping(answer(transport, request(second)), scope, own)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(waits)
+            await anyio.wait_all_tasks_blocked()
+            await Stepping(ended(exchange), scope, others)
+        return scope.cancel_called
+
+    async def main(first: str, second: str) -> int:
+        pools: list[Any] = []
+
+        def make(network: Any) -> Any:
+            pools.append(library.AsyncConnectionPool(network_backend=network, max_connections=1))
+            return pools[-1]
+
+        steps = 0
+        async with AsyncHttpcoreTransport(make) as transport:
+            for is_own in (False, True):
+                step, reached = 0, True
+                while reached:
+                    step += 1
+                    reached = await cancelled(transport, first, second, *((step, 0) if is_own else (0, step)))
+                    with anyio.fail_after(TIMEOUT):
+                        assert await answer(transport, request(first)) == b"ok", step
+                        assert await has_a_place(pools[0], second), step
+                steps += step
+        return steps
+
+    with Peer(*[[OK]] * 500) as peer, Peer(*[[OK]] * 500) as other:
+        assert anyio.run(main, peer.url, other.url if elsewhere else peer.url, backend=loop) > 4
+        assert peer.all_closed(TIMEOUT)
+        assert other.all_closed(TIMEOUT)
+
+
+@each_library
+@each_world
+def test_no_more_requests_are_under_way_than_the_pool_has_places(library: Any, world: str) -> None:
+    with Peer([OK, HANG], [OK], [OK, HANG]) as peer:
+        if world == "blocking":
+            with HttpcoreTransport(over(library.ConnectionPool, max_connections=1)) as transport:
+                first = transport.open(request(peer.url), timeout=TIMEOUT)
+                with pytest.raises(TransportError) as caught:
+                    transport.open(request(peer.url), timeout=SHORT)
+                assert caught.value.failure.kind is FailureKind.TIMEOUT
+                first.close()
+                transport.open(request(peer.url), timeout=TIMEOUT).close()
+        else:
+
+            async def main() -> None:
+                async with AsyncHttpcoreTransport(over(library.AsyncConnectionPool, max_connections=1)) as transport:
+                    first = await transport.open(request(peer.url))
+                    with anyio.move_on_after(SHORT) as scope:
+                        await transport.open(request(peer.url))
+                    assert scope.cancelled_caught
+                    await first.aclose()
+                    await (await transport.open(request(peer.url))).aclose()
+
+            anyio.run(main, backend=world)
+        assert peer.connections == 2
+
+
+@each_library
+@each_world
+def test_other_requests_over_the_pool_count_and_keep_their_timeouts(library: Any, world: str) -> None:
+    timeouts = {"timeout": {"connect": SHORT, "read": SHORT, "write": SHORT, "pool": SHORT}}
+    pools: list[Any] = []
+    kind = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
+
+    def make(network: Any) -> Any:
+        pools.append(kind(network_backend=network, max_connections=1))
+        return pools[-1]
+
+    with Peer([OK], [HANG], [OK]) as peer:
+        if world == "blocking":
+            with HttpcoreTransport(make) as transport:
+                assert pools[0].request("GET", peer.url, extensions=timeouts).content == b"ok"
+                with pytest.raises(library.ReadTimeout):
+                    pools[0].request("GET", peer.url, extensions=timeouts)
+                with closing(transport.open(request(peer.url), timeout=TIMEOUT)), pytest.raises(library.PoolTimeout):
+                    pools[0].request("GET", peer.url, extensions=timeouts)
+        else:
+
+            async def main() -> None:
+                async with AsyncHttpcoreTransport(make) as transport:
+                    assert (await pools[0].request("GET", peer.url, extensions=timeouts)).content == b"ok"
+                    with pytest.raises(library.ReadTimeout):
+                        await pools[0].request("GET", peer.url, extensions=timeouts)
+                    exchange = await transport.open(request(peer.url))
+                    with pytest.raises(library.PoolTimeout):
+                        await pools[0].request("GET", peer.url, extensions=timeouts)
+                    await exchange.aclose()
+
+            anyio.run(main, backend=world)
+
+
+@each_library
+def test_threads_share_a_pool_of_few_places(library: Any) -> None:
+    """Each connection is used by one thread at a time, even as the pool makes room for other origins."""
+    bodies: list[bytes] = []
+    with Peer(*[[OK]] * 200) as peer, Peer(*[[OK]] * 200) as other:
+        with HttpcoreTransport(over(library.ConnectionPool, max_connections=2)) as transport:
+
+            def ask() -> None:
+                for url in [peer.url, other.url] * 10:
+                    with closing(transport.open(request(url), timeout=TIMEOUT)) as exchange:
+                        bodies.append(b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")))
+
+            threads = [threading.Thread(target=ask) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert bodies == [b"ok"] * 160
+        assert peer.all_closed(TIMEOUT)
+        assert other.all_closed(TIMEOUT)
+
+
 @each_loop
 def test_a_request_that_a_deadline_ends_costs_nothing_either(loop: str) -> None:
     async def in_time(something: Coroutine[Any, Any, bytes]) -> None:
@@ -298,6 +441,28 @@ def test_a_response_in_a_record_of_its_own_answers_no_request_either(world: str)
 
 
 @pytest.mark.usefixtures("only")
+@each_world
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_response_behind_a_whole_read_answers_no_request(world: str, tls: bool) -> None:
+    """The first response is as long as a read may be, so that what follows it stays wherever it was read from."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 65000\r\nx-padding: %s\r\n\r\n"
+    body = b"." * 65000
+    first = head % (b"x" * (65536 - len(head % b"") - len(body))) + body
+    with Peer([first + NOT_ASKED_FOR * 5000], [OK], certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
+        assert two_bodies(world, peer.url, ssl_context=trusting()) == [body, b"ok"]
+        assert peer.connections == 2
+
+
+@pytest.mark.usefixtures("only")
+@each_world
+def test_a_body_that_ends_with_the_connection_is_cut_without_a_close_notify(world: str) -> None:
+    with Peer([b"HTTP/1.1 200 OK\r\n\r\nhal", CUT], certificate=CERTIFICATES / "loopback.pem") as peer:
+        with pytest.raises(TransportError) as caught:
+            two_bodies(world, peer.url, ssl_context=trusting())
+        assert caught.value.failure.kind is FailureKind.CUT
+
+
+@pytest.mark.usefixtures("only")
 @pytest.mark.parametrize(
     ("framing", "tls", "world"), thinned(product(FRAMINGS, [False, True], WORLDS), one_in=5, reason="each with each")
 )
@@ -385,7 +550,7 @@ def test_a_unix_socket_in_place_of_an_address(tmp_path: Path) -> None:
 
 def test_a_pool_of_another_library_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match="neither httpcore nor httpcore2"):
-        HttpcoreTransport(lambda _: object())  # type: ignore[arg-type,return-value]
+        HttpcoreTransport(lambda _: object())
 
 
 def test_a_pool_over_another_network_is_refused_with_the_first_request() -> None:
@@ -660,6 +825,22 @@ def test_a_flood_from_a_proxy_ends_when_the_connection_should_be_made(world: str
 
 @pytest.mark.usefixtures("only")
 @each_world
+def test_a_handshake_behind_a_proxy_is_given_up_when_the_connection_should_be_made(world: str) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while connection.recv(65536):
+            pass
+
+    with serving(serve) as port:
+        started = time.monotonic()
+        error = failure(world, request("https://127.0.0.1:1/", timeout=SHORT), proxy=f"http://127.0.0.1:{port}")
+        assert error.failure.kind is FailureKind.TIMEOUT
+        assert time.monotonic() - started < TIMEOUT / 2
+
+
+@pytest.mark.usefixtures("only")
+@each_world
 def test_a_handshake_that_trickles_through_a_proxy_s_tls_ends_in_time(world: str) -> None:
     def serve(connection: socket.socket) -> None:
         with server_context().wrap_socket(connection, server_side=True) as tls:
@@ -667,7 +848,7 @@ def test_a_handshake_that_trickles_through_a_proxy_s_tls_ends_in_time(world: str
             tls.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             tls.recv(65536)
             tls.sendall(b"\x16\x03\x03\x40\x00")  # begins a record of 16 KiB
-            while True:
+            while not over.wait(0.001):
                 tls.sendall(b".")
 
     def make(network: Any) -> Any:
@@ -675,6 +856,7 @@ def test_a_handshake_that_trickles_through_a_proxy_s_tls_ends_in_time(world: str
         return kind(proxy, ssl_context=trusting(), proxy_ssl_context=trusting(), network_backend=network)
 
     library = next(each for each in LIBRARIES if sys.modules[each.__name__] is not None)
+    over = threading.Event()
     with serving(serve) as port:
         proxy = f"https://127.0.0.1:{port}"
         sent = request("https://127.0.0.1:1/", timeout=SHORT)
@@ -701,13 +883,13 @@ def test_the_addresses_of_a_name_share_the_time_to_connect(monkeypatch: pytest.M
             each.setblocking(False)
             each.connect_ex(("127.0.0.1", port))  # then a further one is not answered
         told: list[float] = []
-        connect = httpcore.SyncBackend.connect_tcp
 
-        def connect_tcp(self: Any, host: str, port: int, timeout: float, **settings: Any) -> Any:
-            told.append(timeout)
-            return connect(self, host, port, timeout, **settings)
+        class Told(socket.socket):
+            def settimeout(self, value: float | None) -> None:
+                told.append(value or 0.0)
+                super().settimeout(value)
 
-        monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect_tcp)
+        monkeypatch.setattr(socket, "socket", Told)
         ask = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **settings: ask(*args, **settings) * 4)
         with HttpcoreTransport(over(httpcore.ConnectionPool)) as transport, pytest.raises(TransportError) as caught:

@@ -86,7 +86,7 @@ def test_straight(world: str, library: Any) -> None:
 @first(3)
 def test_over_a_pool_that_is_handed_in(world: str, library: Any) -> None:
     pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
-    keeps_it(world, lambda context: {"pool": partial(made, pool, ssl_context=context, max_connections=1)})
+    keeps_it(world, lambda context: {"pool": partial(made, pool, ssl_context=context)})
 
 
 @pytest.mark.deep("the same checks over HTTP/2")

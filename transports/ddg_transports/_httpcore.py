@@ -1,40 +1,30 @@
-"""The code that the blocking and the async transport over httpcore share: it never waits."""
+"""The code that the blocking and the async transport over httpcore share: its pool, and what the pool holds."""
 
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import ssl
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from ddg_protocol import FailureKind, SendRequest, TransportError
+import anyio
+
+from ddg_protocol import FailureKind, SendRequest
 from ddg_protocol.text import printable
 
-from ._httpcore_sockets import AsyncNetwork, BlockingNetwork, Stream
+from ._httpcore_sockets import OWNER
 from .transport import is_harmless, transport_error, verifying_context
 
 _MOST_KEPT = 10
-
-#: The failure kind of an exception, by the first of these names in its classes. httpcore and httpcore2 use the same
-#: names; the others are exceptions of h2 and socksio that they let through.
-_KINDS = {
-    "TimeoutError": FailureKind.TIMEOUT,
-    "TimeoutException": FailureKind.TIMEOUT,
-    "ConnectError": FailureKind.NOT_SENT,
-    "ProxyError": FailureKind.NOT_SENT,
-    "SOCKSError": FailureKind.NOT_SENT,
-    "UnicodeError": FailureKind.NOT_SENT,  # not a valid host name
-    "ConnectionNotAvailable": FailureKind.NOT_SENT,  # the peer closed without processing it (RFC 9113, 6.8)
-    "NetworkError": FailureKind.CUT,
-    "LocalProtocolError": FailureKind.OTHER,
-    "ProtocolError": FailureKind.CUT,
-}
-
+_LONG = 1e6  # seconds; more than that a socket doesn't accept
 
 _PROXY_STATUS = re.compile(r"[1-9][0-9]{2}(?= )")
 #: Texts of the library that quote nothing from the peer.
@@ -44,88 +34,289 @@ _KNOWN_TEXT = re.compile(
 )
 
 
-class Pool(Protocol):
-    """The part of an ``(Async)ConnectionPool`` that is used: it makes connections with its settings."""
-
-    def create_connection(self, origin: Any) -> Any:
-        """Return a connection that connects with its first request."""
-
-
-MakePool = Callable[[Any], Pool]
+MakePool = Callable[[Any], Any]
 """Takes a ``network_backend`` and returns a pool that uses it."""
 
 
-class Connections:
-    """Makes connections, and keeps idle ones for later requests."""
+class PooledConnection:
+    """A connection as its pool sees it: it carries one exchange at a time, and is idle whenever it carries none.
+
+    It is idle before its first exchange, too: a request that is cancelled after its pool has made a connection for it,
+    and before it uses it, leaves it to the next request. (httpcore 1.0.9 would never use its place again.)
+
+    A blocking pool calls `handle_request` and `close`, an async one `handle_async_request` and `aclose`.
+
+    Args:
+        connection: the library's connection.
+        library: httpcore or httpcore2.
+
+    Attributes:
+        library: httpcore or httpcore2.
+        stream: the newest stream that was made for it; closing it closes those that carry it.
+        until: when blocking waits end, on the clock of `time.monotonic`.
+    """
+
+    def __init__(self, connection: Any, library: Any) -> None:
+        self.library = library
+        self.stream: Any = None
+        self.until = self._whole = math.inf
+        self._connecting: anyio.CancelScope | None = None
+        self._connection = connection
+        self._in_use = threading.Lock()  # by an exchange, or for ever by the one that closes it
+        self._is_closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def is_idle(self) -> bool:
+        """Return whether it carries no exchange."""
+        return not self._in_use.locked()
+
+    is_available = is_idle
+
+    def is_closed(self) -> bool:
+        """Return whether it is closed, or will be when its exchange is over."""
+        return self._is_closed
+
+    def is_connected(self) -> bool:
+        """Return whether its pool must not forget it. httpcore2 asks this."""
+        return True
+
+    def can_multiplex(self) -> bool:
+        """Return False. httpcore2 asks this."""
+        return False
+
+    def has_expired(self) -> bool:
+        """Return whether an idle connection is of no more use: it ended, or the peer sent what nobody asked for."""
+        if self.stream is None or not self._in_use.acquire(blocking=False):
+            return False
+        try:
+            return self.stream.is_readable() or bool(self._connection.has_expired())
+        finally:
+            self._release()
+
+    def handle_request(self, request: Any) -> Any:
+        """Send a request and wait for the head of its response, at most until ``until`` of its extensions."""
+        begun = False
+        try:
+            begun = self._begin()
+            self._whole = request.extensions.get("until", math.inf)
+            self.until = min(self._whole, time.monotonic() + _time_to_connect(request))
+            return self._with_body(self._connection.handle_request(request))
+        except BaseException:
+            if begun:
+                self._shut()
+            raise
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request and wait for the head of its response."""
+        self._begin()
+        try:
+            with anyio.fail_after(_time_to_connect(request)) as self._connecting:
+                return self._with_body(await self._connection.handle_async_request(request))
+        except BaseException:
+            await self._ashut()
+            raise
+
+    def goes_out(self) -> None:
+        """Give the request the rest of its time, once; see `_httpcore_sockets.Owner`."""
+        self.until, self._whole = max(self.until, self._whole), -math.inf
+        if self._connecting is not None:
+            self._connecting.deadline = math.inf
+
+    def left(self, timeout: float | None = None) -> float:
+        """Return the seconds that a blocking wait may take; see `_httpcore_sockets.Owner`."""
+        left = min(self.until - time.monotonic(), _LONG if timeout is None else timeout)
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def end(self, body: Body) -> None:
+        """End a blocking exchange."""
+        try:
+            if self._can_be_kept(body):
+                self._release()
+                return
+        except BaseException:  # it was interrupted
+            self._shut()
+            raise
+        self._shut()
+
+    async def aend(self, body: Body) -> None:
+        """End an async exchange."""
+        if self._can_be_kept(body):
+            self._release()
+        else:
+            await self._ashut()
+
+    def close(self) -> None:
+        """Close the connection, or let it be closed when its exchange is over."""
+        self._is_closed = True
+        if self._in_use.acquire(blocking=False):
+            self._shut()
+
+    async def aclose(self) -> None:
+        """Close the connection, or let it be closed when its exchange is over."""
+        self._is_closed = True
+        if self._in_use.acquire(blocking=False):
+            await self._ashut()
+
+    def _begin(self) -> bool:
+        if not self._in_use.acquire(blocking=False):
+            raise self.library.ConnectionNotAvailable
+        OWNER.set(self)  # and leave it: each connection sets itself before it is made
+        return True
+
+    def _with_body(self, response: Any) -> Any:
+        if self.stream is None:
+            raise TypeError("the pool does not use the network_backend that it was given")
+        response.stream = response.extensions["body"] = Body(self, response.stream)
+        return response
+
+    def _can_be_kept(self, body: Body) -> bool:
+        return body.is_complete and not self._is_closed and self._connection.is_available()
+
+    def _release(self) -> None:
+        self._in_use.release()
+        if self._is_closed:  # by another thread, meanwhile
+            self.close()
+
+    def _shut(self) -> None:
+        self._is_closed = True
+        (self.stream or self._connection).close()
+
+    async def _ashut(self) -> None:
+        self._is_closed = True
+        await (self.stream or self._connection).aclose()
+
+
+class Body:
+    """The body of a response, blocking or async. Its pool closes it when the exchange is over.
+
+    Args:
+        connection: carries the exchange.
+        stream: the library's body.
+
+    Attributes:
+        connection: carries the exchange.
+        is_complete: whether all of it was read.
+    """
+
+    def __init__(self, connection: PooledConnection, stream: Any) -> None:
+        self.connection = connection
+        self.is_complete = False
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._stream
+        self._stream.close()
+        self.is_complete = True
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for data in self._stream:
+            yield data
+        await self._stream.aclose()
+        self.is_complete = True
+
+    def close(self) -> None:
+        """End a blocking exchange; see `PooledConnection.end`."""
+        self.connection.end(self)
+
+    async def aclose(self) -> None:
+        """End an async exchange; see `PooledConnection.aend`."""
+        await self.connection.aend(self)
+
+
+def _time_to_connect(request: Any) -> float:
+    timeout = request.extensions.get("timeout", {}).get("connect")
+    return math.inf if timeout is None else timeout
+
+
+class Library:
+    """httpcore or httpcore2: its pool, its requests, its exceptions.
+
+    Args:
+        kind: the name of the library's class of pools.
+        network: the network backend.
+        pool: makes a pool; without one, the settings of `ddg_transports.httpcore` do.
+
+    Attributes:
+        pool: the pool, which holds `PooledConnection`.
+    """
 
     def __init__(
         self,
-        name: str,
+        kind: str,
+        network: Any,
         pool: MakePool | None,
         proxy: str | None,
         http2: bool,
         ssl_context: ssl.SSLContext | None,
         uds: str | None,
-        network: BlockingNetwork | AsyncNetwork,
     ) -> None:
         if http2:
             _require("h2", "http2")
         made = pool and pool(network)
-        self.library = network.library = library_of(made)
-        self._pool: Pool = made or getattr(self.library, name)(
+        self._library = library = library_of(made)
+        self.pool: Any = made or getattr(library, kind)(
             ssl_context=ssl_context or verifying_context(),
             proxy=proxy and self._proxy(proxy),
             http2=http2,
             uds=uds,
             network_backend=network,
+            max_connections=None,
+            max_keepalive_connections=_MOST_KEPT,
         )
-        self._kept: list[tuple[Any, Any]] = []  # idle connections, each with its stream
-        self._lock = threading.Lock()  # around each use of `_kept`
-
-    def take_ended(self) -> list[Any]:
-        """Remove and return the kept connections that can't be used again: ended ones, and those with unread bytes.
-
-        HTTP/1.1 connections check for unread bytes themselves, HTTP/2 connections don't.
-        """
-        with self._lock:
-            ended = [it for it in self._kept if it[0].has_expired() or it[1].get_extra_info("is_readable")]
-            self._kept = [it for it in self._kept if it not in ended]
-        return [connection for connection, _ in ended]
-
-    def take(self, origin: Any) -> tuple[Any, bool]:
-        """Return a connection to an origin, and whether it was a kept one."""
-        with self._lock:
-            for index in reversed(range(len(self._kept))):
-                if self._kept[index][0].can_handle_request(origin):
-                    return self._kept.pop(index)[0], True
-        return self._pool.create_connection(origin), False
-
-    def keep(self, connection: Any, response: Any) -> bool:
-        """Keep a connection after its exchange if it can be used again, and return whether it is kept."""
-        with self._lock:
-            if connection.is_available() and len(self._kept) < _MOST_KEPT:
-                self._kept.append((connection, response.extensions["network_stream"]))
-                return True
-        return False
-
-    def take_all(self) -> list[Any]:
-        """Remove and return all kept connections."""
-        with self._lock:
-            kept, self._kept = self._kept, []
-        return [connection for connection, _ in kept]
+        create = self.pool.create_connection
+        self.pool.create_connection = lambda origin: PooledConnection(create(origin), library)
 
     def request(self, request: SendRequest, **extensions: Any) -> Any:
         """Convert a request to the library's, adding only ``host`` and the framing."""
         fields = [("host", urlsplit(request.url).netloc), *request.headers]
         if request.method == "POST":
             fields.append(("content-length", str(len(request.body))))
-        return self.library.Request(
+        return self._library.Request(
             request.method,
             request.url,
             headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
             content=request.body,
             extensions=extensions,
         )
+
+    def raise_meant(self, error: BaseException, doing: str) -> NoReturn:
+        """Raise the `TransportError` that an exception of the library means, here and nowhere else.
+
+        Raises:
+            TransportError: the request has failed.
+            BaseException: the given exception, if it is none of the library's.
+        """
+        kind = self._kind(error)
+        if kind is None:
+            raise error
+        # The library's exceptions say less than their causes. Its pool removes the cause, but not the context.
+        said = error.__cause__ or error.__context__ or error
+        while said.__cause__ is not None:
+            said = said.__cause__
+        known = _known_text(error)
+        if kind is FailureKind.TIMEOUT:
+            said = TimeoutError("timed out")
+        elif known:
+            said = OSError(known)
+        # The library's texts quote malformed header lines, and a traceback would show them.
+        raise transport_error(said, doing, kind) from (error if is_harmless(said) and not known else None)
+
+    def _kind(self, error: BaseException) -> FailureKind | None:
+        library = self._library
+        if isinstance(error, (TimeoutError, library.TimeoutException)):
+            return FailureKind.TIMEOUT
+        # UnicodeError: not a valid host name
+        if isinstance(error, (library.ConnectError, library.ProxyError, UnicodeError, _of("socksio", "SOCKSError"))):
+            return FailureKind.NOT_SENT
+        if isinstance(error, library.LocalProtocolError):
+            return FailureKind.OTHER
+        if isinstance(error, (library.NetworkError, library.ProtocolError, _of("h2.exceptions", "ProtocolError"))):
+            return FailureKind.CUT
+        return None
 
     def _proxy(self, url: str) -> Any:
         parts = urlsplit(url)
@@ -134,41 +325,16 @@ class Connections:
         if parts.scheme == "socks5":
             _require("socksio", "socks")
         if parts.username is None:
-            return self.library.Proxy(url)
-        return self.library.Proxy(url, auth=(unquote(parts.username).encode(), unquote(parts.password or "").encode()))
+            return self._library.Proxy(url)
+        return self._library.Proxy(url, auth=(unquote(parts.username).encode(), unquote(parts.password or "").encode()))
 
 
-def was_not_sent(error: BaseException) -> bool:
-    """Return whether a failed request can't have reached the server."""
-    return isinstance(error, TransportError) and error.failure.kind is FailureKind.NOT_SENT
+def _of(module: str, name: str) -> Any:
+    """Return the class of another library's exceptions, or an empty tuple if it isn't loaded."""
+    return getattr(sys.modules.get(module), name, ())
 
 
-def goes_out(event: str, info: Mapping[str, Any], streams: list[Any]) -> bool:
-    """Follow a request by the library's trace events.
-
-    Args:
-        event: the event's name.
-        info: the event's details.
-        streams: the streams made for the request, to a server or a proxy; new ones are appended.
-
-    Returns:
-        Whether the connection is made, through the proxy if there is one, and the request goes out now.
-
-    Raises:
-        TypeError: the pool uses another network backend.
-    """
-    if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")):
-        streams.append(info["return_value"])
-        if not isinstance(streams[-1], Stream):
-            raise TypeError("the pool does not use the network_backend that it was given")
-    if not event.endswith(".send_request_headers.started") or info["request"].method == b"CONNECT":
-        return False
-    if streams and event.startswith("http11."):  # HTTP/2 itself rejects unrequested bytes
-        streams[-1].holds_back = True
-    return True
-
-
-def library_of(pool: Pool | None) -> Any:
+def library_of(pool: Any) -> Any:
     """Return the library that made a pool; without a pool, the one that is installed."""
     bases = {base.__module__.partition(".")[0] for base in type(pool).__mro__}
     for name in ("httpcore", "httpcore2"):
@@ -191,29 +357,7 @@ def text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
-@contextmanager
-def meant(doing: str) -> Iterator[None]:
-    """Convert the library's exceptions to `TransportError`, here and nowhere else. Other exceptions pass."""
-    try:
-        yield
-    except Exception as error:
-        names = {base.__name__ for base in type(error).__mro__}
-        kind = next((kind for name, kind in _KINDS.items() if name in names), None)
-        if kind is None:
-            raise
-        said: BaseException = error
-        while said.__cause__ is not None:  # the library's exceptions say less than their causes
-            said = said.__cause__
-        known = _known_text(error)
-        if kind is FailureKind.TIMEOUT:
-            said = TimeoutError("timed out")
-        elif known:
-            said = OSError(known)
-        # The library's texts quote malformed header lines, and a traceback would show them.
-        raise transport_error(said, doing, kind) from (error if is_harmless(said) and not known else None)
-
-
-def _known_text(error: Exception) -> str:
+def _known_text(error: BaseException) -> str:
     """Return the text of a library's exception if it can't quote the peer; otherwise an empty text."""
     said = str(error)
     if refusal := _PROXY_STATUS.match(said):

@@ -181,7 +181,7 @@ class Connection:
         Raises:
             TransportError: the connection should not be used for another request.
         """
-        if _has_said_something(self._stream):
+        if has_said_something(self._stream):
             text = "the connection was closed while it was idle"
             raise TransportError(text, failure=Failure(FailureKind.NOT_SENT, text))
 
@@ -190,7 +190,7 @@ class Connection:
         await anyio.aclose_forcefully(self._stream)
 
 
-def _has_said_something(stream: ByteStream) -> bool:
+def has_said_something(stream: ByteStream) -> bool:
     """Return whether a stream has ended or has unread bytes, as far as its attributes show it."""
     own, raw = stream.extra(StreamAttribute.own, None), stream.extra(SocketAttribute.raw_socket, None)
     tls = stream.extra(TLSAttribute.ssl_object, None)
@@ -203,15 +203,18 @@ def _has_said_something(stream: ByteStream) -> bool:
             selector.register(raw, selectors.EVENT_READ)
             if selector.select(0):
                 return True
-    if tls is not None:
-        try:  # TLS may have read bytes from the socket with the last response
-            tls.read(1)
-        except ssl.SSLWantReadError:
-            return False
-        except OSError:
-            pass
-        return True
-    return False
+    return tls is not None and holds_more(tls)
+
+
+def holds_more(tls: ssl.SSLObject) -> bool:
+    """Return whether TLS in memory holds unread bytes, or an unread end. This consumes a byte."""
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except (OSError, ValueError):
+        pass
+    return True
 
 
 def _mapped(error: Exception, doing: str, otherwise: FailureKind) -> TransportError:

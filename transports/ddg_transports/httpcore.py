@@ -10,34 +10,34 @@ For other settings, pass a pool of your own::
 
     HttpcoreTransport(lambda network: httpcore.ConnectionPool(network_backend=network, retries=2))
 
-The pool only makes connections, over the given network backend, which bounds every wait and sees every byte. An
-exchange has a connection to itself until it is over; idle connections are kept here and not in the pool, so the pool's
-``max_connections`` has no effect. There are two reasons. A pool leaks the slot of a request that is cancelled at the
-wrong moment (httpcore 1.0.9, and in part httpcore2). And its HTTP/2 never tells the server that a stream was abandoned,
-so the rest of that stream uses up a connection that other streams share. A connection that belongs to one exchange is
-just closed. A connection with bytes to read after the end of a response is closed too: nobody requested them.
+Every request goes through the pool, and takes a place in it until its response is read or given up: ``max_connections``
+bounds how many are under way, also together with requests of your own over the same pool. A connection carries one
+exchange at a time, over HTTP/2 too: the libraries never tell a server that a stream was abandoned (seen in httpcore
+1.0.9 and httpcore2 2.16.2), so the rest of that stream would use up a connection that others share. A connection whose
+exchange was abandoned is closed, and so is one with bytes to read after the end of a response: nobody requested them.
+
+A request that is cancelled costs no place, wherever that happens. An interrupt of blocking code (Ctrl-C) may, if it
+arrives just while a place is noted as taken or free; that can't be prevented from outside of the pool. A pool that is
+made here has no limit on its connections, and keeps ten.
 """
 
 from __future__ import annotations
 
-import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any, Self
 
-import anyio
-
 from ddg_protocol import FailureKind, SendRequest
 
-from ._httpcore import Connections, MakePool, goes_out, meant, text, was_not_sent
-from ._httpcore_sockets import AsyncNetwork, BlockingNetwork, Clock
+from ._httpcore import Library, MakePool, text
+from ._httpcore_sockets import AsyncNetwork, BlockingNetwork
 from .transport import transport_error
 
 __all__ = ["AsyncHttpcoreTransport", "HttpcoreTransport"]
 
-_CLOSING = 1.0  # seconds
+_READING = "reading the response"
 
 
 class HttpcoreTransport:
@@ -60,39 +60,24 @@ class HttpcoreTransport:
         ssl_context: ssl.SSLContext | None = None,
         uds: str | None = None,
     ) -> None:
-        self._clock = Clock()
-        network = BlockingNetwork(self._clock)
-        self._connections = Connections("ConnectionPool", pool, proxy, http2, ssl_context, uds, network)
+        self._library = Library("ConnectionPool", BlockingNetwork(), pool, proxy, http2, ssl_context, uds)
 
     def open(self, request: SendRequest, *, timeout: float) -> _Exchange:
         """See `transport.Transport.open`."""
-        until = time.monotonic() + timeout
-        streams: list[Any] = []
-
-        def trace(event: str, info: Mapping[str, Any]) -> None:
-            if goes_out(event, info, streams):
-                self._clock.until = until
-
-        sent = self._connections.request(request, trace=trace)
-        for ended in self._connections.take_ended():
-            ended.close()
-        while True:
-            connection, is_kept = self._connections.take(sent.url.origin)
-            self._clock.until = min(until, time.monotonic() + request.timeout)
-            try:
-                with meant(f"asking {sent.url.origin}"):
-                    response = connection.handle_request(sent)
-                return _Exchange(self._connections, self._clock, connection, response)
-            except BaseException as error:
-                for each in (connection, *streams):  # the library leaves them open if it fails in between
-                    each.close()
-                if not (is_kept and was_not_sent(error)):
-                    raise
+        timeouts = {"connect": request.timeout, "pool": timeout}
+        sent = self._library.request(request, timeout=timeouts, until=time.monotonic() + timeout)
+        response = None
+        try:
+            response = self._library.pool.handle_request(sent)
+            return _Exchange(self._library, response)
+        except BaseException as error:
+            if response is not None:  # it was interrupted
+                response.close()
+            self._library.raise_meant(error, f"asking {sent.url.origin}")
 
     def close(self) -> None:
-        """Close the kept connections."""
-        for connection in self._connections.take_all():
-            connection.close()
+        """Close the pool's connections; those in use when their exchanges are over."""
+        self._library.pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -104,41 +89,35 @@ class HttpcoreTransport:
 class _Exchange:
     """A response, in blocking code."""
 
-    def __init__(self, connections: Connections, clock: Clock, connection: Any, response: Any) -> None:
+    def __init__(self, library: Library, response: Any) -> None:
         self.status: int = response.status
         self.headers = text(response.headers)
-        self._connections = connections
-        self._clock = clock
-        self._connection = connection
+        self._library = library
         self._response = response
-        self._body: Iterator[bytes] = iter(response.stream)
-        self._is_broken = False
+        self._body = response.extensions["body"]
+        self._data: Iterator[bytes] = iter(self._body)
+        self._connection = self._body.connection
 
     def read(self, *, timeout: float) -> bytes:
         """See `transport.Exchange.read`."""
-        self._clock.until = time.monotonic() + timeout
-        if self._is_broken:
-            raise transport_error(OSError("it was interrupted"), "reading the response", FailureKind.CUT)
+        if self._body.is_complete:
+            return b""  # the connection may be another exchange's by now
+        self._connection.until = time.monotonic() + timeout
         try:
-            with meant("reading the response"):
-                for data in self._body:
-                    if data:
-                        return data
-                self._response.close()
-        except BaseException:
-            # The body's iterator would now end as if the response were complete. And httpcore 1.0.9 reports a
-            # connection as available before it has reset it: an interruption in between leaves one that can't be used.
-            self._is_broken = True
+            for data in self._data:
+                if data:
+                    return data
+        except BaseException as error:
             self.close()
-            raise
-        if self._connection is not None and self._connections.keep(self._connection, self._response):
-            self._connection = None
+            self._library.raise_meant(error, _READING)
+        self.close()
+        if not self._body.is_complete:
+            raise transport_error(OSError("it was interrupted"), _READING, FailureKind.CUT)
         return b""
 
     def close(self) -> None:
         """See `transport.Exchange.close`."""
-        if self._connection is not None:
-            self._connection.close()
+        self._response.close()
 
 
 class AsyncHttpcoreTransport:
@@ -161,32 +140,20 @@ class AsyncHttpcoreTransport:
         ssl_context: ssl.SSLContext | None = None,
         uds: str | None = None,
     ) -> None:
-        self._connections = Connections("AsyncConnectionPool", pool, proxy, http2, ssl_context, uds, AsyncNetwork())
+        self._library = Library("AsyncConnectionPool", AsyncNetwork(), pool, proxy, http2, ssl_context, uds)
 
     async def open(self, request: SendRequest) -> _AsyncExchange:
         """See `transport.AsyncTransport.open`."""
-        streams: list[Any] = []
-
-        async def trace(event: str, info: Mapping[str, Any]) -> None:
-            if goes_out(event, info, streams):
-                connecting.deadline = math.inf
-
-        sent = self._connections.request(request, trace=trace)
-        await _aclose(*self._connections.take_ended())
-        while True:
-            connection, is_kept = self._connections.take(sent.url.origin)
-            try:
-                with meant(f"asking {sent.url.origin}"), anyio.fail_after(request.timeout) as connecting:
-                    response = await connection.handle_async_request(sent)
-                return _AsyncExchange(self._connections, connection, response)
-            except BaseException as error:
-                await _aclose(connection, *streams)  # the library leaves them open if it ends in between
-                if not (is_kept and was_not_sent(error)):
-                    raise
+        sent = self._library.request(request, timeout={"connect": request.timeout})
+        try:
+            response = await self._library.pool.handle_async_request(sent)
+        except BaseException as error:
+            self._library.raise_meant(error, f"asking {sent.url.origin}")
+        return _AsyncExchange(self._library, response)
 
     async def aclose(self) -> None:
-        """Close the kept connections."""
-        await _aclose(*self._connections.take_all())
+        """Close the pool's connections; those in use when their exchanges are over."""
+        await self._library.pool.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -198,36 +165,31 @@ class AsyncHttpcoreTransport:
 class _AsyncExchange:
     """A response, on asyncio and trio."""
 
-    def __init__(self, connections: Connections, connection: Any, response: Any) -> None:
+    def __init__(self, library: Library, response: Any) -> None:
         self.status: int = response.status
         self.headers = text(response.headers)
-        self._connections = connections
-        self._connection = connection
+        self._library = library
         self._response = response
-        self._body: AsyncIterator[bytes] = aiter(response.stream)
+        self._body = response.extensions["body"]
+        self._data: AsyncIterator[bytes] = aiter(self._body)
 
     async def read(self) -> bytes:
         """See `transport.AsyncExchange.read`."""
-        with meant("reading the response"):
-            async for data in self._body:
+        try:
+            async for data in self._data:
                 if data:
                     return data
-            await self._response.aclose()
-        if self._connection is not None and self._connections.keep(self._connection, self._response):
-            self._connection = None
+        except BaseException as error:
+            self._library.raise_meant(error, _READING)
+        await self._response.aclose()
+        if not self._body.is_complete:
+            raise transport_error(OSError("it was interrupted"), _READING, FailureKind.CUT)
         return b""
 
     async def aclose(self) -> None:
         """See `transport.AsyncExchange.aclose`."""
-        if self._connection is not None:
-            await _aclose(self._connection)
-            # Read until it fails: the generators inside must not be left to the garbage collector (PEP 525).
-            with suppress(Exception):
-                async for _ in self._body:
-                    pass
-
-
-async def _aclose(*resources: Any) -> None:
-    for resource in resources:
-        with anyio.move_on_after(_CLOSING, shield=True):
-            await resource.aclose()
+        await self._response.aclose()
+        # Read until it fails: the generators inside must not be left to the garbage collector (PEP 525).
+        with suppress(Exception):
+            async for _ in self._data:
+                pass
