@@ -19,8 +19,8 @@ from anyio.streams.tls import TLSStream
 from support.loops import Loop, loops
 
 from ddg_protocol import FailureKind, TransportError
-from ddg_transports import _asyncio
-from ddg_transports._asyncio import AsyncioStream, open_stream
+from ddg_transports import _asyncio_stream
+from ddg_transports._asyncio_stream import AsyncioStream, open_stream
 from ddg_transports._scope import WaitEnded
 from ddg_transports._streams import Connection
 
@@ -132,7 +132,7 @@ async def test_a_stream_that_waits_holds_no_buffer() -> None:
                 await stream.receive()
                 tasks.start_soon(receive, stream)
             await anyio.wait_all_tasks_blocked()
-            allocated = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, _asyncio.__file__)])
+            allocated = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, _asyncio_stream.__file__)])
             assert sum(trace.size for trace in allocated.traces) < 50 * 1024
         finally:
             tracemalloc.stop()

@@ -140,7 +140,7 @@ def test_a_reply_whose_peer_is_dead_is_left_at_once(driver: str, how: str, tls: 
 # What a driver looks like
 
 FOLDER = Path(ddg_transports.__file__).parent
-FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in {"emulator", "_watch", "tracing"})
+FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in {"emulator", "_trace", "tracing"})
 
 
 def decisions(source: str) -> Iterator[ast.AST]:

@@ -22,7 +22,7 @@ from support.paths import ROOT
 from ddg_chat import _errors, _store
 from ddg_protocol import DUCKDUCKGO_2025_04, Conversation
 from ddg_protocol.wire import Connect
-from ddg_transports._wake import Wake
+from ddg_transports._waits import Wake
 from ddg_transports.anyio import unix as async_unix
 from ddg_transports.blocking import Client, unix
 from ddg_transports.emulator import Emulator

@@ -30,7 +30,7 @@ from ddg_protocol.errors import ChatBusy
 from ddg_protocol.session import AnswerChallenge, Solver
 from ddg_protocol.wire import WireAction, WireSession
 
-from ._watch import Trace, Watch, Watcher
+from ._trace import Trace, Watch, Watcher
 from .transport import verifying_context
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from anyio import TypedAttributeSet, typed_attribute
 
 if TYPE_CHECKING:
-    from ._asyncio import AsyncioStream
+    from ._asyncio_stream import AsyncioStream
 
 
 class WaitEnded(Exception):

@@ -17,7 +17,7 @@ from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
 from ._resolve import resolve
-from ._wake import SLICE, Wake
+from ._waits import SLICE, Wake
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024

@@ -20,12 +20,12 @@ from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from ._client import Action, Tell
-from ._race import Open, race
+from ._happy_eyeballs import Open, race
 from ._scope import StreamAttribute
 from .transport import transport_error
 
 if TYPE_CHECKING:
-    from ._asyncio import AsyncioStream
+    from ._asyncio_stream import AsyncioStream
 
 AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
 """Returns a stream connected to the intent's address. An OSError means that it failed."""
@@ -45,7 +45,7 @@ async def tcp(connect: Connect) -> ByteStream:
     """
     open_stream: Open = anyio.connect_tcp
     if on_asyncio():
-        from ._asyncio import open_stream
+        from ._asyncio_stream import open_stream
     return await race(await anyio.getaddrinfo(connect.host, connect.port, type=socket.SOCK_STREAM), open_stream)
 
 

@@ -46,18 +46,18 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._async_exchanges import AsyncRequestLine
+from ._async_lines import AsyncRequestLine
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
 from ._reply import BaseReply, Events
 from ._scope import WaitEnded
 from ._streams import AsyncConnector, AsyncWireLine, connected, loop_clock, on_asyncio, tcp, unix
-from ._watch import DriverReport, Trace, Watch, WatchedWire
+from ._trace import DriverReport, Trace, Watch, WatchedWire
 from .transport import AsyncTransport
 
 if TYPE_CHECKING:
     from ddg_protocol.tap import DrivenSession
 
-    from ._asyncio import AsyncioStream
+    from ._asyncio_stream import AsyncioStream
 
 __all__ = [
     "AsyncChat",

@@ -42,11 +42,11 @@ from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
 from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
-from ._exchanges import RequestLine
+from ._lines import RequestLine
 from ._reply import BaseReply
 from ._sockets import Connector, WireLine, connected, tcp, unix
-from ._wake import SLICE
-from ._watch import DriverReport, Trace, Watch, WatchedWire
+from ._trace import DriverReport, Trace, Watch, WatchedWire
+from ._waits import SLICE
 from .transport import Transport
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from ddg_protocol.events import ChallengeReceived, FrontEndVersionUnknown, Landi
 from ddg_protocol.redaction import shown_url
 from ddg_protocol.wire import Close, Connect, Send
 
-from ._watch import DriverReport, Trace
+from ._trace import DriverReport, Trace
 
 __all__ = ["log"]
 

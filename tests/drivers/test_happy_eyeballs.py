@@ -18,7 +18,7 @@ from support.sweep import cancelled_at
 
 from ddg_protocol.wire import Connect
 from ddg_transports import _streams
-from ddg_transports._race import interleaved, race
+from ddg_transports._happy_eyeballs import interleaved, race
 from ddg_transports.anyio import tcp
 
 pytestmark = pytest.mark.anyio

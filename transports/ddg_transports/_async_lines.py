@@ -1,4 +1,4 @@
-"""A `Session` over an async transport. `_exchanges` is the blocking version of this module, in the same order."""
+"""A `Session` over an async transport. `_lines` is the blocking version of this module, in the same order."""
 
 from __future__ import annotations
 

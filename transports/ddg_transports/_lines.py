@@ -1,4 +1,4 @@
-"""A `Session` over a transport. `_async_exchanges` is the async version of this module, in the same order."""
+"""A `Session` over a transport. `_async_lines` is the async version of this module, in the same order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ddg_protocol import SendRequest, TransportError
 
 from ._client import Action, Tell
-from ._wake import Wake
+from ._waits import Wake
 from .transport import Exchange, Transport
 
 if TYPE_CHECKING:
