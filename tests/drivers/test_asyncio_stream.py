@@ -21,8 +21,7 @@ from support.loops import Loop, loops
 from ddg_protocol import FailureKind, TransportError
 from ddg_transports import _asyncio_stream
 from ddg_transports._asyncio_stream import AsyncioStream, open_stream
-from ddg_transports._scope import WaitEnded
-from ddg_transports._streams import Connection
+from ddg_transports._streams import Connection, WaitEnded
 
 pytestmark = pytest.mark.anyio
 

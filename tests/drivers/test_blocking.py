@@ -50,7 +50,7 @@ from ddg_protocol.events import ChallengeReceived, FrontEndVersionUnknown, Landi
 from ddg_protocol.service import Question, Service, ServiceRequest
 from ddg_protocol.wire import Close, Connect, Send
 from ddg_transports import _sockets
-from ddg_transports._sockets import WireLine
+from ddg_transports._lines import WireLine
 from ddg_transports.blocking import Client, Trace
 from ddg_transports.emulator import Emulator
 from ddg_transports.transport import verifying_context
@@ -193,7 +193,7 @@ def test_the_second_turn_carries_the_history_and_the_newest_token(emulator: Emul
 def test_a_conversation_stored_by_one_process_is_continued_by_another(emulator: Emulator) -> None:
     program = f"""
 from ddg_protocol import DUCKDUCKGO_2025_04
-from ddg_transports._sockets import WireLine
+from ddg_transports._lines import WireLine
 from ddg_transports.blocking import Client
 with Client(DUCKDUCKGO_2025_04.at({emulator.url!r})) as client:
     chat = client.chat()

@@ -187,7 +187,7 @@ def outline(path: Path) -> list[tuple[str, list[str]]]:
 
 def test_blocking_and_async_say_the_same_in_the_same_order() -> None:
     waits, blocks = dict(outline(FOLDER / "anyio.py")), dict(outline(FOLDER / "blocking.py"))
-    assert list(waits) == list(blocks)
+    assert list(waits) == [*blocks, "Events"]  # what is a generator in blocking code
     for name, methods in blocks.items():
         others = [method for method in waits[name] if method in methods]
         assert others == [method for method in methods if method in others], name

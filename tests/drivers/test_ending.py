@@ -507,7 +507,7 @@ def test_a_hook_that_raises_at_any_action_is_heard_in_async_code_too(backend: st
 # Ctrl-C at any line of the driver
 
 
-OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("_client", "_reply", "_sockets", "_waits", "blocking")}
+OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("_client", "_lines", "_sockets", "_waits", "blocking")}
 
 
 class InterruptAt:

@@ -17,7 +17,7 @@ import msgspec
 from ddg_protocol import NEED_DATA, PAUSED, Failure, FailureKind, Policy, SendRequest, Session, Signal, TransportError
 from ddg_protocol.events import Heartbeat
 from ddg_protocol.wire import Close, Connect, Send, WireSession
-from ddg_transports import _sockets, _streams
+from ddg_transports import _async_lines, _lines, _sockets, _streams
 
 
 class OneRequest:
@@ -90,14 +90,14 @@ class BlockingTransport:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self.idle: list[tuple[OneRequest, _sockets.WireLine]] = []
+        self.idle: list[tuple[OneRequest, _lines.WireLine]] = []
 
     def open(self, request: SendRequest, *, timeout: float) -> BlockingExchange:
         if self.idle:
             session, line = self.idle.pop()
         else:
             session = OneRequest()
-            line = _sockets.WireLine(wire(session), _sockets.tcp, lambda: self._context)
+            line = _lines.WireLine(wire(session), _sockets.tcp, lambda: self._context)
         return BlockingExchange(self, session, line, request, timeout)
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class BlockingExchange:
         self,
         transport: BlockingTransport,
         session: OneRequest,
-        line: _sockets.WireLine,
+        line: _lines.WireLine,
         request: SendRequest,
         timeout: float,
     ) -> None:
@@ -170,14 +170,14 @@ def blocking(context: ssl.SSLContext) -> Iterator[BlockingTransport]:
 class AsyncTransport:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self.idle: list[tuple[OneRequest, _streams.AsyncWireLine]] = []
+        self.idle: list[tuple[OneRequest, _async_lines.AsyncWireLine]] = []
 
     async def open(self, request: SendRequest) -> AsyncExchange:
         if self.idle:
             session, line = self.idle.pop()
         else:
             session = OneRequest()
-            line = _streams.AsyncWireLine(wire(session), _streams.tcp, lambda: self._context)
+            line = _async_lines.AsyncWireLine(wire(session), _streams.tcp, lambda: self._context)
         exchange = AsyncExchange(self, session, line)
         session.begin(request, anyio.current_time() + 60)
         try:
@@ -199,7 +199,7 @@ class AsyncExchange:
     headers: tuple[tuple[str, str], ...] = ()
     on_close: Callable[[], object] = staticmethod(lambda: None)
 
-    def __init__(self, transport: AsyncTransport, session: OneRequest, line: _streams.AsyncWireLine) -> None:
+    def __init__(self, transport: AsyncTransport, session: OneRequest, line: _async_lines.AsyncWireLine) -> None:
         self._transport, self._session, self._line = transport, session, line
         self.closed = False
 

@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream, SocketAttribute
 
-from ._scope import StreamAttribute, WaitEnded
+from ._streams import StreamAttribute, WaitEnded
 
 #: The most that one read takes. For `asyncio.Protocol` asyncio allocates 256 KiB each time, by system calls.
 _READ_SIZE = 16 * 1024

@@ -8,7 +8,7 @@ from itertools import zip_longest
 import anyio
 from anyio.abc import ByteStream
 
-from ._resolve import Addresses
+from ._waits import Addresses
 
 #: Seconds after which the next attempt starts if the one before has not failed (RFC 8305, section 5).
 ATTEMPT_DELAY = 0.25

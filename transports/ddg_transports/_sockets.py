@@ -1,4 +1,4 @@
-"""Connections on `socket` and `ssl`: ways to make one, its calls, and the `WireLine` that a `WireSession` drives."""
+"""Connections on `socket` and `ssl`: ways to make one, and its calls."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
-from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
-from ddg_protocol.wire import Close, Connect, Send, WireSession
+from ddg_protocol import Failure, FailureKind, TransportError
+from ddg_protocol.wire import Connect
 
-from ._client import Action, Tell
-from ._resolve import resolve
-from ._waits import SLICE, Wake
+from ._waits import SLICE, Wake, resolve
 from .transport import transport_error
 
 _READ_SIZE = 64 * 1024
@@ -225,72 +222,3 @@ def _left(left: float) -> float:
     if left <= 0:
         raise TimeoutError("timed out")
     return left
-
-
-class WireLine:
-    """Carries out the intents of a `WireSession` on a connection of its own.
-
-    Args:
-        session: the session.
-        connector: returns the sockets.
-        context: returns the context for TLS.
-        clock: the client's clock.
-
-    Attributes:
-        wake: ends a wait from another thread.
-    """
-
-    def __init__(
-        self,
-        session: WireSession,
-        connector: Connector,
-        context: Callable[[], ssl.SSLContext],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.session = session
-        self._clock = clock
-        self._connector = connector
-        self._context = context
-        self.wake = Wake()
-        self._connect: Connect | None = None
-        self._connection: Connection | None = None
-
-    def carry_out(self, action: Action) -> Tell:
-        """Connect, send, read or close, and return the report for the session."""
-        session, until = self.session, self.session.deadline
-        if type(action) is Close:
-            self.close()
-            return partial(session.closed, action)
-        if type(action) is Connect:
-            self.close()  # one is left if its `Close` was interrupted
-            self._connect = action
-        connect, connection = self._connect, self._connection
-        assert connect is not None, "a `Connect` comes before any `Send` or read"
-        try:
-            if action is NEED_DATA and connection is not None and until is not None:
-                data = connection.read(until=until)
-                return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
-            if type(action) is Connect:
-                context = self._context() if action.tls else None
-                self._connection = Connection(action, self._connector, context, self.wake, self._clock)
-                return partial(session.connected, action)
-            if type(action) is Send and connection is not None and until is not None:
-                if action.check_idle:
-                    connection.check_idle()
-                answer = connection.write(action.data, until=until)
-                return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
-        except TimeoutError:
-            return None  # the session decides what a timeout means
-        except TransportError as error:
-            return partial(session.transport_failed, connect, error.failure)
-        kind = FailureKind.CUT if action is NEED_DATA else FailureKind.NOT_SENT
-        return partial(session.transport_failed, connect, Failure(kind, "the connection is already closed"))
-
-    def leave(self) -> None:
-        """Do nothing: a `WireSession` asks for a `Close` when it wants one."""
-
-    def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None

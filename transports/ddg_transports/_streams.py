@@ -1,4 +1,4 @@
-"""Connections on anyio's streams: ways to make one, its calls, and the `AsyncWireLine` that a `WireSession` drives."""
+"""Connections on anyio's streams: ways to make one, and its calls."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import TypedAttributeSet, typed_attribute
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from ddg_protocol import NEED_DATA, Failure, FailureKind, TransportError
-from ddg_protocol.wire import Close, Connect, Send, WireSession
+from ddg_protocol import Failure, FailureKind, TransportError
+from ddg_protocol.wire import Connect
 
-from ._client import Action, Tell
 from ._happy_eyeballs import Open, race
-from ._scope import StreamAttribute
 from .transport import transport_error
 
 if TYPE_CHECKING:
@@ -29,6 +27,20 @@ if TYPE_CHECKING:
 
 AsyncConnector = Callable[[Connect], Awaitable[ByteStream]]
 """Returns a stream connected to the intent's address. An OSError means that it failed."""
+
+
+class WaitEnded(Exception):
+    """A wait of the stream ended without a result: its time is up, or another task ended it."""
+
+
+class StreamAttribute(TypedAttributeSet):
+    """An attribute of the stream in addition to anyio's, visible through TLS too.
+
+    Attributes:
+        own: the stream itself.
+    """
+
+    own: AsyncioStream = typed_attribute()
 
 
 async def tcp(connect: Connect) -> ByteStream:
@@ -221,67 +233,3 @@ def _mapped(error: Exception, doing: str, otherwise: FailureKind) -> TransportEr
     """Convert an exception to a `TransportError`; the cause of an anyio exception has the details."""
     cause = error.__cause__
     return transport_error(cause if isinstance(cause, OSError) else error, doing, otherwise)
-
-
-class AsyncWireLine:
-    """Carries out the intents of a `WireSession` on a connection of its own.
-
-    Args:
-        session: the session.
-        connector: returns the streams.
-        context: returns the context for TLS.
-    """
-
-    def __init__(self, session: WireSession, connector: AsyncConnector, context: Callable[[], ssl.SSLContext]) -> None:
-        self.session = session
-        self._connector = connector
-        self._context = context
-        self._connect: Connect | None = None
-        self._connection: Connection | None = None
-
-    @property
-    def own_stream(self) -> AsyncioStream | None:
-        """The connection's stream if it bounds its own waits."""
-        return self._connection.own if self._connection is not None else None
-
-    async def carry_out(self, action: Action) -> Tell:
-        """Connect, send, read or close, and return the report for the session."""
-        session = self.session
-        if type(action) is Close:
-            await self.aclose()
-            return partial(session.closed, action)
-        if type(action) is Connect:
-            await self.aclose()  # one is left if its `Close` was interrupted
-            self._connect = action
-        connect, connection = self._connect, self._connection
-        assert connect is not None, "a `Connect` comes before any `Send` or read"
-        try:
-            if action is NEED_DATA and connection is not None:
-                data = await connection.read()
-                return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
-            if type(action) is Connect:
-                context = self._context() if action.tls else None
-                made = await Connection.make(action, self._connector, context)
-                if self._connect is not action:  # another task left it meanwhile
-                    await made.aclose()
-                    return None
-                self._connection = made
-                return partial(session.connected, action)
-            if type(action) is Send and connection is not None:
-                if action.check_idle:
-                    connection.check_idle()
-                answer = await connection.write(action.data)
-                return partial(session.receive_bytes, connect, answer) if answer else partial(session.sent, action)
-        except TransportError as error:
-            return partial(session.transport_failed, connect, error.failure)
-        kind = FailureKind.CUT if action is NEED_DATA else FailureKind.NOT_SENT
-        return partial(session.transport_failed, connect, Failure(kind, "the connection is already closed"))
-
-    async def leave(self) -> None:
-        """Do nothing: a `WireSession` asks for a `Close` when it wants one."""
-
-    async def aclose(self) -> None:
-        """Close the connection, if there is one."""
-        connection, self._connection, self._connect = self._connection, None, None
-        if connection is not None:
-            await connection.aclose()

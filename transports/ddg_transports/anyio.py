@@ -46,11 +46,9 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._async_lines import AsyncRequestLine
-from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
-from ._reply import BaseReply, Events
-from ._scope import WaitEnded
-from ._streams import AsyncConnector, AsyncWireLine, connected, loop_clock, on_asyncio, tcp, unix
+from ._async_lines import AsyncRequestLine, AsyncWireLine
+from ._client import Action, BaseChat, BaseClient, BaseReply, Messages, Tell, is_event
+from ._streams import AsyncConnector, WaitEnded, connected, loop_clock, on_asyncio, tcp, unix
 from ._trace import DriverReport, Trace, Watch, WatchedWire
 from .transport import AsyncTransport
 
@@ -344,7 +342,7 @@ class AsyncReply(BaseReply, AsyncResource):
             TurnAborted: the reply was closed before it was complete.
         """
         self._must_be_entered()
-        return Events(self._next_event)
+        return _Events(self._next_event)
 
     async def aclose(self) -> None:
         """Leave the reply, and cancel its turn if it isn't complete. May be called again, and from any task.
@@ -374,3 +372,20 @@ def _call_soon() -> Callable[[Callable[[], object]], object]:
     import trio
 
     return trio.lowlevel.current_trio_token().run_sync_soon
+
+
+class _Events(AsyncIterator[Event]):
+    """An iterator over events. An async generator left half-way would be finished in another task, at any time.
+
+    Args:
+        next_event: returns the next event, and None at the end.
+    """
+
+    def __init__(self, next_event: Callable[[], Awaitable[Event | None]]) -> None:
+        self._next_event = next_event
+
+    async def __anext__(self) -> Event:
+        event = await self._next_event()
+        if event is None:
+            raise StopAsyncIteration
+        return event

@@ -41,10 +41,9 @@ from ddg_protocol import (
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import Action, BaseChat, BaseClient, Messages, Tell, is_event
-from ._lines import RequestLine
-from ._reply import BaseReply
-from ._sockets import Connector, WireLine, connected, tcp, unix
+from ._client import Action, BaseChat, BaseClient, BaseReply, Messages, Tell, is_event
+from ._lines import RequestLine, WireLine
+from ._sockets import Connector, connected, tcp, unix
 from ._trace import DriverReport, Trace, Watch, WatchedWire
 from ._waits import SLICE
 from .transport import Transport
