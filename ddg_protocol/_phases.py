@@ -363,7 +363,7 @@ class Streaming(Asking):
 
     def recover(self, machine: Machine, error: DuckChatError, now: float) -> Event:
         """Continue the turn after a failed request, unless the caller has got some of the reply."""
-        if self.reader.has_text:
+        if self.reader.has_content:
             raise error
         return super().recover(machine, error, now)
 
@@ -388,7 +388,7 @@ class Streaming(Asking):
         policy = machine.setup.policy
         self.exchange.read_by = self.exchange.total_by = now + policy.drain_timeout
         machine.move(Move.DONE, Draining(self.exchange, policy.max_drain_bytes))
-        return TurnFinished(text, reader.finish_reason, turn.model, reader.served_model)
+        return TurnFinished(text, reader.finish_reason, turn.model, reader.served_model, **reader.gathered)
 
 
 class Draining(Exchanging):

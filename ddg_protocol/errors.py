@@ -77,7 +77,7 @@ class RemoteProtocolError(DuckChatError):
 
 
 class MalformedEvent(RemoteProtocolError):
-    """A payload of the stream is neither JSON of a known form nor a known word (strict mode, PROTOCOL.md section 6).
+    """A payload of the stream is neither JSON nor a word in brackets (strict mode, PROTOCOL.md section 6).
 
     Attributes:
         raw: the payload's bytes.
@@ -93,7 +93,7 @@ class IncompleteStream(RemoteProtocolError):
 
 
 class EmptyResponseError(RemoteProtocolError):
-    """The reply was complete and had no text (PROTOCOL.md section 6)."""
+    """The reply was complete, and had nothing that `TurnFinished` could have (PROTOCOL.md section 6)."""
 
 
 class StreamTooLarge(RemoteProtocolError):

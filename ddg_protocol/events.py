@@ -14,15 +14,25 @@ __all__ = [
     "Event",
     "FinishReason",
     "FrontEndVersionUnknown",
+    "GeneratedImage",
     "Heartbeat",
+    "ImageDraft",
+    "ImageFailed",
     "LandingPageFailed",
     "LimitReached",
     "MalformedPayload",
+    "ModelRefusal",
+    "PartReceived",
     "Queued",
+    "ReasoningDelta",
+    "ReasoningSummary",
     "Retrying",
     "ServiceNotice",
+    "Source",
     "StopReason",
     "TextDelta",
+    "ToolFinished",
+    "ToolStarted",
     "TurnCancelled",
     "TurnFinished",
     "TurnStarted",
@@ -52,20 +62,198 @@ class TextDelta(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class ReasoningDelta(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """New text of the model's reasoning, for a person to see. It is not part of the reply.
+
+    Attributes:
+        text: the text; never empty.
+    """
+
+    text: str
+
+
+class ReasoningSummary(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A summary of the model's reasoning. Where several come at once, each is an event.
+
+    Attributes:
+        text: the text; never empty.
+    """
+
+    text: str
+
+
+class ToolStarted(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The service begins to use a tool of its own. Nothing is asked of the caller.
+
+    Attributes:
+        name: the tool's, such as ``"WebSearch"``.
+        call_id: what the service calls this use of it; may be empty.
+        arguments: JSON text; empty if there are none.
+    """
+
+    name: str
+    call_id: str = ""
+    arguments: str = ""
+
+
+class ToolFinished(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The service has used a tool of its own.
+
+    Attributes:
+        name: the tool's; empty if the service doesn't tell.
+        call_id: as for `ToolStarted`.
+        result: what it brought, as text; None if the service doesn't tell.
+    """
+
+    name: str = ""
+    call_id: str = ""
+    result: str | None = None
+
+
+class Source(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A page that the reply draws on.
+
+    Attributes:
+        url: its address, as it came: nothing says that it is one, or that it is safe to open.
+        title: its title; may be empty.
+        site: the site's name; may be empty.
+    """
+
+    url: str
+    title: str = ""
+    site: str = ""
+
+
+class _Image(msgspec.Struct, frozen=True, gc=False, tag=True):
+    base64: str
+    format: str = ""
+    width: int | None = None
+    height: int | None = None
+    call_id: str = ""
+
+    @property
+    def data(self) -> bytes | None:
+        """The image's bytes, decoded at each access. None if the text is not base64, as a browser reads it.
+
+        Source: https://infra.spec.whatwg.org/#forgiving-base64-decode
+        """
+        from binascii import Error, a2b_base64
+
+        text = self.base64.encode().translate(None, b"\t\n\f\r ")
+        if len(text) % 4 == 0:
+            text = text.removesuffix(b"=").removesuffix(b"=")
+        try:
+            return None if b"=" in text else a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
+        except Error:
+            return None
+
+    def __repr__(self) -> str:
+        size = "" if self.width is None or self.height is None else f", {self.width} by {self.height}"
+        return f"<{type(self).__name__} {self.format[:20]!r}, {len(self.base64)} characters of base64{size}>"
+
+
+class ImageDraft(_Image, frozen=True, gc=False, tag=True):
+    """A draft of an image that is being made. Each later one, and the `GeneratedImage`, replaces it.
+
+    Attributes:
+        base64: the image, as it came. Its length is bounded by `Policy.max_image_bytes`.
+        format: such as ``"png"``, by the service's word; empty if it doesn't tell.
+        width: in pixels, by the service's word, or None.
+        height: in pixels, by the service's word, or None.
+        call_id: as for `ToolStarted`.
+    """
+
+
+class GeneratedImage(_Image, frozen=True, gc=False, tag=True):
+    """An image of the reply.
+
+    Attributes:
+        base64: the image, as it came. Its length is bounded by `Policy.max_image_bytes`.
+        format: such as ``"png"``, by the service's word; empty if it doesn't tell.
+        width: in pixels, by the service's word, or None.
+        height: in pixels, by the service's word, or None.
+        call_id: as for `ToolStarted`.
+    """
+
+
+class ImageFailed(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """An image could not be made.
+
+    Attributes:
+        error: the service's word for why, such as ``"content_policy"``; may be empty.
+        message: the same, for a person; may be empty.
+        call_id: as for `ToolStarted`.
+    """
+
+    error: str = ""
+    message: str = ""
+    call_id: str = ""
+
+
+class ModelRefusal(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The model declines to answer. The turn goes on: what the model says about it comes as text.
+
+    Attributes:
+        detected_by: the service's word for who noticed, such as ``"model"``; may be empty.
+    """
+
+    detected_by: str = ""
+
+
+class PartReceived(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A part of the reply that is not shown, but kept to be sent back with the history.
+
+    Attributes:
+        json: the part as JSON text, its members as they came.
+    """
+
+    json: str
+
+
+Kept = (
+    ReasoningDelta
+    | ReasoningSummary
+    | ToolStarted
+    | ToolFinished
+    | Source
+    | GeneratedImage
+    | ImageFailed
+    | ModelRefusal
+    | PartReceived
+)
+"""The events that `TurnFinished` has."""
+
+
 class TurnFinished(msgspec.Struct, frozen=True):
     """The turn is complete, and is now part of the conversation.
 
     Attributes:
-        text: the whole reply.
+        text: the whole reply; empty if the turn has something else instead, such as an image.
         reason: ``"stop"``, or ``"length"`` where a limit cut the reply.
         model: the id of the model that was asked.
         served_model: the model that wrote the reply by the service's word, or None.
+        reasoning: the texts of `ReasoningDelta`; those with no other of these events between them are joined.
+        summaries: the texts of `ReasoningSummary`.
+        tools: each use of a tool, as it began and ended.
+        sources: the pages that the reply draws on.
+        images: the finished images.
+        failed_images: those that could not be made.
+        refusals: the model's refusals to answer.
+        parts: what the history may need, as JSON text.
     """
 
     text: str
     reason: FinishReason
     model: str
     served_model: str | None = None
+    reasoning: tuple[str, ...] = ()
+    summaries: tuple[str, ...] = ()
+    tools: tuple[ToolStarted | ToolFinished, ...] = ()
+    sources: tuple[Source, ...] = ()
+    images: tuple[GeneratedImage, ...] = ()
+    failed_images: tuple[ImageFailed, ...] = ()
+    refusals: tuple[ModelRefusal, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 class TurnCancelled(msgspec.Struct, frozen=True):
@@ -179,7 +367,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
 
 class UnknownPayload(msgspec.Struct, frozen=True):
-    """A payload is of a kind that this revision of the protocol doesn't know; only its text, if any, was used.
+    """A payload carries something that no other event holds. Those that hold the rest of it came before.
 
     Attributes:
         raw: the payload's bytes as they came.
@@ -189,7 +377,7 @@ class UnknownPayload(msgspec.Struct, frozen=True):
 
 
 class MalformedPayload(msgspec.Struct, frozen=True):
-    """A payload is neither JSON nor a known word (lenient mode; `MalformedEvent` in strict mode).
+    """A payload is neither JSON nor a word (lenient mode; `MalformedEvent` in strict mode).
 
     Attributes:
         raw: the payload's bytes as they came.
@@ -201,6 +389,16 @@ class MalformedPayload(msgspec.Struct, frozen=True):
 Event = (
     TurnStarted
     | TextDelta
+    | ReasoningDelta
+    | ReasoningSummary
+    | ToolStarted
+    | ToolFinished
+    | Source
+    | ImageDraft
+    | GeneratedImage
+    | ImageFailed
+    | ModelRefusal
+    | PartReceived
     | TurnFinished
     | TurnCancelled
     | Queued

@@ -2,14 +2,17 @@
 
 A `ReplyReader` works in two steps. It takes a chunk apart into *payloads*: the data of its server-sent events. Then it
 interprets one payload at a time, when its event is pulled: a JSON object, mostly of new text, or words in brackets such
-as ``[DONE]``. The new text is returned as a `TextDelta` and kept, since the conversation needs all of it.
+as ``[DONE]``. The new text is returned as a `TextDelta` and kept, since the conversation needs all of it. What a
+payload brings besides its text is read in `payload`, and kept for `TurnFinished`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import groupby, islice
 from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
@@ -19,13 +22,24 @@ from .events import (
     ConversationTitle,
     Event,
     FinishReason,
+    GeneratedImage,
     Heartbeat,
+    ImageFailed,
+    Kept,
     LimitReached,
     MalformedPayload,
+    ModelRefusal,
+    PartReceived,
+    ReasoningDelta,
+    ReasoningSummary,
+    Source,
     StopReason,
     TextDelta,
+    ToolFinished,
+    ToolStarted,
     UnknownPayload,
 )
+from .payload import answer_of, events_of, has_image, is_more, may_be_image
 from .policy import Policy
 from .refusal import service_error
 from .sse import EventStreamDecoder
@@ -59,6 +73,7 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         text: all text that was returned.
+        kept: the other events of the reply that were returned.
         half: a high surrogate, in UTF-16-LE, that waits for its low one.
         ends_empty: whether the last message was empty.
         limit_reached: whether the conversation has reached its limit.
@@ -68,13 +83,14 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
         done: whether it is complete.
         size: how many bytes of the body were cut into payloads.
         payloads: those that were not interpreted.
-        text_given: whether the text of the first payload was returned already.
+        given: how many events of the first payload were returned, with one for its text even if it has none.
         unread: the bytes of a chunk that were not cut.
         unfinished: the decoder's remainder.
-        too_large: whether the decoder has passed its bound.
+        too_large: the bound that an event has passed; 0 if none has.
     """
 
     text: str = ""
+    kept: list[Kept] = []
     half: bytes = b""
     ends_empty: bool = False
     limit_reached: bool = False
@@ -84,33 +100,51 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
     done: bool = False
     size: Annotated[int, msgspec.Meta(ge=0)] = 0
     payloads: list[bytes] = []
-    text_given: bool = False
+    given: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     unread: bytes = b""
     unfinished: bytes = b""
-    too_large: bool = False
+    too_large: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 decode_text = msgspec.json.Decoder(TextPayload).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_any = msgspec.json.Decoder(msgspec.Raw).decode
 
 #: What the decoders raise; nothing else.
 _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-#: Members of a payload of text that hold numbers and words; whatever else it holds is more than text.
-_BOOKKEEPING = frozenset({"action", "message", "role", "created", "id", "model", "status"})
-#: Members that are more than text even where they are empty (PROTOCOL.md section 6).
-_PARTS = frozenset({"parts", "source"})
-
 _DONE = b"[DONE]"
-#: A word ends at a bracket that ends the payload or is followed by another word: titles may hold brackets.
-_WORD = re.compile(rb"\[([A-Z_][A-Z0-9_]*)(?::(.*?))?\](?=\[[A-Z_]|\Z)", re.DOTALL)
+_NAME = re.compile(rb"[A-Z_][A-Z0-9_]*")
+#: The words that end the value of the word before them: values may hold brackets.
+_PLAIN_WORDS = frozenset({b"DONE", b"PING", b"SUMMARY_INVALID"})
+_VALUED_WORDS = frozenset(
+    b"ADS CHAT_TITLE FIXED_COST_WINDOW_USAGE STOP_REASON SUMMARY_REFRESH_HINT WARN_CONVERSATION_LIMIT".split()
+)
 
 #: The most bytes that are cut into payloads at once: 64 KiB of tiny events take 1 MiB of memory.
 _SLICE = 64 * 1024
 #: How many deltas are kept before they are joined: each takes 50 bytes more than its text.
 _MANY_DELTAS = 1024
+#: What an event takes in memory besides its texts, at most.
+_EVENT_BYTES = 256
 #: Characters of which each makes a `str` take four bytes for every character.
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
+
+
+#: The attributes of `TurnFinished` that have them.
+_GATHERED: dict[type[Kept], str] = {
+    ReasoningDelta: "reasoning",
+    ReasoningSummary: "summaries",
+    PartReceived: "parts",
+    ToolStarted: "tools",
+    ToolFinished: "tools",
+    Source: "sources",
+    GeneratedImage: "images",
+    ImageFailed: "failed_images",
+    ModelRefusal: "refusals",
+}
+#: The events whose text alone is there.
+_TEXTS: dict[type[Kept], str] = {ReasoningSummary: "text", PartReceived: "json"}
 
 
 class ReplyReader:
@@ -144,13 +178,17 @@ class ReplyReader:
         self._strict = policy.strict
         # From bytes to payloads.
         self._max_reply_bytes = policy.max_reply_bytes
+        self._max_event_bytes = policy.max_event_bytes
         self._size = saved.size  # how many bytes of the body were taken
         self._whole_until = -1  # up to this size no bound has to be checked
         self._unread = memoryview(saved.unread)
         self._payloads = deque(saved.payloads)
-        self._decoder = EventStreamDecoder(max_event_bytes=policy.max_event_bytes)
+        self._decoder = EventStreamDecoder(
+            max_event_bytes=policy.max_event_bytes, max_object_bytes=policy.max_image_bytes
+        )
+        self._too_large = 0
         self._feed(saved.unfinished)
-        self._decoder.too_large |= saved.too_large
+        self._too_large = self._too_large or saved.too_large
         # From payloads to text.
         self._plain = False  # whether a message is new text as it is, and changes nothing else here
         self._joined = [saved.text] if saved.text else []  # deltas that were joined
@@ -159,7 +197,11 @@ class ReplyReader:
         self._length, self._width = 0, 0  # of the text then, in characters and in bytes of each
         self._half = saved.half
         self._ends_empty = saved.ends_empty
-        self._text_given = saved.text_given
+        # From payloads to the other events.
+        self._given = saved.given
+        self._more: Iterator[Event] | None = None  # the next ones of the first payload; None if it is not parsed
+        self._kept = list(saved.kept)
+        self._kept_size = sum(map(_memory, self._kept))
         self._begin_to_measure()
 
     @property
@@ -171,15 +213,29 @@ class ReplyReader:
         return text
 
     @property
-    def has_text(self) -> bool:
-        """Whether a `TextDelta` was returned."""
-        return bool(self._deltas or self._joined)
+    def has_content(self) -> bool:
+        """Whether a `TextDelta`, or another event that `TurnFinished` has, was returned."""
+        return bool(self._deltas or self._joined or self._kept)
+
+    @property
+    def gathered(self) -> dict[str, Any]:
+        """The attributes of `TurnFinished` for what came besides the text, those that are not empty."""
+        found: dict[str, list[Any]] = {}
+        for kind, events in groupby(self._kept, type):
+            values: Iterable[Any] = events
+            if kind is ReasoningDelta:
+                values = ("".join(event.text for event in values),)
+            elif kind in _TEXTS:
+                values = (getattr(event, _TEXTS[kind]) for event in values)
+            found.setdefault(_GATHERED[kind], []).extend(values)
+        return {name: tuple(values) for name, values in found.items()}
 
     @property
     def saved(self) -> SavedReply:
         """The state that another reader needs to go on from here, without `chunks`."""
         return SavedReply(
             text=self.text,
+            kept=list(self._kept),
             half=self._half,
             ends_empty=self._ends_empty,
             limit_reached=self.limit_reached,
@@ -189,10 +245,10 @@ class ReplyReader:
             done=self.done,
             size=self._size,
             payloads=list(self._payloads),
-            text_given=self._text_given,
+            given=self._given,
             unread=bytes(self._unread),
             unfinished=self._decoder.remainder,
-            too_large=self._decoder.too_large,
+            too_large=self._too_large,
         )
 
     def next_event(self) -> Event | None:
@@ -202,9 +258,9 @@ class ReplyReader:
             The event, or None: more bytes are needed, or the reply is done.
 
         Raises:
-            MalformedEvent: a payload is neither JSON of a known shape nor a known word, and the reader is strict.
+            MalformedEvent: a payload is neither JSON nor a word, and the reader is strict.
             ServiceError: the service broke off with an error.
-            EmptyResponseError: the reply is complete, and there is no text.
+            EmptyResponseError: the reply is complete, and brought nothing that `TurnFinished` could have.
             StreamTooLarge: an event or the reply is longer than its bound.
         """
         while True:
@@ -223,7 +279,7 @@ class ReplyReader:
                 self._size = size
             elif self._payloads:
                 raw = self._payloads.popleft()
-            elif self._unread or self._decoder.too_large:
+            elif self._unread or self._too_large:
                 self._cut()
                 continue
             else:
@@ -269,8 +325,8 @@ class ReplyReader:
         if self.done:
             self._unread = memoryview(b"")
             return
-        if self._decoder.too_large:
-            raise self._decoder.error()
+        if limit := self._too_large:
+            raise StreamTooLarge(f"a line or an event of the stream is longer than {limit} bytes", limit=limit)
         limit = self._max_reply_bytes
         size = min(len(self._unread), _SLICE, limit - self._size)
         if size <= 0:
@@ -284,8 +340,23 @@ class ReplyReader:
         self._feed(data)
 
     def _feed(self, data: bytes) -> None:
+        first, before = len(self._payloads), self._decoder.waiting
         with suppress(StreamTooLarge):  # `_cut` raises it, after the payloads before
             self._payloads.extend(self._decoder.feed_data(data))
+        if self._decoder.too_large:
+            self._too_large = self._decoder.error().limit
+        if before + len(data) > self._max_event_bytes:
+            self._check_sizes(first)
+
+    def _check_sizes(self, first: int) -> None:
+        """Check each new payload that is longer than others may be: it has to bring an image."""
+        for index, raw in enumerate(islice(self._payloads, first, None), first):
+            if len(raw) > self._max_event_bytes and not (
+                may_be_image(raw) and (payload := _read_json(raw)) is not None and has_image(payload, raw)
+            ):
+                self._too_large = self._max_event_bytes
+                self._payloads = deque(islice(self._payloads, index))
+                return
 
     # From payloads to events
 
@@ -297,44 +368,62 @@ class ReplyReader:
             the payload is put back for the rest.
         """
         found = self._read_object(raw)
-        held = self._half or self._ends_empty or self._text_given or self.done
+        held = self._half or self._ends_empty or self._given or self.done
         self._plain = not held and self.served_model is not None
         self.idle = False  # a payload may have been put back
         return found
 
     def _read_object(self, raw: bytes) -> str | Event | None:
         """Interpret a JSON object, or words if it is none."""
-        if self._text_given:
-            self._text_given = False
-            return UnknownPayload(raw)
+        if self._given:
+            return self._read_on(raw)
         payload = _read_json(raw)
         if payload is None:
             return self._read_words(raw)
-        action, kind, message = payload.get("action"), payload.get("type"), payload.get("message")
-        if action == "error" or (action is None and isinstance(kind, str) and kind.startswith("ERR_")):
+        if _is_error(payload):
             if self._half:
                 self._payloads.appendleft(raw)
                 return self._flush()
             raise service_error(200, raw)
-        by_assistant = payload.get("role") in (None, "assistant")
-        is_more = not by_assistant or any(payload.get(name) is not None for name in _PARTS)
-        if not (is_more or _is_text(action, message)):
-            return self._malformed(raw)
-        is_more = is_more or any(_is_more(name, value) for name, value in payload.items())
         model = payload.get("model")
         if self.served_model is None and isinstance(model, str) and model:
             self.served_model = _encodable(model)
-        text = ""
-        if by_assistant and isinstance(message, str):
-            self._ends_empty = not message
-            text = self._join_halves(message)
-        if not is_more:
-            return text or None
-        if not text:
-            return UnknownPayload(raw)
+        name, text = answer_of(payload)
+        if name is not None:
+            self._ends_empty = not text
+            text = self._join_halves(text)
+        if is_more(payload, text=name):
+            self._payloads.appendleft(raw)
+            self._given, self._more = 1, events_of(payload, raw, text=name)
+        return text or None
+
+    def _read_on(self, raw: bytes) -> Event | None:
+        """Return the next event of a payload whose text was returned, until there is none."""
+        if self._more is None:
+            payload = _read_json(raw) or {}
+            self._more = islice(events_of(payload, raw, text=answer_of(payload)[0]), self._given - 1, None)
+        event = next(self._more, None)
+        if event is None:
+            self._given, self._more = 0, None
+            return None
         self._payloads.appendleft(raw)
-        self._text_given = True
-        return text
+        self._given += 1
+        if isinstance(event, Kept):
+            self._keep(event)
+        return event
+
+    def _keep(self, event: Kept) -> None:
+        """Keep an event for the end of the turn.
+
+        Raises:
+            StreamTooLarge: those that are kept take more memory than the bound.
+        """
+        self._kept_size += _memory(event)
+        limit = self._max_reply_bytes // 2
+        if self._kept_size > limit:
+            text = f"what the reply has besides its text takes more than {limit} bytes of memory"
+            raise StreamTooLarge(text, limit=limit)
+        self._kept.append(event)
 
     def _read_words(self, raw: bytes) -> str | Event | None:
         """Interpret words in brackets: one, or several that are put back one by one."""
@@ -343,7 +432,7 @@ class ReplyReader:
         if not words:
             if stripped.startswith(_DONE):  # the reply is complete, whatever stands behind it
                 self._payloads.appendleft(_DONE)
-            return self._malformed(raw)
+            return UnknownPayload(raw) if _is_json(raw) else self._malformed(raw)
         if len(words) > 1:
             words.sort(key=lambda word: word == _DONE)  # the others come before the end
             self._payloads.extendleft(reversed(words))
@@ -359,6 +448,8 @@ class ReplyReader:
                 self.title = text
                 return ConversationTitle(text)
             case "STOP_REASON", True:
+                if text == "max_tokens":
+                    self.finish_reason = "length"
                 return StopReason(text)
             case word, False if word.startswith("LIMIT_") and word != "LIMIT_":
                 if word == "LIMIT_OUTPUT":
@@ -370,14 +461,14 @@ class ReplyReader:
     def _malformed(self, raw: bytes) -> MalformedPayload:
         if self._strict:
             shown = printable(str(raw[:200], "utf-8", "replace"))
-            raise MalformedEvent(f"a payload is neither JSON of a known shape nor a known word: {shown}", raw=raw)
+            raise MalformedEvent(f"a payload is neither JSON nor a word: {shown}", raw=raw)
         return MalformedPayload(raw)
 
     def _finish(self) -> str | None:
         """End the reply, and return text that was held back."""
         text = self._flush()
-        if not (text or self.has_text):
-            raise EmptyResponseError("the reply is complete and holds no text")
+        if not (text or self.has_content):
+            raise EmptyResponseError("the reply is complete, and holds neither text nor anything else")
         self.done = True
         self._whole_until = -1
         self._payloads.clear()
@@ -424,25 +515,45 @@ class ReplyReader:
 
 
 def _split_words(raw: bytes) -> list[bytes]:
-    """Split ``[A][B:x]`` into its words. Return none if anything else is in it."""
-    words: list[bytes] = []
-    position = 0
-    while match := _WORD.match(raw, position):
-        words.append(match[0])
-        position = match.end()
-    return words if position == len(raw) else []
+    """Split ``[A][B:x]`` into its words. Return none if anything else is in it.
+
+    A value goes to the last bracket, unless known words follow it to the end. That of a leading title always does.
+    """
+    if not (raw.startswith(b"[") and raw.endswith(b"]")):
+        return []
+    tokens = raw[1:-1].split(b"][")
+    first = next((index for index, token in enumerate(tokens) if not _NAME.fullmatch(token)), len(tokens))
+    words, tokens = tokens[:first], tokens[first:]
+    if tokens:
+        name, colon, _ = tokens[0].partition(b":")
+        if not (colon and _NAME.fullmatch(name)):
+            return []
+        last = len(tokens)
+        is_leading_title = not words and name == b"CHAT_TITLE"
+        while last > 1 and not is_leading_title and _is_known_word(tokens[last - 1]):
+            last -= 1
+        words += [b"][".join(tokens[:last]), *tokens[last:]]
+    return [b"[" + word + b"]" for word in words]
 
 
-def _is_text(action: object, message: object) -> bool:
-    """Check whether a payload is one of text, which may be missing."""
-    return (action == "success" and message is None) or (action in ("success", None) and isinstance(message, str))
+def _is_known_word(token: bytes) -> bool:
+    name, colon, _ = token.partition(b":")
+    if colon:
+        return name in _VALUED_WORDS
+    return name in _PLAIN_WORDS or (name.startswith(b"LIMIT_") and _NAME.fullmatch(name) is not None)
 
 
-def _is_more(name: str, value: Any) -> bool:
-    """Check whether a member of a payload of text holds something more than its text."""
-    if name in _BOOKKEEPING:
-        return isinstance(value, dict | list)
-    return value is not None and value not in ("", [], {})
+def _is_error(payload: dict[str, Any]) -> bool:
+    """Return whether a payload says that the service broke off."""
+    action, kind = payload.get("action"), payload.get("type")
+    is_named = action is None and isinstance(kind, str) and kind.startswith("ERR_")
+    return action == "error" or is_named or payload.get("role") == "error"
+
+
+def _memory(event: Kept) -> int:
+    """Return how many bytes an event takes, at most."""
+    texts = (value for value in msgspec.structs.astuple(event) if isinstance(value, str))
+    return _EVENT_BYTES + sum(len(text) * _width(text) for text in texts)
 
 
 def _width(text: str) -> int:
@@ -463,12 +574,25 @@ def _read_json(raw: bytes) -> dict[str, Any] | None:
     from json import loads  # which most conversations never need
 
     # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
-    # latter is what the event stream has U+FFFD for. Numbers mean nothing here, and `int` refuses long ones.
+    # latter is what the event stream has U+FFFD for. `int` refuses long numbers, which mean nothing here.
     try:
-        payload = loads(str(raw, "utf-8", "replace"), parse_int=float, parse_constant=_refuse)
+        payload = loads(str(raw, "utf-8", "replace"), parse_int=_number, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     return payload if isinstance(payload, dict) else None
+
+
+def _is_json(raw: bytes) -> bool:
+    """Return whether a payload that is no object is any other JSON."""
+    try:
+        _decode_any(raw)
+    except _NOT_DECODED:
+        return False
+    return True
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
 
 
 def _refuse(constant: str) -> NoReturn:

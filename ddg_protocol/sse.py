@@ -27,6 +27,8 @@ _LF, _CR = 10, 13
 _BOM = b"\xef\xbb\xbf"
 _PREFIX = b"data: "
 _END = b"\n\n"
+_OBJECTS = (b"data: {", b"data:{")
+"""How a line begins that may be longer than others."""
 
 #: No sensible time has more digits, and `int` refuses longer ones under some settings of the interpreter.
 _MAX_RETRY_DIGITS = 600
@@ -58,6 +60,7 @@ class EventStreamDecoder:
 
     Args:
         max_event_bytes: the longest line, without its end, and the most data of one event, each line with an LF.
+        max_object_bytes: the same for an event whose data is one line that begins with ``{``, if that is more.
 
     Attributes:
         last_event_id: what a reconnection sends as ``Last-Event-ID``; empty if there is none.
@@ -67,11 +70,13 @@ class EventStreamDecoder:
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
-    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
+    def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES, max_object_bytes: int = 0) -> None:
         self.last_event_id = ""
         self.reconnection_time: int | None = None
         self.too_large = False
         self._max = max_event_bytes
+        self._max_object = max(max_event_bytes, max_object_bytes)
+        self._passed = 0  # the bound that was passed
         self._closed = False
         self._whole = 0  # how long a chunk may be that is one block: nothing while anything is unfinished
         self._at_start = True  # a byte order mark may come
@@ -80,6 +85,7 @@ class EventStreamDecoder:
         # The unfinished event.
         self._in_block = False
         self._data = bytearray()  # its data lines, each with an LF: an object for each could take 20 times as much
+        self._is_object = False  # whether they are one, which begins with `{`
         self._event = ""
         self._id = ""
         self._retry: int | None = None
@@ -144,7 +150,13 @@ class EventStreamDecoder:
 
     def error(self) -> StreamTooLarge:
         """Return the exception for a stream that passed the bound."""
-        return StreamTooLarge(f"a line or an event of the stream is longer than {self._max} bytes", limit=self._max)
+        limit = self._passed
+        return StreamTooLarge(f"a line or an event of the stream is longer than {limit} bytes", limit=limit)
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes of an event that is not finished are kept."""
+        return len(self._data) + len(self._tail)
 
     @property
     def unfinished(self) -> bytes | None:
@@ -211,7 +223,8 @@ class EventStreamDecoder:
             return None
         self._at_start = False
         self._tail[:] = rest
-        self.too_large = len(rest) > self._max
+        if len(rest) > self._max:
+            self._check(self._tail)
         self._whole = 0 if rest else self._max
         return payloads
 
@@ -227,8 +240,7 @@ class EventStreamDecoder:
             raise self.error()
         events: list[tuple[str, bytes, str, int | None]] = []
         for line in self._split(data):
-            if max(len(line), len(self._data)) > self._max:
-                self.too_large = True
+            if max(len(line), len(self._data)) > self._max and self._check(line):
                 break
             if self._at_start:
                 self._at_start = False
@@ -244,12 +256,26 @@ class EventStreamDecoder:
                     self._data.clear()
                 self._event = ""
                 self._retry = None
-        self.too_large |= max(len(self._tail), len(self._data)) > self._max
+        else:
+            if max(len(self._tail), len(self._data)) > self._max:
+                self._check(self._tail)
         unfinished = self._at_start or self._in_block or self._after_cr or self._tail or self.too_large
         self._whole = 0 if unfinished else self._max
         if self.too_large and not events:
             raise self.error()
         return events
+
+    def _check(self, line: bytes | bytearray) -> bool:
+        """Check a line, which may be unfinished, and the data before it against the bounds; return `too_large`."""
+        begun = bytes(line[: len(_OBJECTS[0])])
+        is_object = not self._data and (begun.startswith(_OBJECTS) or any(each.startswith(begun) for each in _OBJECTS))
+        limits = (
+            (len(line), self._max_object if is_object else self._max),
+            (len(self._data), self._max_object if self._is_object else self._max),
+        )
+        self._passed = next((limit for size, limit in limits if size > limit), 0)
+        self.too_large = self._passed > 0
+        return self.too_large
 
     def _split(self, data: bytes) -> list[bytes]:
         """Return the lines that end in a chunk, without their ends, and keep the unfinished one."""
@@ -271,6 +297,7 @@ class EventStreamDecoder:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
+            self._is_object = not self._data and value.startswith(b"{")
             self._data += value + b"\n"
         elif name == b"event":
             self._event = str(value, "utf-8", "replace")

@@ -353,7 +353,8 @@ def plain(value: Any) -> Any:
         case enum.Enum():
             return {"type": value.name} if isinstance(value, Signal) else value.value
         case msgspec.Struct():
-            members = {name: plain(member) for name, member in msgspec.structs.asdict(value).items()}
+            # An empty tuple is left out: it is what a turn has none of, such as images.
+            members = {name: plain(each) for name, each in msgspec.structs.asdict(value).items() if each != ()}
             return {"type": type(value).__name__, **members}
         case DuckChatError():
             members = {name: plain(member) for name, member in vars(value).items()}

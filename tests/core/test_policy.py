@@ -12,7 +12,8 @@ from ddg_protocol.policy import MAX_SECONDS, Policy
 
 WHOLE = {
     *("max_retries", "max_redirects", "max_prompt_chars", "max_head_bytes", "max_page_bytes", "max_error_bytes"),
-    *("max_drain_bytes", "max_event_bytes", "max_reply_bytes", "max_challenge_bytes", "max_unanswered_retries"),
+    *("max_drain_bytes", "max_event_bytes", "max_image_bytes", "max_reply_bytes", "max_challenge_bytes"),
+    "max_unanswered_retries",
 }
 SECONDS = {
     *("base_delay", "max_retry_after", "connect_timeout", "write_timeout", "read_timeout", "total_timeout"),
@@ -43,6 +44,7 @@ def test_the_defaults_are_those_of_the_protocol() -> None:
         max_error_bytes=64 * 1024,
         max_drain_bytes=64 * 1024,
         max_event_bytes=1024 * 1024,
+        max_image_bytes=4 * 1024 * 1024,
         max_reply_bytes=16 * 1024 * 1024,
         max_challenge_bytes=256 * 1024,
     )

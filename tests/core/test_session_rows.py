@@ -79,6 +79,7 @@ from ddg_protocol.events import (
     LimitReached,
     MalformedPayload,
     ServiceNotice,
+    Source,
     StopReason,
     UnknownPayload,
 )
@@ -618,9 +619,11 @@ PAYLOADS: list[tuple[bytes, list[Event]]] = [
         [TextDelta("x"), UnknownPayload(b'{"action":"success","message":"x","parts":[{}]}')],
     ),
     (b"[UNKNOWN]", [UnknownPayload(b"[UNKNOWN]")]),
-    (b'{"source":{"url":"https://x.example"}}', [UnknownPayload(b'{"source":{"url":"https://x.example"}}')]),
+    (b'{"source":{"url":"https://x.example"}}', [Source("https://x.example")]),
+    (b'{"action":"dance"}', [UnknownPayload(b'{"action":"dance"}')]),
+    (b"7", [UnknownPayload(b"7")]),
 ]
-MALFORMED = [b"not JSON", b"[UNKNOWN", b"{", b"7", b"[]", b'{"action":"dance"}', b"\xff"]
+MALFORMED = [b"not JSON", b"[UNKNOWN", b"{", b"\xff"]
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -943,7 +946,16 @@ def test_a_failure_that_is_reported_late_is_dropped() -> None:
 
 def test_every_event_and_every_intent_is_seen_by_a_caller() -> None:
     words = b"[PING][CHAT_TITLE:x][STOP_REASON:y][LIMIT_ENTITY]"
-    everything = replies(piece("Hi"), words, b'{"role":"tool"}', b"?", b"[DONE]")
+    others = [
+        b'{"role":"reasoning","text":"x","summaryText":["y"]}',
+        b'{"role":"tool-invocation","state":"call","toolName":"GenerateImage"}',
+        b'{"role":"tool-invocation","state":"result","toolName":"GenerateImage"}',
+        b'{"role":"partial-image","result":"AQID"}',
+        b'{"parts":[{"type":"generated-image","result":"AQID"},{"type":"x"}],"source":{"url":"x"}}',
+        b'{"toolName":"GenerateImage","data":{"status":"error"}}',
+        b'{"role":"refusal"}',
+    ]
+    everything = replies(piece("Hi"), words, *others, b'{"role":"tool"}', b"?", b"[DONE]")
     pair = [("x-vqd-4", "4-2"), ("x-vqd-hash-1", "e30=")]
     played = play(
         {

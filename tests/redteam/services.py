@@ -178,6 +178,9 @@ def two_replies() -> bytes:
 
 NESTED = b'{"action":"success","message":"","x":' + b"[" * 400_000 + b"]" * 400_000 + b"}"
 OBJECTS = b'data: {"message":"","x":[' + b"{}," * 20_000 + b"{}]}\n\n"
+SOURCES = b'data: {"role":"source","sources":[' + b'{"url":"u"},' * 80_000 + b'{"url":"u"}]}\n\n'
+IMAGE = b'data: {"role":"%s","result":"%s"}\n\n'
+LARGEST = 4 * MIB - 100
 CHALLENGE = base64.b64encode(b"(function(){/*" + b"x" * 192 * KIB + b"*/})()")
 HTML = base64.b64encode(b'(function () { return { server_hashes: ["' + b'","'.join([b"a" * 40] * 4_000) + b'"] }; })()')
 TOO_MUCH = (StreamTooLarge,)
@@ -247,6 +250,31 @@ SERVICES = (
     ),
     HostileService("nested JSON", lambda: [UNFRAMED, HELLO, b"data: " + NESTED + b"\n\n", DONE], "Hello"),
     HostileService("objects in JSON", stream(OBJECTS), TOO_MUCH, policy={"max_reply_bytes": MIB}, takes_memory=True),
+    HostileService("sources in JSON", stream(SOURCES), TOO_MUCH, policy=SMALL, takes_memory=True),
+    HostileService(
+        "the largest images",
+        stream(IMAGE % (b"generated-image", b"A" * LARGEST)),
+        TOO_MUCH,
+        policy=SMALL,
+        takes_memory=True,
+    ),
+    HostileService(
+        "the largest drafts",
+        stream(IMAGE % (b"partial-image", b"A" * LARGEST)),
+        TOO_MUCH,
+        policy=SMALL,
+        takes_memory=True,
+    ),
+    HostileService(
+        "a wide character in the largest image",
+        stream(IMAGE % (b"generated-image", b"A" * (LARGEST - 20) + "\U0001f600".encode())),
+        TOO_MUCH,
+        policy=SMALL,
+        takes_memory=True,
+    ),
+    HostileService(
+        "an image that is none", stream(IMAGE % (b"new", b"A" * LARGEST)), TOO_MUCH, policy=SMALL, takes_memory=True
+    ),
     HostileService(
         "gzip bomb as a reply",
         lambda: chain([STREAM + b"content-encoding: gzip\r\n\r\n"], bomb(HELLO + b": ")()),
