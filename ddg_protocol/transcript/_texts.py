@@ -25,17 +25,28 @@ _VALUES = words(
     ERR_EXPIRED_VQD ERR_INPUT_LIMIT ERR_INTERNAL ERR_INVALID_VQD ERR_MODEL_RESTRICTED ERR_MODEL_UNAVAILABLE
     ERR_BAD_REQUEST ERR_METHOD ERR_NOT_FOUND ERR_RATELIMIT ERR_RATE_LIMIT ERR_SERVICE_UNAVAILABLE ERR_USER_LIMIT"""
 )
+#: Those that only a reply has.
+_REPLY_MEMBERS = words(
+    """b64Image content data detectedBy encryptedText format height name result site state summaryText title
+    toolArguments toolCallId toolName url width"""
+)
+_REPLY_VALUES = words(
+    """GenerateImage WebSearch call data generate-image generated-image gif image-partial jpeg jpg partial partial-image
+    png reasoning refusal result text-delta tool-invocation ui-component webp"""
+)
 _BRACKETED = words(
-    """CHAT_TITLE DONE LIMIT_ACCOUNT LIMIT_CONVERSATION LIMIT_ENTITY LIMIT_IMAGE_GENERATIONS LIMIT_INPUT LIMIT_OUTPUT
-    PING STOP_REASON"""
+    """ADS CHAT_TITLE DONE FIXED_COST_WINDOW_USAGE LIMIT_ACCOUNT LIMIT_CONVERSATION LIMIT_ENTITY
+    LIMIT_IMAGE_GENERATIONS LIMIT_INPUT LIMIT_OUTPUT PING STOP_REASON SUMMARY_INVALID SUMMARY_REFRESH_HINT
+    WARN_CONVERSATION_LIMIT"""
 )
 #: Marks of the CDN's own pages; a session looks for them in a refusal.
 _CDN = ("cf-challenge", "cf_chl_", "challenge-platform", "Just a moment...", "Attention Required!")
-_NAMED = (b"action", b"model", b"role", b"type")
+_NAMED = (b"action", b"format", b"model", b"name", b"role", b"state", b"status", b"toolName", b"type")
 """Members whose text identifies a payload."""
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\x0b\x0c"
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+_DIGITS = b"0123456789"
 _VISIBLE = range(0x21, 0x7F)
 _LITERALS = (b"true", b"false", b"null")
 _ROLES = words("assistant developer system tool user")
@@ -47,7 +58,7 @@ def _beginnings(texts: Iterable[str]) -> frozenset[bytes]:
 
 _FIELDS = _beginnings(("data", "event", "id", "retry"))
 _FIELDS_AT_START = _beginnings(("\ufeff", "\ufeffdata", "\ufeffevent", "\ufeffid", "\ufeffretry")) | _FIELDS
-_BEGUN_MEMBERS = _beginnings(_MEMBERS)
+_BEGUN_MEMBERS = _beginnings(_MEMBERS | _REPLY_MEMBERS)
 _BEGUN_BRACKETED = _beginnings(_BRACKETED)
 
 
@@ -159,7 +170,7 @@ class ReplyTexts:
     """
 
     def __init__(self, models: Iterable[str] = ()) -> None:
-        self._values = _beginnings((*_VALUES, *models))
+        self._values = _beginnings((*_VALUES, *_REPLY_VALUES, *models))
         self._field: bytes | None = b""  # the name of the line's field so far; None once it is not a known one
         self._at_start = True
         self._in_name = True
@@ -205,6 +216,8 @@ class _Payload:
         self._escape = b""
         self._number = b""  # the number so far, without zeros and exponents
         self._literal = b""
+        self._is_empty = True
+        self._is_first = False  # whether nothing came before the literal
         self._word = ""  # where in a word: "", "name", "value" or "after"
 
     def byte(self, byte: int) -> int:
@@ -215,6 +228,8 @@ class _Payload:
         if byte in _SPACE:
             self._literal = self._number = b""
             return byte
+        self._is_first = self._is_empty or (self._is_first and self._literal != b"")
+        self._is_empty = False
         if self._open == [ord("[")] and not self._begun and byte in _CAPITALS:
             self._word, self._said = "name", b""
             return self._in_word(byte)
@@ -245,8 +260,6 @@ class _Payload:
             self._number = b""
             return self.byte(byte)
         digits, self._number = self._number, self._number + bytes((byte,))
-        if not self._open:
-            return _blanked(byte)
         if byte not in b"123456789":
             # Only a zero that begins a number has to stay a zero.
             return byte if byte != ord("0") or not digits or self._key == b"status" else ord("1")
@@ -254,7 +267,7 @@ class _Payload:
 
     def _in_literal(self, byte: int) -> int:
         self._literal += bytes((byte,))
-        if self._open and any(literal.startswith(self._literal) for literal in _LITERALS):
+        if (self._open or self._is_first) and any(literal.startswith(self._literal) for literal in _LITERALS):
             return byte
         self._literal = b"?"  # no literal begins with it
         return ord("x")
@@ -309,7 +322,7 @@ class _Payload:
         return next(digit for digit in b"80c" if digits[:3] + bytes((digit,)) not in escapes)
 
     def _in_word(self, byte: int) -> int:
-        if self._word == "name" and byte in _CAPITALS:
+        if self._word == "name" and (byte in _CAPITALS or (byte in _DIGITS and self._said != b"")):
             said = None if self._said is None else self._said + bytes((byte,))
             self._said = said if said in _BEGUN_BRACKETED else None
             return byte if self._said else ord("X")
