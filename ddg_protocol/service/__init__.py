@@ -14,7 +14,7 @@ for a byte stream; `ddg_transports.emulator` serves on a loopback port.
 from ._exchange import Exchange, Handler, Pieces, ServiceRequest, ServiceResponse
 from ._framing import framed
 from ._pieces import Endpoint, Piece, Then
-from ._reply import Message, Question, Responder, default_responder
+from ._reply import Message, PayloadEvent, Question, Responder, Said, default_responder
 from ._service import Service
 from .faults import Fault
 
@@ -24,10 +24,12 @@ __all__ = [
     "Fault",
     "Handler",
     "Message",
+    "PayloadEvent",
     "Piece",
     "Pieces",
     "Question",
     "Responder",
+    "Said",
     "Service",
     "ServiceRequest",
     "ServiceResponse",

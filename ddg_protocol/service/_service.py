@@ -17,7 +17,19 @@ from ._exchange import Exchange, Refusal, ServiceRequest, ServiceResponse
 from ._log import Log
 from ._pages import front_end_page, http_date, landing_cookies, landing_page
 from ._pieces import Endpoint, Piece
-from ._reply import DONE, Message, Question, Responder, Role, default_responder, pieces_of, text_event
+from ._reply import (
+    DONE,
+    Message,
+    Question,
+    Responder,
+    Role,
+    Said,
+    default_responder,
+    event,
+    payload_of,
+    pieces_of,
+    text_event,
+)
 from ._tokens import Pair, Tokens
 from .faults import Fault, Redirect, Refuse
 
@@ -282,19 +294,24 @@ class Service:
         return self._events(question, answer, created, "chatcmpl-" + draw(self._seed, "reply", number).hex()[:29])
 
     def _events(
-        self, question: Question, answer: str | Iterable[str], created: int, id: str
+        self, question: Question, answer: str | Iterable[Said], created: int, id: str
     ) -> Generator[Piece, None, None]:
         def piece(text: str, delay: float) -> Piece:
             return Piece(text_event(text, created=created, id=id, model=question.model), delay)
 
         yield piece("", 0.0)
-        said = []
-        for text in pieces_of(answer):
-            said.append(text)
-            yield piece(text, self._delay)
+        texts = []
+        for said in pieces_of(answer):
+            if isinstance(said, str):
+                texts.append(said)
+                yield piece(said, self._delay)
+            else:
+                payload, text = payload_of(said)
+                texts.append(text)
+                yield Piece(event(payload), self._delay)
         yield piece("", self._delay)
         # Before the client can know that the reply is complete: its next question may come at once.
-        self._remember((*question.messages, Message("assistant", "".join(said))))
+        self._remember((*question.messages, Message("assistant", "".join(texts))))
         yield Piece(DONE, self._delay)
 
     def _remember(self, messages: Sequence[Message]) -> None:
