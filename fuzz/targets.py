@@ -14,7 +14,7 @@ _MIB = 1024 * 1024
 
 TARGETS = (
     Target(name="event-stream", run=parsers.event_stream, inputs=inputs.event_streams, covers=_core("sse")),
-    Target(name="reply", run=parsers.reply, inputs=inputs.replies, covers=_core("reply", "sse")),
+    Target(name="reply", run=parsers.reply, inputs=inputs.replies, covers=_core("reply", "payload", "sse")),
     Target(name="pages", run=parsers.pages, inputs=inputs.pages, covers=_core("handshake")),
     Target(
         name="tokens",

@@ -14,6 +14,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -23,10 +24,22 @@ from hypothesis.strategies import SearchStrategy
 from ..challenge import Challenge
 from ..conversation import Conversation, Message
 from ..cookies import Cookie
+from ..events import (
+    GeneratedImage,
+    ImageDraft,
+    ImageFailed,
+    ModelRefusal,
+    PartReceived,
+    ReasoningDelta,
+    ReasoningSummary,
+    Source,
+    ToolFinished,
+    ToolStarted,
+)
 from ..headers import Headers
 from ..intents import Failure, FailureKind
 from ..profile import DUCKDUCKGO_2025_04
-from ..service import Fault, faults
+from ..service import Fault, PayloadEvent, faults
 from ._run import Chunking, Cut, every, split_at, whole
 
 __all__ = [
@@ -43,18 +56,25 @@ __all__ = [
     "events",
     "failures",
     "headers",
+    "image_payloads",
     "locations",
     "malformed_payloads",
     "mutated_challenges",
     "pages",
+    "part_payloads",
+    "payload_events",
     "payloads",
     "pieces",
     "questions",
+    "reasoning_payloads",
+    "refusal_payloads",
     "responses",
     "scripts",
     "snippets",
+    "source_payloads",
     "texts",
     "tokens",
+    "tool_payloads",
     "unknown_payloads",
     "words",
 ]
@@ -191,7 +211,7 @@ def _as_json(value: object, compact: bool) -> bytes:
 
 
 def words() -> SearchStrategy[bytes]:
-    """Generate sentinels other than the end: ``[PING]``, titles, limits, stop reasons, and two of them at once."""
+    """Generate known words other than the end: ``[PING]``, titles, limits, stop reasons, and two of them at once."""
     value = st.sampled_from(["About the sky", "", "a]b", "[x][y", "ü"])
     word = (
         st.just("[PING]")
@@ -205,28 +225,121 @@ def words() -> SearchStrategy[bytes]:
 
 
 def ends() -> SearchStrategy[bytes]:
-    """Generate the payloads that complete a reply: ``[DONE]``, alone or with another sentinel."""
+    """Generate the payloads that complete a reply: ``[DONE]``, alone or with another word."""
     others = st.sampled_from(["", "[LIMIT_CONVERSATION]", "[LIMIT_ENTITY]", "[LIMIT_OUTPUT]", "[STOP_REASON:x]", " "])
     return others.map(lambda other: f"[DONE]{other}".encode())
 
 
+def _with_members(*kinds: dict[str, Any], **more: SearchStrategy[Any]) -> SearchStrategy[bytes]:
+    """Generate payloads of some kinds with the members that any may have, and with others that only some have."""
+    usual = {"action": st.just("success"), "id": st.just("msg_1"), "created": st.just(1791118980177)}
+    members = st.fixed_dictionaries({}, optional={**usual, "model": st.just("gpt-5.6-luna"), **more})
+    return st.builds(lambda kind, more: _as_json({**more, **kind}, True), st.sampled_from(kinds), members)
+
+
+def reasoning_payloads() -> SearchStrategy[bytes]:
+    """Generate payloads of reasoning: a piece, or summaries."""
+    piece = texts().map(lambda text: _as_json({"role": "reasoning", "state": "text-delta", "text": text}, True))
+    summaries = st.lists(texts(), max_size=2)
+    return piece | _with_members({"role": "reasoning"}, summaryText=summaries, new=st.sampled_from(["", "x"]))
+
+
+def tool_payloads() -> SearchStrategy[bytes]:
+    """Generate payloads of a tool that the service begins to use, or has used."""
+    return _with_members(
+        *({"role": "tool-invocation", "state": state, "toolName": "WebSearch"} for state in ("call", "result", "x")),
+        {"action": "success", "state": "result", "result": "It failed."},
+        toolCallId=st.just("c1"),
+        toolArguments=st.sampled_from(['{"query":"x"}', {"query": "x"}, "", None]),
+        result=st.sampled_from(["https://example.com/", "", None, {"x": 1}]),
+    )
+
+
+def source_payloads() -> SearchStrategy[bytes]:
+    """Generate payloads of sources: one, a list of them, or something in their place."""
+    optional = {"title": texts(), "site": st.sampled_from(["Example", "", None, 7]), "new": st.just(1)}
+    source = st.fixed_dictionaries({"url": st.sampled_from(["https://example.com/", "", 7])}, optional=optional)
+    return _with_members({"role": "source"}, {"role": "assistant"}, {}, source=source, sources=st.lists(source))
+
+
+def image_payloads() -> SearchStrategy[bytes]:
+    """Generate payloads of images in every form: drafts, finished and failed ones; some are not base64."""
+    image = st.sampled_from(["AQID", "AQI", "A", "/9j/FINAL", "\u00fc", ""])
+    facts = {"format": st.sampled_from(["png", "jpeg", "new"]), "width": st.sampled_from([2, 0, -1, 1.5, 2**40, "2"])}
+    status = {"status": st.sampled_from(["partial", "success", "error", "new"]), "type": st.just("image-partial")}
+    reason = {"error": st.just("content_policy"), "message": texts(), "b64Image": image}
+    data = st.fixed_dictionaries({}, optional={**facts, **status, **reason})
+    parts = st.lists(image.map(lambda text: {"type": "generated-image", "result": text}), min_size=1, max_size=2)
+    return st.one_of(
+        _with_members({"role": "partial-image"}, {"role": "generated-image"}, result=image, **facts),
+        _with_members(
+            {"role": "ui-component", "name": "generate-image", "state": "data"},
+            {"role": "ui-component", "toolName": "GenerateImage"},
+            {"toolName": "GenerateImage"},
+            data=data,
+            toolCallId=st.just("c1"),
+        ),
+        _with_members({"role": "assistant"}, {}, message=texts(), parts=parts),
+    )
+
+
+def part_payloads() -> SearchStrategy[bytes]:
+    """Generate payloads with parts that are kept for the history."""
+    part: SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+        {"type": st.sampled_from(["reasoning", "text", "new", ""])},
+        optional={"id": st.just("r1"), "encryptedText": texts(), "summaryText": st.lists(texts(), max_size=1)},
+    )
+    return _with_members({"role": "assistant"}, {}, message=texts(), parts=st.lists(part, max_size=2))
+
+
+def refusal_payloads() -> SearchStrategy[bytes]:
+    """Generate payloads by which the model refuses to answer."""
+    return _with_members({"role": "refusal"}, detectedBy=st.sampled_from(["model", "", None, 7]))
+
+
+def payload_events() -> SearchStrategy[PayloadEvent]:
+    """Generate the events of payloads without text, for the responder of a `service.Service`."""
+    text, some = texts(min_size=1), st.just("") | texts()
+    size = st.none() | st.integers(0, 4096)
+    image = st.sampled_from(["AQID", "AQI", "A", "/9j/FINAL"]), st.sampled_from(["", "png"]), size, size, some
+    json_parts = st.fixed_dictionaries({"type": text}, optional={"id": some, "x": st.lists(st.integers(), max_size=1)})
+    return st.one_of(
+        st.builds(Source, text, some, some),
+        st.builds(ReasoningDelta, text),
+        st.builds(ReasoningSummary, text),
+        st.builds(ToolStarted, text, some, some),
+        st.builds(ToolFinished, some, some, st.none() | text),
+        st.builds(ImageDraft, *image),
+        st.builds(GeneratedImage, *image),
+        st.builds(ImageFailed, some, some, some),
+        st.builds(ModelRefusal, some),
+        json_parts.map(lambda part: PartReceived(json.dumps(part, ensure_ascii=False, separators=(",", ":")))),
+    )
+
+
 def unknown_payloads() -> SearchStrategy[bytes]:
-    """Generate payloads of later revisions: new roles and members, with or without text, and new sentinels."""
+    """Generate payloads that no event holds: new roles, actions and members, with or without text, and new words."""
     base = st.fixed_dictionaries(
         {},
         optional={"message": texts(), "action": st.just("success"), "model": st.just("gpt-5.4-nano")},
     )
     kinds: list[dict[str, Any]] = [
-        {"role": "source", "source": {"url": "https://example.com/", "title": "Example"}},
-        {"role": "tool-invocation", "toolName": "WebSearch", "state": "result"},
+        {"role": "image-validated", "tokens": ["TOKEN"]},
         {"role": "ui-component", "name": "weather-card"},
-        {"role": "assistant", "parts": [{"type": "generated-image", "result": "AAAA"}]},
+        {"role": "source", "source": {"url": "https://example.com/", "new": 1}},
+        {"action": "keepalive"},
         {"source": {}},
-        {"action": "success", "sources": [{"url": "https://example.com/"}]},
+        {"x": [1]},
         {"action": "success", "message": "", "reasoning": "Since the sky"},
         {"action": "success", "data": {"a": "b"}},
     ]
-    new_words = st.sampled_from([b"[UNKNOWN]", b"[LIMIT_]", b"[ADS:x]", b"[WARN_CONVERSATION_LIMIT:2]"])
+    new_words = st.sampled_from(
+        (
+            *(b"[UNKNOWN]", b"[V2_WORD:x]", b"[LIMIT_]", b'[ADS:[{"x":"][PING]"}]]', b"[WARN_CONVERSATION_LIMIT:2]"),
+            *(b"[FIXED_COST_WINDOW_USAGE:x]", b'[SUMMARY_REFRESH_HINT:{"windowID":"w1"}]', b"[SUMMARY_INVALID]"),
+            *(b"[]", b"7", b"null", b'"text"', b'["DONE"]'),
+        )
+    )
     return st.builds(lambda more, kind: _as_json({**more, **kind}, True), base, st.sampled_from(kinds)) | new_words
 
 
@@ -270,19 +383,22 @@ def errors() -> SearchStrategy[bytes]:
 
 
 def malformed_payloads() -> SearchStrategy[bytes]:
-    """Generate payloads that are neither known JSON nor a sentinel: not JSON, cut, misshapen, not UTF-8, too deep."""
+    """Generate payloads that are neither JSON nor a word: cut, misshapen, not UTF-8, too deep; or that look so."""
     return st.sampled_from(
         (
-            *(b"not JSON", b"{", b'{"action":"success","message":"cut', b"[]", b"7", b"null", b'"text"', b"NaN"),
-            *(b"[done]", b"[UNKNOWN", b"[DONE]x", b'{"action":"other"}', b"{}"),
-            *(b'{"action":"success","message":7}', b'{"message":"x"', b"\xff\xfe", b'{"message":"\xff"}', b"[" * 2000),
+            *(b"not JSON", b"{", b'{"action":"success","message":"cut', b"NaN", b"[done]", b"[UNKNOWN", b"[DONE]x"),
+            *(b'{"message":"x"', b"\xff\xfe", b'{"message":"\xff"}', b"[" * 2000),
         )
     ) | st.binary(max_size=12).filter(lambda data: not set(data) & set(b"\r\n"))
 
 
+@cache  # it is large, and made for each stream
 def payloads() -> SearchStrategy[bytes]:
     """Generate any payload but the ends: every row of PROTOCOL.md section 6, text first."""
-    return st.one_of(st.just(PLAIN_PIECE), pieces(), words(), unknown_payloads(), malformed_payloads(), errors())
+    return st.one_of(
+        *(st.just(PLAIN_PIECE), pieces(), words(), reasoning_payloads(), tool_payloads(), source_payloads()),
+        *(image_payloads(), part_payloads(), refusal_payloads(), unknown_payloads(), malformed_payloads(), errors()),
+    )
 
 
 # Event streams (section 9)
@@ -300,6 +416,7 @@ def framed(payload: bytes, *, end: bytes = b"\n", lines: Sequence[bytes] = (), s
     return b"".join(line + end for line in (*lines, b"data:" + space + payload, b""))
 
 
+@cache
 def events() -> SearchStrategy[bytes]:
     """Generate single events with one payload each: in the usual form, with any line end, comments, other fields."""
     lines = st.sampled_from([b": comment", b"event: other", b"id: 7", b"id: a\0b", b"retry: 10", b"unknown", b"data"])

@@ -162,6 +162,12 @@ PAYLOADS: list[tuple[SearchStrategy[bytes], Iterable[type]]] = [
     (s.pieces(), [events.TextDelta, e.EmptyResponseError]),
     (s.words(), [events.Heartbeat, events.ConversationTitle, events.LimitReached, events.StopReason]),
     (s.ends(), [events.LimitReached, events.StopReason, e.EmptyResponseError]),
+    (s.reasoning_payloads(), [events.ReasoningDelta, events.ReasoningSummary, events.UnknownPayload]),
+    (s.tool_payloads(), [events.ToolStarted, events.ToolFinished, events.UnknownPayload]),
+    (s.source_payloads(), [events.Source, events.UnknownPayload]),
+    (s.image_payloads(), [events.ImageDraft, events.GeneratedImage, events.ImageFailed, events.UnknownPayload]),
+    (s.part_payloads(), [events.PartReceived, events.TextDelta, events.UnknownPayload]),
+    (s.refusal_payloads(), [events.ModelRefusal, events.UnknownPayload]),
     (s.unknown_payloads(), [events.UnknownPayload, events.TextDelta]),
     (s.malformed_payloads(), [events.MalformedPayload]),
     (
@@ -175,7 +181,12 @@ PAYLOADS: list[tuple[SearchStrategy[bytes], Iterable[type]]] = [
 
 
 @pytest.mark.parametrize(
-    ("strategy", "kinds"), PAYLOADS, ids=["pieces", "words", "ends", "unknown", "malformed", "errors"]
+    ("strategy", "kinds"),
+    PAYLOADS,
+    ids=[
+        *("pieces", "words", "ends", "reasoning", "tools", "sources", "images", "parts", "refusals", "unknown"),
+        *("malformed", "errors"),
+    ],
 )
 def test_payloads_of_each_row_are_read_as_what_they_are(strategy: SearchStrategy[bytes], kinds: Iterable[type]) -> None:
     reaches(strategy, *map(is_read_as, kinds))
