@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -249,7 +250,9 @@ def _transport(args: argparse.Namespace, stack: ExitStack) -> Transport | None:
 def _waiting(args: argparse.Namespace, profile: ServiceProfile) -> Waiting | None:
     if args.quiet or not sys.stderr.isatty():
         return None
-    return Waiting(sys.stderr, profile, moving=not is_dumb())
+    can_move = not is_dumb()
+    may_dim = can_move and not args.no_color and not os.environ.get("NO_COLOR")
+    return Waiting(sys.stderr, profile, moving=can_move, dim=may_dim)
 
 
 def _base_url(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ddg_protocol import Conversation
 from ddg_transports.blocking import Chat
 
+from ._below import show_below
 from ._errors import CommandError
 from ._export import as_markdown, heading
 from ._files import private
@@ -166,6 +167,8 @@ class Talk:
         try:
             with self._asking.stream(chat, question, model=self._model) as reply:
                 self._write(reply)
+            if reply.finished is not None:
+                show_below(reply.finished, self._say)
         finally:
             # The history shows whether the turn is done: an interrupt can come after the turn, too.
             if len(chat.conversation.message_history) > before:

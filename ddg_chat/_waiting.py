@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from ddg_protocol import Retrying, SendRequest, ServiceProfile, TextDelta, TurnCancelled, TurnFinished, Wait
-from ddg_protocol.events import LimitReached, Queued, ServiceNotice
+from ddg_protocol.events import LimitReached, Queued, ReasoningDelta, ReasoningSummary, ServiceNotice, ToolStarted
 from ddg_transports.blocking import Trace
 
-from ._text import one_line
+from ._text import harmless, one_line
 
 _WORTH_SAYING = 0.3  # seconds; a shorter wait would only flicker
 _STEP = 0.1
@@ -85,19 +85,24 @@ class StatusLine:
 class Waiting:
     """Shows at a terminal what the program waits for; made to be a client's ``on_action``.
 
-    A wait is shown in a `StatusLine`. A retry's cause and a notice from the service stay as lines. Put
-    ``with waiting: ...`` around each turn: its end removes the status line, and shows the messages that came in the
-    middle of a reply, where they don't break a line.
+    A wait is shown in a `StatusLine`. A retry's cause and a notice from the service stay as lines, and so does the
+    model's reasoning. Put ``with waiting: ...`` around each turn: its end removes the status line, and shows what came
+    in the middle of a reply, where it doesn't break a line.
 
     Args:
         stream: standard error, if it is a terminal.
         profile: the service's profile.
         moving: whether the terminal can overwrite text; if not, a wait is shown as a line.
+        dim: whether the terminal can dim text, and may.
     """
 
-    def __init__(self, stream: TextIO, profile: ServiceProfile, *, moving: bool = True) -> None:
+    def __init__(self, stream: TextIO, profile: ServiceProfile, *, moving: bool = True, dim: bool = False) -> None:
         self._stream = stream
         self._moving = moving
+        self._dimmed = "\x1b[2m{}\x1b[22m" if dim else "{}"
+        self._in_reasoning = False  # whether the cursor is within a line of reasoning
+        self._in_reply = False  # whether text of the reply has come
+        self._late: list[str] = []  # reasoning that came after it
         self._status: StatusLine | None = None
         self._at_the_end: dict[str, None] = {}  # each text once
         self._queued = False
@@ -132,11 +137,21 @@ class Waiting:
                 self._say(f"will retry: {action.cause}")
             case ServiceNotice():
                 self._say(action.text)
+            case ReasoningDelta(text):
+                self._reason(text)
+            case ReasoningSummary(text):
+                self._end_reasoning()
+                self._reason(f"{text}\n")
+            case ToolStarted(name) if self._moving and not self._in_reply:
+                begun = time.monotonic()
+                self._show(lambda now: f"the service uses {name}: {now - begun:.1f} s")
             case LimitReached():
                 self._at_the_end[f"the service reports that the {action.limit} limit is reached"] = None
             case TurnFinished(reason="length"):
                 self._at_the_end["the reply was cut short by a limit of the service"] = None
             case TextDelta() | TurnFinished() | TurnCancelled():
+                self._end_reasoning()
+                self._in_reply = True
                 self.clear()
 
     def _queue(self, queued: Queued, now: float) -> None:
@@ -162,15 +177,37 @@ class Waiting:
         status, self._status = self._status, None
         if status is not None:
             status.close()
+        self._in_reply = False
+        late, self._late = self._late, []
+        if late:
+            self._reason("".join(late))
+        self._end_reasoning()
         said, self._at_the_end = self._at_the_end, {}
         for text in said:
             self._say(text)
 
+    def _reason(self, text: str) -> None:
+        """Show reasoning, unless a reply that has begun would be broken by it."""
+        if self._in_reply:
+            self._late.append(text)
+            return
+        self.clear()
+        self._stream.write(self._dimmed.format(harmless(text)))
+        self._stream.flush()
+        self._in_reasoning = not text.endswith("\n")
+
+    def _end_reasoning(self) -> None:
+        if self._in_reasoning:
+            self._stream.write("\n")
+            self._in_reasoning = False
+
     def _show(self, text: Callable[[float], str]) -> None:
+        self._end_reasoning()
         if self._status is None:
             self._status = StatusLine(self._stream)
         self._status.show(text)
 
     def _say(self, text: str) -> None:
+        self._end_reasoning()
         self.clear()
         print(f"ddg-chat: {one_line(text)}", file=self._stream, flush=True)

@@ -8,12 +8,14 @@ import sys
 
 import msgspec
 
-from ddg_protocol import Event, LocalProtocolError
+from ddg_protocol import LocalProtocolError
 from ddg_transports.blocking import Reply
 
 from . import _service
+from ._below import show_below
 from ._errors import CommandError
 from ._screen import writer
+from ._text import harmless
 
 EPILOG = """\
 examples:
@@ -23,8 +25,10 @@ examples:
   ddg-chat ask --emulator --fault chat:429,retry-after=2,times=1 "Why?"
 
 The reply goes to standard output as it arrives, everything else to standard
-error. On a terminal, its Markdown is drawn. If a reply breaks, the part that
-arrived stays. ddg-chat --help lists the exit codes.
+error: sources as numbered links, and the names of the files that images are
+saved to, image-1.png and so on in the current folder. On a terminal, Markdown
+is drawn, and the model's reasoning is shown dimmed. If a reply breaks, the part
+that arrived stays. ddg-chat --help lists the exit codes.
 
 """
 
@@ -49,9 +53,16 @@ def run(args: argparse.Namespace) -> int:
     if not question.strip():
         raise LocalProtocolError("the question is empty")
     show = _print_events if args.json else writer(no_color=args.no_color)
-    with _service.opened(args) as asking, asking.stream(asking.chat(model=args.model), question) as reply:
-        show(reply)
+    with _service.opened(args) as asking:
+        with asking.stream(asking.chat(model=args.model), question) as reply:
+            show(reply)
+        if reply.finished is not None and not args.json:
+            show_below(reply.finished, _say)
     return 0
+
+
+def _say(text: str) -> None:
+    print(harmless(text), file=sys.stderr, flush=True)
 
 
 def _question(arguments: list[str]) -> str:
@@ -70,12 +81,20 @@ def _print_events(reply: Reply) -> None:
         print(json.dumps(_as_json(event)), flush=True)
 
 
-def _as_json(event: Event) -> dict[str, object]:
-    members = {name: _json_value(value) for name, value in msgspec.structs.asdict(event).items()}
+def _as_json(event: msgspec.Struct) -> dict[str, object]:
+    """Return an event as JSON values. What a turn has none of, such as images, is left out."""
+    members = {name: _json_value(value) for name, value in msgspec.structs.asdict(event).items() if value != ()}
     return {"event": type(event).__name__, **members}
 
 
 def _json_value(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return str(value) if isinstance(value, Exception) else value
+    match value:
+        case bytes():
+            return value.decode(errors="replace")
+        case tuple():
+            return [_json_value(each) for each in value]
+        case msgspec.Struct():
+            return _as_json(value)
+        case Exception():
+            return str(value)
+    return value

@@ -28,8 +28,10 @@ keys:
 Each conversation is saved, turn by turn, in the platform's data directory,
 without tokens and cookies; ddg-chat conversations lists them. In the chat,
 /help lists the commands. The replies go to standard output, everything else to
-standard error. Without a terminal, each line of standard input is a question or
-a command, and the first that fails ends the chat.
+standard error: the model's reasoning, dimmed on a terminal, sources as numbered
+links, and the names of the files that images are saved to. Without a terminal,
+each line of standard input is a question or a command, and the first that fails
+ends the chat.
 
 examples:
   ddg-chat chat --emulator

@@ -421,7 +421,13 @@ def _event_text(event: Outcome) -> str:
     match event:
         case {"type": "TurnFinished", "text": str(text), "reason": reason}:
             served = event.get("served_model")
-            return f"{_str(reason)}, {_count(text, 'character')}" + (f", by {_str(served)}" if served else "")
+            has = (
+                f", {name.replace('_', ' ')}: {len(found)}" for name, found in event.items() if isinstance(found, list)
+            )
+            by = f", by {_str(served)}" if served else ""
+            return f"{_str(reason)}, {_count(text, 'character')}{''.join(has)}{by}"
+        case {"type": "ImageDraft" | "GeneratedImage", "base64": str(text)}:
+            return ", ".join(each for each in (_str(event.get("format", "")), f"{len(text):,} characters") if each)
         case {"type": "Retrying", "attempt": attempt, "delay": int() | float() as delay, "cause": {"message": why}}:
             return f"attempt {_str(attempt)}, after {_bounded(delay):.3f} s: {_str(why)}"
         case {"cause": {"message": why}}:
@@ -429,7 +435,18 @@ def _event_text(event: Outcome) -> str:
         case {"raw": raw}:
             return _raw(raw).decode("utf-8", "replace")
         case _:
-            return ", ".join(_str(value) for name, value in event.items() if name != "type")
+            told = (value for name, value in event.items() if name != "type" and value not in (None, ""))
+            return ", ".join(map(_str, told))
+
+
+def _without_images(name: str, value: object) -> object:
+    """Return a value of an event with the size of each image in its place."""
+    if name == "base64" and isinstance(value, str):
+        return f"{len(value):,} characters"
+    if name == "images" and isinstance(value, list):
+        each = (image for image in value if isinstance(image, dict))
+        return [{name: _without_images(name, value) for name, value in image.items()} for image in each]
+    return value
 
 
 def _kind_of(outcome: Outcome) -> str:
@@ -448,6 +465,7 @@ def _attributes(outcome: Outcome, *, nested: bool = False) -> tuple[Detail, ...]
     for name, value in outcome.items():
         if name == "type" or value in (None, "", [], ()):
             continue
+        value = _without_images(name, value)
         if isinstance(value, dict) and "type" in value and not nested:  # the exception's cause
             texts.extend(Detail(name, each.fields, each.text) for each in _attributes(value, nested=True))
             continue

@@ -26,7 +26,8 @@ from ddg_chat.inspect._texts import columns, cut, first, fit, one_line, visible,
 from ddg_chat.inspect._timeline import Entry, Timeline, read_timeline
 from ddg_chat.main import COMMANDS, main
 from ddg_protocol import ConversationFormatError, DuckChatError, Session
-from ddg_protocol.service import Fault, Service
+from ddg_protocol.events import GeneratedImage, ImageDraft, ReasoningDelta, Source, ToolStarted
+from ddg_protocol.service import Fault, Said, Service
 from ddg_protocol.service import faults as f
 from ddg_protocol.testing import Run
 from ddg_protocol.transcript import RecordedSession, Transcript
@@ -119,6 +120,26 @@ def test_what_went_wrong_is_not_cut_like_the_rest() -> None:
     shown = flat(drawn(text_of("troubles"), width=80))
     assert "the reply was cut READY off before it was complete (the connection was reset); ask again" in shown
     assert "too many requests for now; try again later; it says to come back in 7 s (429 ERR_RATE_LIMIT)" in shown
+
+
+def test_what_a_reply_has_beside_its_text_is_told_and_images_by_their_size() -> None:
+    lines: list[str] = []
+    said: list[Said] = [
+        *(ReasoningDelta("Let me see"), ToolStarted("WebSearch", "", '{"query":"sky"}'), "Because."),
+        *(Source("https://a.example/", "A title"), GeneratedImage("QUJD" * 300, "png"), ImageDraft("QUJD"), b"[ADS:x]"),
+    ]
+    Run(RecordedSession(Session(), lines.append), Service(responder=lambda _: said)).ask("Why?")
+    told = {entry.title: entry for entry in timeline_of("".join(lines)).entries if entry.kind == "events"}
+    assert told["ReasoningDelta"].text == "Let me see"
+    assert told["ToolStarted"].text == 'WebSearch, {"query":"sky"}'
+    assert told["Source"].text == "https://a.example/, A title"
+    assert told["GeneratedImage"].text == "png, 1,200 characters"
+    assert told["ImageDraft"].text == "4 characters"
+    assert told["UnknownPayload"].text == "[ADS:x]"
+    finished = told["TurnFinished"]
+    assert finished.text == "stop, 8 characters, reasoning: 1, tools: 1, sources: 1, images: 1, by gpt-4o-mini"
+    assert "QUJD" not in str([told["GeneratedImage"].details, finished.details])
+    assert '"base64": "1,200 characters"' in str(finished.details)
 
 
 def test_colours_change_nothing_but_the_colour() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ddg_chat._waiting import StatusLine, Waiting
 from ddg_protocol import DUCKDUCKGO_2025_04, Event, RateLimitError, Retrying, SendRequest, TextDelta, Wait
-from ddg_protocol.events import LimitReached, Queued
+from ddg_protocol.events import LimitReached, Queued, ReasoningDelta, ReasoningSummary, ToolStarted
 from ddg_transports.blocking import Trace
 
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
@@ -151,3 +151,38 @@ def test_a_limit_is_told_once_however_often_the_service_says_it(stream: Watched)
             tell(waiting, LimitReached(limit))
     said = "ddg-chat: the service reports that the {} limit is reached\n"
     assert stream.getvalue() == said.format("output") + said.format("input")
+
+
+def test_reasoning_is_shown_dimmed_before_the_reply(stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04, dim=True) as waiting:
+        tell(waiting, ReasoningDelta("Let me {see}:"))
+        tell(waiting, ReasoningDelta(" the sky\x1b[31m."))
+        tell(waiting, ReasoningSummary("It is blue."))
+        tell(waiting, TextDelta("Because"))
+    dim = "\x1b[2m{}\x1b[22m".format
+    assert stream.getvalue() == (
+        dim("Let me {see}:") + dim(" the sky\N{REPLACEMENT CHARACTER}[31m.") + "\n" + dim("It is blue.\n")
+    )
+
+
+def test_reasoning_in_the_middle_of_a_reply_is_shown_after_it(stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        tell(waiting, TextDelta("Because"))
+        tell(waiting, ReasoningDelta("Is that "))
+        tell(waiting, ReasoningDelta("so?"))
+        tell(waiting, ToolStarted("WebSearch"))
+        assert stream.getvalue() == ""
+    assert stream.getvalue() == "Is that so?\n"
+    with waiting:
+        tell(waiting, ReasoningDelta("Anew"))
+        assert stream.getvalue() == "Is that so?\nAnew"
+    assert stream.getvalue() == "Is that so?\nAnew\n"
+
+
+def test_a_tool_is_told_while_it_is_used(stream: Watched) -> None:
+    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+        tell(waiting, ReasoningDelta("Let me see"))
+        tell(waiting, ToolStarted("WebSearch"))
+        stream.wait_for(lambda text: "Let me see\n\rthe service uses WebSearch: 0." in text)
+        tell(waiting, TextDelta("It"))
+        assert stream.line == ""

@@ -1,0 +1,58 @@
+"""What a reply has besides its text, shown below it: sources, images, and what could not be made or answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from ddg_protocol import TurnFinished
+from ddg_protocol.events import GeneratedImage
+
+from ._files import private
+from ._text import one_line
+
+#: How files begin, and the suffix of their names.
+_KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"))
+
+
+def show_below(turn: TurnFinished, say: Callable[[str], None], folder: Path | None = None) -> None:
+    """Show what a turn has besides its text. Its images are saved to new files.
+
+    Args:
+        turn: the turn.
+        say: shows a line to the user.
+        folder: where the images go; None is the current folder.
+    """
+    titles: dict[str, str] = {}
+    for source in turn.sources:
+        titles[source.url] = titles.get(source.url) or source.title or source.site
+    for number, (url, title) in enumerate(titles.items(), 1):
+        say(f"[{number}] {one_line(title, 100)}: {one_line(url)}" if title else f"[{number}] {one_line(url)}")
+    for image in turn.images:
+        say(_saved(image, folder or Path()))
+    for failed in turn.failed_images:
+        why = one_line(failed.message or failed.error, 300)
+        say(f"an image could not be made: {why}" if why else "an image could not be made")
+    if turn.refusals:
+        say("the model refused to answer")
+
+
+def _saved(image: GeneratedImage, folder: Path) -> str:
+    """Save an image to a new file, and return a sentence about it."""
+    data = image.data
+    if data is None:
+        return "an image came that can't be read: it is not base64"
+    is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    suffix = "webp" if is_webp else next((kind for begin, kind in _KINDS if data.startswith(begin)), "bin")
+    for number in count(1):
+        path = folder / f"image-{number}.{suffix}"
+        try:
+            with open(path, "xb", opener=private) as file:
+                file.write(data)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            return f"an image could not be saved as {path}: {error.strerror}"
+        break
+    return f"an image is saved as {path} ({len(data):,} bytes)"
