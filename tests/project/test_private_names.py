@@ -25,7 +25,9 @@ KNOWN = {
     ("benchmarks/clients.py", "_chat_messages"): "duckai 0.3.1 does not return the history",
 }
 #: Libraries whose private names may not stand in a string either, such as one that is patched.
-WRITTEN = re.compile(r"(?<![\w./])(?:asyncio|anyio|trio|uvloop|httpcore2?|h11|h2|ssl|socket)\._[a-z]\w*|_asyncio_future\w*")
+WRITTEN = re.compile(
+    r"(?<![\w./])(?:asyncio|anyio|trio|uvloop|httpcore2?|h11|h2|ssl|socket)\._[a-z]\w*|_asyncio_future\w*"
+)
 
 
 def is_private(name: str) -> bool:
