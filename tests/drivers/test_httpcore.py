@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import socket
 import ssl
 import subprocess
@@ -14,6 +16,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from itertools import cycle, product, repeat
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import anyio
@@ -23,12 +26,23 @@ import httpcore2
 import msgspec
 import pytest
 from support import servers
+from support.sockets import open_sockets
 from support.sweep import Stepping, cancelled_at
-from support.tiers import thinned
+from support.tiers import some, thinned
 
-from ddg_protocol import DUCKDUCKGO_2025_04, FailureKind, SendRequest, ServiceProfile, TransportError, TurnFinished
+import ddg_transports
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    Conversation,
+    FailureKind,
+    SendRequest,
+    ServiceProfile,
+    TransportError,
+    TurnAborted,
+    TurnFinished,
+)
 from ddg_transports.anyio import AsyncClient
-from ddg_transports.blocking import Client, Reply
+from ddg_transports.blocking import Chat, Client, Reply
 from ddg_transports.emulator import Emulator
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
 from ddg_transports.testing.contract import trusting
@@ -903,3 +917,301 @@ def test_the_addresses_of_a_name_share_the_time_to_connect(monkeypatch: pytest.M
 def test_a_name_that_nobody_could_resolve_means_that_nothing_was_sent(world: str) -> None:
     error = failure(world, request(f"http://{'a' * 64}.example/"))
     assert error.failure.kind is FailureKind.NOT_SENT
+
+
+# Exchanges that another thread ends
+
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\n"
+EVENT = b'data: {"action":"success","message":"first"}\n\n'
+_TYPE = b"\x0f\x10\x11text/event-stream"  # RFC 7541, 6.2.2: a literal field with an indexed name
+OVER_HTTP_2 = (
+    b"\0\0\0\4\0\0\0\0\0"  # SETTINGS
+    + bytes([0, 0, 1 + len(_TYPE), 1, 4, 0, 0, 0, 1, 0x88])  # HEADERS, with a status of 200
+    + _TYPE
+    + bytes([0, 0, len(EVENT), 0, 0, 0, 0, 0, 1])  # DATA
+    + EVENT
+)
+
+
+def stalled(way: str) -> Callable[[socket.socket], None]:
+    """Give a server that begins a reply and says no more."""
+
+    def serve(connection: socket.socket) -> None:
+        if way == "proxy":
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        if way in ("tls", "proxy"):
+            connection = server_context().wrap_socket(connection, server_side=True)
+        with connection:
+            connection.recv(65536)
+            connection.sendall(OVER_HTTP_2 if way == "http2" else STREAM + EVENT)
+            while connection.recv(65536):
+                pass
+
+    return serve
+
+
+def reaching(way: str, library: Any, port: int) -> tuple[str, Any]:
+    """Give the URL, and what makes the pool."""
+    if way == "proxy":
+        made = over(library.HTTPProxy, proxy_url=f"http://127.0.0.1:{port}", ssl_context=trusting())
+        return "https://127.0.0.1:1", made
+    settings = {"http1": False, "http2": True} if way == "http2" else {"ssl_context": trusting()}
+    return f"http{'s' if way == 'tls' else ''}://127.0.0.1:{port}", over(library.ConnectionPool, **settings)
+
+
+CLOSERS: dict[str, Callable[[Client, Chat, Reply], None]] = {
+    "reply": lambda client, chat, reply: reply.close(),
+    "chat": lambda client, chat, reply: chat.close(),
+    "client": lambda client, chat, reply: client.close(),
+}
+
+
+@each_library
+@pytest.mark.parametrize("way", ["plain", "tls", "http2", "proxy"])
+@pytest.mark.parametrize("closer", thinned(CLOSERS, one_in=3, reason="all come to the same call"))
+def test_a_thread_that_reads_a_reply_is_told_at_once_when_another_closes_it(
+    closer: str, way: str, library: Any
+) -> None:
+    errors: list[BaseException] = []
+    first = threading.Event()
+    known = Conversation(vqd="token", fe_version="x-y")
+
+    def read() -> None:
+        try:
+            with reply:
+                for _ in reply:
+                    first.set()
+        except BaseException as error:
+            errors.append(error)
+
+    with serving(stalled(way)) as port:
+        url, make = reaching(way, library, port)
+        profile = DUCKDUCKGO_2025_04.at(url, minimum_interval=0.0)
+        with HttpcoreTransport(make) as transport, Client(profile, transport=transport) as client:
+            chat = client.chat(conversation=known, cookies={})
+            reply = chat.stream("Why?")
+            reader = threading.Thread(target=read, daemon=True)
+            reader.start()
+            assert first.wait(TIMEOUT)
+            CLOSERS[closer](client, chat, reply)
+            reader.join(TIMEOUT)  # the read would take 30 s
+            assert not reader.is_alive()
+            (error,) = errors
+            assert isinstance(error, TurnAborted)
+            assert error.text == "first"
+
+
+@each_library
+def test_an_exchange_that_is_over_can_abort_no_other(library: Any) -> None:
+    with Peer([OK], [OK]) as peer, HttpcoreTransport(over(library.ConnectionPool)) as transport:
+        first = transport.open(request(peer.url), timeout=TIMEOUT)
+        while first.read(timeout=TIMEOUT):
+            pass
+        first.close()
+        with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as second:
+            first.abort()
+            assert b"".join(iter(partial(second.read, timeout=TIMEOUT), b"")) == b"ok"
+        assert peer.connections == 1
+
+
+@each_library
+def test_an_exchange_that_was_aborted_leaves_no_connection_in_the_pool(library: Any) -> None:
+    with Peer([OK], [OK]) as peer:
+        with HttpcoreTransport(over(library.ConnectionPool, max_connections=1)) as transport:
+            with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+                exchange.abort()
+                exchange.abort()
+                with suppress(TransportError):  # what has arrived may still be read
+                    while exchange.read(timeout=TIMEOUT):
+                        pass
+            with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+                assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok"
+        assert peer.connections == 2
+
+
+def test_a_socket_is_not_closed_while_it_is_shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system could have given its number to another one."""
+    numbers: list[int] = []
+
+    class Slow(socket.socket):
+        def shutdown(self, how: int) -> None:
+            closer = threading.Thread(target=exchange.close)
+            closer.start()
+            closer.join(SHORT)
+            numbers.append(self.fileno())
+            closers.append(closer)
+
+    closers: list[threading.Thread] = []
+    with Peer([OK[:-1], HANG]) as peer, HttpcoreTransport() as transport:
+        monkeypatch.setattr(socket, "socket", Slow)
+        exchange = transport.open(request(peer.url), timeout=TIMEOUT)
+        exchange.abort()
+        monkeypatch.undo()
+        closers[0].join()
+        assert numbers[0] > 0
+        assert peer.all_closed(TIMEOUT)
+
+
+def is_to(peer: Peer, connected: socket.socket) -> bool:
+    return peer.url.endswith(f":{connected.getpeername()[1]}")
+
+
+@each_library
+def test_no_wait_lasts_so_long_in_one_piece_that_a_signal_before_it_is_missed(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeouts: list[float | None] = []
+
+    class Watched(socket.socket):
+        def recv(self, *args: Any) -> bytes:
+            if is_to(peer, self):
+                timeouts.append(self.gettimeout())
+            return super().recv(*args)
+
+        def send(self, *args: Any) -> int:
+            if is_to(peer, self):
+                timeouts.append(self.gettimeout())
+            return super().send(*args)
+
+    with Peer([OK]) as peer, HttpcoreTransport(over(library.ConnectionPool)) as transport:
+        monkeypatch.setattr(socket, "socket", Watched)
+        with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+            monkeypatch.undo()
+            while exchange.read(timeout=TIMEOUT):
+                pass
+    assert len(timeouts) > 1
+    assert all(timeout is not None and timeout <= 0.5 for timeout in timeouts)
+
+
+def test_a_read_outlasts_the_pieces_that_it_waits_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[float | None] = []
+
+    class Impatient(socket.socket):
+        def recv(self, *args: Any) -> bytes:
+            if is_to(peer, self) and len(pieces) < 3:
+                pieces.append(self.gettimeout())
+                raise TimeoutError
+            return super().recv(*args)
+
+    with Peer([OK]) as peer, HttpcoreTransport() as transport:
+        monkeypatch.setattr(socket, "socket", Impatient)
+        with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+            monkeypatch.undo()
+            assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok"
+    assert len(pieces) == 3
+
+
+# Ctrl-C at any line
+
+OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("httpcore", "_httpcore", "_httpcore_sockets")}
+SWEEP = "DDG_TESTS_SWEEP"
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt before the n-th line of the transport's own code."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+        self.where = ""
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in OWN or self.left <= 0:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self
+
+
+@each_library
+def test_control_c_as_the_pool_hands_over_a_response_costs_no_place(
+    library: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    make = library.Response.__init__
+
+    def interrupted(response: object, *args: Any, **settings: Any) -> None:
+        made.append(response)
+        if len(made) == 2:  # the connection makes the first, the pool the second
+            raise KeyboardInterrupt
+        make(response, *args, **settings)
+
+    with Peer([OK], [OK]) as peer:
+        with HttpcoreTransport(over(library.ConnectionPool, max_connections=1)) as transport:
+            monkeypatch.setattr(library.Response, "__init__", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                transport.open(request(peer.url), timeout=TIMEOUT)
+            with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+                assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok"
+        assert peer.all_closed(TIMEOUT)
+
+
+def test_control_c_at_any_line_of_a_transport_costs_no_place_and_no_socket(pytestconfig: pytest.Config) -> None:
+    # In a process of its own: exceptions that a trace raises stay the context of what is raised in it afterwards.
+    tier = ["--deep"] if pytestconfig.getoption("--deep") else []
+    test = f"{__file__}::test_interrupt_at_each_line"
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tier, test]
+    done = subprocess.run(command, env={**os.environ, SWEEP: "1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.skipif(SWEEP not in os.environ, reason="runs in a process of its own")
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_interrupt_at_each_line(library: Any, tls: bool) -> None:
+    certificate = CERTIFICATES / "loopback.pem" if tls else None
+    settings = {"max_connections": 1, "ssl_context": trusting()}
+    n = 0
+    with Peer(*[[OK]] * 10_000, certificate=certificate) as peer:
+        before = open_sockets()
+        for n in some(range(1, 2000), one_in=11):
+            trace, open_ones = InterruptAt(n), ExitStack()
+            with HttpcoreTransport(over(library.ConnectionPool, **settings)) as transport:
+                try:
+                    sys.settrace(trace)
+                    for is_read in (True, False, True, True):
+                        with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+                            open_ones.callback(exchange.close)
+                            while is_read and exchange.read(timeout=TIMEOUT):
+                                pass
+                except KeyboardInterrupt:
+                    assert trace.left == 0
+                finally:
+                    sys.settrace(None)
+                open_ones.close()  # as a driver does in the end
+                with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+                    assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok", trace.where
+            if trace.left > 0:
+                break
+        assert 200 < n < 1999
+        assert peer.all_closed(TIMEOUT)
+        gc.collect()
+        assert open_sockets() <= before
+
+
+@each_world
+@each_library
+def test_a_socket_that_takes_no_such_option_is_closed(library: Any, world: str) -> None:
+    pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
+    with Peer([OK]) as peer:
+        make = over(pool, socket_options=[(socket.IPPROTO_TCP, 9999, 1)])
+        assert failure(world, request(peer.url), pool=make).failure.kind is FailureKind.NOT_SENT
+        assert peer.all_closed(TIMEOUT)
+
+
+@each_world
+def test_a_unix_socket_on_windows_means_that_nothing_was_sent(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them, the libraries raise exceptions of many kinds."""
+
+    async def connect_unix(path: object) -> object:
+        raise RuntimeError("Unix sockets are not supported on this platform")
+
+    context = trusting()
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(anyio, "connect_unix", connect_unix)
+    error = failure(world, request("http://127.0.0.1:1/"), uds="socket", ssl_context=context)
+    assert error.failure.kind is FailureKind.NOT_SENT
+    assert "Windows" in str(error)

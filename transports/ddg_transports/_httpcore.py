@@ -24,7 +24,6 @@ from ._httpcore_sockets import OWNER
 from .transport import is_harmless, transport_error, verifying_context
 
 _MOST_KEPT = 10
-_LONG = 1e6  # seconds; more than that a socket doesn't accept
 
 _PROXY_STATUS = re.compile(r"[1-9][0-9]{2}(?= )")
 #: Texts of the library that quote nothing from the peer.
@@ -54,15 +53,17 @@ class PooledConnection:
         library: httpcore or httpcore2.
         stream: the newest stream that was made for it; closing it closes those that carry it.
         until: when blocking waits end, on the clock of `time.monotonic`.
+        guard: held while the connection changes hands or its socket is shut down or closed; never during a wait.
     """
 
     def __init__(self, connection: Any, library: Any) -> None:
         self.library = library
         self.stream: Any = None
         self.until = self._whole = math.inf
+        self.guard = threading.RLock()  # reentrant: a signal handler may close what is being closed
         self._connecting: anyio.CancelScope | None = None
         self._connection = connection
-        self._in_use = threading.Lock()  # by an exchange, or for ever by the one that closes it
+        self._body: Body | None = None  # of the exchange that it carries
         self._is_closed = False
 
     def __getattr__(self, name: str) -> Any:
@@ -70,7 +71,7 @@ class PooledConnection:
 
     def is_idle(self) -> bool:
         """Return whether it carries no exchange."""
-        return not self._in_use.locked()
+        return self._body is None
 
     is_available = is_idle
 
@@ -88,34 +89,33 @@ class PooledConnection:
 
     def has_expired(self) -> bool:
         """Return whether an idle connection is of no more use: it ended, or the peer sent what nobody asked for."""
-        if self.stream is None or not self._in_use.acquire(blocking=False):
-            return False
-        try:
+        with self.guard:
+            if self._body is not None or self.stream is None or self._is_closed:
+                return False
             return self.stream.is_readable() or bool(self._connection.has_expired())
-        finally:
-            self._release()
 
     def handle_request(self, request: Any) -> Any:
         """Send a request and wait for the head of its response, at most until ``until`` of its extensions."""
-        begun = False
+        body = Body(self)
         try:
-            begun = self._begin()
+            self._begin(body, request)
             self._whole = request.extensions.get("until", math.inf)
             self.until = min(self._whole, time.monotonic() + _time_to_connect(request))
-            return self._with_body(self._connection.handle_request(request))
+            return self._with_body(body, self._connection.handle_request(request))
         except BaseException:
-            if begun:
-                self._shut()
+            if self._body is body:
+                self.abandon(body)
             raise
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request and wait for the head of its response."""
-        self._begin()
+        body = Body(self)
+        self._begin(body, request)
         try:
             with anyio.fail_after(_time_to_connect(request)) as self._connecting:
-                return self._with_body(await self._connection.handle_async_request(request))
+                return self._with_body(body, await self._connection.handle_async_request(request))
         except BaseException:
-            await self._ashut()
+            await self.aabandon()
             raise
 
     def goes_out(self) -> None:
@@ -124,70 +124,70 @@ class PooledConnection:
         if self._connecting is not None:
             self._connecting.deadline = math.inf
 
-    def left(self, timeout: float | None = None) -> float:
-        """Return the seconds that a blocking wait may take; see `_httpcore_sockets.Owner`."""
-        left = min(self.until - time.monotonic(), _LONG if timeout is None else timeout)
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
     def end(self, body: Body) -> None:
         """End a blocking exchange."""
-        try:
+        with self.guard:
             if self._can_be_kept(body):
-                self._release()
-                return
-        except BaseException:  # it was interrupted
-            self._shut()
-            raise
-        self._shut()
+                self._body = None
+            else:
+                self.abandon(body)
 
     async def aend(self, body: Body) -> None:
         """End an async exchange."""
         if self._can_be_kept(body):
-            self._release()
+            self._body = None
         else:
-            await self._ashut()
+            await self.aabandon()
+
+    def abandon(self, body: Body) -> None:
+        """Give up a blocking exchange, and close the connection."""
+        with self.guard:
+            self._is_closed = True  # first: its place is free, even if this is interrupted
+            if self._body is body:
+                self._body = None
+            self.close()
+
+    async def aabandon(self) -> None:
+        """Give up an async exchange, and close the connection."""
+        self._body = None
+        await self.aclose()
+
+    def abort(self, body: Body) -> None:
+        """End the waits of a blocking exchange from another thread."""
+        with self.guard:
+            if self._body is body:
+                self._is_closed = True
+                self.stream.abort()
 
     def close(self) -> None:
         """Close the connection, or let it be closed when its exchange is over."""
-        self._is_closed = True
-        if self._in_use.acquire(blocking=False):
-            self._shut()
+        with self.guard:
+            self._is_closed = True
+            if self._body is None:
+                (self.stream or self._connection).close()
 
     async def aclose(self) -> None:
         """Close the connection, or let it be closed when its exchange is over."""
         self._is_closed = True
-        if self._in_use.acquire(blocking=False):
-            await self._ashut()
+        if self._body is None:
+            await (self.stream or self._connection).aclose()
 
-    def _begin(self) -> bool:
-        if not self._in_use.acquire(blocking=False):
-            raise self.library.ConnectionNotAvailable
+    def _begin(self, body: Body, request: Any) -> None:
+        with self.guard:
+            if self._body is not None or self._is_closed:
+                raise self.library.ConnectionNotAvailable
+            self._body = body
+        request.extensions["body"] = body  # the pool returns another one, if it is not interrupted before it does
         OWNER.set(self)  # and leave it: each connection sets itself before it is made
-        return True
 
-    def _with_body(self, response: Any) -> Any:
+    def _with_body(self, body: Body, response: Any) -> Any:
         if self.stream is None:
             raise TypeError("the pool does not use the network_backend that it was given")
-        response.stream = response.extensions["body"] = Body(self, response.stream)
+        body.stream, response.stream = response.stream, body
         return response
 
     def _can_be_kept(self, body: Body) -> bool:
         return body.is_complete and not self._is_closed and self._connection.is_available()
-
-    def _release(self) -> None:
-        self._in_use.release()
-        if self._is_closed:  # by another thread, meanwhile
-            self.close()
-
-    def _shut(self) -> None:
-        self._is_closed = True
-        (self.stream or self._connection).close()
-
-    async def _ashut(self) -> None:
-        self._is_closed = True
-        await (self.stream or self._connection).aclose()
 
 
 class Body:
@@ -195,27 +195,27 @@ class Body:
 
     Args:
         connection: carries the exchange.
-        stream: the library's body.
 
     Attributes:
         connection: carries the exchange.
+        stream: the library's body, as soon as there is one.
         is_complete: whether all of it was read.
     """
 
-    def __init__(self, connection: PooledConnection, stream: Any) -> None:
+    def __init__(self, connection: PooledConnection) -> None:
         self.connection = connection
+        self.stream: Any = None
         self.is_complete = False
-        self._stream = stream
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._stream
-        self._stream.close()
+        yield from self.stream
+        self.stream.close()
         self.is_complete = True
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for data in self._stream:
+        async for data in self.stream:
             yield data
-        await self._stream.aclose()
+        await self.stream.aclose()
         self.is_complete = True
 
     def close(self) -> None:

@@ -11,9 +11,10 @@ import math
 import selectors
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -24,8 +25,9 @@ from anyio.streams.tls import TLSAttribute, TLSStream
 
 from ddg_protocol.wire import Connect
 
-from . import _sockets
-from ._streams import has_said_something, holds_more, tcp
+from . import _sockets, _streams
+from ._streams import has_said_something, holds_more
+from ._waits import SLICE
 
 _READ_SIZE = 64 * 1024
 #: How a message to a proxy begins: a greeting, credentials or a request of SOCKS5 (RFC 1928 and 1929), or a request for
@@ -45,20 +47,17 @@ class Owner(Protocol):
     Attributes:
         library: httpcore or httpcore2.
         stream: the newest stream; closing it closes those under it.
+        until: when blocking waits end, on the clock of `time.monotonic`.
+        guard: held while a socket is shut down or closed, so that these never coincide.
     """
 
     library: Any
     stream: Any
+    until: float
+    guard: threading.RLock
 
     def goes_out(self) -> None:
         """Note that the connection is made, through the proxy if there is one, and the request goes out now."""
-
-    def left(self, timeout: float | None = None) -> float:
-        """Return the seconds that a blocking wait may take, at most the given ones.
-
-        Raises:
-            TimeoutError: none are left.
-        """
 
 
 OWNER: ContextVar[Owner] = ContextVar("OWNER")
@@ -145,14 +144,14 @@ class BlockingStream(Stream):
     def __init__(self, opened: socket.socket, owner: Owner, outer: BlockingStream | None = None) -> None:
         self._socket = opened
         super().__init__(owner, outer)
-        self._timeout = 0.0  # of the socket
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read the bytes that are there, waiting for the first; empty at the end."""
         if self._held:
             return self._take_held()
         try:
-            return self._hold_back(self._receive(max_bytes, timeout))
+            until = self._owner.until if timeout is None else self._until(timeout)
+            return self._hold_back(self._receive(max_bytes, until))
         except OSError as error:
             raise self._failed(error, self._library.ReadTimeout, self._library.ReadError) from error
 
@@ -162,7 +161,7 @@ class BlockingStream(Stream):
             return
         self._about_to_write(buffer)
         try:
-            self._send(buffer, timeout)
+            self._send(buffer, self._until(timeout))
         except OSError as error:
             raise self._failed(error, self._library.WriteTimeout, self._library.WriteError) from error
 
@@ -177,29 +176,36 @@ class BlockingStream(Stream):
             self.close()
             raise
 
+    def abort(self) -> None:
+        """End the waits of another thread: they fail, or read the end. The caller holds the owner's guard."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the socket, and with it the streams that carry this one."""
-        self._socket.close()
+        with self._owner.guard:
+            self._socket.close()
 
-    def _receive(self, max_bytes: int, timeout: float | None) -> bytes:
-        left = self._owner.left(timeout)
-        if timeout is not None or not 1.0 <= self._timeout <= left:  # a system call for each event would be too much
-            self._socket.settimeout(left)
-            self._timeout = left
-        try:
-            return self._socket.recv(max_bytes)
-        except TimeoutError:
-            self._timeout = 0.0
-            if timeout is not None:
-                raise
-        return self._receive(max_bytes, timeout)
+    def _until(self, timeout: float | None) -> float:
+        until = self._owner.until
+        return until if timeout is None else min(until, time.monotonic() + timeout)
 
-    def _send(self, data: bytes, timeout: float | None) -> None:
+    def _receive(self, max_bytes: int, until: float) -> bytes:
+        while True:
+            # So the socket's timeout need not be set for each read.
+            if until - time.monotonic() < SLICE or self._socket.gettimeout() != SLICE:
+                self._socket.settimeout(_left(until, SLICE))
+            try:
+                return self._socket.recv(max_bytes)
+            except TimeoutError:
+                pass
+
+    def _send(self, data: bytes, until: float) -> None:
         rest = memoryview(data)
         while rest:
-            self._socket.settimeout(self._owner.left(timeout))
-            self._timeout = 0.0
-            rest = rest[self._socket.send(rest) :]
+            self._socket.settimeout(_left(until, SLICE))
+            with suppress(TimeoutError):
+                rest = rest[self._socket.send(rest) :]
 
     def _has_more(self) -> bool:
         with selectors.DefaultSelector() as selector:
@@ -214,31 +220,31 @@ class _BlockingTLSStream(BlockingStream):
         super().__init__(outer._socket, outer._owner, outer)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
-        self._run(self._tls.do_handshake, None)
+        self._run(self._tls.do_handshake, self._owner.until)
 
-    def _receive(self, max_bytes: int, timeout: float | None) -> bytes:
-        return self._run(partial(self._tls.read, max_bytes), timeout)
+    def _receive(self, max_bytes: int, until: float) -> bytes:
+        return self._run(partial(self._tls.read, max_bytes), until)
 
-    def _send(self, data: bytes, timeout: float | None) -> None:
-        self._run(partial(self._tls.write, data), timeout)
+    def _send(self, data: bytes, until: float) -> None:
+        self._run(partial(self._tls.write, data), until)
 
-    def _run(self, call: Callable[[], _ResultT], timeout: float | None) -> _ResultT:
+    def _run(self, call: Callable[[], _ResultT], until: float) -> _ResultT:
         while True:
             try:
                 result = call()
             except ssl.SSLWantReadError:
-                self._flush(timeout)
+                self._flush(until)
             else:
-                self._flush(timeout)
+                self._flush(until)
                 return result
-            if data := self._outer._receive(_READ_SIZE, timeout):
+            if data := self._outer._receive(_READ_SIZE, until):
                 self._incoming.write(data)
             else:
                 self._incoming.write_eof()
 
-    def _flush(self, timeout: float | None) -> None:
+    def _flush(self, until: float) -> None:
         if data := self._outgoing.read():
-            self._outer._send(data, timeout)
+            self._outer._send(data, until)
 
     def _has_more(self) -> bool:
         return holds_more(self._tls)
@@ -256,32 +262,51 @@ class BlockingNetwork:
         socket_options: Iterable[Any] | None = None,
     ) -> BlockingStream:
         """Connect to the first address of a name that accepts; each gets its share of the time that is left."""
-        owner = OWNER.get()
-        with making(owner.library):
+
+        def connect(left: float) -> socket.socket:
             if local_address is None:
-                opened = _sockets.tcp(Connect(id=0, host=host, port=port, tls=False, timeout=owner.left()))
-            else:
-                opened = socket.create_connection((host, port), owner.left(), (local_address, 0))
-        return BlockingStream(_with_options(opened, socket_options), owner)
+                return _sockets.tcp(_to(host, port, left))
+            return socket.create_connection((host, port), left, (local_address, 0))
+
+        return self._connect(connect, socket_options)
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> BlockingStream:
         """Connect to a unix socket."""
-        owner = OWNER.get()
-        with making(owner.library):
-            opened = _sockets.unix(path)(Connect(id=0, host="", port=0, tls=False, timeout=owner.left()))
-        return BlockingStream(_with_options(opened, socket_options), owner)
+        return self._connect(lambda left: _sockets.unix(path)(_to("", 0, left)), socket_options)
 
     def sleep(self, seconds: float) -> None:
         """Sleep between two attempts to connect."""
-        time.sleep(OWNER.get().left(seconds))
+        time.sleep(_left(OWNER.get().until, seconds))
+
+    def _connect(
+        self, connect: Callable[[float], socket.socket], socket_options: Iterable[Any] | None
+    ) -> BlockingStream:
+        owner = OWNER.get()
+        opened: socket.socket | None = None
+        try:
+            with making(owner.library):
+                opened = connect(_left(owner.until))
+                for option in socket_options or ():
+                    opened.setsockopt(*option)
+            return BlockingStream(opened, owner)
+        except BaseException:
+            if opened is not None:
+                opened.close()
+            raise
 
 
-def _with_options(opened: socket.socket, options: Iterable[Any] | None) -> socket.socket:
-    for option in options or ():
-        opened.setsockopt(*option)
-    return opened
+def _left(until: float, at_most: float = 1e6) -> float:
+    # More seconds than that a socket doesn't accept.
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return min(left, at_most)
+
+
+def _to(host: str, port: int, timeout: float) -> Connect:
+    return Connect(id=0, host=host, port=port, tls=False, timeout=timeout)
 
 
 class AsyncStream(Stream):
@@ -359,26 +384,29 @@ class AsyncNetwork:
         socket_options: Iterable[Any] | None = None,
     ) -> AsyncStream:
         """Connect to a host."""
-        owner = OWNER.get()
-        with making(owner.library):
-            if local_address is None:
-                limit = math.inf if timeout is None else timeout
-                stream = await tcp(Connect(id=0, host=host, port=port, tls=False, timeout=limit))
-            else:
-                stream = await anyio.connect_tcp(host, port, local_host=local_address)
-        _with_options(stream.extra(SocketAttribute.raw_socket), socket_options)
-        return AsyncStream(stream, owner)
+        if local_address is None:
+            connecting = _streams.tcp(_to(host, port, math.inf if timeout is None else timeout))
+            return await self._connect(connecting, socket_options)
+        return await self._connect(anyio.connect_tcp(host, port, local_host=local_address), socket_options)
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> AsyncStream:
         """Connect to a unix socket."""
-        owner = OWNER.get()
-        with making(owner.library):
-            stream = await anyio.connect_unix(path)
-        _with_options(stream.extra(SocketAttribute.raw_socket), socket_options)
-        return AsyncStream(stream, owner)
+        return await self._connect(_streams.unix(path)(_to("", 0, math.inf)), socket_options)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep between two attempts to connect."""
         await anyio.sleep(seconds)
+
+    async def _connect(self, connecting: Awaitable[ByteStream], socket_options: Iterable[Any] | None) -> AsyncStream:
+        owner = OWNER.get()
+        with making(owner.library):
+            stream = await connecting
+            try:
+                for option in socket_options or ():
+                    stream.extra(SocketAttribute.raw_socket).setsockopt(*option)
+            except OSError:
+                await anyio.aclose_forcefully(stream)
+                raise
+        return AsyncStream(stream, owner)
