@@ -88,7 +88,7 @@ class PooledConnection:
         return False
 
     def has_expired(self) -> bool:
-        """Return whether an idle connection is of no more use: it ended, or the peer sent what nobody asked for."""
+        """Return whether an idle connection can't be used again: it ended, or the peer sent what nobody asked for."""
         with self.guard:
             if self._body is not None or self.stream is None or self._is_closed:
                 return False
@@ -119,7 +119,7 @@ class PooledConnection:
             raise
 
     def goes_out(self) -> None:
-        """Give the request the rest of its time, once; see `_httpcore_sockets.Owner`."""
+        """Allow the request the rest of its time, once; see `_httpcore_sockets.Owner`."""
         self.until, self._whole = max(self.until, self._whole), -math.inf
         if self._connecting is not None:
             self._connecting.deadline = math.inf
@@ -140,7 +140,7 @@ class PooledConnection:
             await self.aabandon()
 
     def abandon(self, body: Body) -> None:
-        """Give up a blocking exchange, and close the connection."""
+        """Abandon a blocking exchange, and close the connection."""
         with self.guard:
             self._is_closed = True  # first: its place is free, even if this is interrupted
             if self._body is body:

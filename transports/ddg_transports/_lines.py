@@ -66,10 +66,10 @@ class RequestLine:
 
     def leave(self) -> None:
         """Close the exchange."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
+        if self._exchange is not None:
             self.wake.ends(None)
-            exchange.close()
+            self._exchange.close()
+            self._exchange = None  # after that: if Ctrl-C comes in between, the next call closes it
 
     close = leave
 
