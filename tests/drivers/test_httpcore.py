@@ -1104,7 +1104,7 @@ def test_a_read_outlasts_the_pieces_that_it_waits_in(monkeypatch: pytest.MonkeyP
 
 # Ctrl-C at any line
 
-OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("httpcore", "_httpcore", "_httpcore_sockets")}
+OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("httpcore", "_httpcore_pool", "_httpcore_streams")}
 SWEEP = "DDG_TESTS_SWEEP"
 
 

@@ -31,8 +31,8 @@ from typing import Any, ClassVar, Self
 
 from ddg_protocol import FailureKind, SendRequest
 
-from ._httpcore import Body, Library, MakePool, text
-from ._httpcore_sockets import AsyncNetwork, BlockingNetwork
+from ._httpcore_pool import Body, Library, MakePool, text
+from ._httpcore_streams import AsyncNetwork, BlockingNetwork
 from .transport import transport_error
 
 __all__ = ["AsyncHttpcoreTransport", "HttpcoreTransport"]

@@ -20,7 +20,7 @@ import anyio
 from ddg_protocol import FailureKind, SendRequest
 from ddg_protocol.text import printable
 
-from ._httpcore_sockets import OWNER
+from ._httpcore_streams import OWNER
 from .transport import is_harmless, transport_error, verifying_context
 
 _MOST_KEPT = 10
@@ -119,7 +119,7 @@ class PooledConnection:
             raise
 
     def goes_out(self) -> None:
-        """Allow the request the rest of its time, once; see `_httpcore_sockets.Owner`."""
+        """Allow the request the rest of its time, once; see `_httpcore_streams.Owner`."""
         self.until, self._whole = max(self.until, self._whole), -math.inf
         if self._connecting is not None:
             self._connecting.deadline = math.inf
