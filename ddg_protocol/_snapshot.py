@@ -236,11 +236,12 @@ def _from_version_1(data: Any) -> dict[str, Any]:
     """Rewrite a snapshot of a session at rest, as transcripts of version 0.1 begin with."""
     phases = {"READY": "Ready", "CLOSED": "Closed"}
     parts = {"turn", "exchange", "reader", "intent", "outcome"}
-    if data.get("state") not in phases or any(data.get(part) is not None for part in parts):
+    state = data.get("state")
+    if not isinstance(state, str) or state not in phases or any(data.get(part) is not None for part in parts):
         raise ConversationFormatError("a snapshot of format version 1 is read only where its session was at rest")
     kept = {name: value for name, value in data.items() if name not in {*parts, "state", "cancelled"}}
     cancelled = None if data.get("cancelled") is None else {"text": data["cancelled"]}
-    phase = {"type": phases[data["state"]], "cancelled": cancelled}
+    phase = {"type": phases[state], "cancelled": cancelled}
     return {**kept, "format_version": FORMAT_VERSION, "now": 0.0, "held_until": None, "landing": None, "phase": phase}
 
 

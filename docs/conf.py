@@ -55,7 +55,10 @@ nitpick_ignore_regex = [
     ("py:.*", r"~?(socket|ssl|threading|time|typing)\b.*"),
     ("py:class", r"[0-9.]+"),  # a bound in an annotation
     ("py:.*", r"ddg_\w+(\.\w+)*\._\w+(\.\w+)*"),  # not public, so not in the reference
-    ("py:class", r"ddg_protocol\.(conversation\.Tokens|sse\.Remainder)|(.*\.)?(T|HandlerT|ChatT)"),
+    (
+        "py:class",
+        r"ddg_protocol\.(conversation\.Tokens|pace\.(Landing|Queue)|cookies\.CookieJar)|(.*\.)?(T|HandlerT|ChatT)",
+    ),
 ]
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

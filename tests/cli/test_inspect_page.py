@@ -374,7 +374,7 @@ def test_all_that_can_have_the_focus_has_a_name(browser: Browser, tmp_path: Path
     assert [node["role"]["value"] for node in focusable if not node.get("name", {}).get("value")] == []
     names = {node["name"]["value"] for node in focusable}
     assert "wait 1.500 s, pacing" in names
-    assert any("session to service" in name and "GET /aichat" in name for name in names)
+    assert any("session to service" in name and "GET /duckchat/v1/status" in name for name in names)
 
 
 @needs_chromium

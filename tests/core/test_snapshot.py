@@ -319,7 +319,7 @@ def test_a_member_that_is_missing_or_unknown_is_a_clear_error() -> None:
         Session.restore({**data, "other": 1}, now=0)
 
 
-@pytest.mark.parametrize("data", [None, [], "x", {}, {"format_version": 1}, 7])
+@pytest.mark.parametrize("data", [None, [], "x", {}, {"format_version": 1}, {"format_version": 1, "state": []}, 7])
 def test_what_is_no_snapshot_is_a_clear_error(data: object) -> None:
     with pytest.raises(ConversationFormatError):
         Session.restore(data, now=0)
