@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any
 
 Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
@@ -91,6 +90,8 @@ def resolve(host: str, port: int, timeout: float, wake: Wake) -> Addresses:
     with suppress(socket.gaierror):
         numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=numeric)
+    from queue import Empty, SimpleQueue  # seldom needed, and it imports heapq
+
     answer: SimpleQueue[Addresses | Exception] = SimpleQueue()
 
     def ask() -> None:
