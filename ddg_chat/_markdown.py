@@ -35,8 +35,10 @@ _LONGEST_FENCE = 200
 
 #: HTML, images and link definitions would be left out by the parser. Disabled, they are shown as they are written.
 _INVISIBLE = ["html_block", "html_inline", "image", "reference"]
-_PARSER = MarkdownIt("commonmark", {"maxNesting": 100}).enable(["table", "strikethrough"]).disable(_INVISIBLE)
-_BLOCKS = MarkdownIt("commonmark", {"maxNesting": 100}).enable("table").disable(_INVISIBLE)
+#: The most levels of nested blocks that are laid out: the parser would leave out what is deeper.
+_DEEPEST = 100
+_PARSER = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable(["table", "strikethrough"]).disable(_INVISIBLE)
+_BLOCKS = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable("table").disable(_INVISIBLE)
 _BLOCKS.core.ruler.enableOnly(["normalize", "block"])
 
 _Line = list[Segment]
@@ -102,9 +104,14 @@ def _units(source: str) -> list[_Unit]:
     """Split Markdown into units. If the source ends with a line feed, later text can change only the last unit."""
     lines = source.splitlines(keepends=True)
     starts: list[tuple[int, str, bool]] = []  # line, the fence that opens it if it is code, whether it continues
+    too_deep: list[int] = []  # lines
     first_item = False
     for token in _BLOCKS.parse(source):
-        if token.map is None or token.nesting < 0 or token.level > 1:
+        if token.map is None or token.nesting < 0:
+            continue
+        if token.level >= _DEEPEST - 1:
+            too_deep.append(token.map[0])
+        if token.level > 1:
             continue
         start, end = token.map
         match token.type, token.level:
@@ -122,7 +129,8 @@ def _units(source: str) -> list[_Unit]:
     for (start, fence, goes_on), (end, *_) in pairwise([*starts, (len(lines), "", False)]):
         opening = fence if goes_on else ""
         text = "".join(lines[start if found else 0 : end])  # the first unit includes the empty lines before it
-        found.append(_Unit(opening + text, is_code=bool(fence), goes_on=goes_on))
+        is_plain = any(start <= line < end for line in too_deep)
+        found.append(_Unit(opening + text, is_code=bool(fence), is_plain=is_plain, goes_on=goes_on))
     return found
 
 

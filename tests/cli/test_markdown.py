@@ -260,6 +260,9 @@ def odd_texts(draw: st.DrawFn) -> tuple[list[str], list[str]]:
 @example(([" " * (_LONGEST + 1)], []))
 @example((["\t" * (_LONGEST + 1), "\t", "\nw0w"], ["w0w"]))
 @example((["w0w\n\n", " " * (_LONGEST + 1), "\nw1w"], ["w0w", "w1w"]))
+@example((["* " + "> " * 100 + "\nw0w" + "> " * 100 + "\nw1w"], ["w0w", "w1w"]))
+@example((["> " * 120 + "w0w\n\nw1w"], ["w0w", "w1w"]))
+@example((["- " * 120 + "w0w"], ["w0w"]))
 def test_nothing_is_lost_of_a_text_of_what_is_seldom_written(said: tuple[list[str], list[str]]) -> None:
     pieces, words = said
     shown = drawn_into_nothing(pieces)
