@@ -1159,6 +1159,8 @@ def test_control_c_at_any_line_of_a_transport_costs_no_place_and_no_socket(pytes
 
 
 @pytest.mark.skipif(SWEEP not in os.environ, reason="runs in a process of its own")
+# Where it comes in a generator that is being finalized, Python says so and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_interrupt_at_each_line(library: Any, tls: bool) -> None:
