@@ -72,16 +72,23 @@ def as_bytes(data: object) -> bytes:
     return bytes(data)
 
 
-def as_fields(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return the fields of a head, their names in lower case.
+def as_fields(headers: Iterable[tuple[str, str]], *, most: int) -> Headers:
+    """Return the fields of a head, their names in lower case; of a head that is too long, as many as show that.
+
+    Args:
+        headers: the fields, as reported.
+        most: the bytes that they may take in HTTP/1.1.
 
     Raises:
         LocalProtocolError: they are not pairs of latin-1 text.
     """
+    fields, size = [], 0
     try:
-        fields = tuple((name.lower(), value) for name, value in headers)
-        for name, value in fields:
-            (name + value).encode("latin-1")
+        for name, value in headers:
+            size += len((name + value).encode("latin-1")) + 4
+            fields.append((name.lower(), value))
+            if size > most:
+                break
     except (AttributeError, TypeError, ValueError):
         raise LocalProtocolError("headers must be pairs of latin-1 text") from None
-    return fields
+    return tuple(fields)

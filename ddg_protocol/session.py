@@ -249,7 +249,7 @@ class Session:
         """
         self._check_given(request, SendRequest)
         check_head(status, now)
-        head = Head(status, as_fields(headers), now)
+        head = Head(status, as_fields(headers, most=self.policy.max_head_bytes), now)
         exchange = self._exchange_of(request)
         if exchange is None:
             return

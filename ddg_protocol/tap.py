@@ -195,7 +195,7 @@ class TappedSession:
         self, request: SendRequest, status: int, headers: Iterable[tuple[str, str]], *, now: float
     ) -> None:
         """See `Session.receive_head`."""
-        fields = as_fields(headers)
+        fields = as_fields(headers, most=self.policy.max_head_bytes)
         self._session.receive_head(request, status, fields, now=now)
         self._tap.called("receive_head", request, status, fields, now)
 

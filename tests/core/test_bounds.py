@@ -8,7 +8,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import product, repeat
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.hand import DONE, HELLO, STREAM, Hand
@@ -32,6 +32,7 @@ from ddg_protocol import (
 from ddg_protocol.errors import ServiceUnavailableError, StreamTooLarge
 from ddg_protocol.events import FrontEndVersionUnknown
 from ddg_protocol.pace import ClientState
+from ddg_protocol.transcript import RecordedSession
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 KIB, MIB = 1024, 1024 * 1024
@@ -113,6 +114,28 @@ def test_interim_heads_without_end_are_ended_by_the_bound_of_a_head() -> None:
     assert isinstance(action, FrontEndVersionUnknown)
     assert isinstance(action.cause, StreamTooLarge)
     assert 128 * KIB // 60 < sent < 128 * KIB // 30
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_fields_without_end_are_taken_up_to_the_bound_of_a_head(recorded: bool) -> None:
+    lines: list[str] = []
+    session = RecordedSession(Session(), lines.append) if recorded else Session()
+    hand = Hand(cast(Session, session))
+    session.ask("Hi", now=0)
+    request = hand.request_for("duckai=1")
+    taken = 0
+
+    def fields() -> Iterator[tuple[str, str]]:
+        nonlocal taken
+        while taken < 100_000:
+            taken += 1
+            yield "", ""
+
+    session.receive_head(request, 200, fields(), now=0)
+    assert taken == 128 * KIB // 4 + 1
+    action = hand.session.next_action(now=0)
+    assert isinstance(action, FrontEndVersionUnknown)
+    assert isinstance(action.cause, StreamTooLarge)
 
 
 def test_a_snapshot_carries_how_much_of_a_reply_has_come() -> None:
