@@ -176,7 +176,8 @@ class EventStreamDecoder:
 
         From there `feed_data` returns the same; types, IDs and times of events are not part of it.
         """
-        begun = b"".join(_PREFIX + line + b"\n" for line in self._data_lines)
+        # No line is longer than it came: one at the bound may have had no space behind the colon.
+        begun = b"".join((b"data: " if line.startswith(b" ") else b"data:") + line + b"\n" for line in self._data_lines)
         if not (begun or self._at_start):
             begun = b"\n"  # means nothing, and no byte order mark can come after it
         if self._after_cr:

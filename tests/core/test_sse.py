@@ -319,10 +319,11 @@ def test_what_is_unfinished_at_the_end_can_be_seen(stream: bytes, unfinished: by
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("data", [[b"a"] * 10, [b"", b"four", b""] * 2, [b"0123456789"]])
 @pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("field", [b"data: ", b"data:"])
 def test_the_bound_is_the_most_that_a_line_and_the_data_of_an_event_may_have(
-    data: list[bytes], end: bytes, resumed: bool
+    field: bytes, data: list[bytes], end: bytes, resumed: bool
 ) -> None:
-    lines = [b"data: " + each for each in data]
+    lines = [field + each for each in data]
     stream = b"".join(line + end for line in [*lines, b""])
     most = max(sum(len(each) + 1 for each in data), *map(len, lines))
 
