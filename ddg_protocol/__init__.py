@@ -28,9 +28,10 @@ from .errors import (
 from .events import Event, Retrying, TextDelta, TurnCancelled, TurnFinished, TurnStarted
 from .identity import Identity
 from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
+from .models import Model
 from .pace import ClientState
 from .policy import Policy
-from .profile import DUCKDUCKGO_2025_04, Model, ServiceProfile
+from .profile import DUCKDUCKGO_2025_04, ServiceProfile
 from .session import Session
 
 __version__ = "0.1.0"

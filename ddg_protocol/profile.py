@@ -13,6 +13,7 @@ from .cookies import MAX_COOKIE_BYTES
 from .errors import ModelNotSupportedError
 from .grammar import COOKIE_OCTETS, FIELD_VALUE, TOKEN, URL_PATH
 from .identity import Identity
+from .models import AttachmentLimits, Model
 from .policy import MAX_SECONDS
 from .text import printable, shown
 from .urls import check_origin, is_host
@@ -26,18 +27,6 @@ _WRITTEN_INTO = {
     "chat_headers": _WRITTEN | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"},
 }
 _PAIRS = {"cookies", *_WRITTEN_INTO}
-
-
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model of the service.
-
-    Attributes:
-        id: its name on the wire.
-        aliases: other names for it, for people.
-    """
-
-    id: str
-    aliases: tuple[str, ...] = ()
 
 
 class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +50,11 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         version_markers: the texts before the two halves of the front-end version; each half ends at a ``"``.
         front_end_version_required: whether a missing version is an error rather than an event.
         models: the models, default first.
+        tier: the tier that this client belongs to, by which efforts and attachments are judged.
+        attachment_limits: how much may be attached to questions, for each tier of which that is known.
+        bare_text: whether a question of text alone is sent as that text. If not, it is a list of one part.
+        history_parts: how replies are sent back in the history: ``"text"`` sends their text; ``"all"`` sends the text
+            and all other parts but images, as parts.
         minimum_interval: seconds between the starts of two requests of one client, at most 1,000,000; None means the
             service's 1.5, and 0 for a plain http origin.
         chat_is_repeatable: whether to repeat a chat request whose connection broke before the reply, though the service
@@ -102,6 +96,10 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Model("o3-mini"),
         Model("mistralai/Mistral-Small-24B-Instruct-2501", ("mixtral-small-24b", "mistral-small-3")),
     )
+    tier: str = "free"
+    attachment_limits: dict[str, AttachmentLimits] = {}
+    bare_text: bool = True
+    history_parts: Literal["text", "all"] = "text"
     minimum_interval: float | None = None
     chat_is_repeatable: bool = False
     answer_style: Literal["python", "compact"] = "python"
@@ -134,7 +132,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"cookies: {shown(name)} with {shown(value)} is not a cookie")
             if len(name) + len(value) > MAX_COOKIE_BYTES:
                 raise ValueError(f"cookies: {shown(name)} is longer than {MAX_COOKIE_BYTES} bytes, with its value")
-        for field in ("label", "models", "version_markers", "extra_body"):
+        for field in ("label", "models", "tier", "attachment_limits", "version_markers", "extra_body"):
             try:
                 msgspec.json.encode(getattr(self, field))
             except (TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -14,7 +14,8 @@ from ddg_protocol.conversation import Message
 from ddg_protocol.errors import ModelNotSupportedError
 from ddg_protocol.handshake import page_headers, read_version, status_headers
 from ddg_protocol.identity import Identity
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, Model, ServiceProfile
+from ddg_protocol.models import Model
+from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
 
 
 def changed(**changes: Any) -> ServiceProfile:

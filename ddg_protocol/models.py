@@ -1,0 +1,66 @@
+"""The models of the service, as data: what each can do, and how much may be attached to a question."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+__all__ = ["AttachmentLimits", "Model"]
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model of the service. Of a model whose record says no more than its name, the rest is empty: it takes text.
+
+    Attributes:
+        id: its name on the wire.
+        aliases: other names for it, for people.
+        name: what the service calls it, for people; may be empty.
+        efforts: how hard it can be asked to reason, such as ``("none", "low")``.
+        effort_tiers: for the efforts of which that is known, the tiers that may use them.
+        tools: the service's own tools that it can use, such as ``"WebSearch"``.
+        takes_images: whether questions may have images.
+        file_types: the media types of the files that questions may have.
+        tiers: the tiers that may use it, such as ``"free"``; empty where that is not known.
+        available: whether this client may use it, as the service says; None where it doesn't.
+    """
+
+    id: str
+    aliases: tuple[str, ...] = ()
+    name: str = ""
+    efforts: tuple[str, ...] = ()
+    effort_tiers: dict[str, tuple[str, ...]] = {}
+    tools: tuple[str, ...] = ()
+    takes_images: bool = False
+    file_types: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    available: bool | None = None
+
+    @property
+    def default_effort(self) -> str:
+        """The effort where none is asked for: ``"none"`` unless the model has others alone, then its first."""
+        return "none" if "none" in self.efforts or not self.efforts else self.efforts[0]
+
+
+class AttachmentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much may be attached to questions. None means that no limit is known.
+
+    Attributes:
+        files_per_conversation: the most files in all questions of a conversation.
+        file_bytes: the most bytes of each file.
+        total_file_bytes: the most bytes of all files of a conversation.
+        pages_per_file: the most pages of each file. Only the service counts them.
+        images_per_turn: the most images in a question.
+        images_per_conversation: the most images in all questions of a conversation.
+        characters_with_attachments: the most characters in the text of a question that has an image or a file.
+    """
+
+    files_per_conversation: _Count | None = None
+    file_bytes: _Count | None = None
+    total_file_bytes: _Count | None = None
+    pages_per_file: _Count | None = None
+    images_per_turn: _Count | None = None
+    images_per_conversation: _Count | None = None
+    characters_with_attachments: _Count | None = None
