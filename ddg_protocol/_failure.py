@@ -15,6 +15,7 @@ from .errors import (
     ChatTimeoutError,
     DuckChatError,
     FrontEndVersionMissing,
+    HandshakeError,
     IncompleteStream,
     RateLimitError,
     ServiceError,
@@ -27,6 +28,8 @@ from .retry import backoff, is_retried
 from .steps import Step
 from .text import printable
 
+_UNTIL_CHALLENGES = 30.0
+"""Seconds after which a service that gives no challenge may give one again: 30 to 60 (claimed of 2026-10)."""
 _ONCE = (TokenError,)
 """The chat request is repeated once after each of these, at once and with fresh tokens."""
 
@@ -99,9 +102,10 @@ def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
         turn.renew(None)  # the refusal brought no pair of its own
     elif credentials is not None and not credentials.tokens.vqd_hash_1:
         raise error  # it brought one without a challenge
-    if setup.answer_challenge == "never" or turn.asked_to_answer:
+    if setup.answer_challenge == "never" or turn.challenged >= setup.policy.max_challenge_retries:
         raise error
-    turn.asked_to_answer = turn.answering = True
+    turn.challenged += 1
+    turn.answering = True
     return ChallengeReceived()
 
 
@@ -111,6 +115,8 @@ def _retry(setup: Setup, turn: Turn, step: Step, error: DuckChatError, now: floa
     if isinstance(error, RateLimitError) and setup.supplied is None:
         setup.shared.drop_landing(begun=turn.begun)
     asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
+    if isinstance(error, HandshakeError) and not setup.profile.vqd_4:
+        asked = _UNTIL_CHALLENGES
     most = policy.max_retries
     if policy.max_unanswered_retries is not None and isinstance(error, TransportError | ChatTimeoutError):
         most = policy.max_unanswered_retries
@@ -128,7 +134,7 @@ def _retry(setup: Setup, turn: Turn, step: Step, error: DuckChatError, now: floa
     if isinstance(error, RateLimitError):
         turn.renew(None)
         turn.jar = setup.fresh_jar()
-        turn.landing_due = setup.supplied is None
+        turn.landing_due = setup.lands
     elif turn.credentials is not None and turn.credentials.spent:
         turn.renew(None)
     return Retrying(attempt, delay, error)

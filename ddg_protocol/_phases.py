@@ -10,6 +10,7 @@ Two phases share the state PLANNING: `Starting` is a turn that the caller has no
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,7 @@ from .conversation import Conversation, Message, Tokens
 from .cookies import CookieJar
 from .errors import DuckChatError, RemoteProtocolError, StreamTooLarge, UnsupportedChallenge
 from .events import Event, Queued, TurnCancelled, TurnFinished, TurnStarted
+from .headers import Headers
 from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
 from .redirect import REDIRECTS
 from .reply import ReplyReader
@@ -162,7 +164,17 @@ class Planning(_Phase):
             case Queued() as event:
                 return event
             case Riddle(script, tokens):
-                solve = SolveChallenge(id=machine.new_id(), script=script, identity=machine.setup.profile.identity)
+                profile = machine.setup.profile
+                solve = SolveChallenge(
+                    id=machine.new_id(),
+                    script=script,
+                    identity=profile.identity,
+                    challenge=tokens.vqd_hash_1,
+                    origin=profile.origin,
+                    fe_version=_plan.fe_version(machine.setup, machine.conversation),
+                    model=turn.model,
+                    attempt=turn.challenged + 1,
+                )
                 machine.move(Move.SOLVE, Solving(turn, solve, tokens))
                 return solve
             case step:
@@ -187,9 +199,11 @@ class Waiting(_Phase):
 
 
 class Solved(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """The answer of the embedder's solver."""
+    """The answer of the embedder's solver, with the header fields and members of the body that it brings."""
 
     answer: str
+    headers: Headers = ()
+    body: dict[str, Any] = {}
 
 
 class Unsolved(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -217,7 +231,8 @@ class Solving(_Phase):
             case Unsolved(text):
                 raise UnsupportedChallenge(f"the embedder's solver gave no answer: {printable(text, 300)}")
             case solved:
-                self.turn.credentials = Credentials(self.tokens, solved.answer)
+                found = Credentials(self.tokens, solved.answer, headers=solved.headers, body=solved.body)
+                self.turn.credentials = found
         machine.move(Move.NEXT, Planning(self.turn))
         return None
 
@@ -382,7 +397,8 @@ class Streaming(Asking):
             fe_version=_plan.fe_version(machine.setup, before),
             title=before.title if reader.title is None else reader.title,
             limit_reached=before.limit_reached or reader.limit_reached,
-            answers_wanted=before.answers_wanted or turn.asked_to_answer,
+            answers_wanted=before.answers_wanted or turn.challenged > 0,
+            ids=tuple(turn.ids.items()),
         )
         machine.jar = turn.jar
         policy = machine.setup.policy

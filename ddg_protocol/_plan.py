@@ -12,7 +12,14 @@ from ._response import leave_landing_page
 from ._setup import Setup
 from ._turn import Credentials, Turn
 from .conversation import Conversation, Tokens
-from .errors import ChatTimeoutError, ConversationLimitError, InputLimitError, RateLimitError
+from .errors import (
+    ChallengeError,
+    ChatTimeoutError,
+    ConversationLimitError,
+    InputLimitError,
+    RateLimitError,
+    UnsupportedChallenge,
+)
 from .events import Queued
 from .headers import Headers
 from .intents import SendRequest
@@ -20,6 +27,11 @@ from .pace import Place, Slot
 from .policy import MAX_SECONDS
 from .refusal import CONVERSATION_LIMIT, INPUT_LIMIT
 from .steps import Step
+
+NO_SOLVER = (
+    "the service wants an answer to its challenge, which this package doesn't give in this revision; "
+    "pass a solver (solver=, or --solver) that has an honest way to one: see docs/revisions.md"
+)
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -38,7 +50,7 @@ class Riddle(msgspec.Struct, frozen=True):
     """The embedder has to answer a challenge before the chat request.
 
     Attributes:
-        script: the challenge's JavaScript source.
+        script: the challenge's JavaScript source; empty where this package doesn't read it.
         tokens: the pair with the challenge.
     """
 
@@ -95,6 +107,7 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
         RateLimitError: the service has asked the client to stay away for longer than the policy allows to wait.
         ChatTimeoutError: the turn can't be done in its time.
         UnsupportedChallenge: the challenge is of a form that this package can't read.
+        ChallengeError: the service wants an answer, which nobody here can give.
     """
     if turn.elapsed is not None:
         # A wait that the driver reported is over, even if its timer is a little early or a test's clock stands still.
@@ -173,6 +186,14 @@ def _find_answer(setup: Setup, turn: Turn) -> Riddle | None:
     if not challenge:
         credentials.answer = ""  # PROTOCOL.md section 5: an empty challenge gives an empty header
         return None
+    if setup.profile.challenge_form == "opaque":
+        if setup.solver == "none":
+            raise ChallengeError(NO_SOLVER)
+        if len(challenge) > setup.policy.max_challenge_bytes:
+            raise UnsupportedChallenge(
+                f"the challenge is longer than {setup.policy.max_challenge_bytes} bytes", expected="a shorter challenge"
+            )
+        return Riddle("", credentials.tokens)
     from .challenge import answer_challenge, read_challenge  # which most conversations never need
 
     script = read_challenge(challenge, max_bytes=setup.policy.max_challenge_bytes)
@@ -213,18 +234,19 @@ def write_request(
     """
     method, body = "GET", b""
     headers: Headers
+    ids = setup.make_ids(turn.ids)
+    values = {"cookie": turn.jar.header_for(url, now=now), **ids}
     match step:
         case Step.FRONT_END | Step.LANDING:
-            headers = handshake.page_headers(setup.profile)
+            headers = handshake.page_headers(setup.profile, values)
         case Step.STATUS:
-            headers = handshake.status_headers(setup.profile)
+            headers = handshake.status_headers(setup.profile, values)
         case _:
-            method, body = "POST", chat.chat_body(setup.profile, turn.model, turn.messages)
             credentials = turn.credentials or Credentials(Tokens())
-            version = fe_version(setup, conversation)
-            headers = chat.chat_headers(setup.profile, version, credentials.tokens.vqd, credentials.answer or "")
+            method, more = "POST", credentials.body
+            body = chat.chat_body(setup.profile, turn.model, turn.messages, ids=ids, more=more)
+            version, vqd, answer = fe_version(setup, conversation), credentials.tokens.vqd, credentials.answer or ""
+            headers = chat.chat_headers(setup.profile, version, vqd, answer, values, credentials.headers)
             turn.chat_sent = credentials.spent = True
-    if cookie := turn.jar.header_for(url, now=now):
-        headers = (*headers, ("cookie", cookie))
     timeout = min(setup.policy.connect_timeout, turn.until - now)
     return SendRequest(id=id, method=method, url=url, headers=headers, body=body, timeout=timeout)

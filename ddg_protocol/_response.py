@@ -157,7 +157,7 @@ def read_head(setup: Setup, turn: Turn, exchange: Exchange, head: Head) -> Body:
     body = Body(step, head.status, head.headers, limit)
     if head.status in REDIRECTS:
         redirected_to(setup, exchange, body)
-    elif step is Step.CHAT and (tokens := handshake.read_tokens(head.headers)) is not None:
+    elif step is Step.CHAT and (tokens := handshake.read_tokens(head.headers, setup.profile)) is not None:
         # Any chat response may bring a new pair (PROTOCOL.md section 3). A redirect is not one: the same request goes
         # on to another place, with the answer that belongs to its token.
         turn.renew(tokens)
@@ -247,7 +247,7 @@ def conclude(
             setup.shared.has_landed(turn.jar, now=now)
             setup.shared.pacer.fetched(turn.ticket, step)
         case _:
-            turn.renew(handshake.require_tokens(body.headers))
+            turn.renew(handshake.require_tokens(body.headers, setup.profile))
             return handshake.read_notice(text)
     return None
 

@@ -10,7 +10,7 @@ import msgspec
 from .cookies import Cookie, CookieJar
 from .pace import ClientState
 from .policy import Policy
-from .profile import ServiceProfile
+from .profile import IdRule, ServiceProfile
 
 AnswerChallenge = Literal["on_demand", "always", "never"]
 """When challenges are answered (PROTOCOL.md section 5)."""
@@ -29,6 +29,8 @@ class Setup(msgspec.Struct):
         answer_challenge: when challenges are answered.
         solver: who answers them.
         supplied: the embedder's own cookies; None if the landing page is visited for some.
+        random_bytes: returns random bytes, for ids.
+        ids: those that stay the same in the session, as far as they have been made.
     """
 
     profile: ServiceProfile
@@ -38,6 +40,27 @@ class Setup(msgspec.Struct):
     answer_challenge: AnswerChallenge
     solver: Solver
     supplied: tuple[Cookie, ...] | None
+    random_bytes: Callable[[int], bytes]
+    ids: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def lands(self) -> bool:
+        """Whether a turn without cookies visits the landing page for some."""
+        return self.supplied is None and self.profile.landing_path != ""
+
+    def make_ids(self, kept: dict[str, str]) -> dict[str, str]:
+        """Return the ids of a request.
+
+        Args:
+            kept: those of the conversation; gets the ones that are new with it.
+        """
+        made: dict[str, str] = {}
+        for name, rule in self.profile.ids.items():
+            known = {"session": self.ids, "conversation": kept}.get(rule.new, made)
+            if name not in known:
+                known[name] = _made_id(rule, self.random_bytes(16))
+            made[name] = known[name]
+        return made
 
     def own_cookies(self) -> tuple[Cookie, ...]:
         """Return the cookies that the client always sets (PROTOCOL.md section 1)."""
@@ -46,6 +69,14 @@ class Setup(msgspec.Struct):
     def fresh_jar(self) -> CookieJar:
         """Return a jar without cookies from the service: the client's own, and those that the embedder supplied."""
         return CookieJar((*self.own_cookies(), *(self.supplied or ())))
+
+
+def _made_id(rule: IdRule, data: bytes) -> str:
+    if rule.form == "hex":
+        return f"{int.from_bytes(data):032x}"
+    number = int.from_bytes(data) & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62  # RFC 9562 section 5.4
+    digits = f"{number:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def named_cookies(profile: ServiceProfile, cookies: Mapping[str, str] | Iterable[Cookie]) -> tuple[Cookie, ...]:

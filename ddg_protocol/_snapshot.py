@@ -34,13 +34,15 @@ from ._phases import (
 from ._plan import fe_version
 from ._response import Body
 from ._setup import AnswerChallenge, Solver
+from ._solution import check_answer
 from ._state import Awaited
 from ._turn import Turn
-from .conversation import Conversation, Tokens
+from .conversation import Conversation
 from .cookies import Cookie, CookieJar
 from .errors import ContentDecodingError, ConversationFormatError, InvalidToken
+from .handshake import are_usable
 from .headers import Headers
-from .intents import SendRequest
+from .intents import ChallengeAnswer, SendRequest
 from .pace import Landing
 from .policy import Policy
 from .profile import ServiceProfile
@@ -79,6 +81,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         last_start: when the pacer's last request started.
         held_until: until when the pacer holds every request, if it does.
         landing: what the client has got from the landing page.
+        ids: those that stay the same in the session.
         phase: where the session is.
     """
 
@@ -95,6 +98,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     last_start: float | None
     held_until: float | None
     landing: Landing | None
+    ids: dict[str, str] = {}
     phase: Phase
 
 
@@ -169,6 +173,7 @@ def save(machine: Machine, now: float) -> dict[str, Any]:
         last_start=pacer.last_start,
         held_until=pacer.held_until if pacer.held_until > now else None,
         landing=setup.shared.landing,
+        ids=setup.ids,
         phase=phase,
     )
     data: dict[str, Any] = msgspec.to_builtins(snapshot, enc_hook=_encode, str_keys=True)
@@ -189,6 +194,7 @@ def resume(machine: Machine, data: object, now: float) -> None:
     setup = machine.setup
     saved = load(data, setup.profile, setup.policy, now)
     setup.answer_challenge, setup.solver, setup.supplied = saved.answer_challenge, saved.solver, saved.supplied
+    setup.ids = saved.ids
     model = saved.conversation.model or machine.conversation.model
     machine.conversation = msgspec.structs.replace(saved.conversation, model=model)
     machine.jar, machine.last_id = saved.jar, saved.last_id
@@ -333,6 +339,7 @@ def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
     if snapshot.origin != profile.origin:
         raise ValueError(f"it is of {snapshot.origin}, and the profile of {profile.origin}")
     msgspec.structs.replace(snapshot.conversation, fe_version=snapshot.fe_version).to_json()
+    Conversation(ids=tuple(snapshot.ids.items()))
     phase, newest = snapshot.phase, 0
     if isinstance(phase, InTurn):
         _check_turn(phase.turn, snapshot.conversation, profile)
@@ -342,7 +349,7 @@ def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
         case Solving():
             newest = phase.solve.id
             if isinstance(phase.outcome, Solved):
-                Tokens(phase.outcome.answer)
+                check_answer(ChallengeAnswer(phase.outcome.answer, phase.outcome.headers, phase.outcome.body), profile)
         case Requesting() | Reading() | Streaming():
             newest = phase.exchange.request.id
             _check_exchange(phase, policy)
@@ -358,9 +365,12 @@ def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile)
     if set(turn.retries) != set(Step) or not all(0 <= tries < _MANY for tries in turn.retries.values()):
         raise ValueError("the turn's retries are not those of each kind of request")
     if turn.credentials is not None:
-        if not turn.credentials.tokens.vqd:
-            raise ValueError("the turn's tokens are without an x-vqd-4")
-        Tokens(turn.credentials.answer or "")
+        if not are_usable(turn.credentials.tokens, profile):
+            missing = "an x-vqd-4" if profile.vqd_4 else "a challenge"
+            raise ValueError(f"the turn's tokens are without {missing}")
+        credentials = turn.credentials
+        check_answer(ChallengeAnswer(credentials.answer or "", credentials.headers, credentials.body), profile)
+    Conversation(ids=tuple(turn.ids.items()))
     profile.validate_model(turn.model)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .conversation import Message, Tokens
 from .cookies import CookieJar
 from .events import Queued
+from .headers import Headers
 from .pace import Ticket
 from .steps import Step
 
@@ -18,11 +21,15 @@ class Credentials(msgspec.Struct):
         tokens: the pair.
         answer: to its challenge; None until it is found.
         spent: whether it was sent with a question.
+        headers: the header fields that the answer brings.
+        body: the members of the body that it brings.
     """
 
     tokens: Tokens
     answer: str | None = None
     spent: bool = False
+    headers: Headers = ()
+    body: dict[str, Any] = {}
 
 
 class Turn(msgspec.Struct, kw_only=True):
@@ -37,7 +44,7 @@ class Turn(msgspec.Struct, kw_only=True):
         front_end_due: whether the front-end version has to be fetched, unless it is known.
         landing_due: whether the landing page has to be visited.
         answering: whether this turn's chat requests carry answers.
-        asked_to_answer: whether the service asked for one in this turn.
+        challenged: how often the service asked for one in this turn.
         chat_sent: whether a chat request went out.
         repeated: the names of the exceptions that the chat request was repeated after, of those that allow it once.
         retries: how often each kind of request was retried.
@@ -46,6 +53,7 @@ class Turn(msgspec.Struct, kw_only=True):
         begun: when the last request began, on the caller's clock; 0 before the first.
         ticket: says how old the turn is among those of the client.
         told: what the caller was told last of its place in the queue.
+        ids: those that stay the same in the conversation.
     """
 
     messages: tuple[Message, ...]
@@ -56,7 +64,7 @@ class Turn(msgspec.Struct, kw_only=True):
     landing_due: bool
     answering: bool
     front_end_due: bool = True
-    asked_to_answer: bool = False
+    challenged: int = 0
     chat_sent: bool = False
     repeated: set[str] = msgspec.field(default_factory=set)
     retries: dict[Step, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Step, 0))
@@ -65,6 +73,7 @@ class Turn(msgspec.Struct, kw_only=True):
     begun: float = 0.0
     ticket: Ticket = Ticket()
     told: Queued | None = None
+    ids: dict[str, str] = msgspec.field(default_factory=dict)
 
     def renew(self, tokens: Tokens | None) -> None:
         """Replace the credentials. None means that they have to be requested."""

@@ -7,53 +7,99 @@ from typing import Any
 
 import msgspec
 
+from ._template import fill_body
 from .conversation import Message
 from .errors import LocalProtocolError
 from .headers import Headers
 from .profile import ServiceProfile
-from .steps import identity_headers, origin_headers
+from .steps import NOTHING, cookie_header, identity_headers, origin_headers, whole_headers
 from .text import encodable, printable
+
+_FIRST = {"model": "{model}", "messages": "{messages}"}
 
 __all__ = ["format_prompt", "last_user_message"]
 
 
-def chat_headers(profile: ServiceProfile, fe_version: str, vqd: str, answer: str) -> Headers:
+def chat_headers(
+    profile: ServiceProfile,
+    fe_version: str,
+    vqd: str,
+    answer: str,
+    values: Mapping[str, str] = NOTHING,
+    more: Headers = (),
+) -> Headers:
     """Return the header fields of the chat request (PROTOCOL.md section 2).
 
     Args:
         profile: the facts about the service.
         fe_version: the front-end version; empty if it is not known.
-        vqd: the token.
-        answer: the answer to the challenge that came with the token; empty if there is none.
+        vqd: the token; empty in a revision without.
+        answer: the answer to the newest challenge; empty if there is none.
+        values: the cookies and the ids, by the names of the placeholders.
+        more: the fields that the answer brings.
 
     Returns:
-        The fields. They accept no coding but ``identity``: each event must come through at once.
+        The fields. Unless the profile's list is whole, they accept no coding but ``identity``: each event must come
+        through at once.
     """
+    computed = {"accept_encoding": "identity", "fe_version": fe_version, "vqd_4": vqd, "answer": answer, **values}
     brands = profile.identity.sec_ch_ua
-    return (
+    return whole_headers(profile, profile.chat_headers, computed, more) or (
         *identity_headers(profile),
         *profile.chat_headers,
         *origin_headers(profile),
         *((("sec-ch-ua", brands),) if brands else ()),
         ("accept-encoding", "identity"),
         ("x-fe-version", fe_version),
-        ("x-vqd-4", vqd),
+        *((("x-vqd-4", vqd),) if profile.vqd_4 else ()),
         ("x-vqd-hash-1", answer),
+        *more,
+        *cookie_header(values),
     )
 
 
-def chat_body(profile: ServiceProfile, model: str, messages: Sequence[Message]) -> bytes:
+def chat_body(
+    profile: ServiceProfile,
+    model: str,
+    messages: Sequence[Message],
+    *,
+    effort: str | None = None,
+    tools: Sequence[str] = (),
+    ids: Mapping[str, str] = NOTHING,
+    more: Mapping[str, Any] = NOTHING,
+) -> bytes:
     """Return the chat request's body.
 
     Args:
         profile: has further members of the body.
         model: the id of the model.
         messages: the history and the new message.
+        effort: how hard the model reasons; None means its own default.
+        tools: the tools that the turn asks for.
+        ids: the ids, by the names of the placeholders.
+        more: the members that a solver's answer brings.
 
     Returns:
         JSON, in UTF-8.
     """
-    return msgspec.json.encode({"model": model, "messages": messages, **profile.extra_body})
+    body = {name: value for name, value in _FIRST.items() if name not in profile.extra_body} | profile.extra_body
+    values: dict[str, Any] = {
+        "model": model,
+        "messages": messages,
+        "effort": effort or _default_effort(profile, model),
+        "uses_tools": bool(tools),
+        "null": None,
+        **ids,
+    }
+    tool_choice = {name: True for name in tools if name not in profile.tool_choice}
+    tool_choice |= {name: name in tools or value for name, value in profile.tool_choice.items()}
+    if tool_choice:
+        values["tool_choice"] = tool_choice
+    return msgspec.json.encode(fill_body(body, values, more))
+
+
+def _default_effort(profile: ServiceProfile, id: str) -> str:
+    return next((model.default_effort for model in profile.models if model.id == id), "none")
 
 
 def format_prompt(messages: Sequence[Message | Mapping[str, Any]]) -> str:

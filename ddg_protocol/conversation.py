@@ -17,6 +17,8 @@ from .text import encodable, printable, shown
 FORMAT_VERSION = 1
 MAX_TOKEN_BYTES = 64 * 1024
 MAX_VERSION_CHARS = 512
+MAX_IDS = 32
+MAX_ID_CHARS = 128
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,14 +90,15 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         model: the id of the model of the last turn; empty before the first.
-        vqd: the token for the next turn; empty where it has to be fetched.
-        vqd_hash_1: the challenge that came with the token.
+        vqd: the token for the next turn; empty where it has to be fetched, or the revision has none.
+        vqd_hash_1: the newest challenge: the one that came with the token, if there is one.
         message_history: the messages, oldest first.
         cookies: the content of the cookie jar.
         fe_version: the front-end version of the last turn; empty where it is unknown.
         title: the service's title for the conversation, or None.
         limit_reached: whether the service said that the conversation is full.
         answers_wanted: whether the service has asked for the answer to its challenge.
+        ids: the ids that the client has made up for the conversation, with their names.
     """
 
     model: str = ""
@@ -107,6 +110,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     title: str | None = None
     limit_reached: bool = False
     answers_wanted: bool = False
+    ids: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Check that every member can be stored and sent.
@@ -123,6 +127,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(str(error)) from None
         if not VISIBLE.fullmatch(self.fe_version) or len(self.fe_version) > MAX_VERSION_CHARS:
             raise ValueError(f"fe_version must be visible ASCII, at most {MAX_VERSION_CHARS} characters")
+        if len(self.ids) > MAX_IDS or not all(VISIBLE.fullmatch(id) and len(id) <= MAX_ID_CHARS for _, id in self.ids):
+            raise ValueError(f"ids must be visible ASCII: at most {MAX_IDS}, of {MAX_ID_CHARS} characters")
+        if not all(encodable(name) for name, _ in self.ids):
+            raise ValueError("the name of an id has half of a surrogate pair in it")
         if len(self.cookies) > MAX_COOKIES or sum(cookie.size for cookie in self.cookies) > MAX_JAR_BYTES:
             raise ValueError(f"a conversation may have {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from .content import ACCEPTED
@@ -11,24 +13,35 @@ from .events import ServiceNotice
 from .grammar import VISIBLE
 from .headers import Headers, field
 from .profile import ServiceProfile
-from .steps import identity_headers, origin_headers
+from .steps import NOTHING, cookie_header, identity_headers, origin_headers, whole_headers
 from .text import printable
 
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
 
 
-def page_headers(profile: ServiceProfile) -> Headers:
-    """Return the header fields of the requests for the two pages."""
-    return (*identity_headers(profile), *profile.page_headers, ("accept-encoding", ACCEPTED))
+def page_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
+    """Return the header fields of the requests for the two pages.
+
+    Args:
+        profile: the facts about the service.
+        values: the cookies and the ids, by the names of the placeholders.
+    """
+    return whole_headers(profile, profile.page_headers, {"accept_encoding": ACCEPTED, **values}) or (
+        *identity_headers(profile),
+        *profile.page_headers,
+        ("accept-encoding", ACCEPTED),
+        *cookie_header(values),
+    )
 
 
-def status_headers(profile: ServiceProfile) -> Headers:
-    """Return the header fields of the status request."""
-    return (
+def status_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
+    """Return the header fields of the status request; see `page_headers`."""
+    return whole_headers(profile, profile.status_headers, {"accept_encoding": ACCEPTED, **values}) or (
         *identity_headers(profile),
         *profile.status_headers,
         *origin_headers(profile),
         ("accept-encoding", ACCEPTED),
+        *cookie_header(values),
     )
 
 
@@ -54,36 +67,51 @@ def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:
     return version if len(version) <= MAX_VERSION_CHARS and VISIBLE.fullmatch(version) else ""
 
 
-def read_tokens(headers: Headers) -> Tokens | None:
-    """Return the pair of tokens in a response's head.
+def are_usable(tokens: Tokens, profile: ServiceProfile) -> bool:
+    """Return whether a question can go out with these tokens: whether they hold what the service requires."""
+    return bool(tokens.vqd if profile.vqd_4 else tokens.vqd_hash_1)
+
+
+def read_tokens(headers: Headers, profile: ServiceProfile) -> Tokens | None:
+    """Return the tokens in a response's head.
 
     Args:
         headers: the response's fields.
+        profile: says which tokens there are.
 
     Returns:
-        The pair, or None where the response has no ``x-vqd-4``.
+        The pair of ``x-vqd-4`` and challenge, or the challenge alone in a revision without ``x-vqd-4``. None where the
+        response doesn't have what a question requires.
 
     Raises:
         InvalidToken: one of them can't be sent back.
     """
-    vqd = field(headers, "x-vqd-4")
-    return Tokens(vqd, field(headers, "x-vqd-hash-1")) if vqd else None
+    vqd = field(headers, "x-vqd-4") if profile.vqd_4 else ""
+    if profile.vqd_4 and not vqd:
+        return None
+    tokens = Tokens(vqd, field(headers, "x-vqd-hash-1"))
+    return tokens if are_usable(tokens, profile) else None
 
 
-def require_tokens(headers: Headers) -> Tokens:
-    """Return the pair of tokens in the head of the status response, which must have one.
+def require_tokens(headers: Headers, profile: ServiceProfile) -> Tokens:
+    """Return the tokens in the head of the status response, which must have them.
 
     Raises:
         HandshakeError: it has none.
         InvalidToken: one of them can't be sent back.
     """
-    tokens = read_tokens(headers)
-    if tokens is None:
+    tokens = read_tokens(headers, profile)
+    if tokens is not None:
+        return tokens
+    if profile.vqd_4:
         raise HandshakeError(
             "the response to the status request has no token (x-vqd-4); "
             "the service may have changed its protocol, or refuse this client"
         )
-    return tokens
+    raise HandshakeError(
+        "the response to the status request has no challenge (x-vqd-hash-1), and is no refusal either; "
+        "the service gives none for a while to clients that ask too often, so wait a minute"
+    )
 
 
 class _Status(msgspec.Struct):

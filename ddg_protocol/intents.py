@@ -7,12 +7,13 @@ hide everything that could be a secret: tokens, cookies, and answers to challeng
 from __future__ import annotations
 
 import enum
-from typing import final
+from typing import Any, final
 
 import msgspec
 
 from .headers import Headers
 from .identity import Identity
+from .text import printable
 
 
 class Signal(enum.Enum):
@@ -82,16 +83,52 @@ class SolveChallenge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         id: unique in the session.
-        script: the challenge's JavaScript source.
+        script: the challenge's JavaScript source, in the form of April 2025; empty in a revision whose challenges this
+            package doesn't read.
         identity: the browser identity that the session sends, for which the answer is computed.
+        challenge: the challenge as it came: the value of ``x-vqd-hash-1``.
+        origin: of the service: scheme, host and port.
+        fe_version: the front-end version that goes with the question; empty if it is not known.
+        model: the id of the question's model.
+        attempt: 1, and one more for each challenge that the service answered the same question with.
     """
 
     id: int
     script: str
     identity: Identity
+    challenge: str = ""
+    origin: str = ""
+    fe_version: str = ""
+    model: str = ""
+    attempt: int = 1
 
     def __repr__(self) -> str:
-        return f"SolveChallenge(id={self.id}, script=<{len(self.script)} characters>, identity={self.identity!r})"
+        return (
+            f"SolveChallenge(id={self.id}, script=<{len(self.script)} characters>, identity={self.identity!r}, "
+            f"challenge=<{len(self.challenge)} characters>, origin={self.origin!r}, fe_version={self.fe_version!r}, "
+            f"model={printable(self.model)!r}, attempt={self.attempt})"
+        )
+
+
+class ChallengeAnswer(msgspec.Struct, frozen=True):
+    """The answer to a challenge, with what else the question has to carry for it to count.
+
+    Attributes:
+        value: the value of the ``x-vqd-hash-1`` header.
+        headers: more header fields of this one request, names in lower case. None that the session or the driver
+            writes, or that the profile gives a value.
+        body: more members of this one request's body; they replace those of the same name.
+    """
+
+    value: str
+    headers: Headers = ()
+    body: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"ChallengeAnswer(value=<{len(self.value)} characters>, "
+            f"headers=<{len(self.headers)} fields>, body=<{len(self.body)} members>)"
+        )
 
 
 Intent = SendRequest | Wait | SolveChallenge

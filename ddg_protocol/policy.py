@@ -12,8 +12,17 @@ KIB = 1024
 MIB = 1024 * 1024
 MAX_SECONDS = 1_000_000
 """The longest wait, eleven days: in milliseconds it fits the 32 bits that some platforms have for it."""
+MAX_CHALLENGE_RETRIES = 3
 _MAY_BE_0 = frozenset(
-    {"max_retries", "max_unanswered_retries", "base_delay", "max_retry_after", "drain_timeout", "max_redirects"}
+    {
+        "max_retries",
+        "max_unanswered_retries",
+        "max_challenge_retries",
+        "base_delay",
+        "max_retry_after",
+        "drain_timeout",
+        "max_redirects",
+    }
 )
 _MAY_BE_NONE = frozenset({"max_unanswered_retries", "max_prompt_chars"})
 
@@ -29,6 +38,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         max_unanswered_retries: the same for a request that got no response: after a `TransportError` or a
             `ChatTimeoutError`. A busy service may soon be free, but a wrong address stays wrong. None is `max_retries`.
         base_delay: the delay from which the backoff grows.
+        max_challenge_retries: how often a question is repeated in one turn with the answer to a newer challenge, after
+            the service asked for one or refused the one it got; at most 3.
         max_retry_after: the longest ``Retry-After`` that a turn waits for. A longer one ends every turn of the client
             at once, until no more than this is left of it.
         connect_timeout: for making the connection.
@@ -59,6 +70,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 3
     max_unanswered_retries: int | None = None
     base_delay: float = 2.0
+    max_challenge_retries: int = 1
     max_retry_after: float = 60.0
     connect_timeout: float = 10.0
     write_timeout: float = 10.0
@@ -95,3 +107,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
                 bound = "0 or more" if least == 0 else "more than 0"
                 most = "" if whole else f" and at most {MAX_SECONDS}"
                 raise ValueError(f"Policy.{name} must be {kind}, {bound}{most}, not {shown(value)}")
+        if self.max_challenge_retries > MAX_CHALLENGE_RETRIES:
+            raise ValueError(
+                f"Policy.max_challenge_retries must be at most {MAX_CHALLENGE_RETRIES}, "
+                f"not {shown(self.max_challenge_retries)}"
+            )

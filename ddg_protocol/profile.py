@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ._template import IN_BODY, IN_CHAT, IN_EACH, PLACEHOLDER, is_whole, placeholders_of
 from .cookies import MAX_COOKIE_BYTES
 from .errors import ModelNotSupportedError
 from .grammar import COOKIE_OCTETS, FIELD_VALUE, TOKEN, URL_PATH
+from .headers import Headers
 from .identity import Identity
 from .models import AttachmentLimits, Model
 from .policy import MAX_SECONDS
@@ -19,14 +21,29 @@ from .text import printable, shown
 from .urls import check_origin, is_host
 
 #: The headers that the session or its driver writes into each kind of request, so that a profile must not.
-_WRITTEN = {"user-agent", "accept-language", "accept-encoding", "cookie"}  # by the session
-_WRITTEN |= {"host", "connection", "content-length", "transfer-encoding"}  # by the driver
+BY_DRIVER = {"host", "connection", "content-length", "transfer-encoding"}
+_WRITTEN = BY_DRIVER | {"user-agent", "accept-language", "accept-encoding", "cookie"}  # the last four by the session
+BY_CHAT = _WRITTEN | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"}
 _WRITTEN_INTO = {
     "page_headers": _WRITTEN,
     "status_headers": _WRITTEN | {"origin", "referer"},
-    "chat_headers": _WRITTEN | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"},
+    "chat_headers": BY_CHAT,
 }
 _PAIRS = {"cookies", *_WRITTEN_INTO}
+#: The only values that these may have in a whole header list.
+_PLACED = {"user-agent": "{user_agent}", "cookie": "{cookie}", "x-vqd-4": "{vqd_4}", "x-vqd-hash-1": "{answer}"}
+
+
+class IdRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an id that the client makes up looks, and how long it stays the same.
+
+    Attributes:
+        form: ``"hex"`` for 32 hexadecimal digits, ``"uuid"`` for a random UUID (RFC 9562 section 5.4).
+        new: with what it is new: each ``"request"``, ``"session"`` or ``"conversation"``.
+    """
+
+    form: Literal["hex", "uuid"] = "hex"
+    new: Literal["request", "session", "conversation"] = "request"
 
 
 class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +52,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     Attributes:
         label: the service's name.
         origin: scheme, host and port, without a slash at the end. Plain http is for loopback addresses only.
-        landing_path: the page that is visited for its cookies.
+        landing_path: the page that is visited for its cookies; empty if none is.
         front_end_path: the page that has the version markers.
         status_path: the endpoint that gives the tokens.
         chat_path: the endpoint that takes the questions.
@@ -43,10 +60,26 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             means its subdomains.
         identity: the browser identity that is sent.
         cookies: names and values that the client always sets.
-        page_headers: header fields of the two pages, in addition to the identity.
-        status_headers: header fields of the status request, in addition to ``origin``, ``referer`` and the identity.
-        chat_headers: header fields of the chat request, in addition to those and to what the session computes.
-        extra_body: members of the chat request's JSON, in addition to ``model`` and ``messages``.
+        page_headers: header fields of the two pages. A list that places the ``user-agent`` is whole: its fields are
+            sent as they are and in its order, and a value in braces, such as ``{user_agent}``, is computed; where
+            there is none, the field is left out. (A cookie that isn't placed comes last.) The names in braces are
+            ``user_agent``, ``accept_language``, ``sec_ch_ua``, ``accept_encoding``, ``origin``, ``referer``,
+            ``cookie``, and those of `ids`. Any other list is in addition to the identity, as in April 2025.
+        status_headers: header fields of the status request: a whole list, or one in addition to ``origin``,
+            ``referer`` and the identity.
+        chat_headers: header fields of the chat request: a whole list, or one in addition to those and to what the
+            session computes. A whole list may also name ``fe_version``, ``vqd_4``, ``answer``, and ``solver``: a field
+            that only a solver's answer brings.
+        extra_body: members of the chat request's JSON, in addition to ``model`` and ``messages``, which come first
+            unless the members ``"model": "{model}"`` and ``"messages": "{messages}"`` place them. Texts in braces are
+            computed, at any depth: the names of `ids`, ``effort``, ``uses_tools`` (whether the turn asks for tools),
+            ``tool_choice``, ``null`` (which TOML can't say), and ``solver`` as a member that only a solver's answer
+            brings.
+        tool_choice: the tools of ``tool_choice``, with what it says of each that the turn doesn't ask for.
+        ids: the ids that the client makes up, by the names that placeholders use.
+        vqd_4: whether the service gives an ``x-vqd-4`` token, which each question needs.
+        challenge_form: ``"script"`` is the plain form of April 2025, which this package can answer; ``"opaque"`` is any
+            other, which it hands to the embedder's solver as it came.
         version_markers: the texts before the two halves of the front-end version; each half ends at a ``"``.
         front_end_version_required: whether a missing version is an error rather than an event.
         models: the models, default first.
@@ -87,6 +120,10 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ("content-type", "application/json"),
     )
     extra_body: dict[str, Any] = {}
+    tool_choice: dict[str, bool] = {}
+    ids: dict[str, IdRule] = {}
+    vqd_4: bool = True
+    challenge_form: Literal["script", "opaque"] = "script"
     version_markers: tuple[str, str] = ('__DDG_BE_VERSION__="', '__DDG_FE_CHAT_HASH__="')
     front_end_version_required: bool = False
     models: tuple[Model, ...] = (
@@ -109,6 +146,8 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         check_origin(self.origin)
         for field in ("landing_path", "front_end_path", "status_path", "chat_path"):
             path = getattr(self, field)
+            if path == "" and field == "landing_path":
+                continue
             if not URL_PATH.fullmatch(path):
                 raise ValueError(f"{field} must begin with / and be visible ASCII without # and \\, not {shown(path)}")
         for host in self.allowed_hosts:
@@ -116,15 +155,19 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(
                     f"allowed_hosts: {shown(host)} is not a host name or address in lower case, without a port"
                 )
+        self._check_ids()
         for field, written in _WRITTEN_INTO.items():
-            for name, value in getattr(self, field):
+            headers = getattr(self, field)
+            for name, value in headers:
                 if not TOKEN.fullmatch(name) or name != name.lower():
                     raise ValueError(f"{field}: {shown(name)} is not a header name in lower case")
-                if name in written:
-                    raise ValueError(
-                        f"{field}: {name} is written by the session or the driver (see identity, cookies and origin)"
-                    )
                 _check_field_value(f"{field}: {name}", value)
+            if is_whole(headers):
+                self._check_whole(field, headers)
+            elif taken := next((name for name, _ in headers if name in written), ""):
+                raise ValueError(
+                    f"{field}: {taken} is written by the session or the driver (see identity, cookies and origin)"
+                )
         for field in self.identity.__struct_fields__:
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
@@ -132,7 +175,10 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"cookies: {shown(name)} with {shown(value)} is not a cookie")
             if len(name) + len(value) > MAX_COOKIE_BYTES:
                 raise ValueError(f"cookies: {shown(name)} is longer than {MAX_COOKIE_BYTES} bytes, with its value")
-        for field in ("label", "models", "tier", "attachment_limits", "version_markers", "extra_body"):
+        for field in (
+            *("label", "models", "tier", "attachment_limits"),
+            *("version_markers", "extra_body", "tool_choice"),
+        ):
             try:
                 msgspec.json.encode(getattr(self, field))
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -140,13 +186,41 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         _check_models(self.models)
         if not all(self.version_markers):
             raise ValueError("version_markers must not be empty")
-        if {"model", "messages"} & self.extra_body.keys():
-            raise ValueError("extra_body must not name model or messages")
+        self._check_body()
         if self.minimum_interval is not None and not 0 <= self.minimum_interval <= MAX_SECONDS:
             raise ValueError(
                 f"minimum_interval must be 0 or more seconds and at most {MAX_SECONDS}, "
                 f"not {shown(self.minimum_interval)}"
             )
+
+    def _check_ids(self) -> None:
+        for name in self.ids:
+            if not PLACEHOLDER.fullmatch(f"{{{name}}}") or name in IN_CHAT | IN_BODY:
+                raise ValueError(
+                    f"ids: {shown(name)} must be lower-case letters, digits and _, and no other placeholder's name"
+                )
+
+    def _check_whole(self, field: str, headers: Headers) -> None:
+        names = [name for name, _ in headers]
+        known = (IN_CHAT if field == "chat_headers" else IN_EACH) | self.ids.keys()
+        for name, value in headers:
+            if name in BY_DRIVER:
+                raise ValueError(f"{field}: {name} is written by the driver")
+            if names.count(name) > 1:
+                raise ValueError(f"{field}: {name} is there twice")
+            if value != _PLACED.get(name, value):
+                raise ValueError(f"{field}: {name} must be {_PLACED[name]}, not {shown(value)}")
+            if (found := PLACEHOLDER.fullmatch(value)) and found[1] not in known:
+                raise ValueError(f"{field}: {name}: nothing is called {value}; there are {', '.join(sorted(known))}")
+
+    def _check_body(self) -> None:
+        for name in ("model", "messages"):
+            if self.extra_body.get(name, f"{{{name}}}") != f"{{{name}}}":
+                raise ValueError(f"extra_body must not name model or messages, except to place them: {{{name}}}")
+        known = IN_BODY | self.ids.keys()
+        if unknown := placeholders_of(self.extra_body) - known:
+            names = ", ".join(f"{{{name}}}" for name in sorted(unknown))
+            raise ValueError(f"extra_body: nothing is called {names}; there are {', '.join(sorted(known))}")
 
     @property
     def interval(self) -> float:

@@ -25,21 +25,22 @@ from typing import Any, Self
 
 import msgspec
 
-from . import chat
+from . import chat, handshake
 from ._exchange import End, Exchange, Failed, Head
 from ._phases import Action as Action
 from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
-from ._reports import as_bytes, as_fields, check_failure, check_head, check_kind, check_text
+from ._reports import as_answer, as_bytes, as_fields, check_failure, check_head, check_kind, check_text
 from ._setup import AnswerChallenge as AnswerChallenge
 from ._setup import Setup, named_cookies
 from ._setup import Solver as Solver
+from ._solution import check_answer
 from ._state import COMMANDS, Awaited, Command, Report, State
 from ._turn import Credentials, Turn
-from .conversation import Conversation, Message, Tokens
+from .conversation import Conversation, Message
 from .cookies import Cookie
-from .errors import DuckChatError, InvalidToken, LocalProtocolError
+from .errors import DuckChatError, LocalProtocolError
 from .events import TurnCancelled
-from .intents import Failure, Intent, SendRequest, SolveChallenge, Wait
+from .intents import ChallengeAnswer, Failure, Intent, SendRequest, SolveChallenge, Wait
 from .pace import ClientState
 from .policy import Policy
 from .profile import DUCKDUCKGO_2025_04, ServiceProfile
@@ -52,6 +53,11 @@ _BODY = Awaited.BODY
 def no_jitter() -> float:
     """Return the middle of the jitter's range. The core draws no randomness; an embedder passes `random.random`."""
     return 0.5
+
+
+def no_random_bytes(count: int) -> bytes:
+    """Return zeros. The core draws no randomness; an embedder passes `os.urandom`."""
+    return bytes(count)
 
 
 class Session:
@@ -68,7 +74,9 @@ class Session:
         answer_challenge: when challenges are answered: ``"on_demand"``, ``"always"`` or ``"never"`` (PROTOCOL.md
             section 5).
         solver: who answers challenges: ``"none"`` leaves it to this package, which reads the plain form;
-            ``"embedder"`` hands every challenge out as a `SolveChallenge`.
+            ``"embedder"`` hands every challenge out as a `SolveChallenge`. A profile whose ``challenge_form`` is
+            ``"opaque"`` needs an embedder's.
+        random_bytes: returns as many random bytes as it is asked for, for the ids of the profile.
         trace: is called with each state that the session enters.
 
     Raises:
@@ -88,10 +96,12 @@ class Session:
         jitter: Callable[[], float] = no_jitter,
         answer_challenge: AnswerChallenge = "on_demand",
         solver: Solver = "none",
+        random_bytes: Callable[[int], bytes] = no_random_bytes,
         trace: Callable[[State], object] | None = None,
     ) -> None:
         supplied = None if cookies is None else named_cookies(profile, cookies)
-        setup = Setup(profile, policy or Policy(), shared or ClientState(), jitter, answer_challenge, solver, supplied)
+        policy, shared = policy or Policy(), shared or ClientState()
+        setup = Setup(profile, policy, shared, jitter, answer_challenge, solver, supplied, random_bytes)
         conversation = conversation or Conversation()
         if model is not None or not conversation.model:
             conversation = msgspec.structs.replace(conversation, model=profile.validate_model(model))
@@ -173,15 +183,18 @@ class Session:
         model = setup.profile.validate_model(model or conversation.model)
         history = conversation.message_history
         content = chat.read_question(messages, first=not history)
+        tokens = conversation.tokens
+        opaque = setup.answer_challenge == "on_demand" and setup.profile.challenge_form == "opaque"
         remembered = setup.answer_challenge == "on_demand" and conversation.answers_wanted
         turn = Turn(
             messages=(*history, Message("user", content)),
             model=model,
             until=now + setup.policy.turn_timeout,
             jar=jar.copy() if jar.cookies else setup.fresh_jar(),
-            landing_due=setup.supplied is None and not jar.cookies,
-            answering=setup.answer_challenge == "always" or remembered,
-            credentials=Credentials(conversation.tokens) if conversation.vqd else None,
+            landing_due=setup.lands and not jar.cookies,
+            answering=setup.answer_challenge == "always" or remembered or opaque,
+            credentials=Credentials(tokens) if handshake.are_usable(tokens, setup.profile) else None,
+            ids=dict(conversation.ids),
         )
         machine.enter(Starting(turn))
 
@@ -325,26 +338,25 @@ class Session:
         if isinstance(phase, Waiting) and phase.wait.id == wait.id:
             phase.over = True
 
-    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
+    def challenge_solved(self, solve: SolveChallenge, answer: str | ChallengeAnswer) -> None:
         """Report the answer to a challenge.
 
         Args:
             solve: the intent.
-            answer: the value of the ``x-vqd-hash-1`` header.
+            answer: the value of the ``x-vqd-hash-1`` header, or an answer that brings more than that.
 
         Raises:
-            LocalProtocolError: the intent was never given, or the answer can't be sent in a header.
+            LocalProtocolError: the intent was never given, or the answer can't be sent; the message says why.
         """
         phase = self._solving(solve)
         if phase is None:
             return
+        found = as_answer(answer)
         try:
-            Tokens(check_text("answer", answer))
-        except InvalidToken:
-            raise LocalProtocolError(
-                "the answer must be visible ASCII and at most 64 KiB, to be sent in a header"
-            ) from None
-        phase.outcome = Solved(answer)
+            check_answer(found, self.profile)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from None
+        phase.outcome = Solved(found.value, found.headers, found.body)
 
     def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
         """Report that there is no answer to a challenge. The turn ends with `UnsupportedChallenge`.
@@ -385,6 +397,7 @@ class Session:
         policy: Policy | None = None,
         shared: ClientState | None = None,
         jitter: Callable[[], float] = no_jitter,
+        random_bytes: Callable[[int], bytes] = no_random_bytes,
         trace: Callable[[State], object] | None = None,
     ) -> Self:
         """Continue where another session was, here or in another process.
@@ -399,6 +412,7 @@ class Session:
             shared: as for a new session; it learns the last request's start, how long requests are held, the
                 front-end version, and the landing page's cookies.
             jitter: as for a new session.
+            random_bytes: as for a new session.
             trace: as for a new session.
 
         Returns:
@@ -409,7 +423,7 @@ class Session:
         """
         from ._snapshot import resume
 
-        session = cls(profile, policy=policy, shared=shared, jitter=jitter, trace=trace)
+        session = cls(profile, policy=policy, shared=shared, jitter=jitter, random_bytes=random_bytes, trace=trace)
         resume(session._machine, data, now)
         return session
 

@@ -13,7 +13,7 @@ from ._reports import as_bytes, as_fields
 from ._state import State
 from .conversation import Conversation, Message
 from .errors import DuckChatError
-from .intents import Failure, SendRequest, SolveChallenge, Wait
+from .intents import ChallengeAnswer, Failure, SendRequest, SolveChallenge, Wait
 from .policy import Policy
 from .profile import ServiceProfile
 from .session import Action
@@ -79,7 +79,7 @@ class DrivenSession(Protocol):
     def wait_elapsed(self, wait: Wait) -> None:
         """See `Session.wait_elapsed`."""
 
-    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
+    def challenge_solved(self, solve: SolveChallenge, answer: str | ChallengeAnswer) -> None:
         """See `Session.challenge_solved`."""
 
     def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
@@ -220,7 +220,7 @@ class TappedSession:
         self._session.wait_elapsed(wait)
         self._tap.called("wait_elapsed", wait)
 
-    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
+    def challenge_solved(self, solve: SolveChallenge, answer: str | ChallengeAnswer) -> None:
         """See `Session.challenge_solved`."""
         self._session.challenge_solved(solve, answer)
         self._tap.called("challenge_solved", solve, answer)

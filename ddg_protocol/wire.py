@@ -25,7 +25,7 @@ from ._state import LINKS, Link, LinkMove, State
 from .conversation import Conversation, Message
 from .errors import DuckChatError, LocalProtocolError
 from .events import Event
-from .intents import NEED_DATA, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from .intents import NEED_DATA, ChallengeAnswer, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
 from .text import printable, shown
 
 if TYPE_CHECKING:
@@ -307,7 +307,7 @@ class WireSession:
         """See `Session.wait_elapsed`."""
         self._session.wait_elapsed(wait)
 
-    def challenge_solved(self, solve: SolveChallenge, answer: str) -> None:
+    def challenge_solved(self, solve: SolveChallenge, answer: str | ChallengeAnswer) -> None:
         """See `Session.challenge_solved`."""
         self._session.challenge_solved(solve, answer)
 

@@ -274,13 +274,13 @@ def tokens(data: bytes) -> None:
     """Take tokens from a head, and hand them to the service, which knows its own."""
     headers = fields_of(data)
     try:
-        found = read_tokens(headers)
+        found = read_tokens(headers, PROFILE)
         if found is not None:
-            assert found == require_tokens(headers)
+            assert found == require_tokens(headers, PROFILE)
             assert FIELD_VALUE.fullmatch(found.vqd + found.vqd_hash_1)
             assert Conversation(vqd=found.vqd, vqd_hash_1=found.vqd_hash_1).tokens == found
         else:
-            _refused(lambda: require_tokens(headers), HandshakeError)
+            _refused(lambda: require_tokens(headers, PROFILE), HandshakeError)
     except InvalidToken as error:
         fits_a_message(error)
     issued = Issued("", limit=2)

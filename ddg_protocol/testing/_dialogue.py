@@ -16,7 +16,7 @@ import msgspec
 
 from ..conversation import Message
 from ..errors import DuckChatError
-from ..intents import NEED_DATA, PAUSED, Failure, FailureKind, SendRequest, SolveChallenge, Wait
+from ..intents import NEED_DATA, PAUSED, ChallengeAnswer, Failure, FailureKind, SendRequest, SolveChallenge, Wait
 from ..tap import DrivenSession
 from ..wire import Close, Connect, Send, WireSession
 from ._clock import Clock
@@ -206,11 +206,11 @@ class _Dialogue(Generic[SessionT]):
         self._say(f"{seconds:g} s pass")
         self.clock.advance(seconds)
 
-    def solves(self, answer: str) -> None:
+    def solves(self, answer: str | ChallengeAnswer) -> None:
         """Answer the `SolveChallenge` that was expected last.
 
         Args:
-            answer: the value of the ``x-vqd-hash-1`` header.
+            answer: the value of the ``x-vqd-hash-1`` header, or an answer that brings more than that.
         """
         self._say("the answer to the challenge")
         self.session.challenge_solved(self._last(SolveChallenge), answer)

@@ -11,7 +11,7 @@ import msgspec
 from ..conversation import Message
 from ..errors import DuckChatError, LocalProtocolError, TransportError, UnsupportedChallenge
 from ..events import Event, TurnFinished
-from ..intents import Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from ..intents import ChallengeAnswer, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
 from ..service import Handler, Piece, ServiceRequest, ServiceResponse, Then, framed
 from ..tap import DrivenSession
 from ..wire import Close, Connect, Send, WireSession
@@ -113,7 +113,7 @@ class Run:
         clock: Clock | None = None,
         chunks: Chunking = whole,
         cut: Cut | None = None,
-        solver: Callable[[SolveChallenge], str] | None = None,
+        solver: Callable[[SolveChallenge], str | ChallengeAnswer] | None = None,
     ) -> None:
         self.session = session
         self.service = service

@@ -11,7 +11,7 @@ from .._snapshot import load
 from ..content import ContentDecoder
 from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError
 from ..headers import Headers, field
-from ..intents import FailureKind, Signal
+from ..intents import FailureKind, Signal, SolveChallenge
 from ..pace import Landing, Queue
 from ..policy import MIB, Policy
 from ..profile import ServiceProfile
@@ -141,6 +141,8 @@ class ChallengeSolved(_Line, frozen=True, tag="challenge_solved"):
 
     id: int
     answer: str
+    headers: Headers = ()
+    body: dict[str, Any] = {}
 
 
 class ChallengeFailed(_Line, frozen=True, tag="challenge_failed"):
@@ -352,6 +354,10 @@ def plain(value: Any) -> Any:
     match value:
         case enum.Enum():
             return {"type": value.name} if isinstance(value, Signal) else value.value
+        case SolveChallenge() if value.script:
+            # The rest follows from the script and the profile; transcripts from before there was any stay as they are.
+            identity = plain(value.identity)
+            return {"type": "SolveChallenge", "id": value.id, "script": value.script, "identity": identity}
         case msgspec.Struct():
             # An empty tuple is left out: it is what a turn has none of, such as images.
             members = {name: plain(each) for name, each in msgspec.structs.asdict(value).items() if each != ()}

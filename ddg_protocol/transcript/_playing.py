@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import count
 
 from .._state import State
 from ..errors import DuckChatError
-from ..intents import Failure, SendRequest, SolveChallenge, Wait
+from ..intents import ChallengeAnswer, Failure, SendRequest, SolveChallenge, Wait
 from ..pace import ClientState
 from ..session import Action, Session
 from ._lines import (
@@ -28,6 +29,12 @@ from ._lines import (
 )
 
 
+def stand_in_bytes() -> Callable[[int], bytes]:
+    """Return a source of the ids of a recorded session and of its replay: 1, 2, 3 and so on."""
+    numbers = count(1)
+    return lambda length: next(numbers).to_bytes(length)
+
+
 def restored(head: Head, jitter: Callable[[], float], trace: Callable[[State], object] | None = None) -> Session:
     return Session.restore(
         head.session,
@@ -36,6 +43,7 @@ def restored(head: Head, jitter: Callable[[], float], trace: Callable[[State], o
         policy=head.policy,
         shared=ClientState(),
         jitter=jitter,
+        random_bytes=stand_in_bytes(),
         trace=trace,
     )
 
@@ -63,7 +71,8 @@ def apply(session: Session, line: Line) -> None:
         case WaitElapsed():
             session.wait_elapsed(Wait(id=line.id, until=0.0, reason=""))
         case ChallengeSolved():
-            session.challenge_solved(_challenge(session, line.id), line.answer)
+            answer = ChallengeAnswer(line.answer, line.headers, line.body)
+            session.challenge_solved(_challenge(session, line.id), answer)
         case ChallengeFailed():
             session.challenge_failed(_challenge(session, line.id), line.text)
 

@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self
 
+import msgspec
 from msgspec.structs import replace
 
+from .._reports import as_answer
 from .._state import State
 from ..content import PIECE, ContentDecoder
 from ..conversation import Message
 from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
 from ..headers import Headers, field
-from ..intents import SendRequest
+from ..intents import ChallengeAnswer, SendRequest
 from ..pace import ClientState, Landing
 from ..policy import Policy
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
@@ -182,10 +184,18 @@ class _Recorder:
             case "wait_elapsed", wait:
                 self._tell(WaitElapsed(wait.id))
             case "challenge_solved", solve, answer:
-                self._tell(ChallengeSolved(solve.id, self._secrets.value(answer)))
+                self._tell(self._solved(solve.id, as_answer(answer)))
             case _:  # challenge_failed
                 solve, text = arguments
                 self._tell(ChallengeFailed(solve.id, _encodable(text)))
+
+    def _solved(self, id: int, answer: ChallengeAnswer) -> ChallengeSolved:
+        stand_in = self._secrets.value
+        headers = tuple((name, stand_in(value)) for name, value in answer.headers)
+        encoded = {name: msgspec.json.encode(value).decode() for name, value in answer.body.items()}
+        # With its quotes, a stand-in is as long as the value, so that the answer stays within its bounds.
+        body = {name: stand_in(value)[2:] if len(value) > 1 else 0 for name, value in encoded.items()}
+        return ChallengeSolved(id, stand_in(answer.value), headers, body)
 
     def _data(self, request: SendRequest, data: bytes) -> None:
         try:

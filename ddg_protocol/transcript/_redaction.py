@@ -98,6 +98,8 @@ class Secrets:
         Returns:
             A script of the same form with stand-ins in it, or a stand-in for a value that is no script.
         """
+        if self._profile.challenge_form == "opaque":
+            return self.value(header)
         encoded = re.sub(r"[ \t\n\f\r]+", "", header)  # as `challenge.read_challenge` does
         try:
             script = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode()
@@ -233,6 +235,7 @@ class Secrets:
         talk["vqd"] = self.value(talk["vqd"])
         talk["vqd_hash_1"] = self.challenge(talk["vqd_hash_1"])
         talk["cookies"] = self._cookies(talk["cookies"])
+        talk["ids"] = [[name, self.value(id)] for name, id in talk["ids"]]
         if texts:
             talk["message_history"] = [
                 {"role": blank_role(message["role"]), "content": blank(message["content"])}
@@ -245,6 +248,7 @@ class Secrets:
             **data,
             "fe_version": blank_version(data["fe_version"]) if texts else data["fe_version"],
             "conversation": talk,
+            "ids": {name: self.value(id) for name, id in data["ids"].items()},
             "jar": {**data["jar"], "cookies": self._cookies(data["jar"]["cookies"])},
             "supplied": None if supplied is None else self._cookies(supplied),
             "landing": None if landing is None else {**landing, "cookies": self._cookies(landing["cookies"])},

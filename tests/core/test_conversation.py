@@ -76,7 +76,7 @@ def test_what_is_stored_is_named_as_in_the_protocol() -> None:
     assert data["format_version"] == 1
     assert set(data["conversation"]) == {
         *("model", "vqd", "vqd_hash_1", "message_history", "cookies", "fe_version"),
-        *("title", "limit_reached", "answers_wanted"),
+        *("title", "limit_reached", "answers_wanted", "ids"),
     }
 
 

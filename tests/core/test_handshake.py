@@ -160,19 +160,19 @@ PAIR = (("content-type", "application/json"), ("x-vqd-4", "4-123"), ("x-vqd-hash
 
 
 def test_the_tokens_of_a_response_are_a_pair() -> None:
-    assert read_tokens(PAIR) == require_tokens(PAIR) == Tokens("4-123", "KGZ1bmN0aW9uKCk=")
+    assert read_tokens(PAIR, PROFILE) == require_tokens(PAIR, PROFILE) == Tokens("4-123", "KGZ1bmN0aW9uKCk=")
 
 
 @pytest.mark.parametrize("headers", [PAIR[:2], (*PAIR[:2], ("x-vqd-hash-1", ""))])
 def test_a_challenge_may_be_missing_or_empty(headers: tuple[tuple[str, str], ...]) -> None:
-    assert require_tokens(headers) == Tokens("4-123", "")
+    assert require_tokens(headers, PROFILE) == Tokens("4-123", "")
 
 
 @pytest.mark.parametrize("headers", [(), PAIR[:1], PAIR[2:], (("x-vqd-4", ""),), (("x-vqd-4", "  "),)])
 def test_without_a_token_there_is_no_pair(headers: tuple[tuple[str, str], ...]) -> None:
-    assert read_tokens(headers) is None
+    assert read_tokens(headers, PROFILE) is None
     with pytest.raises(HandshakeError, match=r"has no token \(x-vqd-4\)"):
-        require_tokens(headers)
+        require_tokens(headers, PROFILE)
 
 
 @pytest.mark.parametrize("value", ["a b", "a\tb", "a\r\nx: y", "a\x00", "\x7f", "é", "4-\x85"])
@@ -181,21 +181,23 @@ def test_a_token_that_could_not_be_sent_back_is_an_error(name: str, value: str) 
     headers = tuple((key, value if key == name else text) for key, text in PAIR)
     for read in (read_tokens, require_tokens):
         with pytest.raises(InvalidToken, match=f"{name} is not visible ASCII") as caught:
-            read(headers)
+            read(headers, PROFILE)
         assert value not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["x-vqd-4", "x-vqd-hash-1"])
 def test_a_token_that_comes_twice_is_an_error_and_not_a_choice(name: str) -> None:
     with pytest.raises(InvalidToken, match=name):
-        read_tokens((*PAIR, (name, "another")))
+        read_tokens((*PAIR, (name, "another")), PROFILE)
 
 
 def test_a_token_is_bounded_and_a_challenge_by_the_policy() -> None:
     longest = "1" * MAX_TOKEN_BYTES
-    assert require_tokens((("x-vqd-4", longest), ("x-vqd-hash-1", longest * 2))) == Tokens(longest, longest * 2)
+    assert require_tokens((("x-vqd-4", longest), ("x-vqd-hash-1", longest * 2)), PROFILE) == Tokens(
+        longest, longest * 2
+    )
     with pytest.raises(InvalidToken, match="65537 characters long; at most 65536"):
-        read_tokens((("x-vqd-4", longest + "1"),))
+        read_tokens((("x-vqd-4", longest + "1"),), PROFILE)
 
 
 # The status body
@@ -252,5 +254,5 @@ def test_the_page_the_bodies_and_the_tokens_of_the_record_are_read(vectors: Path
     for body in seen["status_bodies"]:
         assert read_notice(body.encode()) is None
     for token in seen["x_vqd_4"]:
-        assert require_tokens((("x-vqd-4", token),)) == Tokens(token)
+        assert require_tokens((("x-vqd-4", token),), PROFILE) == Tokens(token)
     assert all(seen[key] for key in ("front_end_page", "x_fe_version", "status_bodies", "x_vqd_4"))

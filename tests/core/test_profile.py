@@ -265,7 +265,7 @@ def test_plain_http_is_for_loopback_addresses_alone(base: str) -> None:
     [
         ({"origin": "duckduckgo.com"}, "base address"),
         ({"landing_path": "aichat"}, "landing_path must begin with /"),
-        ({"landing_path": ""}, "landing_path"),
+        ({"front_end_path": ""}, "front_end_path"),
         ({"front_end_path": "/a b"}, "front_end_path"),
         ({"status_path": "/a\r\nb"}, "status_path"),
         ({"status_path": "/a\n"}, "status_path"),

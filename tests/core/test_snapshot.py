@@ -310,7 +310,7 @@ def test_what_does_not_fit_together_is_a_clear_error(state: State, path: str, va
 
 def test_a_member_that_is_missing_or_unknown_is_a_clear_error() -> None:
     data = snapshot_of(State.STREAMING)
-    for key in list(data):
+    for key in sorted(data.keys() - {"ids"}):  # which snapshots from before there were any don't have
         value = data.pop(key)
         with pytest.raises(ConversationFormatError):
             Session.restore(data, now=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 import warnings
@@ -150,6 +151,7 @@ class BaseClient(Generic[ChatT, LineT]):
             policy=self.policy,
             shared=self._shared,
             jitter=_jitter,
+            random_bytes=os.urandom,
             answer_challenge=self._answer_challenge,
             solver=self._solved_by,
         )

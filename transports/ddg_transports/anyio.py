@@ -43,6 +43,7 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
+from ddg_protocol.intents import ChallengeAnswer
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
@@ -85,7 +86,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         ssl_context: for https on these connections; None makes a default one with the system's trusted certificates.
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
         solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
-            value or raises `UnsupportedChallenge`.
+            value, or a `ddg_protocol.intents.ChallengeAnswer` that brings more, or raises `UnsupportedChallenge`.
         on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
             exception and `DriverReport`. It is called in the chat's task, and may close the chat. If it raises an
             exception, the turn is cancelled, and the call that reads the reply raises that exception.
@@ -100,7 +101,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         connect: AsyncConnector = tcp,
         ssl_context: ssl.SSLContext | None = None,
         answer_challenge: AnswerChallenge = "on_demand",
-        solver: Callable[[SolveChallenge], Awaitable[str]] | None = None,
+        solver: Callable[[SolveChallenge], Awaitable[str | ChallengeAnswer]] | None = None,
         on_action: Callable[[Trace], object] | None = None,
     ) -> None:
         super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action)

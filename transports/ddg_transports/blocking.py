@@ -38,6 +38,7 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
+from ddg_protocol.intents import ChallengeAnswer
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
@@ -67,7 +68,7 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         ssl_context: for https on these connections; None makes a default one with the system's trusted certificates.
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
         solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
-            value or raises `UnsupportedChallenge`.
+            value, or a `ddg_protocol.intents.ChallengeAnswer` that brings more, or raises `UnsupportedChallenge`.
         on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
             exception and `DriverReport`. It is called in the chat's thread, and may close the chat. If it raises an
             exception, the turn is cancelled, and the call that reads the reply raises that exception.
@@ -88,7 +89,7 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         connect: Connector = tcp,
         ssl_context: ssl.SSLContext | None = None,
         answer_challenge: AnswerChallenge = "on_demand",
-        solver: Callable[[SolveChallenge], str] | None = None,
+        solver: Callable[[SolveChallenge], str | ChallengeAnswer] | None = None,
         on_action: Callable[[Trace], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,

@@ -1,0 +1,21 @@
+"""The revisions of the service, each as data in a module of its own, with the sources of what is not certain.
+
+The marks there: [seen] is in a recording, [code] in a client's code, [claim] in prose. A tag names the client:
+``bp`` is benoitpetit/duckduckgo-chat-cli, ``sct`` scturtle/duckai, ``d2a`` duckai2api, ``sdk`` duckai_sdk,
+``dany`` DanyAPI, ``kthx`` AgentKthx, ``misa`` and ``yan`` two forks of Duck2api, ``ent`` duck-ai-api.
+
+A revision of one's own is another one with changes: `ServiceProfile.updated` takes them from TOML or JSON.
+"""
+
+from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
+from .duck_ai_2026_10 import DUCK_AI_2026_10
+from .duckduckgo_2025_07 import DUCKDUCKGO_2025_07
+
+__all__ = ["DUCKDUCKGO_2025_04", "DUCKDUCKGO_2025_07", "DUCK_AI_2026_10", "REVISIONS"]
+
+REVISIONS: dict[str, ServiceProfile] = {
+    "2025-04": DUCKDUCKGO_2025_04,
+    "2025-07": DUCKDUCKGO_2025_07,
+    "2026-10": DUCK_AI_2026_10,
+}
+"""The revisions by the month that each was recorded in, oldest first."""

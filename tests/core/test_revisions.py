@@ -1,0 +1,263 @@
+"""The revisions of the service as data: what each sends, in order, and what data can say."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.hand import Hand
+
+from ddg_protocol import SendRequest, ServiceProfile, Session, SolveChallenge
+from ddg_protocol.chat import chat_body
+from ddg_protocol.conversation import Message
+from ddg_protocol.handshake import read_version
+from ddg_protocol.intents import ChallengeAnswer
+from ddg_protocol.revisions import DUCK_AI_2026_10, DUCKDUCKGO_2025_04, DUCKDUCKGO_2025_07, REVISIONS
+
+FIXTURES = Path(__file__).with_name("revisions")
+CHALLENGE = "Y2hhbGxlbmdl"
+UUID = "00000000-0000-4000-8000-{:012d}"
+
+
+def counting() -> Callable[[int], bytes]:
+    """Return a source of random bytes for tests: 0, 1, 2 and so on."""
+    numbers = iter(range(1000))
+    return lambda length: next(numbers).to_bytes(length)
+
+
+def recorded(revision: str) -> ServiceProfile:
+    """Return the profile of a recorded browser request: a revision with changes that TOML says."""
+    return REVISIONS[revision].updated(tomllib.loads((FIXTURES / f"recorded-{revision}.toml").read_text()))
+
+
+def page_with(version: str, profile: ServiceProfile) -> bytes:
+    halves = version.split("-", 1)
+    return "".join(f'{marker}{half}"' for marker, half in zip(profile.version_markers, halves, strict=True)).encode()
+
+
+class Asked(msgspec.Struct):
+    """The requests of a first turn, and what the solver was asked."""
+
+    page: SendRequest
+    status: SendRequest
+    chat: SendRequest
+    solve: SolveChallenge
+
+
+def first_turn(profile: ServiceProfile, answer: str | ChallengeAnswer, *, version: str = "serp_1-abc") -> Asked:
+    """Ask a question against a hand-written service, as far as the chat request."""
+    hand = Hand(Session(profile, solver="embedder", random_bytes=counting()))
+    hand.session.ask("hello", now=0)
+    page = hand.request_for(profile.front_end_path)
+    hand.answer(body=page_with(version, profile))
+    status = hand.request_for("/status")
+    hand.answer(headers=[("x-vqd-hash-1", CHALLENGE)], body=b'{"status":"0"}')
+    solve = hand.pull()
+    assert isinstance(solve, SolveChallenge)
+    hand.session.challenge_solved(solve, answer)
+    return Asked(page, status, hand.request_for("/chat"), solve)
+
+
+# What the shipped revisions send
+
+
+def test_april_2025_is_the_default_and_stays_as_it_was() -> None:
+    assert REVISIONS["2025-04"] is DUCKDUCKGO_2025_04
+    assert Session().profile is DUCKDUCKGO_2025_04
+    assert ServiceProfile(allowed_hosts=("duckduckgo.com", ".duckduckgo.com", "duck.ai")) == DUCKDUCKGO_2025_04
+
+
+def test_july_2025_sends_the_least_that_a_client_had_answered() -> None:
+    asked = first_turn(DUCKDUCKGO_2025_07, "answer")
+    assert asked.page.url == "https://duckduckgo.com/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1"
+    assert asked.status.headers == (
+        ("accept", "*/*"),
+        ("cache-control", "no-store"),
+        ("referer", "https://duckduckgo.com/"),
+        ("user-agent", "ddg-protocol"),
+        ("x-vqd-accept", "1"),
+    )
+    assert asked.chat.headers == (
+        ("accept", "text/event-stream"),
+        ("content-type", "application/json"),
+        ("origin", "https://duckduckgo.com"),
+        ("referer", "https://duckduckgo.com/"),
+        ("user-agent", "ddg-protocol"),
+        ("x-fe-version", "serp_1-abc"),
+        ("x-vqd-hash-1", "answer"),
+    )
+    assert list(json.loads(asked.chat.body)) == ["model", "messages"]
+
+
+def test_october_2026_sends_the_least_that_a_client_had_answered() -> None:
+    asked = first_turn(DUCK_AI_2026_10, "answer")
+    assert asked.page.url == "https://duck.ai/"
+    assert asked.page.headers == (("accept", "text/html"), ("user-agent", "ddg-protocol"))
+    assert asked.status.headers == (
+        ("accept", "*/*"),
+        ("cache-control", "no-store"),
+        ("origin", "https://duck.ai"),
+        ("referer", "https://duck.ai/"),
+        ("user-agent", "ddg-protocol"),
+        ("x-vqd-accept", "1"),
+    )
+    assert asked.chat.headers == (
+        ("content-type", "application/json"),
+        ("accept", "text/event-stream"),
+        ("x-fe-version", "serp_1-abc"),
+        ("x-vqd-hash-1", "answer"),
+        ("x-ddg-journey-id", "0" * 32),
+        ("origin", "https://duck.ai"),
+        ("referer", "https://duck.ai/"),
+        ("user-agent", "ddg-protocol"),
+    )
+    body = json.loads(asked.chat.body)
+    assert list(body) == ["model", "messages", "canUseTools", "reasoningEffort", "canShowGreeting"]
+    assert (body["canUseTools"], body["reasoningEffort"], body["canShowGreeting"]) == (False, "none", False)
+
+
+@pytest.mark.parametrize("profile", [DUCKDUCKGO_2025_07, DUCK_AI_2026_10], ids=["2025-07", "2026-10"])
+def test_a_later_revision_passes_for_no_browser(profile: ServiceProfile) -> None:
+    asked = first_turn(profile, "answer")
+    for request in (asked.page, asked.status, asked.chat):
+        names = {name for name, _ in request.headers}
+        assert not names & {"x-fe-signals", "cookie", "accept-language", "x-vqd-4"}
+        assert not any(name.startswith("sec-") for name in names)
+        assert dict(request.headers)["user-agent"] == "ddg-protocol"
+
+
+@pytest.mark.parametrize("profile", REVISIONS.values(), ids=REVISIONS)
+def test_a_revision_can_be_said_in_json_and_read_back(profile: ServiceProfile) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(profile), type=ServiceProfile) == profile
+    assert DUCKDUCKGO_2025_04.updated(msgspec.to_builtins(profile)) == profile
+
+
+def test_the_version_is_read_from_attributes_as_well_as_from_a_script() -> None:
+    page = b'<html lang="en" data-version-tag="serp_20261002_113931_ET" data-version-sha="16077f4e">'
+    assert read_version(page, DUCK_AI_2026_10) == "serp_20261002_113931_ET-16077f4e"
+
+
+# That data can say what a browser sent
+
+
+@pytest.mark.parametrize("revision", ["2025-07", "2026-10"])
+def test_data_can_say_a_recorded_request_header_by_header(revision: str, vectors: Path) -> None:
+    record = json.loads((vectors / "revisions" / f"request-{revision}.json").read_text())
+    profile, sent = recorded(revision), dict(record["chat"]["headers"])
+    answer = ChallengeAnswer(sent["x-vqd-hash-1"], (("x-fe-signals", sent["x-fe-signals"]),))
+    # The record has blanks in place of the answer, which no answer has.
+    answer = msgspec.structs.replace(answer, value=answer.value.replace(" ", "_"))
+    asked = first_turn(profile, answer, version=sent["x-fe-version"])
+    for name in ("status", "chat", *(("page",) if "page" in record else ())):
+        request: SendRequest = getattr(asked, name)
+        assert (request.method, request.url) == (record[name]["method"], record[name]["url"])
+        headers = [[n, v.replace(" ", "_") if n == "x-vqd-hash-1" else v] for n, v in record[name]["headers"]]
+        assert [list(field) for field in request.headers] == headers
+
+
+@pytest.mark.parametrize("revision", ["2025-07", "2026-10"])
+def test_data_can_say_a_recorded_request_member_by_member(revision: str, vectors: Path) -> None:
+    body = json.loads((vectors / "revisions" / f"request-{revision}.json").read_text())["chat"]["body"]
+    ids = {"message_id": UUID.format(1), "conversation_id": UUID.format(2)}
+    built = chat_body(recorded(revision), body["model"], body["messages"], ids=ids)
+    assert json.dumps(json.loads(built)) == json.dumps(body)
+
+
+def test_data_can_say_the_order_of_a_browser_s_headers() -> None:
+    asked = first_turn(recorded("2025-07"), ChallengeAnswer("answer", (("x-fe-signals", "e30="),)))
+    names = [name for name, _ in asked.chat.headers]
+    assert names[:6] == ["accept", "accept-encoding", "accept-language", "content-type", "cookie", "dnt"]
+    assert asked.chat.headers[-3:] == (
+        ("x-fe-signals", "e30="),
+        ("x-fe-version", "serp_1-abc"),
+        ("x-vqd-hash-1", "answer"),
+    )
+    assert dict(asked.status.headers)["cookie"] == "5=1; dcs=1; dcm=3"
+    body = json.loads(asked.chat.body)
+    assert list(body) == ["model", "metadata", "messages", "canUseTools", "canUseApproxLocation"]
+    assert body["metadata"]["toolChoice"] == dict.fromkeys(
+        ("NewsSearch", "VideosSearch", "LocalSearch", "WeatherForecast"), False
+    )
+
+
+def test_data_can_say_how_ids_are_made_and_what_is_null() -> None:
+    asked = first_turn(recorded("2026-10"), "answer")
+    body = json.loads(asked.chat.body)
+    assert body["canUseApproxLocation"] is None
+    assert dict(asked.chat.headers)["x-ddg-journey-id"] == "0" * 32
+    # The page, the status and the chat request each have had a message id.
+    assert body["durableStream"]["messageId"] == UUID.format(4)
+    assert body["durableStream"]["conversationId"] == UUID.format(2)
+
+
+def test_a_cookie_that_a_whole_list_does_not_place_comes_last() -> None:
+    profile = DUCK_AI_2026_10.updated({"cookies": {"5": "1"}})
+    asked = first_turn(profile, "answer")
+    for request in (asked.page, asked.status, asked.chat):
+        assert request.headers[-1] == ("cookie", "5=1")
+
+
+def test_what_a_turn_asks_for_is_what_the_body_says() -> None:
+    profile = DUCK_AI_2026_10.updated({"tool_choice": {"NewsSearch": False, "WebSearch": True}})
+
+    def body(*tools: str, effort: str = "none") -> dict[str, Any]:
+        built: dict[str, Any] = json.loads(chat_body(profile, "m", [Message("user", "Hi")], tools=tools, effort=effort))
+        return built
+
+    assert body()["metadata"] == {"toolChoice": {"NewsSearch": False, "WebSearch": True}}
+    asked = body("NewsSearch", "GenerateImage", effort="low")
+    assert asked["metadata"] == {"toolChoice": {"GenerateImage": True, "NewsSearch": True, "WebSearch": True}}
+    assert (asked["canUseTools"], asked["reasoningEffort"]) == (True, "low")
+
+
+def test_a_member_without_a_value_is_left_out_wherever_it_is() -> None:
+    profile = DUCK_AI_2026_10.updated(
+        {"extra_body": {"a": ["{tool_choice}", 1], "b": {"c": "{solver}"}, "d": "{solver}"}}
+    )
+    sent = json.loads(chat_body(profile, "m", []))
+    assert sent == {"model": "m", "messages": [], "a": [1]}
+    given = json.loads(chat_body(profile, "m", [], more={"d": "{model}", "e": 2}))
+    assert given == {**sent, "d": "{model}", "e": 2}
+    assert list(given) == ["model", "messages", "a", "d", "e"]
+
+
+# Checked when made
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"chat_headers": [["user-agent", "x"]]}, "chat_headers: user-agent must be {user_agent}, not 'x'"),
+        ({"chat_headers": [["user-agent", "{user_agent}"], ["cookie", "a=b"]]}, "cookie must be {cookie}"),
+        ({"chat_headers": [["user-agent", "{user_agent}"], ["x-vqd-hash-1", "x"]]}, "x-vqd-hash-1 must be {answer}"),
+        ({"chat_headers": [["user-agent", "{user_agent}"], ["x-vqd-4", ""]]}, "x-vqd-4 must be {vqd_4}"),
+        ({"chat_headers": [["user-agent", "{user_agent}"], ["host", "x"]]}, "host is written by the driver"),
+        ({"chat_headers": [["user-agent", "{user_agent}"]] * 2}, "user-agent is there twice"),
+        (
+            {"chat_headers": [["user-agent", "{user_agent}"], ["x-a", "{a}"]]},
+            "x-a: nothing is called {a}; there are acc",
+        ),
+        ({"status_headers": [["user-agent", "{user_agent}"], ["x-a", "{answer}"]]}, "nothing is called {answer}"),
+        ({"page_headers": [["user-agent", "{user_agent}"], ["X-A", "a"]]}, "'X-A' is not a header name in lower case"),
+        ({"page_headers": [["user-agent", "{user_agent}"], ["x-a", "a\n"]]}, "x-a is not a header value"),
+        ({"extra_body": {"a": [{"b": "{c}"}]}}, "extra_body: nothing is called {c}; there are effort,"),
+        ({"extra_body": {"messages": "{model}"}}, "extra_body must not name model or messages, except to place them"),
+        ({"ids": {"Journey": {}}}, "ids: 'Journey' must be lower-case letters"),
+        ({"ids": {"answer": {}}}, "ids: 'answer' must be lower-case letters"),
+        ({"ids": {"a": {"form": "base64"}}}, "'base64' - at `ids[...].form`"),
+        ({"ids": {"a": {"new": "never"}}}, "'never'"),
+        ({"tool_choice": {"a": "yes"}}, "got `str` - at `tool_choice[...]`"),
+        ({"tool_choice": {"\ud800": True}}, "tool_choice can't be written as JSON"),
+        ({"challenge_form": "puzzle"}, "'puzzle' - at `challenge_form`"),
+        ({"vqd_4": "no"}, "got `str` - at `vqd_4`"),
+    ],
+)
+def test_a_revision_that_can_not_be_sent_is_refused_with_the_reason(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        DUCK_AI_2026_10.updated(changes)
