@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from support.documents import DOCUMENTS, code_words, prose, read, table
-from support.paths import ROOT
+from support.sources import modules_of, nodes_of
 
-CORE = ROOT / "ddg_protocol"
-MODULES = sorted(path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py"))
-
-#: By paths from the root: those of the drivers and the command line too.
-HELD = sorted(
-    path.relative_to(ROOT).as_posix()
-    for package in ("ddg_protocol", "transports/ddg_transports", "ddg_chat")
-    for path in (ROOT / package).rglob("*.py")
-)
+CORE = modules_of("ddg_protocol")
+#: Those of the drivers and the command line too.
+HELD = (*CORE, *modules_of("transports/ddg_transports"), *modules_of("ddg_chat"))
 
 #: Turns of phrase that a native reader has to decode.
 RIDDLES = re.compile(
@@ -35,14 +30,19 @@ def words() -> list[dict[str, str]]:
     return table("docs/glossary.md", "Glossary")
 
 
-def texts(source: str) -> Iterator[str]:
+def texts(source: str, nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Yield the docstrings of a module and of whatever is in it, and its comments."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield " ".join(node.value.value.split())
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.string
+
+
+@functools.cache
+def texts_of(module: str) -> tuple[str, ...]:
+    return tuple(texts(read(module), nodes_of(module)))
 
 
 # The glossary
@@ -56,7 +56,7 @@ def test_the_words_are_in_order_and_each_has_one_meaning() -> None:
 
 
 def test_each_word_is_used_in_the_core_or_in_the_documents() -> None:
-    core = (text for module in MODULES for text in texts(read(f"ddg_protocol/{module}")))
+    core = (text for module in CORE for text in texts_of(module))
     pages = (prose(name) for name in DOCUMENTS if name != "docs/glossary.md")
     used = "\n".join([*core, *pages])
     unused = [row["word"] for row in words() if not re.search(rf"\b{row['word']}(?:s|es|ed)?\b", used, re.IGNORECASE)]
@@ -64,7 +64,7 @@ def test_each_word_is_used_in_the_core_or_in_the_documents() -> None:
 
 
 def test_the_names_that_the_glossary_gives_are_in_the_core() -> None:
-    core = "".join(read(f"ddg_protocol/{module}") for module in MODULES)
+    core = "".join(read(module) for module in CORE)
     for row in words():
         for name in code_words(row["meaning"]):
             assert name.strip("[]") in core, name
@@ -78,13 +78,13 @@ def test_modules_are_held() -> None:
 
 
 def test_no_module_has_a_phrase_that_has_to_be_decoded() -> None:
-    found = [(module, text) for module in HELD for text in texts(read(module)) if RIDDLES.search(text)]
+    found = [(module, text) for module in HELD for text in texts_of(module) if RIDDLES.search(text)]
     assert found == []
 
 
 def test_the_docstring_of_each_function_begins_with_a_verb() -> None:
     for module in HELD:
-        for node in ast.walk(ast.parse(read(module))):
+        for node in nodes_of(module):
             if isinstance(node, ast.FunctionDef) and (doc := ast.get_docstring(node)):
                 marks = {ast.unparse(mark).partition("(")[0] for mark in node.decorator_list}
                 assert marks & {"property", "pytest.fixture"} or doc.split()[0] not in NO_VERB, (
@@ -94,4 +94,4 @@ def test_the_docstring_of_each_function_begins_with_a_verb() -> None:
 
 def test_a_riddle_would_be_found() -> None:
     source = 'def f():\n    """Give x, as `Body` has it."""  # one floor down\n'
-    assert len([text for text in texts(source) if RIDDLES.search(text)]) == 2
+    assert len([text for text in texts(source, ast.walk(ast.parse(source))) if RIDDLES.search(text)]) == 2

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.paths import ROOT
-
-CORE = ROOT / "ddg_protocol"
+from support.sources import modules_of, nodes_of, tree_of
 
 #: What touches the world, draws chance, runs at once, or logs: neither imported nor brought along.
 IMPURE = {
@@ -35,13 +34,9 @@ EVERYWHERE = {"msgspec"}
 
 
 def modules() -> list[str]:
-    found = [path.relative_to(CORE).as_posix() for path in sorted(CORE.rglob("*.py"))]
+    found = [path.removeprefix("ddg_protocol/") for path in modules_of("ddg_protocol")]
     assert len(found) > 50, "the core was not found"
     return found
-
-
-def tree_of(module: str) -> ast.Module:
-    return ast.parse((CORE / module).read_text(encoding="utf-8"))
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -83,7 +78,7 @@ def test_no_core_module_imports_what_is_impure_nor_what_brings_it_along() -> Non
 
 
 def check_imports(module: str) -> None:
-    for name in imports_of(tree_of(module), package_of(module)):
+    for name in imports_of(tree_of(f"ddg_protocol/{module}"), package_of(module)):
         top = name.partition(".")[0]
         if top == "ddg_protocol":
             continue
@@ -107,7 +102,7 @@ def _is_module(name: str) -> bool:
 
 
 def test_no_core_module_calls_what_reaches_out_or_runs_code() -> None:
-    nodes = [(module, node) for module in modules() for node in ast.walk(tree_of(module))]
+    nodes = [(module, node) for module in modules() for node in nodes_of(f"ddg_protocol/{module}")]
     for module, node in nodes:
         if isinstance(node, ast.Name):
             assert node.id not in REACHING, f"{module}:{node.lineno} uses {node.id}"
@@ -133,7 +128,7 @@ def test_no_import_circle_in_the_core_not_even_one_for_types() -> None:
     names = {name_of(module): module for module in modules() if module != "__init__.py"}
     graph = {}
     for name, module in names.items():
-        found = set(imports_of(tree_of(module), package_of(module), typing=True)) & names.keys()
+        found = set(imports_of(tree_of(f"ddg_protocol/{module}"), package_of(module), typing=True)) & names.keys()
         # A package's own rooms make it up; that they import one another is no arrow out of it.
         graph[name] = {other for other in found if other != name and not other.startswith(name + ".")}
     TopologicalSorter(graph).prepare()  # raises CycleError
@@ -147,7 +142,7 @@ def test_each_refusal_of_section_7_is_named_in_one_place() -> None:
     named = [
         (node.value, module)
         for module in client
-        for node in ast.walk(tree_of(module))
+        for node in nodes_of(f"ddg_protocol/{module}")
         if isinstance(node, ast.Constant) and node.value in rules
     ]
     assert {module for _, module in named} == {"refusal.py"}
@@ -162,10 +157,10 @@ def test_each_refusal_of_section_7_is_named_in_one_place() -> None:
     ],
 )
 def test_dependencies_point_one_way(package: str, never: set[str]) -> None:
-    files = sorted((ROOT / package).rglob("*.py"))
+    files = modules_of(package)
     assert files
     for path in files:
-        tops = {name.partition(".")[0] for name in imports_of(ast.parse(path.read_text(encoding="utf-8")), "x.y.z")}
+        tops = {name.partition(".")[0] for name in imports_of(tree_of(path), "x.y.z")}
         assert not tops & never, f"{path} imports {tops & never}"
 
 

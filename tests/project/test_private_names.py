@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from support.documents import read
 from support.paths import ROOT
+from support.sources import modules_of
 
 FOLDERS = ("ddg_protocol", "transports", "ddg_chat", "tests", "benchmarks", "examples")
 OURS = {"ddg_protocol", "ddg_transports", "ddg_chat", "support", "benchmarks", "transcripts"}
@@ -34,40 +36,35 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name != "_"
 
 
-def trees() -> dict[str, ast.Module]:
-    paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
-
-
-def own_names(trees: dict[str, ast.Module]) -> set[str]:
-    """Return every name that this project defines anywhere."""
-    found = {part for path in trees for part in Path(path).with_suffix("").parts}
-    for tree in trees.values():
-        for node in ast.walk(tree):
-            match node:
-                case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                    found.add(node.name)
-                case ast.Name(ctx=ast.Store()):
-                    found.add(node.id)
-                case ast.Attribute(value=ast.Name(id="self" | "cls"), ctx=ast.Store()):
-                    found.add(node.attr)
-    return found
-
-
-def private_names(tree: ast.Module, own: set[str]) -> Iterator[str]:
-    """Yield the private names that a module takes from elsewhere."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute() if is_private(node.attr) and node.attr not in own | PUBLIC:
+def own_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the names that a module defines."""
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}:
                 yield node.attr
-            case ast.Import():
-                modules = [alias.name for alias in node.names]
-                yield from (name for name in modules if is_foreign(name))
-            case ast.ImportFrom(level=0, module=str(module)):
-                if is_foreign(module):
-                    yield module
-                else:
-                    yield from (alias.name for alias in node.names if is_foreign(f"{module}.{alias.name}"))
+
+
+def imported_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the private names that a module imports from elsewhere."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if is_foreign(alias.name))
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            if is_foreign(node.module):
+                yield node.module
+            else:
+                yield from (alias.name for alias in node.names if is_foreign(f"{node.module}.{alias.name}"))
+
+
+def private_attributes(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the private names that a module takes from objects, its own or others'."""
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in PUBLIC:
+            yield node.attr
 
 
 def is_foreign(name: str) -> bool:
@@ -76,9 +73,15 @@ def is_foreign(name: str) -> bool:
 
 
 def test_private_names_of_other_modules_are_not_used_but_for_those_with_a_reason() -> None:
-    every = trees()
-    own = own_names(every)
-    found = {(path, name) for path, tree in every.items() for name in private_names(tree, own)}
+    own: set[str] = set()
+    found: set[tuple[str, str]] = set()
+    taken: set[tuple[str, str]] = set()
+    for path in (path for folder in FOLDERS for path in modules_of(folder)):
+        nodes = list(ast.walk(ast.parse(read(path))))
+        own |= {*own_names(nodes), *Path(path).with_suffix("").parts}
+        found |= {(path, name) for name in imported_names(nodes)}
+        taken |= {(path, name) for name in private_attributes(nodes)}
+    found |= {(path, name) for path, name in taken if name not in own}
     assert found == set(KNOWN)
 
 
@@ -93,12 +96,15 @@ def test_private_names_of_other_modules_are_not_used_but_for_those_with_a_reason
     ],
 )
 def test_a_private_name_is_found_in_whatever_way_it_is_taken(code: str) -> None:
-    assert list(private_names(ast.parse(code), {"_y"}))
-    assert not list(private_names(ast.parse(code.replace("_", "y_")), {"_y"}))
+    def found(code: str) -> list[str]:
+        nodes = list(ast.walk(ast.parse(code)))
+        return [*imported_names(nodes), *private_attributes(nodes)]
+
+    assert found(code)
+    assert not found(code.replace("_", "y_"))
 
 
 def test_no_private_name_of_a_library_stands_in_a_string_or_a_comment() -> None:
-    for folder in FOLDERS:
-        for path in (ROOT / folder).rglob("*.py"):
-            if path != Path(__file__):
-                assert not WRITTEN.findall(path.read_text(encoding="utf-8")), path
+    for path in (path for folder in FOLDERS for path in modules_of(folder)):
+        if ROOT / path != Path(__file__):
+            assert not WRITTEN.findall(read(path)), path

@@ -55,14 +55,23 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
-def pytest_runtest_logfinish() -> None:
+def pytest_collection_finish() -> None:
+    """Leave modules and collected tests out of each collection of garbage, many of which tests ask for."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
     """Collect a test's garbage: a few large objects in cycles don't start a collection by themselves."""
     global _collected_at
+    outcome = yield
     if sys.platform == "linux" and _resident() > _collected_at + GARBAGE:
         gc.collect()
         with contextlib.suppress(AttributeError):  # glibc keeps the memory that threads have freed
             ctypes.CDLL(None).malloc_trim(0)
         _collected_at = _resident()
+    return outcome
 
 
 def _resident() -> int:
