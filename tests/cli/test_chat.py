@@ -8,12 +8,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from support.terminal import Terminal
+from support.terminal import Terminal, forking
 from support.tiers import thinned
 
 from ddg_chat._prompt import _History
@@ -23,6 +24,14 @@ from ddg_protocol.service.script import fault_from_text
 from ddg_transports.emulator import Emulator
 
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_start(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Start the command in forks, except in the deep tier."""
+    with nullcontext() if pytestconfig.getoption("--deep") else forking("ddg_chat"):
+        yield
+
 
 Responder = Callable[[Question], Iterator[str]]
 
