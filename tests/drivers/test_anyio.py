@@ -357,7 +357,7 @@ async def test_cancelled_at_any_step_of_two_turns_the_conversation_is_whole_and_
     with Emulator(Service(challenge=True)) as emulator:
         before = open_sockets()
         turns = list[int]()
-        for number in some(range(1, 10_000), one_in=6):
+        for number in some(range(1, 10_000), one_in=15):
             async with AsyncClient(at(emulator.url)) as client:
                 chat = client.chat()
                 finished: list[TurnFinished] = []
@@ -380,7 +380,7 @@ async def test_cancelled_at_any_await_over_a_transport_exchanges_are_closed(emul
     from support.native import AsyncTransport
 
     before = open_sockets()
-    for number in some(range(1, 10_000), one_in=3):
+    for number in some(range(1, 10_000), one_in=9):
         transport = AsyncTransport(trusting())
         async with AsyncClient(at(emulator.url), transport=transport) as client:
             chat = client.chat()

@@ -13,14 +13,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
-from types import FrameType
 from typing import Any, ClassVar
 
 import anyio
 import pytest
 from support.loops import Loop, loops, run_on
 from support.sockets import open_sockets, settled
-from support.sweep import cancelled_at
+from support.sweep import InterruptAt, cancelled_at
 from support.tiers import some
 
 import ddg_transports
@@ -454,7 +453,7 @@ def test_a_hook_that_raises_at_any_action_is_heard_and_the_next_question_works(o
     with Emulator(Service(responder=said)) as emulator, HttpcoreTransport() as transport:
         settings: dict[str, Any] = {} if over == "its own" else {"transport": transport}
         before = open_sockets()
-        for n in some(range(1, 200), one_in=9):
+        for n in some(range(1, 200), one_in=17):
             hook = RaisesAt(n)
             with Client(at(emulator.url), on_action=hook, **settings) as client:
                 chat = client.chat()
@@ -485,7 +484,7 @@ def test_a_hook_that_raises_at_any_action_is_heard_in_async_code_too(backend: st
         before = open_sockets()
         async with AsyncHttpcoreTransport() as transport:
             settings: dict[str, Any] = {} if over == "its own" else {"transport": transport}
-            for n in some(range(1, 200), one_in=9):
+            for n in some(range(1, 200), one_in=17):
                 hook = RaisesAt(n)
                 async with AsyncClient(at(url), on_action=hook, **settings) as client:
                     chat = client.chat()
@@ -510,35 +509,6 @@ def test_a_hook_that_raises_at_any_action_is_heard_in_async_code_too(backend: st
 OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("_client", "_lines", "_sockets", "_waits", "blocking")}
 
 
-class InterruptAt:
-    """Raises KeyboardInterrupt before the n-th line of the driver's own code."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-        self.where = ""
-
-    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
-        callers = {frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else ""}
-        if frame.f_code.co_filename not in OWN or self.left <= 0 or "__del__" in callers:
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left == 0:
-                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
-                raise KeyboardInterrupt
-        return self
-
-
-@contextmanager
-def tracing(trace: InterruptAt) -> Iterator[None]:
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-
-
 SWEEP = "DDG_TESTS_SWEEP"
 
 
@@ -558,12 +528,12 @@ def test_interrupt_at_each_line() -> None:
     with Emulator(Service(responder=said)) as emulator:
         known = Conversation(fe_version=emulator.service.front_end_version)  # so that there is less of it
         before = open_sockets()
-        for n in some(range(1, 2000), one_in=50):
-            trace = InterruptAt(n)
+        for n in some(range(1, 2000), one_in=71):
+            trace = InterruptAt(n, OWN)
             with Client(at(emulator.url)) as client:
                 chat = client.chat(conversation=known, cookies={})
                 try:
-                    with tracing(trace):
+                    with trace.tracing():
                         chat.ask("Why?")
                         with chat.stream("And?") as reply:
                             list(reply)

@@ -16,7 +16,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from itertools import cycle, product, repeat
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import anyio
@@ -27,7 +26,7 @@ import msgspec
 import pytest
 from support import servers
 from support.sockets import open_sockets
-from support.sweep import Stepping, cancelled_at
+from support.sweep import InterruptAt, Stepping, cancelled_at
 from support.tiers import some, thinned
 
 import ddg_transports
@@ -1108,24 +1107,6 @@ OWN = {f"{ddg_transports.__path__[0]}/{name}.py" for name in ("httpcore", "_http
 SWEEP = "DDG_TESTS_SWEEP"
 
 
-class InterruptAt:
-    """Raises KeyboardInterrupt before the n-th line of the transport's own code."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-        self.where = ""
-
-    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename not in OWN or self.left <= 0:
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left == 0:
-                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
-                raise KeyboardInterrupt
-        return self
-
-
 @each_library
 def test_control_c_as_the_pool_hands_over_a_response_costs_no_place(
     library: Any, monkeypatch: pytest.MonkeyPatch
@@ -1161,7 +1142,7 @@ def test_control_c_at_any_line_of_a_transport_costs_no_place_and_no_socket(pytes
 @pytest.mark.skipif(SWEEP not in os.environ, reason="runs in a process of its own")
 # Where it comes in a generator that is being finalized, Python says so and goes on.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
+@each_library
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_interrupt_at_each_line(library: Any, tls: bool) -> None:
     certificate = CERTIFICATES / "loopback.pem" if tls else None
@@ -1169,20 +1150,18 @@ def test_interrupt_at_each_line(library: Any, tls: bool) -> None:
     n = 0
     with Peer(*[[OK]] * 10_000, certificate=certificate) as peer:
         before = open_sockets()
-        for n in some(range(1, 2000), one_in=11):
-            trace, open_ones = InterruptAt(n), ExitStack()
+        for n in some(range(1, 2000), one_in=31):
+            trace, open_ones = InterruptAt(n, OWN), ExitStack()
             with HttpcoreTransport(over(library.ConnectionPool, **settings)) as transport:
                 try:
-                    sys.settrace(trace)
-                    for is_read in (True, False, True, True):
-                        with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
-                            open_ones.callback(exchange.close)
-                            while is_read and exchange.read(timeout=TIMEOUT):
-                                pass
+                    with trace.tracing():
+                        for is_read in (True, False, True, True):
+                            with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
+                                open_ones.callback(exchange.close)
+                                while is_read and exchange.read(timeout=TIMEOUT):
+                                    pass
                 except KeyboardInterrupt:
                     assert trace.left == 0
-                finally:
-                    sys.settrace(None)
                 open_ones.close()  # as a driver does in the end
                 with closing(transport.open(request(peer.url), timeout=TIMEOUT)) as exchange:
                     assert b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")) == b"ok", trace.where

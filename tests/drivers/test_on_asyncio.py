@@ -120,7 +120,7 @@ def test_a_task_that_is_cancelled_at_any_step_of_two_turns_leaves_the_conversati
 ) -> None:
     async def main(url: str) -> int:
         before = open_sockets()
-        for number in some(range(1, 10_000), one_in=6):
+        for number in some(range(1, 10_000), one_in=15):
             async with AsyncClient(at(url)) as client:
                 chat, finished = client.chat(), list[TurnFinished]()
                 cancelled = await task_cancelled_at(number, converse(chat, finished))

@@ -1,10 +1,13 @@
-"""Cancel a coroutine at its n-th step; a sweep tries all steps."""
+"""Cancel a coroutine at its n-th step, or interrupt code before its n-th line; a sweep tries all of them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+import sys
+from collections.abc import Collection, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import anyio
@@ -73,3 +76,39 @@ async def task_cancelled_at(n: int, coroutine: Coroutine[Any, Any, object]) -> b
     if outcome is not None and not (stepping.cancelled and isinstance(outcome, asyncio.CancelledError)):
         raise outcome
     return stepping.cancelled
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt before the n-th line of code in some files, where Ctrl-C would.
+
+    A ``__del__`` is left out, and what it calls: Python reports what is raised there, and goes on.
+
+    Attributes:
+        left: the lines until then; 0 once it was raised.
+        where: where it was raised.
+    """
+
+    def __init__(self, n: int, files: Collection[str]) -> None:
+        self.left = n
+        self.where = ""
+        self._files = files
+
+    @contextmanager
+    def tracing(self) -> Iterator[None]:
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        callers = {frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else ""}
+        if frame.f_code.co_filename not in self._files or self.left <= 0 or "__del__" in callers:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self._trace

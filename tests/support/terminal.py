@@ -31,7 +31,7 @@ for number in range(3):
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
-#: Starts a program as `_SHIM` does, but in a fork of a process that has imported it; a line for each request and answer.
+#: Starts a program as `_SHIM` does, but in a fork of a process that has imported it; requests and answers are lines.
 _FORKS = """
 import fcntl, importlib, json, os, pkgutil, sys, termios
 
