@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.scripts import script
 
 from ddg_protocol.challenge import (
@@ -96,8 +97,8 @@ def test_brands_that_are_not_sent_are_not_hashed() -> None:
     assert built["client_hashes"][0] == sha256_base64("X")
 
 
-@pytest.mark.parametrize(
-    ("user_agent", "answered"),
+@each_of(
+    "user_agent, answered",
     [
         ("Chrome/133.0.0.0", True),
         ("HeadlessChrome/137.0.1.2", True),
@@ -140,8 +141,8 @@ def test_a_header_decodes_as_in_a_browser() -> None:
     assert read_challenge("YQ==", max_bytes=4) == "a"
 
 
-@pytest.mark.parametrize(
-    ("header", "why"),
+@each_of(
+    "header, why",
     [
         ("", "empty"),
         ("YWJj" * 2, "longer than 4 bytes"),

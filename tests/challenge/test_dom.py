@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import examples, some, thinned
 
 from ddg_protocol.challenge import inner_html_length
@@ -67,8 +68,8 @@ def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome
         assert length in (case["chrome133"], expected(case, 156))
 
 
-@pytest.mark.parametrize(
-    ("html", "length"),
+@each_of(
+    "html, length",
     [
         # What was found by comparing random snippets with Chromium 156, each a slip of html5lib or of the standard.
         ("<template><table><form>", 49),  # inserted, although a template holds it
@@ -120,8 +121,8 @@ def test_a_corner_is_read_as_chromium_reads_it(html: str, length: int) -> None:
     assert inner_html_length(html, chrome=156) == length
 
 
-@pytest.mark.parametrize(
-    ("html", "inner133", "inner156"),
+@each_of(
+    "html, inner133, inner156",
     [
         # What 133 does with a declaration that the end cuts off: the limit is at "<!docty", which is among the vectors.
         ("<!d>", "", "<!--d-->"),
@@ -183,8 +184,8 @@ def test_a_rule_that_differs_between_versions_is_that_of_the_version(
             assert read_snippet(html, chrome=chrome).inner_html == inner
 
 
-@pytest.mark.parametrize(
-    ("html", "inner"),
+@each_of(
+    "html, inner",
     [
         ("<?", ""),
         ("<?x", ""),
@@ -214,8 +215,8 @@ def test_a_select_in_133_ignores_the_end_of_what_is_not_open() -> None:
     assert read_snippet("<table><td><select></tfoot>x", chrome=133).inner_html == inner
 
 
-@pytest.mark.parametrize(
-    ("html", "chrome"),
+@each_of(
+    "html, chrome",
     [
         ("a" * 1025, 133),
         # Chrome's parser for simple snippets differs from the full one on these.

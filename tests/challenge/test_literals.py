@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.scripts import quoted
 
 from ddg_protocol.challenge import decode_string_literal
@@ -16,7 +17,7 @@ from ddg_protocol.errors import UnsupportedChallenge
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "js_literals.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("case", VECTORS, ids=lambda case: ascii(case["js"]))
+@each_of("case", VECTORS)
 def test_a_literal_means_what_chromium_says(case: dict[str, Any]) -> None:
     if "error" in case:
         with pytest.raises(UnsupportedChallenge):
@@ -27,8 +28,8 @@ def test_a_literal_means_what_chromium_says(case: dict[str, Any]) -> None:
         assert len(value.encode("utf-16-le", "surrogatepass")) // 2 == case["length"]
 
 
-@pytest.mark.parametrize(
-    ("source", "position"),
+@each_of(
+    "source, position",
     [
         ("'ab\\u12'", 3),
         ("'\\u{110000}'", 1),

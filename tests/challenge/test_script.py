@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.scripts import BRANDS, quoted, script
 from support.tiers import examples, thinned
 
@@ -113,7 +114,7 @@ def test_random_text_is_refused(text: str) -> None:
         read_script(text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "changed",
     [
         script().replace("  return {", "  return\n{"),
@@ -187,8 +188,8 @@ def test_a_refusal_says_where_and_what_was_expected() -> None:
     assert refused.value.expected == "`String`"
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
+@each_of(
+    "changed, said",
     [
         (script().replace("return String(", "return 'aGFzaGFzaGFzaGFzaGFzaGFz'("), "found a string of 24 characters"),
         (script().replace("return String(", "return 123456("), "found a number of 6 characters"),
@@ -215,8 +216,8 @@ def test_a_bad_escape_is_refused_where_it_stands() -> None:
     assert refused.value.position == text.index("\\u12")
 
 
-@pytest.mark.parametrize(
-    ("text", "form"),
+@each_of(
+    "text, form",
     [
         ("<!DOCTYPE html><html><title>Just a moment...</title>", "an HTML page"),
         ('{"action":"error","status":418}', "a JSON document"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.cases import each_of
 
 from ddg_protocol.chat import chat_body, chat_headers, format_prompt, last_user_message
 from ddg_protocol.conversation import Message
@@ -44,8 +45,8 @@ def test_a_later_turn_takes_the_trailing_run_of_user_messages() -> None:
     assert last_user_message(messages) == "one\ntwo"
 
 
-@pytest.mark.parametrize(
-    ("messages", "says"),
+@each_of(
+    "messages, says",
     [
         ([], "one message at least"),
         (["hi"], r"messages\[0\] must be a mapping with role and content, not str"),

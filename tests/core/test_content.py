@@ -14,6 +14,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import examples
 
 from ddg_protocol.content import ACCEPTED, PIECE, ContentDecoder
@@ -115,15 +116,15 @@ def test_what_is_asked_for_is_what_can_be_decoded() -> None:
 # What is not
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "x-deflate", "gzip, gzip", "gzip,", "*", "gz\x1bip"])
+@each_of("coding", ["br", "zstd", "compress", "x-deflate", "gzip, gzip", "gzip,", "*", "gz\x1bip"])
 def test_a_coding_that_was_not_asked_for_is_an_error(coding: str) -> None:
     with pytest.raises(ContentDecodingError, match="only gzip, deflate were asked for") as caught:
         ContentDecoder(coding)
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(
-    ("coding", "shown"),
+@each_of(
+    "coding, shown",
     [
         ("BR", "the body has coding 'br';"),
         ("aws-chunked", "the body has coding 'aws-chunked';"),
@@ -165,8 +166,8 @@ def test_a_body_that_goes_on_after_its_coding_is_an_error(
         decoder.end()
 
 
-@pytest.mark.parametrize(
-    ("coding", "body"),
+@each_of(
+    "coding, body",
     [
         ("gzip", b"<html>not compressed</html>"),
         ("gzip", zlib.compress(TEXT)),

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol.conversation import MAX_TOKEN_BYTES, MAX_VERSION_CHARS, Conversation, Message, Tokens
 from ddg_protocol.cookies import Cookie
@@ -132,7 +133,7 @@ def test_a_file_cut_anywhere_is_a_clear_error() -> None:
         assert refused(raw[:length]).startswith("not a stored conversation: ")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         *(
@@ -180,8 +181,8 @@ def test_a_version_of_another_kind_is_an_error(version: Any) -> None:
     assert "$.format_version" in refused({"format_version": version, "conversation": {}})
 
 
-@pytest.mark.parametrize(
-    ("changes", "where"),
+@each_of(
+    "changes, where",
     [
         *(({name: 5}, f"$.conversation.{name}") for name in ("model", "vqd", "vqd_hash_1", "fe_version", "title")),
         *(({name: "yes"}, f"$.conversation.{name}") for name in ("limit_reached", "answers_wanted", "cookies")),
@@ -234,8 +235,8 @@ def test_whatever_is_in_a_file_it_is_a_conversation_or_that_error(noise: bytes |
 UNSAFE = ["a b", "a\tb", "a\r\nx-evil: 1", "a\x00", "\x7f", "é", "☃"]
 
 
-@pytest.mark.parametrize("value", UNSAFE)
-@pytest.mark.parametrize("name", ["vqd", "vqd_hash_1", "fe_version"])
+@each_of("value", UNSAFE)
+@each_of("name", ["vqd", "vqd_hash_1", "fe_version"])
 def test_what_can_not_be_sent_is_refused_in_a_file_and_in_a_program(name: str, value: str) -> None:
     message = refused(stored(**{name: value}))
     assert "visible ASCII" in message
@@ -247,7 +248,7 @@ def test_what_can_not_be_sent_is_refused_in_a_file_and_in_a_program(name: str, v
         msgspec.structs.replace(WHOLE, **unsafe)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "change",
     [
         *({"value": value} for value in ("a;b", "a\r\nx-evil: 1", "\x00", "é")),
@@ -277,7 +278,7 @@ def test_tokens_and_versions_are_bounded() -> None:
     assert "at most 512 characters" in refused(stored(fe_version="1" * (MAX_VERSION_CHARS + 1)))
 
 
-@pytest.mark.parametrize("value", UNSAFE)
+@each_of("value", UNSAFE)
 def test_a_token_that_can_not_be_sent_back_is_not_made(value: str) -> None:
     with pytest.raises(InvalidToken, match="x-vqd-4 is not visible ASCII"):
         Tokens(value)

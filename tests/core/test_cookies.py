@@ -21,6 +21,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import examples
 
 from ddg_protocol.cookies import MAX_ATTRIBUTE_BYTES, MAX_COOKIE_BYTES, MAX_COOKIES, MAX_JAR_BYTES, Cookie, CookieJar
@@ -44,8 +45,8 @@ def sent(jar: CookieJar, url: str = HOME, now: float = 0.0) -> str:
 # What is kept, and as what (section 5.2)
 
 
-@pytest.mark.parametrize(
-    ("line", "header"),
+@each_of(
+    "line, header",
     [
         ("a=b", "a=b"),
         ("a=", "a="),
@@ -93,8 +94,8 @@ def test_without_attributes_a_cookie_belongs_to_the_host_and_the_folder_it_came_
     assert after("a=b").cookies == (Cookie(name="a", value="b", domain="duckduckgo.com", path="/duckchat/v1"),)
 
 
-@pytest.mark.parametrize(
-    ("attributes", "domain", "path", "expires"),
+@each_of(
+    "attributes, domain, path, expires",
     [
         ("Domain=a.duckduckgo.com; Domain=duckduckgo.com", "duckduckgo.com", "/", None),
         ("Domain=duckduckgo.com; Domain=", "duckduckgo.com", "/", None),
@@ -121,8 +122,8 @@ def test_header_names_are_known_in_any_case() -> None:
 # Which host (sections 5.1.3, 5.3 and 5.4)
 
 
-@pytest.mark.parametrize(
-    ("host", "domain", "kept"),
+@each_of(
+    "host, domain, kept",
     [
         ("duckduckgo.com", "duckduckgo.com", True),
         ("duckduckgo.com", ".duckduckgo.com", True),
@@ -151,8 +152,8 @@ def test_a_host_sets_cookies_for_itself_and_its_parents_alone(host: str, domain:
     assert bool(after(f"a=b; Domain={domain}", url=f"https://{host}/").cookies) == kept
 
 
-@pytest.mark.parametrize(
-    ("domain", "host", "goes"),
+@each_of(
+    "domain, host, goes",
     [
         ("", "duckduckgo.com", True),
         ("", "DuckDuckGo.com:8443", True),
@@ -203,8 +204,8 @@ def test_the_default_path_is_the_folder(url: str, path: str) -> None:
         assert cookie.path == path
 
 
-@pytest.mark.parametrize(
-    ("path", "asked", "goes"),
+@each_of(
+    "path, asked, goes",
     [
         ("/", "", True),
         ("/", "/a", True),
@@ -266,8 +267,8 @@ def test_a_cookie_that_was_deleted_and_set_again_is_young() -> None:
 # How long
 
 
-@pytest.mark.parametrize(
-    ("attributes", "seconds"),
+@each_of(
+    "attributes, seconds",
     [
         ("Max-Age=60", 60),
         ("max-age=060", 60),
@@ -280,7 +281,7 @@ def test_a_cookie_that_was_deleted_and_set_again_is_young() -> None:
         ("Max-Age=+60; Expires=Tue, 01 Apr 2025 12:01:00 GMT", 60),
     ],
 )
-@pytest.mark.parametrize("now", [0.0, 1e6, NOON, -5.5])
+@each_of("now", [0.0, 1e6, NOON, -5.5])
 def test_a_cookie_ends_by_the_services_clock_whatever_the_callers_shows(
     attributes: str, seconds: int, now: float
 ) -> None:
@@ -290,16 +291,14 @@ def test_a_cookie_ends_by_the_services_clock_whatever_the_callers_shows(
     assert jar.cookies == ()
 
 
-@pytest.mark.parametrize(
-    "attributes", ["", "Max-Age", "Max-Age=", "Max-Age=-", "Max-Age=1.5", "Max-Age=٣", "Expires", "Expires=never"]
-)
+@each_of("attributes", ["", "Max-Age", "Max-Age=", "Max-Age=-", "Max-Age=1.5", "Max-Age=٣", "Expires", "Expires=never"])
 def test_a_cookie_without_an_end_that_can_be_read_stays(attributes: str) -> None:
     jar = after(f"a=b; {attributes}")
     assert jar.cookies[0].expires is None
     assert sent(jar, now=1e12) == "a=b"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "attributes",
     [
         "Max-Age=0",
@@ -413,8 +412,8 @@ def test_a_cookie_of_the_embedders_goes_to_the_host_it_names() -> None:
     assert sent(jar, "https://links.duckduckgo.com/") == ""
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
+@each_of(
+    "change, why",
     [
         ({"name": ""}, "name"),
         ({"name": "a b"}, "name"),
@@ -622,7 +621,7 @@ def test_a_cookie_that_is_set_again_is_counted_once_and_one_that_ends_no_more() 
     assert len(jar.cookies) == 2
 
 
-@pytest.mark.parametrize(
+@each_of(
     "wrong",
     [
         *({"value": " x"}, {"value": "x "}, {"value": " "}, {"value": "x\t"}, {"value": "x\n"}, {"value": "é"}),

@@ -8,12 +8,13 @@ from email.utils import format_datetime, parsedate_to_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol.dates import parse_date
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
+@each_of(
+    "text, expected",
     [
         ("Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37"),
         ("Sunday, 06-Nov-94 08:49:37 GMT", "1994-11-06T08:49:37"),

@@ -7,7 +7,7 @@ import inspect
 import pickle
 from typing import Any
 
-import pytest
+from support.cases import each_of
 
 from ddg_protocol import errors
 from ddg_protocol.errors import (
@@ -108,7 +108,7 @@ def test_only_these_can_succeed_when_asked_again_unchanged() -> None:
 # Each of them
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@each_of("cls", CLASSES)
 def test_an_exception_says_what_happened_and_begins_without_a_text(cls: type[DuckChatError]) -> None:
     error = made(cls)
     assert str(error) == "what happened; what to do"
@@ -117,7 +117,7 @@ def test_an_exception_says_what_happened_and_begins_without_a_text(cls: type[Duc
     assert cls.__name__ in repr(error)
 
 
-@pytest.mark.parametrize("cls", CLASSES)
+@each_of("cls", CLASSES)
 def test_an_exception_comes_whole_through_a_pickle_and_a_copy(cls: type[DuckChatError]) -> None:
     error = made(cls)
     error.text = "half a rep"

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol.conversation import MAX_TOKEN_BYTES, MAX_VERSION_CHARS, Conversation, Tokens
 from ddg_protocol.errors import HandshakeError, InvalidToken
@@ -97,7 +98,7 @@ def test_the_markers_may_come_in_any_order_and_the_first_of_each_counts() -> Non
     assert read_version(B + b'2";' + A + b'1";' + A + b'3";', PROFILE) == "1-2"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         b"",
@@ -175,8 +176,8 @@ def test_without_a_token_there_is_no_pair(headers: tuple[tuple[str, str], ...]) 
         require_tokens(headers, PROFILE)
 
 
-@pytest.mark.parametrize("value", ["a b", "a\tb", "a\r\nx: y", "a\x00", "\x7f", "é", "4-\x85"])
-@pytest.mark.parametrize("name", ["x-vqd-4", "x-vqd-hash-1"])
+@each_of("value", ["a b", "a\tb", "a\r\nx: y", "a\x00", "\x7f", "é", "4-\x85"])
+@each_of("name", ["x-vqd-4", "x-vqd-hash-1"])
 def test_a_token_that_could_not_be_sent_back_is_an_error(name: str, value: str) -> None:
     headers = tuple((key, value if key == name else text) for key, text in PAIR)
     for read in (read_tokens, require_tokens):
@@ -220,7 +221,7 @@ def test_another_status_is_news(status: str, text: str) -> None:
     assert read_notice(json.dumps({"status": status}).encode()) == ServiceNotice(status, text)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         *(b"", b"OK", b"null", b"[]", b"{}", b'{"status":1}', b'{"status":null}', b'{"status":"1"', b'{"STATUS":"1"}'),

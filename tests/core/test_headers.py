@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from support.cases import each_of
 
 from ddg_protocol.headers import field
 from ddg_protocol.redaction import SECRET_HEADERS, redacted
@@ -15,7 +15,7 @@ def test_a_field_is_found_by_its_name_and_several_are_joined() -> None:
     assert field(headers, "etag") == ""
 
 
-@pytest.mark.parametrize("name", sorted(SECRET_HEADERS))
+@each_of("name", sorted(SECRET_HEADERS))
 def test_a_secret_header_is_hidden_in_any_case(name: str) -> None:
     assert redacted(((name.title(), "abc"), (name, ""))) == ((name.title(), "<3 characters>"), (name, ""))
 

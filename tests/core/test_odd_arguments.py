@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.hand import DONE, HELLO, PAGE, STREAM, Hand
 
 from ddg_protocol import (
@@ -137,7 +138,7 @@ def test_a_wire_session_refuses_what_no_report_has_and_goes_on(name: str, odd: l
         pass
 
 
-@pytest.mark.parametrize("name", sorted(OF_THE_WIRE))
+@each_of("name", sorted(OF_THE_WIRE))
 def test_none_in_place_of_an_intent_is_said_by_the_wire(name: str) -> None:
     session = WireSession(Session())
     with pytest.raises(LocalProtocolError, match="NoneType"):
@@ -149,7 +150,7 @@ def test_pairs_in_place_of_cookies_are_said() -> None:
         Session(cookies=[("name", "value")])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("name", sorted(REPORTS))
+@each_of("name", sorted(REPORTS))
 def test_none_in_place_of_an_intent_is_said_by_the_session(name: str) -> None:
     session = Session()
     known: dict[str, list[Any]] = {"receive_head": [200, ()], "receive_data": [b""]}
@@ -159,11 +160,7 @@ def test_none_in_place_of_an_intent_is_said_by_the_session(name: str) -> None:
         getattr(session, name)(None, *arguments, **times)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [None, 5, [None], [("a",)], [("a", 1)], [(b"a", b"b")], [("a", "\u20ac")], [("a", "\ud800")]],
-    ids=kind_of,
-)
+@each_of("headers", [None, 5, [None], [("a",)], [("a", 1)], [(b"a", b"b")], [("a", "\u20ac")], [("a", "\ud800")]])
 def test_header_fields_that_are_no_pairs_of_latin_1_text_are_said(headers: Any) -> None:
     hand = Hand()
     request = hand.to_chat()
@@ -172,7 +169,7 @@ def test_header_fields_that_are_no_pairs_of_latin_1_text_are_said(headers: Any) 
     assert hand.session.next_action(now=hand.now) is NEED_DATA
 
 
-@pytest.mark.parametrize("status", [None, "200", 200.0, True, 99, 1000, HUGE], ids=kind_of)
+@each_of("status", [None, "200", 200.0, True, 99, 1000, HUGE])
 def test_a_status_that_is_none_is_said(status: Any) -> None:
     hand = Hand()
     request = hand.to_chat()
@@ -180,7 +177,7 @@ def test_a_status_that_is_none_is_said(status: Any) -> None:
         hand.session.receive_head(request, status, STREAM, now=hand.now)
 
 
-@pytest.mark.parametrize("now", [None, "1", float("nan"), float("inf"), True, 10**400, HUGE], ids=kind_of)
+@each_of("now", [None, "1", float("nan"), float("inf"), True, 10**400, HUGE])
 def test_a_time_that_is_none_is_said_where_it_is_kept(now: Any) -> None:
     hand = Hand()
     request = hand.to_chat()
@@ -215,9 +212,7 @@ def test_a_buffer_that_is_used_again_does_not_change_what_was_reported(kind: Any
     assert action.text
 
 
-@pytest.mark.parametrize(
-    "messages", [None, 5, 1.5, object(), b"x", {"role": "user"}, [None], [{}], {}, HUGE], ids=kind_of
-)
+@each_of("messages", [None, 5, 1.5, object(), b"x", {"role": "user"}, [None], [{}], {}, HUGE])
 def test_a_question_that_is_none_is_said(messages: Any) -> None:
     with pytest.raises(LocalProtocolError, match="messages"):
         Session().ask(messages, now=0.0)

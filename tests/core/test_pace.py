@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from support.cases import each_of
 from support.crowd import Crowd, Member, Outcome
 from support.hand import PAGE, Hand
 
@@ -257,9 +258,9 @@ def test_many_sessions_that_start_together_fetch_each_page_once(profile: object)
         assert max(waits) <= 8
 
 
-@pytest.mark.parametrize("page", ["page", "landing"])
-@pytest.mark.parametrize("what", ["error", "cut"])
-@pytest.mark.parametrize("profile", [DUCKDUCKGO_2025_04, UNPACED])
+@each_of("page", ["page", "landing"])
+@each_of("what", ["error", "cut"])
+@each_of("profile", [DUCKDUCKGO_2025_04, UNPACED])
 def test_when_a_fetch_fails_the_next_one_fetches(page: str, what: str, profile: object) -> None:
     crowd = Crowd(lambda member, step: Outcome(what if step == page and member.number < 2 else "ok"))  # type: ignore[arg-type]
     for _ in range(4):

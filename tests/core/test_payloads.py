@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.cases import each_of
 from support.tiers import thinned
 
 from ddg_protocol.errors import DuckChatError, EmptyResponseError, ServiceError, StreamTooLarge
@@ -157,14 +158,14 @@ def whole(payload: str, events: list[Any]) -> list[Event]:
     return [event(payload.encode()) if isinstance(event, type) else event for event in events]
 
 
-@pytest.mark.parametrize(("payload", "events"), SHAPES)
+@each_of("payload, events", SHAPES)
 def test_each_shape_on_record_is_an_event_in_strict_mode_too(payload: str, events: list[Any]) -> None:
     assert read(payload) == whole(payload, events)
     assert read(HELLO, payload, HELLO) == [TextDelta("Hello"), *whole(payload, events), TextDelta("Hello")]
 
 
-@pytest.mark.parametrize(
-    ("payload", "events"),
+@each_of(
+    "payload, events",
     [
         # What the event doesn't hold follows with the whole payload.
         ('{"role":"source","source":{"url":"u","icon":"i"}}', [Source("u"), UnknownPayload]),
@@ -223,8 +224,8 @@ def test_a_part_that_is_nested_too_deeply_is_passed_on_as_it_came() -> None:
     assert not isinstance(event, TextDelta)
 
 
-@pytest.mark.parametrize(
-    ("payload", "words"),
+@each_of(
+    "payload, words",
     [
         ("[CHAT_TITLE:a][PING]", [ConversationTitle("a][PING")]),
         ("[CHAT_TITLE:a][b]", [ConversationTitle("a][b")]),
@@ -322,8 +323,8 @@ def test_every_recorded_payload_is_what_it_means(vectors: Path, revision: str) -
 # Images
 
 
-@pytest.mark.parametrize(
-    ("text", "data"),
+@each_of(
+    "text, data",
     [
         ("AQID", b"\1\2\3"),
         ("AQI=", b"\1\2"),
@@ -383,8 +384,8 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("payload", LARGE.values(), ids=LARGE)
-@pytest.mark.parametrize("size", [1, 100, 10_000])
+@each_of("payload", LARGE.values())
+@each_of("size", [1, 100, 10_000])
 def test_nothing_but_an_image_may_be_longer_than_an_event(payload: str, size: int) -> None:
     source = ReplyReader(Policy(max_event_bytes=500, max_image_bytes=10_000))
     body = stream(HELLO, payload, HELLO)
@@ -439,7 +440,7 @@ def test_an_image_takes_little_memory_beside_its_text(size: int) -> None:
     assert peak < 36 * MIB
 
 
-@pytest.mark.parametrize(
+@each_of(
     "payload",
     [
         '{"role":"source","source":{"url":"u"}}',
@@ -463,8 +464,8 @@ def test_what_a_turn_has_beside_its_text_takes_half_as_much_memory_as_a_reply_ma
 # How a turn ends
 
 
-@pytest.mark.parametrize(
-    ("payload", "gathered"),
+@each_of(
+    "payload, gathered",
     [
         ('{"role":"generated-image","result":"AQID"}', {"images": (GeneratedImage("AQID"),)}),
         ('{"role":"refusal","detectedBy":"model"}', {"refusals": (ModelRefusal("model"),)}),

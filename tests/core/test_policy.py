@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.cases import each_of
 
 from ddg_protocol.policy import MAX_SECONDS, Policy
 
@@ -54,7 +55,7 @@ def test_each_attribute_counts_something_or_is_a_time_but_for_strictness() -> No
     assert set(Policy.__struct_fields__) == WHOLE | SECONDS | {"strict"}
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
+@each_of("name", sorted(WHOLE | SECONDS))
 def test_a_bound_is_not_negative_and_0_only_where_that_has_a_meaning(name: str) -> None:
     if name in MAY_BE_0:
         assert getattr(policy(name, 0), name) == 0
@@ -66,25 +67,25 @@ def test_a_bound_is_not_negative_and_0_only_where_that_has_a_meaning(name: str) 
         policy(name, -1)
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
+@each_of("name", sorted(WHOLE | SECONDS))
 def test_a_bound_is_a_finite_number(name: str) -> None:
     for value in (math.nan, math.inf, "3", True, (1,)):
         with pytest.raises(ValueError, match=name):
             policy(name, value)
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE))
+@each_of("name", sorted(WHOLE))
 def test_what_counts_something_is_whole(name: str) -> None:
     with pytest.raises(ValueError, match=rf"Policy\.{name} must be a whole number"):
         policy(name, 2.5)
 
 
-@pytest.mark.parametrize("name", sorted(SECONDS))
+@each_of("name", sorted(SECONDS))
 def test_a_time_may_be_a_fraction(name: str) -> None:
     assert getattr(policy(name, 0.25), name) == 0.25
 
 
-@pytest.mark.parametrize("name", sorted(WHOLE | SECONDS))
+@each_of("name", sorted(WHOLE | SECONDS))
 def test_only_what_none_has_a_meaning_for_can_be_none(name: str) -> None:
     if name in ("max_prompt_chars", "max_unanswered_retries"):
         assert getattr(policy(name, None), name) is None
@@ -98,7 +99,7 @@ def test_a_change_is_checked_too() -> None:
         msgspec.structs.replace(Policy(), max_retries=-1)
 
 
-@pytest.mark.parametrize("name", sorted(SECONDS))
+@each_of("name", sorted(SECONDS))
 def test_a_time_is_at_most_what_every_platform_can_wait_for(name: str) -> None:
     assert getattr(policy(name, MAX_SECONDS), name) == MAX_SECONDS
     for longer in (MAX_SECONDS + 1, 1e10, 10**400):

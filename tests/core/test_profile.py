@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.cases import each_of
 
 from ddg_protocol.chat import chat_body, chat_headers
 from ddg_protocol.conversation import Message
@@ -39,8 +40,8 @@ def test_the_constants_are_those_of_the_protocol() -> None:
     assert not profile.chat_is_repeatable
 
 
-@pytest.mark.parametrize(
-    ("host", "allowed"),
+@each_of(
+    "host, allowed",
     [
         ("duckduckgo.com", True),
         ("links.duckduckgo.com", True),
@@ -60,8 +61,8 @@ def test_tokens_and_cookies_may_go_to_these_hosts(host: str, allowed: bool) -> N
     assert DUCKDUCKGO_2025_04.allows(host) == allowed
 
 
-@pytest.mark.parametrize(
-    ("name", "id"),
+@each_of(
+    "name, id",
     [
         (None, "gpt-4o-mini"),
         ("", "gpt-4o-mini"),
@@ -155,8 +156,8 @@ def test_an_interval_of_ones_own_counts_everywhere() -> None:
 # Another address (section 3)
 
 
-@pytest.mark.parametrize(
-    ("base", "host", "interval"),
+@each_of(
+    "base, host, interval",
     [
         ("https://duck.ai", "duck.ai", 1.5),
         ("https://chat.example.org:8443", "chat.example.org", 1.5),
@@ -198,7 +199,7 @@ def test_a_redirect_may_lead_back_to_the_origin_whatever_other_hosts_are_named()
     assert not profile.allows("duckduckgo.com")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "base",
     [
         "",
@@ -245,7 +246,7 @@ def test_a_base_address_is_scheme_host_and_port_and_nothing_more(base: str) -> N
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(
+@each_of(
     "base",
     [
         *("http://duckduckgo.com", "http://example.org:8000", "http://192.168.0.1", "http://0.0.0.0", "http://[::]"),
@@ -343,7 +344,7 @@ def test_a_page_may_say_what_only_other_requests_say_by_themselves() -> None:
     assert page_headers(changed(page_headers=more))[2:5] == more
 
 
-@pytest.mark.parametrize("value", ["", "x", "a b", "a\tb", "é", '"q"', "\xff"])
+@each_of("value", ["", "x", "a b", "a\tb", "é", '"q"', "\xff"])
 def test_a_header_value_is_latin_1_text(value: str) -> None:
     assert changed(chat_headers=(("x-a", value),)).chat_headers == (("x-a", value),)
 
@@ -417,8 +418,8 @@ def test_a_profile_as_data_is_the_profile() -> None:
     assert changed(label="another", origin="https://duck.ai").updated(data) == DUCKDUCKGO_2025_04
 
 
-@pytest.mark.parametrize(
-    ("data", "said"),
+@each_of(
+    "data, said",
     [
         ({"orign": "https://duck.ai"}, "unknown field `orign`"),
         ({"origin": "http://example.org"}, "plain http is for loopback addresses only"),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import examples
 
 from ddg_protocol.errors import RedirectRefused
@@ -36,8 +37,8 @@ def target(
 # What is followed
 
 
-@pytest.mark.parametrize(
-    ("location", "url"),
+@each_of(
+    "location, url",
     [
         ("/login", "https://duckduckgo.com/login"),
         ("v2", "https://duckduckgo.com/duckchat/v1/v2"),
@@ -88,8 +89,8 @@ def test_ten_redirects_are_followed_and_no_more() -> None:
         target("/11", redirects=10)
 
 
-@pytest.mark.parametrize(
-    ("location", "shown"),
+@each_of(
+    "location, shown",
     [
         ("https://example.org/secret?secret#secret", "the redirect (302) to example.org is not followed"),
         ("//example.org:8443/secret", "the redirect (302) to example.org is not followed"),
@@ -108,7 +109,7 @@ def test_a_refusal_names_a_plain_host_and_nothing_else_of_the_address(location: 
     assert "sec" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "location",
     [
         "https://example.org/",
@@ -135,7 +136,7 @@ def test_a_redirect_to_another_host_is_refused(location: str) -> None:
     assert location not in str(caught.value)  # it can have a token in it
 
 
-@pytest.mark.parametrize(
+@each_of(
     "location",
     [
         "http://duckduckgo.com/",
@@ -154,7 +155,7 @@ def test_a_redirect_off_https_or_with_a_user_is_refused(location: str) -> None:
         target(location)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "location",
     [
         "",
@@ -204,8 +205,8 @@ def test_a_hostile_address_is_shown_short_and_printable() -> None:
 # Another base address
 
 
-@pytest.mark.parametrize(
-    ("base", "location", "url"),
+@each_of(
+    "base, location, url",
     [
         ("http://127.0.0.1:8000", "/a", "http://127.0.0.1:8000/a"),
         ("http://127.0.0.1:8000", "//127.0.0.1:9000/a", "http://127.0.0.1:9000/a"),

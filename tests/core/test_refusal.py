@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol import errors
 from ddg_protocol.errors import (
@@ -63,7 +64,7 @@ ROWS: list[tuple[int, str | None, type[ServiceError], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "kind", "cls", "retryable"), ROWS)
+@each_of("status, kind, cls, retryable", ROWS)
 def test_a_row_of_the_table(status: int, kind: str | None, cls: type[ServiceError], retryable: bool) -> None:
     raw = body(status=status, type=kind) if kind else b""
     error = service_error(status, raw, retry_after=7.0)
@@ -76,13 +77,13 @@ def test_every_exception_of_the_table_has_a_row() -> None:
     assert {cls for _, _, cls, _ in ROWS} == {ServiceError, *ServiceError.__subclasses__()}
 
 
-@pytest.mark.parametrize(("status", "kind", "cls"), [row[:3] for row in ROWS if row[1]])
+@each_of("status, kind, cls", [row[:3] for row in ROWS if row[1]])
 def test_the_http_status_counts_where_the_body_has_none(status: int, kind: str, cls: type[ServiceError]) -> None:
     error = service_error(status, json.dumps({"type": kind, "r": "c6d8b851"}).encode())
     assert (type(error), error.status, error.type) == (cls, status, kind)
 
 
-@pytest.mark.parametrize(("status", "kind", "cls"), [row[:3] for row in ROWS if row[0] >= 400])
+@each_of("status, kind, cls", [row[:3] for row in ROWS if row[0] >= 400])
 def test_the_bodys_own_status_counts_inside_a_200_stream(
     status: int, kind: str | None, cls: type[ServiceError]
 ) -> None:
@@ -93,7 +94,7 @@ def test_the_bodys_own_status_counts_inside_a_200_stream(
 # Bodies that say little
 
 
-@pytest.mark.parametrize(
+@each_of(
     "raw",
     [
         b"",
@@ -125,13 +126,13 @@ def test_a_body_that_says_nothing_leaves_it_to_the_http_status(raw: bytes) -> No
     assert (error.status, error.type, error.body) == (429, None, raw)
 
 
-@pytest.mark.parametrize("status", ["418", None, True, [418], {"s": 418}, 0, -1, 99, 200, 302, 399, 600, 1000, 10**30])
+@each_of("status", ["418", None, True, [418], {"s": 418}, 0, -1, 99, 200, 302, 399, 600, 1000, 10**30])
 def test_a_status_that_is_no_error_status_does_not_count(status: Any) -> None:
     error = service_error(503, body(status=status, type="ERR_X"))
     assert (type(error), error.status, error.type) == (ServiceUnavailableError, 503, "ERR_X")
 
 
-@pytest.mark.parametrize("kind", [None, 418, True, [], {}, "", ["ERR_CHALLENGE"]])
+@each_of("kind", [None, 418, True, [], {}, "", ["ERR_CHALLENGE"]])
 def test_a_type_that_is_no_word_does_not_count(kind: Any) -> None:
     error = service_error(418, body(status=429, type=kind))
     assert (type(error), error.status, error.type) == (RateLimitError, 429, None)
@@ -141,9 +142,7 @@ def test_a_number_may_be_written_as_a_fraction() -> None:
     assert service_error(200, b'{"action":"error","status":429.0}').status == 429
 
 
-@pytest.mark.parametrize(
-    "garbage", [b"\x1f\x8b\x08\x00", b"\x83\x01\x80", b")]}',\n", b"\xef\xbb\xbf", b"\n\n", b"{\x00\xff{"]
-)
+@each_of("garbage", [b"\x1f\x8b\x08\x00", b"\x83\x01\x80", b")]}',\n", b"\xef\xbb\xbf", b"\n\n", b"{\x00\xff{"])
 def test_garbage_before_the_json_is_passed_over(garbage: bytes) -> None:
     error = service_error(404, garbage + body(status=404, type="ERR_MODEL_UNAVAILABLE"))
     assert (type(error), error.type) == (ModelUnavailableError, "ERR_MODEL_UNAVAILABLE")
@@ -188,7 +187,7 @@ def test_only_windows_that_are_shut_have_to_open() -> None:
     assert limited(fixedCostWindowUsage={"windows": windows}).resets == ("Monday", "Wednesday")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "usage",
     [
         *(None, 5, "soon", [], {}, {"windows": None}, {"windows": {}}, {"windows": "2026"}, {"windows": []}),
@@ -217,8 +216,8 @@ def test_reset_times_are_read_behind_garbage_too() -> None:
 # Sentences
 
 
-@pytest.mark.parametrize(
-    ("status", "kind", "sentence"),
+@each_of(
+    "status, kind, sentence",
     [
         (
             429,
@@ -307,8 +306,8 @@ def test_every_body_of_the_record_is_the_exception_of_its_row(vectors: Path) -> 
 NOW = ("date", "Sun, 06 Nov 1994 08:49:37 GMT")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
+@each_of(
+    "text, seconds",
     [
         ("0", 0.0),
         ("120", 120.0),

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import examples, thinned
 
 from ddg_protocol.errors import (
@@ -71,8 +72,8 @@ def read(*payloads: bytes, end: bool = False, strict: bool = False) -> tuple[lis
 # What each payload means
 
 
-@pytest.mark.parametrize(
-    ("payload", "events"),
+@each_of(
+    "payload, events",
     [
         (HELLO, [TextDelta("Hello")]),
         (b'{"message":"no role","action":"success","created":1.5}', [TextDelta("no role")]),
@@ -156,7 +157,7 @@ def test_a_payload_that_is_known(payload: bytes, events: list[Any]) -> None:
     assert read(HELLO, payload, strict=True)[0] == [TextDelta("Hello"), *expected]
 
 
-@pytest.mark.parametrize(
+@each_of(
     "payload",
     [
         b"",
@@ -187,8 +188,8 @@ def test_a_payload_that_is_malformed_is_an_event_or_an_error(payload: bytes) -> 
     assert len(str(raised.value)) < 250
 
 
-@pytest.mark.parametrize(
-    ("payload", "error"),
+@each_of(
+    "payload, error",
     [
         (b'{"action":"error","status":429,"type":"ERR_CONVERSATION_LIMIT"}', ConversationLimitError),
         (b'{"action":"error","status":418,"type":"ERR_BN_LIMIT","message":"x"}', BlockedError),
@@ -217,8 +218,8 @@ def test_an_error_in_the_stream_is_raised_after_what_came_before(payload: bytes,
 # The end
 
 
-@pytest.mark.parametrize(
-    ("payloads", "reason"),
+@each_of(
+    "payloads, reason",
     [
         ([HELLO, DONE], "stop"),
         ([HELLO, b"[DONE] "], "stop"),
@@ -285,7 +286,7 @@ def test_an_unfinished_event_that_could_hold_text_is_an_error(tail: bytes) -> No
     assert (source.text, source.done) == ("Hello", False)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "tail", [b"data: [DONE]\n", b"data: [DONE]\ndat", b"data: [PI", b": comment", b"event: x\nid: 1\n", b"\n", b"id"]
 )
 def test_an_unfinished_event_that_can_hold_no_text_is_none(tail: bytes) -> None:
@@ -345,8 +346,8 @@ FILLERS = {
 }
 
 
-@pytest.mark.parametrize("filler", FILLERS.values(), ids=FILLERS)
-@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+@each_of("filler", FILLERS.values())
+@each_of("size", [1, 7, 64, 10_000])
 def test_every_byte_of_a_reply_counts_whether_it_means_anything_or_not(filler: bytes, size: int) -> None:
     bound = 2000
     source, events, sent = reader(max_reply_bytes=bound), 0, 0

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol.errors import (
     AccessDeniedError,
@@ -68,7 +69,7 @@ def test_what_may_have_been_processed_is_tried_again_only_where_that_does_no_har
     assert retried(error) == (True, False, True)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "error",
     [
         broken(FailureKind.TLS),
@@ -119,8 +120,8 @@ def test_no_backoff_stays_none_for_any_number_of_tries() -> None:
     assert backoff(Step.CHAT, 5000, base=0.0, jitter=0.5) == 0.0
 
 
-@pytest.mark.parametrize("step", [Step.STATUS, Step.CHAT])
-@pytest.mark.parametrize("attempt", [1, 3, 5000, 2**31])
-@pytest.mark.parametrize("jitter", [0.5, 8.9e307, math.inf])
+@each_of("step", [Step.STATUS, Step.CHAT])
+@each_of("attempt", [1, 3, 5000, 2**31])
+@each_of("jitter", [0.5, 8.9e307, math.inf])
 def test_a_backoff_is_never_longer_than_what_can_be_waited_for(step: Step, attempt: int, jitter: float) -> None:
     assert 0 < backoff(step, attempt, base=2.0, jitter=jitter) <= MAX_SECONDS

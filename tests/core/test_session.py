@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+from support.cases import each_of
 from support.facing import Cut, Run, byte_by_byte, whole
 from support.hand import DONE, HELLO, PAGE, STREAM, Hand, echoing, move_to
 
@@ -628,8 +629,8 @@ def test_a_challenge_that_is_not_read_ends_the_turn_rather_than_be_guessed() -> 
 # Legality
 
 
-@pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("command", Command)
+@each_of("state", State)
+@each_of("command", Command)
 def test_each_command_is_legal_where_the_table_says_and_else_changes_nothing(state: State, command: Command) -> None:
     hand = move_to(state)
     assert hand.session.state is state
@@ -654,7 +655,7 @@ def give(session: Session, command: Command) -> None:
             session.close()
 
 
-@pytest.mark.parametrize("state", State)
+@each_of("state", State)
 def test_a_move_that_is_not_in_the_table_is_a_bug_and_not_the_callers_mistake(state: State) -> None:
     for move in Move:
         session = move_to(state).session

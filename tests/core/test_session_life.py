@@ -20,6 +20,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.facing import Run
 from support.hand import DONE, HELLO, PAGE, STREAM, Hand, echoing, move_to
 from support.tiers import examples
@@ -161,8 +162,8 @@ def snapshot_with(state: State, path: str, value: Any) -> Any:
     return data
 
 
-@pytest.mark.parametrize(
-    ("state", "path", "value", "says"),
+@each_of(
+    "state, path, value, says",
     [
         (State.WAITING, "phase.outcome", {"type": "Solved", "answer": "x"}, "outcome"),
         (State.READY, "phase.outcome", {"type": "Solved", "answer": "x"}, "outcome"),

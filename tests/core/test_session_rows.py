@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import msgspec
 import pytest
+from support.cases import each_of
 from support.facing import Run
 from support.hand import DONE, HELLO, PAGE, STREAM, Hand
 
@@ -232,8 +233,8 @@ def solving() -> Session:
     return Session(jitter=lambda: 0.0, solver="embedder")
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["body", "stream"])
-@pytest.mark.parametrize(("status", "kind", "exception", "retried"), ROWS, ids=ROW_NAMES)
+@each_of("stream", [False, True])
+@each_of("status, kind, exception, retried", ROWS)
 def test_a_refused_question_is_the_exception_of_its_row_and_tried_again_as_the_row_says(
     status: int, kind: str | None, exception: type[ServiceError], retried: str, stream: bool
 ) -> None:
@@ -250,7 +251,7 @@ def test_a_refused_question_is_the_exception_of_its_row_and_tried_again_as_the_r
     assert (ChallengeReceived() in played.hand.events) == (retried == "once with an answer")
 
 
-@pytest.mark.parametrize(("status", "kind", "exception", "retried"), ROWS, ids=ROW_NAMES)
+@each_of("status, kind, exception, retried", ROWS)
 def test_a_refused_status_request_is_the_exception_of_its_row_and_tried_again_where_that_is_for_later(
     status: int, kind: str | None, exception: type[ServiceError], retried: str
 ) -> None:
@@ -261,8 +262,8 @@ def test_a_refused_status_request_is_the_exception_of_its_row_and_tried_again_wh
     assert played.retries == ([(1, 2.0), (2, 4.0), (3, 8.0)] if tries else [])
 
 
-@pytest.mark.parametrize("page", ["page", "aichat"])
-@pytest.mark.parametrize(("status", "kind", "exception", "retried"), ROWS, ids=ROW_NAMES)
+@each_of("page", ["page", "aichat"])
+@each_of("status, kind, exception, retried", ROWS)
 def test_a_refused_page_is_an_event_and_not_tried_again(
     status: int, kind: str | None, exception: type[ServiceError], retried: str, page: str
 ) -> None:
@@ -274,11 +275,11 @@ def test_a_refused_page_is_an_event_and_not_tried_again(
     assert type(event.cause) is exception
 
 
-@pytest.mark.parametrize(
-    ("status", "exception"),
+@each_of(
+    "status, exception",
     [(429, RateLimitError), (403, AccessDeniedError), (503, ServiceUnavailableError), (200, ServiceError)],
 )
-@pytest.mark.parametrize("body", [b"", b"<html>Just a moment...</html>", b"\xff{", b"[]", b'{"type":7}'])
+@each_of("body", [b"", b"<html>Just a moment...</html>", b"\xff{", b"[]", b'{"type":7}'])
 def test_a_body_that_says_nothing_leaves_it_to_the_status(
     status: int, exception: type[ServiceError], body: bytes
 ) -> None:
@@ -395,8 +396,8 @@ def test_a_prompt_of_16000_characters_is_sent_and_one_more_is_not() -> None:
 # Section 3: the handshake, when something else than a status is wrong
 
 
-@pytest.mark.parametrize(
-    ("headers", "exception", "tries"),
+@each_of(
+    "headers, exception, tries",
     [
         ([], HandshakeError, 4),
         ([("x-vqd-4", "")], HandshakeError, 4),
@@ -511,8 +512,8 @@ def test_a_page_and_a_reply_in_any_coding_that_is_read(coding: str, encode: Call
 # Section 3: redirects
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("path", ["page", "aichat", "status"])
+@each_of("status", [301, 302, 303, 307, 308])
+@each_of("path", ["page", "aichat", "status"])
 def test_a_get_is_redirected_at_once_and_not_paced(status: int, path: str) -> None:
     hand = Hand()
     to_request(hand, {"page": "duckai=1", "aichat": "/aichat", "status": "/status"}[path])
@@ -626,8 +627,8 @@ PAYLOADS: list[tuple[bytes, list[Event]]] = [
 MALFORMED = [b"not JSON", b"[UNKNOWN", b"{", b"\xff"]
 
 
-@pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize(("payload", "events"), PAYLOADS, ids=[repr(payload)[2:-1] for payload, _ in PAYLOADS])
+@each_of("strict", [False, True])
+@each_of("payload, events", PAYLOADS)
 def test_a_payload_of_the_table_gives_its_events(payload: bytes, events: list[Event], strict: bool) -> None:
     played = play({"chat": replies(piece("Hi"), payload, b"[DONE]")}, session=Session(policy=Policy(strict=strict)))
     began = played.hand.events.index(TextDelta("Hi"))
@@ -653,8 +654,8 @@ def test_what_is_none_of_the_table_is_an_event_in_lenient_mode_and_an_error_in_s
     assert (error.text, error.raw) == ("Hi", event.raw)
 
 
-@pytest.mark.parametrize(
-    ("end", "reason", "served"),
+@each_of(
+    "end, reason, served",
     [
         ([b"[DONE]"], "stop", None),
         ([b"[DONE][LIMIT_CONVERSATION]"], "stop", None),
@@ -831,7 +832,7 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "exception", "status", "chat"), KINDS)
+@each_of("kind, exception, status, chat", KINDS)
 def test_a_failure_of_each_kind(kind: FailureKind, exception: type[DuckChatError], status: bool, chat: bool) -> None:
     played = play({"status": breaks(kind)})
     error = played.caught(exception)
@@ -842,7 +843,7 @@ def test_a_failure_of_each_kind(kind: FailureKind, exception: type[DuckChatError
     assert played.paths == ["page", "aichat", "status", *["chat"] * (4 if chat else 1)]
 
 
-@pytest.mark.parametrize(("kind", "exception", "status", "chat"), KINDS)
+@each_of("kind, exception, status, chat", KINDS)
 def test_a_question_that_may_have_been_processed_is_sent_again_where_the_profile_says_so(
     kind: FailureKind, exception: type[DuckChatError], status: bool, chat: bool
 ) -> None:
@@ -890,8 +891,8 @@ def test_a_refusal_whose_body_never_ends_is_that_refusal_when_the_time_is_up() -
         hand.pull()
 
 
-@pytest.mark.parametrize("path", ["duckai=1", "/aichat", "/status", "/chat"])
-@pytest.mark.parametrize("after_head", [False, True])
+@each_of("path", ["duckai=1", "/aichat", "/status", "/chat"])
+@each_of("after_head", [False, True])
 def test_an_interrupted_exchange_ends_the_turn_whatever_it_was_for(path: str, after_head: bool) -> None:
     hand = Hand()
     request = to_request(hand, path)
@@ -1041,7 +1042,7 @@ def test_every_exception_has_a_cause_here() -> None:
     assert set(CAUSES) == tree - GROUPS - OF_DRIVERS
 
 
-@pytest.mark.parametrize("exception", CAUSES, ids=lambda exception: exception.__name__)
+@each_of("exception", CAUSES)
 def test_every_exception_is_raised_by_what_a_users_program_can_meet(exception: type[DuckChatError]) -> None:
     with pytest.raises(exception) as caught:
         CAUSES[exception]()

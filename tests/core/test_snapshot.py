@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.cases import each_of
 from support.facing import Run, byte_by_byte, whole
 from support.hand import DONE, HELLO, STREAM, Hand, echoing, move_to
 from support.tiers import thinned
@@ -104,7 +105,7 @@ def test_a_refusal_in_a_coding_that_nobody_asked_for_is_gone_on_with() -> None:
         other.pull()
 
 
-@pytest.mark.parametrize("state", State)
+@each_of("state", State)
 def test_a_session_in_any_state_survives_json(state: State) -> None:
     hand = move_to(state)
     again = through_json(hand.session, now=hand.now)
@@ -180,8 +181,8 @@ LIVES_100_SECONDS = (
 )
 
 
-@pytest.mark.parametrize("moment", ["before its head is looked at", "amid the reply", "at rest"])
-@pytest.mark.parametrize("age", [99, 100])
+@each_of("moment", ["before its head is looked at", "amid the reply", "at rest"])
+@each_of("age", [99, 100])
 def test_a_cookie_expires_when_it_would_have_whatever_the_clock(moment: str, age: int) -> None:
     hand = Hand()
     request = hand.to_chat()
@@ -277,8 +278,8 @@ def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
     assert Session.restore(data, now=0.0).shared.pacer.last_start == hand.now - now
 
 
-@pytest.mark.parametrize(
-    ("state", "path", "value", "says"),
+@each_of(
+    "state, path, value, says",
     [
         (State.READY, "format_version", 3, "version"),
         (State.READY, "phase.type", "Waiting", "phase"),
@@ -319,7 +320,7 @@ def test_a_member_that_is_missing_or_unknown_is_a_clear_error() -> None:
         Session.restore({**data, "other": 1}, now=0)
 
 
-@pytest.mark.parametrize("data", [None, [], "x", {}, {"format_version": 1}, {"format_version": 1, "state": []}, 7])
+@each_of("data", [None, [], "x", {}, {"format_version": 1}, {"format_version": 1, "state": []}, 7])
 def test_what_is_no_snapshot_is_a_clear_error(data: object) -> None:
     with pytest.raises(ConversationFormatError):
         Session.restore(data, now=0)

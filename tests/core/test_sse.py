@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import examples
 
 from ddg_protocol.errors import LocalProtocolError, StreamTooLarge
@@ -291,8 +292,8 @@ def test_a_closed_decoder_takes_nothing_more() -> None:
     assert not decoder.close()
 
 
-@pytest.mark.parametrize(
-    ("stream", "unfinished"),
+@each_of(
+    "stream, unfinished",
     [
         (b"", None),
         (PIECE, None),
@@ -316,10 +317,10 @@ def test_what_is_unfinished_at_the_end_can_be_seen(stream: bytes, unfinished: by
     assert decoder.close() is (unfinished is not None)
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-@pytest.mark.parametrize("data", [[b"a"] * 10, [b"", b"four", b""] * 2, [b"0123456789"]])
-@pytest.mark.parametrize("resumed", [False, True])
-@pytest.mark.parametrize("field", [b"data: ", b"data:"])
+@each_of("end", [b"\n", b"\r\n"])
+@each_of("data", [[b"a"] * 10, [b"", b"four", b""] * 2, [b"0123456789"]])
+@each_of("resumed", [False, True])
+@each_of("field", [b"data: ", b"data:"])
 def test_the_bound_is_the_most_that_a_line_and_the_data_of_an_event_may_have(
     field: bytes, data: list[bytes], end: bytes, resumed: bool
 ) -> None:

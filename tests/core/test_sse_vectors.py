@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cases import each_of
 
 from ddg_protocol.sse import EventStreamDecoder, ServerSentEvent
 
@@ -96,7 +97,7 @@ def check_never_later_than_needed(case: Case) -> None:
         assert count == len(EventStreamDecoder().feed(body[:place]))
 
 
-@pytest.mark.parametrize("case", OWN, ids=lambda case: case["id"])
+@each_of("case", OWN)
 def test_own_case(case: Case) -> None:
     check_in_every_way(case)
     check_never_later_than_needed(case)

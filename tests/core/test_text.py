@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol.text import printable
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
+@each_of(
+    "text, shown",
     [
         ("ERR_CHALLENGE", "ERR_CHALLENGE"),
         ("zwölf Boxkämpfer ☃", "zwölf Boxkämpfer ☃"),

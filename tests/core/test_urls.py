@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol.urls import is_host, is_loopback, netloc
 
@@ -16,7 +17,7 @@ def test_these_are_this_machine(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["", "example.org", "128.0.0.1", "::2", "localhost.", "127.1", "0x7f.0.0.1", "[::1]"])
+@each_of("host", ["", "example.org", "128.0.0.1", "::2", "localhost.", "127.1", "0x7f.0.0.1", "[::1]"])
 def test_these_are_not_or_not_for_sure(host: str) -> None:
     assert not is_loopback(host)
 

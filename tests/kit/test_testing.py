@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
+from support.cases import each_of
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -134,8 +135,8 @@ def test_what_went_otherwise_is_shown_with_what_was_said_before() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("expected", "shown"),
+@each_of(
+    "expected, shown",
     [
         (request("POST", "duckai=1"), "- POST duckai=1"),
         (request("GET", "/aichat"), "- GET …/aichat"),
@@ -290,7 +291,7 @@ def test_two_turns_face_to_face_on_both_floors(chunks: Chunking, challenge: bool
     assert seen[0] == seen[1]
 
 
-@pytest.mark.parametrize("chunks", [whole, byte_by_byte, every(3), split_at(), split_at(2), split_at(0, 2, 2, 99)])
+@each_of("chunks", [whole, byte_by_byte, every(3), split_at(), split_at(2), split_at(0, 2, 2, 99)])
 def test_a_chunking_loses_nothing(chunks: Chunking) -> None:
     for data in (b"", b"a", b"abcdefg"):
         assert b"".join(chunks(data)) == data
@@ -372,8 +373,8 @@ def test_a_connection_that_ends_after_a_response_is_made_anew() -> None:
         assert run.responses == plain.responses
 
 
-@pytest.mark.parametrize("then", ["close", "reset", "hang"])
-@pytest.mark.parametrize("of", ["body", "wire"])
+@each_of("then", ["close", "reset", "hang"])
+@each_of("of", ["body", "wire"])
 def test_the_script_of_the_service_is_played_out_on_both_floors(then: Any, of: Any) -> None:
     said = []
     for session in on_both_floors():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import examples
 
 from ddg_protocol import DUCKDUCKGO_2025_04
@@ -23,8 +23,8 @@ def blanked(body: bytes) -> bytes:
     return BodyTexts(PROFILE).feed(body)
 
 
-@pytest.mark.parametrize(
-    ("body", "shown"),
+@each_of(
+    "body, shown",
     [
         (b"", b""),
         (b"<p>hush, hush</p>\n", b"xxxxxxx, xxxxxxxx\n"),

@@ -15,6 +15,7 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.paths import TRANSCRIPTS as FOLDER
 from support.tiers import examples, thinned
 from transcripts import make
@@ -446,8 +447,8 @@ def test_different_tokens_have_different_stand_ins() -> None:
     assert found.value("4-1111") == "r1xxxx"
 
 
-@pytest.mark.parametrize(
-    ("line", "blanked"),
+@each_of(
+    "line, blanked",
     [
         (b'data: {"action":"success","message":"Hi there"}', b'data: {"action":"success","message":"xx xxxxx"}'),
         (b'data: {"role":"assistant","message":""}', b'data: {"role":"assistant","message":""}'),
@@ -540,8 +541,8 @@ def kinds_of(body: bytes) -> list[type]:
 # Reading
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
+@each_of(
+    "text, says",
     [
         ("", "line 1"),
         ("hello", "line 1"),
@@ -565,7 +566,7 @@ def test_a_request_without_a_readable_address_is_said_with_its_line() -> None:
             use(transcript)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "line",
     [
         "",

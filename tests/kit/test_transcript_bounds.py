@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.paths import TRANSCRIPTS as FOLDER
 from support.tiers import examples
 
@@ -102,7 +103,7 @@ def front_end_page(size: int, head: str) -> str:
     raise AssertionError
 
 
-@pytest.mark.parametrize("name", [name for name in Policy.__struct_fields__ if name.endswith("_bytes")])
+@each_of("name", [name for name in Policy.__struct_fields__ if name.endswith("_bytes")])
 def test_what_a_transcript_says_of_sizes_is_believed_no_further_than_the_readers_bound(name: str) -> None:
     transcript = Transcript.read(with_policy(**{name: 10**12}))
     assert getattr(transcript.head.policy, name) == MAX_POLICY_BYTES

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from support import public
+from support.cases import each_of
 from support.documents import DOCUMENTS, blocks, code_words, prose, read, table
 from support.paths import ROOT
 
@@ -97,8 +98,8 @@ def test_every_field_of_the_settings_has_its_row_and_its_default(cls: type[msgsp
             assert (default, type(default)) == (actual, type(actual)), row["field"]
 
 
-@pytest.mark.parametrize(
-    ("heading", "function"),
+@each_of(
+    "heading, function",
     [
         ("`Client`", Client),
         ("`Client`", AsyncClient),
@@ -201,7 +202,7 @@ DDG = {
 }
 
 
-@pytest.mark.parametrize("heading", DDG)
+@each_of("heading", DDG)
 def test_everything_that_ddg_had_has_its_row(heading: str) -> None:
     rows = table("docs/coming-from-ddg.md", heading)
     names = [name for row in rows for name in code_words(row["`DDG`"])]
@@ -257,7 +258,7 @@ def public_objects() -> dict[str, Any]:
     return {name: obj for name, obj in objects.items() if name not in ("Exchange", "Event")}  # there are two of each
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@each_of("name", DOCUMENTS)
 def test_a_code_word_that_looks_like_a_name_of_the_library_is_one(name: str) -> None:
     objects = public_objects()
     for word in code_words(prose(name)):
@@ -282,7 +283,7 @@ def slugs(name: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@each_of("name", DOCUMENTS)
 def test_a_relative_link_leads_somewhere(name: str) -> None:
     text = prose(name)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):

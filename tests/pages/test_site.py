@@ -12,12 +12,6 @@ import pytest
 from support import public
 from support.paths import ROOT
 
-pytest.importorskip("sphinx")
-pytest.importorskip("furo")
-pytest.importorskip("myst_parser")
-
-from sphinx.util.inventory import InventoryFile
-
 pytestmark = pytest.mark.deep("Sphinx builds the whole site")
 
 SKIPPED = {"genindex.html", "search.html", "py-modindex.html"}  # Sphinx's own
@@ -42,6 +36,8 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for module in ("sphinx", "furo", "myst_parser"):
+        pytest.importorskip(module)
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "-n", "--keep-going", "-q", "-d", f"{folder}/doctrees"]
     done = subprocess.run(
@@ -86,6 +82,8 @@ def test_every_link_inside_the_site_leads_somewhere(site: Path, pages: dict[str,
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
+    from sphinx.util.inventory import InventoryFile
+
     inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="")
     documented = {name for kind in inventory.data if kind.startswith("py:") for name in inventory.data[kind]}
     by_object = {id(obj) for module, name, obj in public.names() if f"{module}.{name}" in documented}

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+from support.cases import each_of
 from support.paths import ROOT
 from support.tiers import thinned
 
@@ -214,8 +215,8 @@ def test_what_is_too_little_to_be_measured_is_compared_with_nothing() -> None:
     assert over(3.0, 0.0) is over(3.0, -1.0) is over(None, 1.0) is over(1.0, None) is None
 
 
-@pytest.mark.parametrize(
-    ("figure", "text"),
+@each_of(
+    "figure, text",
     [(None, "-"), (0, "0"), (0.01234, "0.0123"), (1.5, "1.50"), (12.34, "12.3"), (1234.5, "1,234"), (-0.5, "-0.500")],
 )
 def test_a_figure_is_shown_with_the_digits_that_count(figure: float | None, text: str) -> None:

@@ -1,7 +1,8 @@
 """How much memory a turn against a hostile service takes: in a process of its own, with the service in another.
 
-    python -m redteam.measured serve                serves each that takes memory, and the good one; prints their URLs
-    python -m redteam.measured ask DRIVER GOOD BAD  asks both; prints what the second turn took, in KiB, and its end
+    python -m redteam.measured serve                  serves each that takes memory, and the good one; prints their URLs
+    python -m redteam.measured ask DRIVER GOOD BAD..  asks the good one, and then each of the others in a fork of its
+                                                      own; prints a line for each: what it took, in KiB, and its end
 
 The peak is the kernel's own (VmHWM of /proc/self/status), set back before the second turn. ``ru_maxrss`` would begin
 with the memory of the process that started this one.
@@ -10,6 +11,7 @@ with the memory of the process that started this one.
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 from contextlib import ExitStack
@@ -19,7 +21,7 @@ import msgspec
 
 from ddg_protocol import DUCKDUCKGO_2025_04
 
-from .drivers import DRIVERS
+from .drivers import DRIVERS, Driver
 from .server import GOOD, HostileServer
 from .services import SERVICES
 
@@ -34,17 +36,27 @@ def serve() -> None:
         sys.stdin.read()
 
 
-def ask(driver: str, good: str, bad: str) -> None:
-    """Measure a turn, under the default policy."""
+def ask(driver: str, good: str, *bad: str) -> None:
+    """Measure a turn against each, under the default policy."""
     asked = DRIVERS[driver]
     outcomes = asked(DUCKDUCKGO_2025_04.at(good), lambda: None)
     assert [outcome.text for outcome in outcomes] == [GOOD] * 3, outcomes
     gc.collect()
+    for url in bad:
+        if child := os.fork():
+            assert os.waitpid(child, 0)[1] == 0
+        else:
+            _measure(asked, url)
+            return
+
+
+def _measure(asked: Driver, bad: str) -> None:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now
     idle = _status("VmHWM")
     took = []
     first, *_ = asked(DUCKDUCKGO_2025_04.at(bad), lambda: took.append(_status("VmHWM") - idle), turns=1)
-    print(msgspec.json.encode([took[0], "a reply" if first.kind is None else first.kind.__name__]).decode())
+    ended = "a reply" if first.kind is None else first.kind.__name__
+    print(msgspec.json.encode([took[0], ended]).decode(), flush=True)
 
 
 def _status(name: str) -> int:

@@ -13,6 +13,7 @@ import h11
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol.content import ContentDecoder
 from ddg_protocol.profile import DUCKDUCKGO_2025_04
@@ -436,8 +437,8 @@ class TestWhatIsSaidLater:
         assert ask(service, "1", "one two", "2").status == 400
 
 
-@pytest.mark.parametrize(
-    ("make", "says"),
+@each_of(
+    "make, says",
     [
         (lambda: Refuse(99), "status: .*200"),
         (lambda: Refuse(429, retry_after=1.5), "retry-after: "),  # type: ignore[arg-type]

@@ -55,10 +55,16 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Leave modules and collected tests out of each collection of garbage, many of which tests ask for."""
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import some
 
 from ddg_protocol._http import HttpConnection
@@ -290,8 +291,8 @@ def test_data_before_a_broken_chunk_is_returned() -> None:
         next(bodies)
 
 
-@pytest.mark.parametrize("end", ["1.1 204 \r\n", "1.1 200 \r\nconnection: close\r\ncontent-length: 0\r\n"])
-@pytest.mark.parametrize("behind", [b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\x00"])
+@each_of("end", ["1.1 204 \r\n", "1.1 200 \r\nconnection: close\r\ncontent-length: 0\r\n"])
+@each_of("behind", [b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"\x00"])
 def test_bytes_behind_the_end_of_a_response_only_end_the_connection(end: str, behind: bytes) -> None:
     http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
     http.send(REQUEST)

@@ -10,6 +10,7 @@ import h11
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.tiers import some
 
 from ddg_protocol._state import LINKS, Link, LinkMove, State
@@ -288,8 +289,8 @@ def test_the_repr_of_a_send_shows_no_byte_of_it() -> None:
     assert f"data=<{len(run.intents[-1].data)} bytes>" in repr(run.intents[-1])  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("framing", ["content-length", "chunked", "end of connection"])
-@pytest.mark.parametrize("chunk", [1, 2, 7, None])
+@each_of("framing", ["content-length", "chunked", "end of connection"])
+@each_of("chunk", [1, 2, 7, None])
 def test_how_a_reply_is_framed_and_cut_changes_nothing(framing: str, chunk: int | None) -> None:
     run = Run(answering(b"/duckchat/v1/chat", reply(framing=framing)), chunk=chunk)
     if framing == "end of connection":
@@ -451,8 +452,8 @@ def test_every_link_is_reached_and_leads_back_to_no_connection() -> None:
     assert all(LinkMove.ABANDON in row for row in LINKS.values())
 
 
-@pytest.mark.parametrize("link", Link)
-@pytest.mark.parametrize("move", LinkMove)
+@each_of("link", Link)
+@each_of("move", LinkMove)
 def test_a_move_of_the_link_that_is_not_in_the_table_is_a_bug(link: Link, move: LinkMove) -> None:
     wire = WireSession(Session())
     wire._link = link
