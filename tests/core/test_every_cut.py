@@ -4,7 +4,8 @@ The default tier tries one place in eighty; the deep one all of them, 18,554 cut
 as it mostly does.
 
 The conversation is held once. Where each of its requests is about to be answered, session and service are kept, and
-each case begins there: with the same request, made again on a connection of its own.
+each case begins there: with the same request, made again on a connection of its own. A turn that fails is asked again
+once for each state that such failures leave: the turn that follows depends on nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from support.tiers import some
 
@@ -47,7 +49,7 @@ from ddg_protocol.service import faults as f
 from ddg_protocol.service._log import Log
 from ddg_protocol.session import Action
 from ddg_protocol.testing import Chunking, Clock, Cut, Run, byte_by_byte, split_at, whole
-from ddg_protocol.wire import Close, Connect, Send, WireSession
+from ddg_protocol.wire import _DOWN, Close, Connect, Send, WireSession
 
 POLICY = Policy(base_delay=0.0, max_retries=1)
 QUESTIONS = ("Why?", "And?")
@@ -78,6 +80,7 @@ class Moment:
         self.question = question
         self.conversation = conversation
         self.now = now
+        self.asked_again: set[tuple[object, ...]] = set()
         self._snapshot = snapshot
         self._service = Service()
 
@@ -165,10 +168,15 @@ def check_cut(moment: Moment, cut: Cut, *, wire: bool) -> str:
         if isinstance(outcome, ServiceError):
             assert outcome.retryable == isinstance(outcome, RETRYABLE)
         assert _lasting(run.session.conversation) == _lasting(before)
+        kind = type(outcome).__name__
+        state = (wire, cut.reset, kind, str(outcome), len(run.requests), _state(run))
+        if state in moment.asked_again:
+            return kind
+        moment.asked_again.add(state)
         run.cut = None
         again = run.ask(moment.question)
         assert again is not None
-        text, kind = again.text, type(outcome).__name__
+        text = again.text
     elif outcome.text == TEXT:
         text, kind = TEXT, "whole"
     else:
@@ -190,6 +198,14 @@ def _lasting(conversation: Conversation) -> tuple[object, ...]:
     """What a turn that failed leaves as it was; a token that was sent is spent."""
     c = conversation
     return c.message_history, c.model, c.title, c.limit_reached, c.answers_wanted, c.cookies
+
+
+def _state(run: Run) -> bytes:
+    session = run.session
+    if isinstance(session, WireSession):
+        assert session._link is _DOWN
+        session = session._session  # type: ignore[assignment]
+    return msgspec.json.encode(session.snapshot(now=run.clock()))
 
 
 def _check_not_repeated(run: Run) -> None:

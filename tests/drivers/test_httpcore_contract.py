@@ -29,6 +29,12 @@ def first(number: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("world", "library"), cases, indirect=["library"])
 
 
+def alternating(number: int) -> pytest.MarkDecorator:
+    """Try each world, with the libraries in turn."""
+    cases = [(world, list(LIBRARIES)[(number + n) % 2]) for n, world in enumerate(WORLDS)]
+    return pytest.mark.parametrize(("world", "library"), cases, indirect=["library"])
+
+
 #: Over before there is any HTTP/2: the gateway would be asked instead of the peer.
 BEFORE_HTTP = {"refused", "bad-certificate", "no-tls", "connect-timeout"}
 #: Hundreds of TLS handshakes, two for each; the sweep over plain HTTP/2 is the same from there on.
@@ -83,14 +89,14 @@ def test_straight(world: str, library: Any) -> None:
 
 
 @pytest.mark.deep("the same checks, of a pool that others made")
-@first(3)
+@alternating(0)
 def test_over_a_pool_that_is_handed_in(world: str, library: Any) -> None:
     pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
     keeps_it(world, lambda context: {"pool": partial(made, pool, ssl_context=context)})
 
 
 @pytest.mark.deep("the same checks over HTTP/2")
-@first(2)
+@alternating(1)
 def test_over_http_2(world: str, library: Any, gateway: Gateway) -> None:
     pool = library.ConnectionPool if world == "blocking" else library.AsyncConnectionPool
     make = partial(made, pool, http1=False, http2=True, uds=gateway.plain)
@@ -98,7 +104,7 @@ def test_over_http_2(world: str, library: Any, gateway: Gateway) -> None:
 
 
 @pytest.mark.deep("HTTP/2 is the same over TLS")
-@first(5)
+@alternating(0)
 def test_over_http_2_and_tls(world: str, library: Any, gateway: Gateway) -> None:
     before = gateway.connections
     settings = {"http2": True, "uds": gateway.tls}
