@@ -179,7 +179,6 @@ def test_a_plain_pool_loses_the_place_of_a_request_that_is_cancelled_as_it_gets_
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_a_request_that_is_cancelled_anywhere_costs_no_place_and_no_socket(library: Any, loop: str, tls: bool) -> None:
     async def main(peer: Peer) -> int:
-        step = 0
         settings = {"max_connections": 1, "ssl_context": trusting()}
         pools: list[Any] = []
 
@@ -189,14 +188,14 @@ def test_a_request_that_is_cancelled_anywhere_costs_no_place_and_no_socket(libra
 
         async with AsyncHttpcoreTransport(make) as transport:
             (pool,) = pools
-            reached = True
-            while reached:
-                step += 1
+            for step in some(range(1, 1000), one_in=3):
                 reached = await cancelled_at(step, answer(transport, request(peer.url)))
                 with anyio.fail_after(TIMEOUT):
                     assert await answer(transport, request(peer.url)) == b"ok", step
                 assert await has_a_place(pool, peer.url), step
                 await transport.aclose()
+                if not reached:
+                    break
         await pool.aclose()
         await anyio.sleep(0.01)
         assert peer.all_closed(TIMEOUT)
@@ -249,13 +248,13 @@ def test_a_request_that_is_cancelled_as_it_gets_a_place_costs_none(
         steps = 0
         async with AsyncHttpcoreTransport(make) as transport:
             for is_own in (False, True):
-                step, reached = 0, True
-                while reached:
-                    step += 1
+                for step in some(range(1, 1000), one_in=3):
                     reached = await cancelled(transport, first, second, *((step, 0) if is_own else (0, step)))
                     with anyio.fail_after(TIMEOUT):
                         assert await answer(transport, request(first)) == b"ok", step
                         assert await has_a_place(pools[0], second), step
+                    if not reached:
+                        break
                 steps += step
         return steps
 

@@ -20,6 +20,7 @@ POLICY: dict[str, Any] = {
     "total_timeout": 20.0,
     "turn_timeout": 40.0,
     "drain_timeout": 0.2,
+    "max_reply_bytes": 4 * 1024 * 1024,  # sooner met; test_memory.py has the default
 }
 #: What the default tier tries, by the blocking driver.
 SOME = ("empty pieces", "NUL in a token", "two responses", "a head of a million cookies")
