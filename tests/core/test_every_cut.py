@@ -204,7 +204,7 @@ def _state(run: Run) -> bytes:
     session = run.session
     if isinstance(session, WireSession):
         assert session._link is _DOWN
-        session = session._session  # type: ignore[assignment]
+        session = session._session
     return msgspec.json.encode(session.snapshot(now=run.clock()))
 
 

@@ -42,6 +42,7 @@ def ask(driver: str, good: str, *bad: str) -> None:
     outcomes = asked(DUCKDUCKGO_2025_04.at(good), lambda: None)
     assert [outcome.text for outcome in outcomes] == [GOOD] * 3, outcomes
     gc.collect()
+    gc.freeze()  # what a fork looks at it copies
     for url in bad:
         if child := os.fork():
             assert os.waitpid(child, 0)[1] == 0
@@ -51,6 +52,7 @@ def ask(driver: str, good: str, *bad: str) -> None:
 
 
 def _measure(asked: Driver, bad: str) -> None:
+    """Ask once, in this process, and print what it took."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now
     idle = _status("VmHWM")
     took = []

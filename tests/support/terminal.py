@@ -33,12 +33,13 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 #: Starts a program as `_SHIM` does, but in a fork of a process that has imported it; requests and answers are lines.
 _FORKS = """
-import fcntl, importlib, json, os, pkgutil, sys, termios
+import fcntl, gc, importlib, json, os, pkgutil, sys, termios
 
 package = importlib.import_module(sys.argv[1])
 for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
+gc.freeze()  # nothing of it is looked at in a fork, nor copied
 print(flush=True)
 for line in sys.stdin:
     request = json.loads(line)
