@@ -206,7 +206,6 @@ ROWS: list[tuple[int, str | None, type[ServiceError], str]] = [
     (519, None, ServiceError, "no"),
     (527, None, ServiceError, "no"),
 ]
-ROW_NAMES = [f"{status}-{kind}" for status, kind, _, _ in ROWS]
 
 #: What is requested again, for each way of trying again, when every try of the chat request ends the same.
 AGAIN: dict[str, list[str]] = {

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.cases import each_of
 from support.mutants import core, equivalents
 from support.paths import ROOT, TESTS
 
@@ -116,6 +117,23 @@ def test_what_takes_too_much_fails_by_its_name_and_the_others_go_on(tmp_path: Pa
     assert "FAILED test_it.py::test_eats - MemoryError" in printed
     assert "still running after all tests, and killed: sleep 3600" in printed
     assert "3 failed, 3 passed, 1 error" in printed
+
+
+def test_a_case_that_fails_is_shown() -> None:
+    tried: list[object] = []
+
+    @each_of("number", [1, 10**5000, "x" * 1000])
+    @each_of("is_last", [False, True])
+    def test(number: object, is_last: bool) -> None:
+        tried.append(number)
+        assert not (isinstance(number, str) and is_last)
+
+    with pytest.raises(AssertionError) as caught:
+        test()
+    assert len(tried) == 6
+    first, second = caught.value.__notes__
+    assert (first, second[:20]) == ("the case: is_last=True", "the case: number='xx")
+    assert len(second) < 400
 
 
 @pytest.mark.deep("each place of the core is mutated")

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+SHOWN = 300  # characters of each value of a case that failed
+
 Test = Callable[..., None]
 
 
@@ -31,7 +33,7 @@ def each_of(names: str, cases: Iterable[Any]) -> Callable[[Test], Test]:
                 try:
                     test(**case, **more)
                 except (Exception, pytest.fail.Exception) as error:
-                    error.add_note("the case: " + ", ".join(f"{name}={value!r}" for name, value in case.items()))
+                    error.add_note("the case: " + ", ".join(f"{name}={_shown(value)}" for name, value in case.items()))
                     raise
 
         run.__name__, run.__qualname__ = test.__name__, test.__qualname__
@@ -40,3 +42,11 @@ def each_of(names: str, cases: Iterable[Any]) -> Callable[[Test], Test]:
         return run
 
     return decorated
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except ValueError:  # an integer of more digits than Python shows
+        return f"{type(value).__name__} without a repr"
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
