@@ -27,7 +27,8 @@ class CommandError(Exception):
 #: `main.EXIT_CODES` documents the codes.
 _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.ModelNotSupportedError,), 2, ""),
-    ((errors.InputLimitError, errors.ConversationLimitError, errors.LocalProtocolError), 65, ""),
+    ((errors.InputLimitError, errors.OutputLimitError, errors.ConversationLimitError), 65, ""),
+    ((errors.LocalProtocolError,), 65, ""),
     ((errors.ConversationFormatError,), 65, "transcripts are written by --record FILE"),
     ((UnicodeError,), 65, "the input must be UTF-8 text"),
     ((errors.RateLimitError, errors.UserLimitError), 75, ""),
@@ -37,6 +38,7 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.ChallengeError,), 77, "try again later"),
     ((errors.UnsupportedChallenge,), 77, "only challenges of spring 2025 are answered (see ddg-chat explain)"),
     ((errors.ServiceUnavailableError,), 69, ""),
+    ((errors.BadRequestError,), 1, "ddg-chat models lists the models"),
     ((errors.ModelUnavailableError,), 69, "ddg-chat models lists the models"),
     ((errors.TransportError,), 69, "check the address, the network and the proxy"),
     ((errors.HandshakeError,), 69, "try again later"),

@@ -11,9 +11,11 @@ from ._response import leave_landing_page
 from ._setup import Setup
 from ._turn import Turn
 from .errors import (
+    AccessDeniedError,
     ChallengeError,
     ChatTimeoutError,
     DuckChatError,
+    EmptyResponseError,
     FrontEndVersionMissing,
     HandshakeError,
     IncompleteStream,
@@ -24,14 +26,10 @@ from .errors import (
 )
 from .events import ChallengeReceived, Event, FrontEndVersionUnknown, LandingPageFailed, Retrying
 from .intents import Failure, FailureKind
+from .profile import ServiceProfile
 from .retry import backoff, is_retried
 from .steps import Step
 from .text import printable
-
-_UNTIL_CHALLENGES = 30.0
-"""Seconds after which a service that gives no challenge may give one again: 30 to 60 (claimed of 2026-10)."""
-_ONCE = (TokenError,)
-"""The chat request is repeated once after each of these, at once and with fresh tokens."""
 
 
 def error_of(failure: Failure, exchange: Exchange, *, in_reply: bool) -> DuckChatError:
@@ -85,7 +83,7 @@ def go_on(setup: Setup, turn: Turn, exchange: Exchange, error: DuckChatError, no
             return LandingPageFailed(error)
     if exchange.step is Step.CHAT and isinstance(error, ChallengeError):
         return _answer_next(setup, turn, error)
-    if exchange.step is Step.CHAT and isinstance(error, _ONCE):
+    if exchange.step is Step.CHAT and _is_repeated_once(error, setup.profile):
         name = type(error).__name__
         if name in turn.repeated:
             raise error
@@ -95,8 +93,22 @@ def go_on(setup: Setup, turn: Turn, exchange: Exchange, error: DuckChatError, no
     return _retry(setup, turn, exchange.step, error, now)
 
 
+def _is_repeated_once(error: DuckChatError, profile: ServiceProfile) -> bool:
+    """Return whether the chat request is repeated once after an error, at once and with fresh tokens."""
+    match error:
+        case TokenError():
+            return True
+        case AccessDeniedError(status=401):
+            return "unauthorized" in profile.repeated_once
+        case EmptyResponseError(had_events=False):
+            return "no_events" in profile.repeated_once
+    return False
+
+
 def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
     """Repeat the chat request with the answer to the newest challenge (PROTOCOL.md section 5)."""
+    if error.picture_check:
+        raise error
     credentials = turn.credentials
     if credentials is not None and credentials.spent:
         turn.renew(None)  # the refusal brought no pair of its own
@@ -109,14 +121,24 @@ def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
     return ChallengeReceived()
 
 
+def _asked_delay(setup: Setup, error: DuckChatError, now: float) -> float:
+    """Return how long the service asks to wait. A throttled client waits as a whole, as after a ``Retry-After``."""
+    if isinstance(error, ServiceError) and error.retry_after is not None:
+        return error.retry_after
+    # A service without x-vqd-4 gives no challenge, either, to a client that asks too often.
+    throttled = isinstance(error, RateLimitError) or (isinstance(error, HandshakeError) and not setup.profile.vqd_4)
+    delay = setup.profile.throttle_delay if throttled else 0.0
+    if delay:
+        setup.shared.pacer.hold(now + delay)
+    return delay
+
+
 def _retry(setup: Setup, turn: Turn, step: Step, error: DuckChatError, now: float) -> Event:
     """Retry a request after a backoff (PROTOCOL.md section 7)."""
     policy, attempt = setup.policy, turn.retries[step] + 1
     if isinstance(error, RateLimitError) and setup.supplied is None:
         setup.shared.drop_landing(begun=turn.begun)
-    asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
-    if isinstance(error, HandshakeError) and not setup.profile.vqd_4:
-        asked = _UNTIL_CHALLENGES
+    asked = _asked_delay(setup, error, now)
     most = policy.max_retries
     if policy.max_unanswered_retries is not None and isinstance(error, TransportError | ChatTimeoutError):
         most = policy.max_unanswered_retries

@@ -1,4 +1,4 @@
-"""The dates of HTTP, in every form that servers write."""
+"""The dates of HTTP, in every form that servers write, and the times of the service's JSON."""
 
 from __future__ import annotations
 
@@ -41,4 +41,20 @@ def parse_date(text: str) -> float | None:
         hour, minute, second = clock
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp() if year >= 1601 else None
     except ValueError:
+        return None
+
+
+def parse_time(text: str) -> float | None:
+    """Parse a time as ISO 8601 writes it.
+
+    Args:
+        text: such as ``2026-09-02T00:00:00.000Z``; without a zone it is UTC.
+
+    Returns:
+        Seconds since 1970, or None where it is no time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None

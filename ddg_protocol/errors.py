@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from .intents import Failure
 
 __all__ = [
     "AccessDeniedError",
+    "BadRequestError",
     "BlockedError",
     "ChallengeError",
     "ChatBusy",
@@ -32,6 +35,7 @@ __all__ = [
     "MalformedEvent",
     "ModelNotSupportedError",
     "ModelUnavailableError",
+    "OutputLimitError",
     "RateLimitError",
     "RedirectRefused",
     "RemoteProtocolError",
@@ -42,6 +46,7 @@ __all__ = [
     "TransportError",
     "TurnAborted",
     "UnsupportedChallenge",
+    "UsageWindow",
     "UserLimitError",
 ]
 
@@ -93,7 +98,13 @@ class IncompleteStream(RemoteProtocolError):
 
 
 class EmptyResponseError(RemoteProtocolError):
-    """The reply was complete, and had nothing that `TurnFinished` could have (PROTOCOL.md section 6)."""
+    """The reply was complete, and had nothing that `TurnFinished` could have (PROTOCOL.md section 6).
+
+    Attributes:
+        had_events: whether it had any event at all.
+    """
+
+    had_events: bool = True
 
 
 class StreamTooLarge(RemoteProtocolError):
@@ -146,12 +157,16 @@ class ServiceError(DuckChatError):
     Attributes:
         status: the status in the body, else that of HTTP; 0 where no request was made.
         type: the service's ``ERR_...`` word, or None.
+        override_code: the service's code for the case, such as ``"5b5b"``; may be empty.
+        reason: the service's reason, or its id of the case (the body's ``r``); may be empty.
         retry_after: how many seconds the service asks the client to wait, or None.
         retryable: whether the same question can succeed later.
         body: the raw body, bounded.
     """
 
     retryable = False
+    override_code: str = ""
+    reason: str = ""
 
     def __init__(
         self,
@@ -170,7 +185,18 @@ class ServiceError(DuckChatError):
 
 
 class ChallengeError(ServiceError):
-    """The service asks for an answer to its challenge, or refused the one it got."""
+    """The service asks for an answer to its challenge, or refused the one it got.
+
+    Attributes:
+        picture_check: what a person has to solve on the service's own page, as JSON (the body's ``cd``). Empty if it is
+            for a program.
+    """
+
+    picture_check: str = ""
+
+
+class BadRequestError(ServiceError):
+    """The service doesn't take such a request, or not any more."""
 
 
 class BlockedError(ServiceError):
@@ -185,14 +211,38 @@ class InputLimitError(ServiceError):
     """The question is too long for the service, or for the policy's own bound."""
 
 
+class OutputLimitError(ServiceError):
+    """The reply is longer than the service lets it be."""
+
+
+class UsageWindow(msgspec.Struct, frozen=True):
+    """How much of a user's allowance is used up, in one window of time.
+
+    Attributes:
+        id: the service's name for the window, such as ``"day"``; may be empty.
+        percent_used: the share that is used up; None if it is not known.
+        reset_at: when the window opens again, as the service wrote it (ISO 8601); may be empty.
+        is_blocked: whether the window is closed.
+    """
+
+    id: str
+    percent_used: float | None
+    reset_at: str
+    is_blocked: bool
+
+
 class UserLimitError(ServiceError):
     """This user's allowance is used up.
 
     Attributes:
+        windows: those that the service names; may be empty.
         resets: when each closed window opens again, as the service wrote it (ISO 8601); may be empty.
+        reset_at: when the last of these opens again, in seconds since 1970; None if no time can be read.
     """
 
+    windows: tuple[UsageWindow, ...] = ()
     resets: tuple[str, ...] = ()
+    reset_at: float | None = None
 
 
 class RateLimitError(ServiceError):

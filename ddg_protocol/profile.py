@@ -92,6 +92,10 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             service's 1.5, and 0 for a plain http origin.
         chat_is_repeatable: whether to repeat a chat request whose connection broke before the reply, though the service
             may have processed it.
+        repeated_once: after what a chat request is repeated once, at once and with fresh tokens, as after an unknown
+            token: ``"unauthorized"`` is a 401, ``"no_events"`` a reply without any event.
+        throttle_delay: seconds that a throttled client waits at least, where the service doesn't say how long; at most
+            1,000,000.
         answer_style: how the JSON of a challenge's answer is spaced: ``"python"`` (", " and ": ") or ``"compact"``.
 
     Raises:
@@ -139,6 +143,8 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     history_parts: Literal["text", "all"] = "text"
     minimum_interval: float | None = None
     chat_is_repeatable: bool = False
+    repeated_once: tuple[Literal["unauthorized", "no_events"], ...] = ()
+    throttle_delay: float = 0.0
     answer_style: Literal["python", "compact"] = "python"
 
     def __post_init__(self) -> None:
@@ -187,11 +193,10 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if not all(self.version_markers):
             raise ValueError("version_markers must not be empty")
         self._check_body()
-        if self.minimum_interval is not None and not 0 <= self.minimum_interval <= MAX_SECONDS:
-            raise ValueError(
-                f"minimum_interval must be 0 or more seconds and at most {MAX_SECONDS}, "
-                f"not {shown(self.minimum_interval)}"
-            )
+        for field in ("minimum_interval", "throttle_delay"):
+            seconds = getattr(self, field)
+            if seconds is not None and not 0 <= seconds <= MAX_SECONDS:
+                raise ValueError(f"{field} must be 0 or more seconds and at most {MAX_SECONDS}, not {shown(seconds)}")
 
     def _check_ids(self) -> None:
         for name in self.ids:

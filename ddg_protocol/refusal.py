@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import errors
-from .dates import parse_date
-from .errors import ServiceError
+from .dates import parse_date, parse_time
+from .errors import ServiceError, UsageWindow
 from .headers import Headers, field
 from .text import printable
 
@@ -14,20 +14,36 @@ _Row = tuple[type[ServiceError], str]
 
 CONVERSATION_LIMIT = "ERR_CONVERSATION_LIMIT"
 INPUT_LIMIT = "ERR_INPUT_LIMIT"
+_ACCOUNT_LIMIT = "ERR_ACCOUNT_LIMIT"
+_USER_LIMIT = "ERR_USER_LIMIT"
+_IMAGE_LIMIT = "ERR_IMAGE_GENERATION_LIMIT"
+_OUTPUT_LIMIT = "ERR_OUTPUT_LIMIT"
 
-#: The rows of section 7's table that name a type.
+_CHALLENGE: _Row = (
+    errors.ChallengeError,
+    "the service asks for the answer to its challenge, or refused the one it got (see answer_challenge)",
+)
+_PICTURE_CHECK = "the service asks a person to solve a picture check; open its page in a browser"
+_RATE_LIMIT: _Row = (errors.RateLimitError, "too many requests for now; try again later")
+_UNAVAILABLE: _Row = (errors.ServiceUnavailableError, "the service is not available now; try again later")
+_UPSTREAM: _Row = (errors.ServiceUnavailableError, "the service could not reach the model; try again later")
+_NOT_TAKEN: _Row = (
+    errors.BadRequestError,
+    "the service does not take this request; choose another model, or leave out what the model may not have",
+)
+_USED_UP: _Row = (errors.UserLimitError, "this user's allowance is used up; wait until it is renewed")
+
+#: The rows of section 7's table that name a type and a status.
 _BY_TYPE: dict[tuple[int, str], _Row] = {
-    (418, "ERR_CHALLENGE"): (
-        errors.ChallengeError,
-        "the service asks for the answer to its challenge, or refused the one it got (see answer_challenge)",
-    ),
+    (418, "ERR_CHALLENGE"): _CHALLENGE,
     (418, "ERR_BN_LIMIT"): (errors.BlockedError, "the service blocks this client; only time helps"),
+    (429, "ERR_RATE_LIMIT"): _RATE_LIMIT,
     (429, CONVERSATION_LIMIT): (
         errors.ConversationLimitError,
         "the conversation has reached its limit; begin a new one",
     ),
     (429, INPUT_LIMIT): (errors.InputLimitError, "the question is too long for the service; shorten it"),
-    (429, "ERR_USER_LIMIT"): (errors.UserLimitError, "this user's allowance is used up; wait until it is renewed"),
+    (429, _USER_LIMIT): _USED_UP,
     (400, "ERR_INVALID_VQD"): (errors.TokenError, "the service does not know the token; ask again with a fresh one"),
     (400, "ERR_EXPIRED_VQD"): (errors.TokenError, "the token has expired; ask again with a fresh one"),
     (404, "ERR_MODEL_UNAVAILABLE"): (
@@ -35,16 +51,52 @@ _BY_TYPE: dict[tuple[int, str], _Row] = {
         "the service does not offer this model now; choose another",
     ),
     (404, "ERR_MODEL_RESTRICTED"): (errors.ModelUnavailableError, "this model is restricted; choose another"),
+    (400, "ERR_BAD_REQUEST"): _NOT_TAKEN,
+    (400, "ERR_INVALID_INPUT"): _NOT_TAKEN,
+    (410, "ERR_ENDPOINT_DEPRECATED"): (
+        errors.BadRequestError,
+        "the service has given up this address; a profile of a later revision may have another",
+    ),
+}
+
+#: The rows that a type alone decides: those whose status is not known, and, where the body has none inside a 200, all.
+_OF_ANY_STATUS: dict[str, _Row] = {
+    "ERR_INVALID_CHALLENGE": _CHALLENGE,
+    _ACCOUNT_LIMIT: (
+        errors.UserLimitError,
+        "this account's allowance is used up; wait until it is renewed",
+    ),
+    _IMAGE_LIMIT: (
+        errors.UserLimitError,
+        "this user's allowance of images is used up; ask for text, or wait until it is renewed",
+    ),
+    _OUTPUT_LIMIT: (
+        errors.OutputLimitError,
+        "the reply is longer than the service allows; ask for a shorter one",
+    ),
+    **dict.fromkeys(("ERR_UPSTREAM", "ERR_SERVICE_OFFLINE", "ERR_NETWORK", "ERR_STREAM_NETWORK"), _UPSTREAM),
+}
+_INSIDE_200 = {
+    "ERR_SERVICE_UNAVAILABLE": _UNAVAILABLE,
+    **{kind: row for (_, kind), row in _BY_TYPE.items()},
+    **_OF_ANY_STATUS,
+}
+
+#: The type that each limit stands for: the ``x`` of ``[LIMIT_x]``, in lower case (section 6).
+_TYPE_OF_LIMIT = {
+    "account": _ACCOUNT_LIMIT,
+    "entity": _USER_LIMIT,
+    "conversation": CONVERSATION_LIMIT,
+    "image_generations": _IMAGE_LIMIT,
+    "input": INPUT_LIMIT,
+    "output": _OUTPUT_LIMIT,
 }
 
 #: The rows that a status alone decides.
 _BY_STATUS: dict[int, _Row] = {
-    429: (errors.RateLimitError, "too many requests for now; try again later"),
+    429: _RATE_LIMIT,
     **dict.fromkeys((401, 402, 403), (errors.AccessDeniedError, "the service denies access; asking again won't help")),
-    **dict.fromkeys(
-        (500, 502, 503, 504, *range(520, 527)),
-        (errors.ServiceUnavailableError, "the service is not available now; try again later"),
-    ),
+    **dict.fromkeys((500, 502, 503, 504, *range(520, 527)), _UNAVAILABLE),
 }
 _CDN: _Row = (
     errors.AccessDeniedError,
@@ -55,7 +107,7 @@ _NO_REFUSAL: _Row = (ServiceError, "the service sent something that is not a rep
 
 #: Words that only a challenge page of the CDN has.
 _CDN_MARKS = (b"cf-challenge", b"cf_chl_", b"challenge-platform", b"Just a moment...", b"Attention Required!")
-_MAX_RESETS = 8
+_MAX_WINDOWS = 8
 _LONGEST = 1e9  # seconds; any clock can be added to it
 
 
@@ -72,21 +124,41 @@ def service_error(status: int, body: bytes, *, retry_after: float | None = None)
     """
     members = _members(body)
     own = members.get("status")
-    if isinstance(own, float) and 400 <= own < 600:
+    if _is_number(own) and 400 <= own < 600:
         status = int(own)
     kind = members.get("type")
     kind = printable(kind, 60) if isinstance(kind, str) and kind else None
-    cls, message = _row(status, kind, body)
-    resets = _resets(members) if cls is errors.UserLimitError else ()
-    if resets:
-        message += f" at {', '.join(resets)}"
+    cls, message = row = _row(status, kind, body)
+    details: dict[str, Any] = {"override_code": _short(members.get("overrideCode")), "reason": _short(members.get("r"))}
+    if row is _CHALLENGE and (check := _picture_check(members)):
+        message, details["picture_check"] = _PICTURE_CHECK, check
+    elif cls is errors.UserLimitError:
+        details |= _allowance(members)
+        if details["resets"]:
+            message += f" at {', '.join(details['resets'])}"
     if retry_after is not None:
         message += f"; it says to come back in {retry_after:.0f} s"
     message += f" ({status} {kind})" if kind else f" ({status})"
     error = cls(message, status=status, type=kind, retry_after=retry_after, body=body)
-    if isinstance(error, errors.UserLimitError):
-        error.resets = resets
+    # What a body doesn't have is an attribute of the class alone, so that older transcripts stay as they are.
+    vars(error).update((name, value) for name, value in details.items() if value or name == "resets")
     return error
+
+
+def limit_error(limit: str) -> ServiceError | None:
+    """Return the exception for a limit that a reply names, if the reply has nothing else.
+
+    Args:
+        limit: as in `LimitReached`.
+
+    Returns:
+        The exception, or None for a limit that is not known.
+    """
+    kind = _TYPE_OF_LIMIT.get(limit)
+    if kind is None:
+        return None
+    cls, message = _INSIDE_200[kind]
+    return cls(f"{message} ({kind})", status=200, type=kind)
 
 
 def retry_after(headers: Headers) -> float | None:
@@ -109,7 +181,8 @@ def _row(status: int, kind: str | None, body: bytes) -> _Row:
     """Return the row of section 7's table for a refusal."""
     if status == 200 and kind is None:
         return _NO_REFUSAL
-    row = _BY_TYPE.get((status, kind or "")) or _BY_STATUS.get(status, _OTHER)
+    named = _INSIDE_200 if status == 200 else _OF_ANY_STATUS
+    row = _BY_TYPE.get((status, kind or "")) or named.get(kind or "") or _BY_STATUS.get(status, _OTHER)
     is_page = row[0] is errors.AccessDeniedError and any(mark in body for mark in _CDN_MARKS)
     return _CDN if is_page else row
 
@@ -122,19 +195,54 @@ def _members(body: bytes) -> dict[str, Any]:
     # A body was once seen with undecoded bytes before its JSON: look from the first brace, and from the likely one.
     for start in sorted({text.find("{"), text.find('{"action"')} - {-1}):
         try:
-            # Every number is a float: statuses are small, and `int` refuses long numbers.
-            members: dict[str, Any] = loads(text[start:], parse_int=float)
+            members: dict[str, Any] = loads(text[start:], parse_int=_number)
         except (ValueError, RecursionError):
             continue
         return members
     return {}
 
 
-def _resets(members: dict[str, Any]) -> tuple[str, ...]:
-    """Return when each closed window of a user opens again."""
+def _short(value: Any, limit: int = 60) -> str:
+    """Return a text of an error body as one visible, bounded line; empty if it is no text."""
+    return printable(value, limit) if isinstance(value, str) else ""
+
+
+def _picture_check(members: dict[str, Any]) -> str:
+    """Return what a person has to solve, as JSON; empty if there is nothing."""
+    from json import dumps
+
+    check = members.get("cd")
+    if not check:
+        return ""
+    try:
+        return dumps(check)
+    except (ValueError, RecursionError):
+        return "{}"  # nested too deeply to be one; the error's body has it
+
+
+def _allowance(members: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that `UserLimitError` has of its own. A window is closed unless it says otherwise."""
+    windows: tuple[UsageWindow, ...] = ()
     match members:
-        case {"fixedCostWindowUsage": {"windows": [*windows]}}:
-            closed = (w for w in windows[:_MAX_RESETS] if isinstance(w, dict) and w.get("isBlocked") is not False)
-            times = (window.get("resetAt") for window in closed)
-            return tuple(printable(time, 40) for time in times if isinstance(time, str) and time)
-    return ()
+        case {"fixedCostWindowUsage": {"windows": [*found]}}:
+            windows = tuple(
+                UsageWindow(
+                    _short(window.get("id")),
+                    float(used) if _is_number(used := window.get("percentUsed")) else None,
+                    _short(window.get("resetAt"), 40),
+                    window.get("isBlocked") is not False,
+                )
+                for window in found[:_MAX_WINDOWS]
+                if isinstance(window, dict)
+            )
+    resets = tuple(window.reset_at for window in windows if window.is_blocked and window.reset_at)
+    times = [at for time in resets if (at := parse_time(time)) is not None]
+    return {"windows": windows, "resets": resets, "reset_at": max(times, default=None)}
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)  # `int` refuses long numbers, which mean nothing here
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -41,7 +41,7 @@ from .events import (
 )
 from .payload import answer_of, events_of, has_image, is_more, may_be_image
 from .policy import Policy
-from .refusal import service_error
+from .refusal import limit_error, service_error
 from .sse import EventStreamDecoder
 from .text import printable
 
@@ -77,6 +77,8 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
         half: a high surrogate, in UTF-16-LE, that waits for its low one.
         ends_empty: whether the last message was empty.
         limit_reached: whether the conversation has reached its limit.
+        limit: the last limit that a word named; empty if none did.
+        heard: whether any event came.
         title: the conversation's title, if one came.
         served_model: the first model that a payload named.
         finish_reason: why the reply ends, as far as that is known.
@@ -94,6 +96,8 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
     half: bytes = b""
     ends_empty: bool = False
     limit_reached: bool = False
+    limit: str = ""
+    heard: bool = False
     title: str | None = None
     served_model: str | None = None
     finish_reason: FinishReason = "stop"
@@ -197,6 +201,8 @@ class ReplyReader:
         self._length, self._width = 0, 0  # of the text then, in characters and in bytes of each
         self._half = saved.half
         self._ends_empty = saved.ends_empty
+        self._limit = saved.limit
+        self._heard = saved.heard
         # From payloads to the other events.
         self._given = saved.given
         self._more: Iterator[Event] | None = None  # the next ones of the first payload; None if it is not parsed
@@ -239,6 +245,8 @@ class ReplyReader:
             half=self._half,
             ends_empty=self._ends_empty,
             limit_reached=self.limit_reached,
+            limit=self._limit,
+            heard=self._heard,
             title=self.title,
             served_model=self.served_model,
             finish_reason=self.finish_reason,
@@ -259,7 +267,7 @@ class ReplyReader:
 
         Raises:
             MalformedEvent: a payload is neither JSON nor a word, and the reader is strict.
-            ServiceError: the service broke off with an error.
+            ServiceError: the service broke off with an error, or the reply has a limit and nothing else.
             EmptyResponseError: the reply is complete, and brought nothing that `TurnFinished` could have.
             StreamTooLarge: an event or the reply is longer than its bound.
         """
@@ -307,12 +315,17 @@ class ReplyReader:
 
         Raises:
             IncompleteStream: an event that could hold text is not finished.
+            EmptyResponseError: there was no event at all.
         """
         if self.done:
             return
         unfinished = self._decoder.unfinished
         if unfinished is not None and not unfinished.lstrip().startswith(b"["):
             raise IncompleteStream("the reply ended in the middle of an event")
+        if not (self._heard or self.has_content):  # the former is not in older snapshots
+            silent = EmptyResponseError("the reply has no event at all")
+            silent.had_events = False
+            raise silent
         if not self._ends_empty:
             self.finish_reason = "length"
         self._payloads.append(_DONE)
@@ -367,6 +380,7 @@ class ReplyReader:
             New text, an event, or None if it means neither. Where it means two, or where text was held back before it,
             the payload is put back for the rest.
         """
+        self._heard = True  # the first event of a reply is interpreted here, whatever it is
         found = self._read_object(raw)
         held = self._half or self._ends_empty or self._given or self.done
         self._plain = not held and self.served_model is not None
@@ -455,7 +469,8 @@ class ReplyReader:
                 if word == "LIMIT_OUTPUT":
                     self.finish_reason = "length"
                 self.limit_reached = self.limit_reached or word == "LIMIT_CONVERSATION"
-                return LimitReached(word.removeprefix("LIMIT_").lower())
+                self._limit = word.removeprefix("LIMIT_").lower()
+                return LimitReached(self._limit)
         return UnknownPayload(raw)
 
     def _malformed(self, raw: bytes) -> MalformedPayload:
@@ -468,7 +483,9 @@ class ReplyReader:
         """End the reply, and return text that was held back."""
         text = self._flush()
         if not (text or self.has_content):
-            raise EmptyResponseError("the reply is complete, and holds neither text nor anything else")
+            raise limit_error(self._limit) or EmptyResponseError(
+                "the reply is complete, and holds neither text nor anything else"
+            )
         self.done = True
         self._whole_until = -1
         self._payloads.clear()

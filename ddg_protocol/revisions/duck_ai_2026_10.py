@@ -131,6 +131,9 @@ DUCK_AI_2026_10 = DUCKDUCKGO_2025_04.updated(
             "reasoningEffort": "{effort}",
             "canShowGreeting": False,
         },
+        # No challenge for 30 to 60 s after about 5 quick requests: [claim] misa. After a 429, 60 s: [code] fny.
+        "throttle_delay": 60.0,
+        "repeated_once": ["unauthorized", "no_events"],  # [code] kthx, p2d
         "models": MODELS,
         "attachment_limits": {tier: _limits(*numbers) for tier, numbers in LIMITS.items()},
     }

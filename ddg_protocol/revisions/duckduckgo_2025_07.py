@@ -36,6 +36,8 @@ DUCKDUCKGO_2025_07 = DUCKDUCKGO_2025_04.updated(
             ("x-fe-version", "{fe_version}"),  # [seen] bp; not sent by [code] sct
             ("x-vqd-hash-1", "{answer}"),
         ),
+        # No challenge for 30 to 60 s after about 5 quick requests: [claim] misa.
+        "throttle_delay": 60.0,
         # model and messages alone were enough: [code] sct.
         "extra_body": {},
         # [code] bp models.go, default first

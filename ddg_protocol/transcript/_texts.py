@@ -17,13 +17,15 @@ _WORD = re.compile(r"\S")
 _HELD_VERSION = re.compile(rb"[!-,.-~]")
 # No known word ends with an x, so a blanked one never becomes known.
 _MEMBERS = words(
-    """action created error fixedCostWindowUsage id isBlocked message messages model overrideCode parts resetAt role
+    """action cd created error fixedCostWindowUsage id isBlocked message messages model overrideCode parts resetAt role
     source sources status text type windows"""
 )
 _VALUES = words(
-    """assistant developer error source success system text tool user ERR_BN_LIMIT ERR_CHALLENGE ERR_CONVERSATION_LIMIT
-    ERR_EXPIRED_VQD ERR_INPUT_LIMIT ERR_INTERNAL ERR_INVALID_VQD ERR_MODEL_RESTRICTED ERR_MODEL_UNAVAILABLE
-    ERR_BAD_REQUEST ERR_METHOD ERR_NOT_FOUND ERR_RATELIMIT ERR_RATE_LIMIT ERR_SERVICE_UNAVAILABLE ERR_USER_LIMIT"""
+    """assistant developer error source success system text tool user ERR_ACCOUNT_LIMIT ERR_BAD_REQUEST ERR_BN_LIMIT
+    ERR_CHALLENGE ERR_CONVERSATION_LIMIT ERR_ENDPOINT_DEPRECATED ERR_EXPIRED_VQD ERR_IMAGE_GENERATION_LIMIT
+    ERR_INPUT_LIMIT ERR_INTERNAL ERR_INVALID_CHALLENGE ERR_INVALID_INPUT ERR_INVALID_VQD ERR_METHOD
+    ERR_MODEL_RESTRICTED ERR_MODEL_UNAVAILABLE ERR_NETWORK ERR_NOT_FOUND ERR_OUTPUT_LIMIT ERR_RATELIMIT ERR_RATE_LIMIT
+    ERR_SERVICE_OFFLINE ERR_SERVICE_UNAVAILABLE ERR_STREAM_NETWORK ERR_UPSTREAM ERR_USER_LIMIT"""
 )
 #: Those that only a reply has.
 _REPLY_MEMBERS = words(

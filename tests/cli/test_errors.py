@@ -52,6 +52,15 @@ TABLE = [  # PROTOCOL.md section 7, row by row
         Case(errors.ServiceUnavailableError, 69, "try again later", (f"chat:{status}",))
         for status in (500, 502, 503, 504, *range(520, 527))
     ),
+    *(
+        Case(errors.BadRequestError, 1, "ddg-chat models lists the models", (f"chat:{refusal}",))
+        for refusal in ("400,type=ERR_BAD_REQUEST", "400,type=ERR_INVALID_INPUT", "410,type=ERR_ENDPOINT_DEPRECATED")
+    ),
+    Case(errors.OutputLimitError, 65, "ask for a shorter one", ("chat:200,type=ERR_OUTPUT_LIMIT",)),
+    Case(errors.UserLimitError, 75, "ask for text", ("chat:429,type=ERR_IMAGE_GENERATION_LIMIT",)),
+    Case(errors.UserLimitError, 75, "wait until", (r"chat:body=data: [DONE][LIMIT_ACCOUNT]%0A%0A",)),
+    Case(errors.ChallengeError, 77, "in a browser", (r'chat:418,body={"type":"ERR_CHALLENGE"%2C"cd":{"p":"1"}}',)),
+    Case(errors.ServiceUnavailableError, 69, "try again later", (r'chat:event={"type":"ERR_UPSTREAM"}',)),
     Case(errors.ServiceError, 1, "--record FILE", ("chat:410,type=ERR_NEW",)),
     Case(errors.ServiceError, 1, "--record FILE", ("chat:header=content-type,value=text/html",)),
     # The same inside the stream, before a piece of the reply and after one.

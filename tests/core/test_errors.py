@@ -11,6 +11,7 @@ from support.cases import each_of
 
 from ddg_protocol import errors
 from ddg_protocol.errors import (
+    ChallengeError,
     ChatTimeoutError,
     DuckChatError,
     ModelNotSupportedError,
@@ -39,9 +40,11 @@ TREE: dict[str, Any] = {
         "UnsupportedChallenge": {},
         "ServiceError": {
             "ChallengeError": {},
+            "BadRequestError": {},
             "BlockedError": {},
             "ConversationLimitError": {},
             "InputLimitError": {},
+            "OutputLimitError": {},
             "UserLimitError": {},
             "RateLimitError": {},
             "TokenError": {},
@@ -131,9 +134,11 @@ def test_an_exception_comes_whole_through_a_pickle_and_a_copy(cls: type[DuckChat
 def test_attributes_are_empty_where_nothing_was_said() -> None:
     refused = ServiceError("no")
     assert (refused.status, refused.type, refused.retry_after, refused.body) == (0, None, None, b"")
+    assert (refused.override_code, refused.reason) == ("", "")
+    assert ChallengeError("no").picture_check == ""
     limited = UserLimitError("no")
     assert (limited.status, limited.type, limited.retry_after, limited.body) == (0, None, None, b"")
-    assert limited.resets == ()
+    assert (limited.windows, limited.resets, limited.reset_at) == ((), (), None)
     assert StreamTooLarge("no").limit == 0
     unread = UnsupportedChallenge("no")
     assert (unread.position, unread.expected, unread.form) == (None, "", "")

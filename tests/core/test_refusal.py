@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,21 @@ from support.cases import each_of
 from ddg_protocol import errors
 from ddg_protocol.errors import (
     AccessDeniedError,
+    BadRequestError,
     BlockedError,
     ChallengeError,
     ConversationLimitError,
     InputLimitError,
     ModelUnavailableError,
+    OutputLimitError,
     RateLimitError,
     ServiceError,
     ServiceUnavailableError,
     TokenError,
+    UsageWindow,
     UserLimitError,
 )
-from ddg_protocol.refusal import retry_after, service_error
+from ddg_protocol.refusal import limit_error, retry_after, service_error
 
 HTML = b"<!DOCTYPE html><html><style>body{color:red}</style><h1>Sorry</h1></html>"
 CDN_PAGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
@@ -52,6 +56,24 @@ ROWS: list[tuple[int, str | None, type[ServiceError], bool]] = [
     (400, "ERR_EXPIRED_VQD", TokenError, True),
     (404, "ERR_MODEL_UNAVAILABLE", ModelUnavailableError, False),
     (404, "ERR_MODEL_RESTRICTED", ModelUnavailableError, False),
+    (400, "ERR_BAD_REQUEST", BadRequestError, False),
+    (400, "ERR_INVALID_INPUT", BadRequestError, False),
+    (410, "ERR_ENDPOINT_DEPRECATED", BadRequestError, False),
+    (503, "ERR_SERVICE_UNAVAILABLE", ServiceUnavailableError, True),
+    *(
+        (status, kind, cls, retryable)
+        for status in (418, 429, 500)
+        for kind, cls, retryable in (
+            ("ERR_INVALID_CHALLENGE", ChallengeError, False),
+            ("ERR_OUTPUT_LIMIT", OutputLimitError, False),
+            ("ERR_ACCOUNT_LIMIT", UserLimitError, False),
+            ("ERR_IMAGE_GENERATION_LIMIT", UserLimitError, False),
+            ("ERR_UPSTREAM", ServiceUnavailableError, True),
+            ("ERR_SERVICE_OFFLINE", ServiceUnavailableError, True),
+            ("ERR_NETWORK", ServiceUnavailableError, True),
+            ("ERR_STREAM_NETWORK", ServiceUnavailableError, True),
+        )
+    ),
     *((status, None, AccessDeniedError, False) for status in (401, 402, 403)),
     *((status, None, ServiceUnavailableError, True) for status in (500, 502, 503, 504, *range(520, 527))),
     *(
@@ -89,6 +111,89 @@ def test_the_bodys_own_status_counts_inside_a_200_stream(
 ) -> None:
     error = service_error(200, body(status=status, **({"type": kind} if kind else {})))
     assert (type(error), error.status, error.type) == (cls, status, kind)
+
+
+KINDS = {kind: cls for status, kind, cls, _ in ROWS if kind and kind != "ERR_OF_NEXT_YEAR"}
+
+
+@pytest.mark.parametrize(("kind", "cls"), KINDS.items())
+def test_a_type_alone_counts_inside_a_200_stream(kind: str, cls: type[ServiceError]) -> None:
+    cls = {"ERR_CHALLENGE": ChallengeError, "ERR_INVALID_VQD": TokenError, "ERR_INPUT_LIMIT": InputLimitError}.get(
+        kind, cls
+    )
+    for members in ({"type": kind}, {"role": "error", "type": kind}, {"type": kind, "status": 200}):
+        error = service_error(200, json.dumps(members).encode())
+        assert (type(error), error.status, error.type) == (ServiceError if kind == "ERR_RATELIMIT" else cls, 200, kind)
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind"),
+    [
+        ("account", "ERR_ACCOUNT_LIMIT"),
+        ("entity", "ERR_USER_LIMIT"),
+        ("conversation", "ERR_CONVERSATION_LIMIT"),
+        ("image_generations", "ERR_IMAGE_GENERATION_LIMIT"),
+        ("input", "ERR_INPUT_LIMIT"),
+        ("output", "ERR_OUTPUT_LIMIT"),
+    ],
+)
+def test_a_limit_of_a_reply_is_the_refusal_of_its_type(limit: str, kind: str) -> None:
+    error, refusal = limit_error(limit), service_error(200, body(type=kind))
+    assert error is not None
+    assert (type(error), error.type, error.retryable) == (type(refusal), kind, False)
+    assert kind in str(error)
+
+
+def test_a_limit_that_is_not_known_is_no_refusal() -> None:
+    assert limit_error("") is limit_error("next_year") is None
+
+
+# What a body says besides its type
+
+
+def test_the_services_code_and_reason_are_kept_short_and_printable() -> None:
+    error = service_error(418, body(type="ERR_BN_LIMIT", overrideCode="5b5b", r="c6d8b851"))
+    assert (error.override_code, error.reason) == ("5b5b", "c6d8b851")
+    error = service_error(418, body(type="ERR_BN_LIMIT", overrideCode="\x1b[2J" + "x" * 1000, r="\n" * 1000))
+    assert len(error.override_code) <= 60
+    assert len(error.reason) <= 60
+    assert (error.override_code + error.reason).isprintable()
+
+
+@pytest.mark.parametrize("value", [None, 5, True, [], {}, ["x"]])
+def test_a_code_or_reason_of_another_kind_is_none(value: Any) -> None:
+    error = service_error(418, body(type="ERR_BN_LIMIT", overrideCode=value, r=value))
+    assert (error.override_code, error.reason) == ("", "")
+
+
+@pytest.mark.parametrize("check", [{"gk": "abc", "e": 0}, "pick", [1], 7, True])
+def test_a_challenge_for_a_person_keeps_what_the_person_has_to_solve(check: Any) -> None:
+    error = service_error(418, json.dumps({"type": "ERR_CHALLENGE", "cd": check}).encode())
+    assert isinstance(error, ChallengeError)
+    assert json.loads(error.picture_check) == check
+    assert str(error) == (
+        "the service asks a person to solve a picture check; open its page in a browser (418 ERR_CHALLENGE)"
+    )
+
+
+@pytest.mark.parametrize("check", [None, {}, [], "", 0, False])
+def test_an_empty_challenge_is_for_no_person(check: Any) -> None:
+    error = service_error(418, body(type="ERR_CHALLENGE", cd=check))
+    assert isinstance(error, ChallengeError)
+    assert error.picture_check == ""
+    assert "picture" not in str(error)
+
+
+def test_a_challenge_for_a_person_that_is_nested_too_deeply_to_be_written_is_one_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(value: object) -> str:
+        raise RecursionError
+
+    monkeypatch.setattr(json, "dumps", refuse)
+    error = service_error(418, b'{"type":"ERR_CHALLENGE","cd":{"a":1}}')
+    assert isinstance(error, ChallengeError)
+    assert error.picture_check == "{}"
 
 
 # Bodies that say little
@@ -199,6 +304,35 @@ def test_a_user_limit_without_times_is_one_all_the_same(usage: Any) -> None:
     assert limited(fixedCostWindowUsage=usage).resets == ()
 
 
+def test_a_user_limit_has_each_window_and_the_time_when_the_last_closed_one_opens() -> None:
+    error = limited(
+        r="fixed_cost_window_limit",
+        fixedCostWindowUsage={
+            "windows": [
+                {"id": "day", "percentUsed": 100, "resetAt": "2026-09-02T00:00:00.000Z", "isBlocked": True},
+                {"id": "week", "percentUsed": 40.5, "resetAt": "2026-09-07T00:00:00.000Z", "isBlocked": False},
+                {"id": 7, "percentUsed": "all", "resetAt": "2026-09-02T02:00:00+01:00"},
+                "soon",
+            ]
+        },
+    )
+    assert error.windows == (
+        UsageWindow("day", 100.0, "2026-09-02T00:00:00.000Z", True),
+        UsageWindow("week", 40.5, "2026-09-07T00:00:00.000Z", False),
+        UsageWindow("", None, "2026-09-02T02:00:00+01:00", True),
+    )
+    assert error.reason == "fixed_cost_window_limit"
+    assert error.resets == ("2026-09-02T00:00:00.000Z", "2026-09-02T02:00:00+01:00")
+    assert error.reset_at == datetime(2026, 9, 2, 1, tzinfo=UTC).timestamp()
+
+
+def test_a_time_without_a_zone_is_utc_and_one_that_is_none_does_not_count() -> None:
+    windows = [{"resetAt": "2026-09-02T00:00:00"}, {"resetAt": "Monday"}, {"resetAt": "9999-12-31T23:59:59-23:59"}]
+    assert limited(fixedCostWindowUsage={"windows": windows[:2]}).reset_at == 1_788_307_200
+    assert limited(fixedCostWindowUsage={"windows": windows[1:2]}).reset_at is None
+    assert limited(fixedCostWindowUsage={"windows": windows}).reset_at is not None
+
+
 def test_hostile_reset_times_are_few_short_and_printable() -> None:
     error = limited(fixedCostWindowUsage={"windows": [{"resetAt": "\x1b\u202e" * 1000}] * 100})
     assert len(error.resets) == 8
@@ -299,6 +433,33 @@ def test_every_body_of_the_record_is_the_exception_of_its_row(vectors: Path) -> 
         assert (error.status, error.type) == (case["http_status"], said["type"])
         if isinstance(error, UserLimitError):
             assert error.resets == ("2026-09-02T00:00:00.000Z",)
+
+
+#: The exceptions of the record of October 2026, in its order. An empty 200 is for the session: it is no error body.
+RECORD = [
+    *(ChallengeError, ChallengeError, ChallengeError, BlockedError, RateLimitError, UserLimitError, InputLimitError),
+    *(ConversationLimitError, RateLimitError, ServiceUnavailableError, ModelUnavailableError, ModelUnavailableError),
+    *(BadRequestError, BadRequestError, TokenError, BadRequestError, AccessDeniedError, AccessDeniedError),
+    *(ServiceUnavailableError, ServiceUnavailableError, ChallengeError, None, None),
+]
+
+
+def test_every_error_of_october_2026_is_the_exception_of_its_row_with_what_it_says(vectors: Path) -> None:
+    cases = json.loads((vectors / "revisions" / "errors-2026-10.json").read_bytes())
+    for case, cls in zip(cases, RECORD, strict=True):
+        if cls is None:
+            assert case["status"] == 200
+            continue
+        error = service_error(case["status"], case["body"].encode())
+        said = json.loads(case["body"] or "{}")
+        assert type(error) is cls, case
+        assert (error.status, error.type) == (said.get("status", case["status"]), said.get("type"))
+        assert (error.override_code, error.reason) == (said.get("overrideCode", ""), said.get("r", ""))
+        if isinstance(error, ChallengeError):
+            assert (json.loads(error.picture_check) if error.picture_check else None) == said.get("cd")
+        if isinstance(error, UserLimitError):
+            assert error.windows == (UsageWindow("day", 100.0, "2026-09-02T00:00:00.000Z", True),)
+            assert error.reset_at == datetime(2026, 9, 2, tzinfo=UTC).timestamp()
 
 
 # Retry-After

@@ -53,6 +53,7 @@ from ddg_protocol import (
 )
 from ddg_protocol.errors import (
     AccessDeniedError,
+    BadRequestError,
     BlockedError,
     ChallengeError,
     ChatBusy,
@@ -65,6 +66,7 @@ from ddg_protocol.errors import (
     InvalidToken,
     MalformedEvent,
     ModelUnavailableError,
+    OutputLimitError,
     RedirectRefused,
     ServiceUnavailableError,
     StreamTooLarge,
@@ -198,7 +200,18 @@ ROWS: list[tuple[int, str | None, type[ServiceError], str]] = [
     (404, "ERR_MODEL_RESTRICTED", ModelUnavailableError, "no"),
     *[(status, None, AccessDeniedError, "no") for status in (401, 402, 403)],
     *[(status, None, ServiceUnavailableError, "yes") for status in (500, 502, 503, 504, *range(520, 527))],
-    (400, "ERR_BAD_REQUEST", ServiceError, "no"),
+    (400, "ERR_BAD_REQUEST", BadRequestError, "no"),
+    (400, "ERR_INVALID_INPUT", BadRequestError, "no"),
+    (410, "ERR_ENDPOINT_DEPRECATED", BadRequestError, "no"),
+    (429, "ERR_OUTPUT_LIMIT", OutputLimitError, "no"),
+    (429, "ERR_ACCOUNT_LIMIT", UserLimitError, "no"),
+    (429, "ERR_IMAGE_GENERATION_LIMIT", UserLimitError, "no"),
+    (418, "ERR_INVALID_CHALLENGE", ChallengeError, "once with an answer"),
+    (503, "ERR_SERVICE_UNAVAILABLE", ServiceUnavailableError, "yes"),
+    *[
+        (500, kind, ServiceUnavailableError, "yes")
+        for kind in ("ERR_UPSTREAM", "ERR_SERVICE_OFFLINE", "ERR_NETWORK", "ERR_STREAM_NETWORK")
+    ],
     (404, None, ServiceError, "no"),
     (409, None, ServiceError, "no"),
     (418, None, ServiceError, "no"),
@@ -707,6 +720,111 @@ def test_a_reply_without_any_text_is_an_error(body: bytes) -> None:
     assert played.retries == []
 
 
+@pytest.mark.parametrize(
+    ("limit", "exception"),
+    [
+        ("ACCOUNT", UserLimitError),
+        ("ENTITY", UserLimitError),
+        ("CONVERSATION", ConversationLimitError),
+        ("IMAGE_GENERATIONS", UserLimitError),
+        ("INPUT", InputLimitError),
+        ("OUTPUT", OutputLimitError),
+    ],
+)
+def test_a_reply_of_a_limit_alone_is_the_refusal_that_the_limit_stands_for(
+    limit: str, exception: type[ServiceError]
+) -> None:
+    played = play({"chat": replies(f"[DONE][LIMIT_{limit}]".encode())})
+    played.caught(exception)
+    assert LimitReached(limit.lower()) in played.hand.events
+    play({"chat": replies(b"[LIMIT_NEW]", b"[DONE]")}).caught(EmptyResponseError)
+
+
+# What a later revision's profile adds: repeated once, and longer waits
+
+LATER = DUCKDUCKGO_2025_04.at(
+    DUCKDUCKGO_2025_04.origin, repeated_once=("unauthorized", "no_events"), throttle_delay=60.0
+)
+
+
+def later() -> Session:
+    return Session(LATER, jitter=lambda: 0.0)
+
+
+@pytest.mark.parametrize(
+    ("refuses", "exception"),
+    [
+        (says(401), AccessDeniedError),
+        (replies(body_of(401, None)), AccessDeniedError),
+        (says(200, b"", STREAM), EmptyResponseError),
+        (says(200, b": busy\n\n", STREAM), EmptyResponseError),
+    ],
+    ids=["401", "401 in the stream", "empty", "only a comment"],
+)
+def test_a_profile_has_the_question_repeated_once_after_a_401_and_after_a_reply_without_events(
+    refuses: Answer, exception: type[DuckChatError]
+) -> None:
+    played = play({"chat": refuses}, session=later())
+    played.caught(exception)
+    assert played.paths == ["page", "aichat", "status", "chat", "status", "chat"]
+    assert played.retries == [(1, 0.0)]
+    assert play({"chat": [refuses, replies(piece("Hi"), b"[DONE]")]}, session=later()).finished.text == "Hi"
+    # The service of April 2025 isn't asked again.
+    assert play({"chat": refuses}).paths == ["page", "aichat", "status", "chat"]
+
+
+@pytest.mark.parametrize(
+    "refuses",
+    [says(403), replies(b"[DONE]"), replies(b"[STOP_REASON:refusal]"), says(200, b"", [("content-type", "text/html")])],
+)
+def test_no_other_refusal_and_no_other_empty_reply_is_repeated_once(refuses: Answer) -> None:
+    played = play({"chat": refuses}, session=later())
+    assert played.error is not None
+    assert played.paths == ["page", "aichat", "status", "chat"]
+
+
+def test_a_profile_says_how_long_a_throttled_client_waits_where_the_service_does_not() -> None:
+    played = play({"chat": says(429)}, session=later())
+    played.caught(RateLimitError)
+    assert played.retries == [(1, 60.0), (2, 60.0)]  # a third would end after the turn's 180 s
+    played = play(
+        {"chat": [says(429, headers=[("retry-after", "5")]), replies(piece("Hi"), b"[DONE]")]}, session=later()
+    )
+    assert played.retries == [(1, 5.0)]
+
+
+def test_a_throttled_client_waits_as_a_whole() -> None:
+    session = later()
+    play({"chat": says(429, body_of(429, "ERR_RATE_LIMIT"))}, session=session)
+    held = session.shared.pacer.held_until
+    assert held > 0
+    other = Session(LATER, shared=session.shared)
+    other.ask("Hi", now=held - 30)
+    other.next_action(now=held - 30)
+    assert isinstance(wait := other.next_action(now=held - 30), Wait)
+    assert wait.until == held
+
+
+def test_a_picture_check_is_for_a_person_and_not_tried_again() -> None:
+    body = b'{"action":"error","status":418,"type":"ERR_CHALLENGE","cd":{"gk":0,"p":"1-2"}}'
+    played = play({"chat": says(418, body, [("x-vqd-4", "4-2"), ("x-vqd-hash-1", "e30=")])}, session=solving())
+    error = played.caught(ChallengeError)
+    assert isinstance(error, ChallengeError)
+    assert json.loads(error.picture_check) == {"gk": 0, "p": "1-2"}
+    assert "picture check" in str(error)
+    assert played.paths == ["page", "aichat", "status", "chat"]
+    assert played.solves == []
+
+
+def test_a_failure_of_the_model_is_tried_again_only_while_no_text_has_come() -> None:
+    failed = b'{"action":"error","type":"ERR_UPSTREAM","message":"nope"}'
+    played = play({"chat": [replies(failed), replies(piece("Hi"), b"[DONE]")]})
+    assert (played.finished.text, played.retries) == ("Hi", [(1, 4.0)])
+    played = play({"chat": replies(piece("Hi"), failed)})
+    assert played.caught(ServiceUnavailableError).text == "Hi"
+    assert played.retries == []
+
+
 def test_a_reply_that_is_not_of_its_coding_is_an_error_with_the_text_that_came() -> None:
     coded = gzip.compress(HELLO + DONE)
     headers = [*STREAM, ("content-encoding", "gzip")]
@@ -1015,9 +1133,11 @@ CAUSES: dict[type[DuckChatError], Callable[[], object]] = {
     UnsupportedChallenge: asked_an_unreadable_challenge,
     ServiceError: refused(409, None),
     ChallengeError: refused(418, "ERR_CHALLENGE"),
+    BadRequestError: refused(400, "ERR_BAD_REQUEST"),
     BlockedError: refused(418, "ERR_BN_LIMIT"),
     ConversationLimitError: refused(429, "ERR_CONVERSATION_LIMIT"),
     InputLimitError: refused(429, "ERR_INPUT_LIMIT"),
+    OutputLimitError: refused(429, "ERR_OUTPUT_LIMIT"),
     UserLimitError: refused(429, "ERR_USER_LIMIT"),
     RateLimitError: refused(429, None),
     TokenError: refused(400, "ERR_INVALID_VQD"),
