@@ -1,4 +1,4 @@
-"""The options that `ask` and `chat` share: which service, how to reach it, and what to record."""
+"""The options that the commands share that reach the service: which service, how to reach it, and what to record."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ddg_protocol import (
     ServiceProfile,
     Session,
 )
+from ddg_protocol.models import ModelList
 from ddg_protocol.tap import DrivenSession
 from ddg_transports.blocking import Chat, Client, Reply
 
@@ -41,9 +42,15 @@ environment:
 """
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the common options."""
-    parser.add_argument("--model", metavar="NAME", help="a model's id or alias (see: ddg-chat models)")
+def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
+    """Declare the common options.
+
+    Args:
+        parser: the command's.
+        asks: whether the command asks questions, and has the options for these.
+    """
+    if asks:
+        parser.add_argument("--model", metavar="NAME", help="a model's id or alias (see: ddg-chat models)")
 
     service = parser.add_argument_group("service")
     where = service.add_mutually_exclusive_group()
@@ -93,11 +100,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how often to retry a failed request, each time after a longer wait (default: 3, or 1 if the service does "
         "not respond)",
     )
-    way.add_argument("--strict", action="store_true", help="treat malformed reply data as an error")
+    if asks:
+        way.add_argument("--strict", action="store_true", help="treat malformed reply data as an error")
 
     output = parser.add_argument_group("output")
     output.add_argument("--quiet", action="store_true", help="don't show status messages")
     output.add_argument("--no-color", action="store_true", help="no colours")
+    if not asks:
+        parser.set_defaults(strict=False, record=None, blank_texts=False)
+        return
     output.add_argument(
         "--record",
         type=Path,
@@ -130,6 +141,11 @@ class Asking:
     def chat(self, *, model: str | None = None, conversation: Conversation | None = None) -> Chat:
         """Start a conversation, or continue one."""
         return self.client.chat(model=model, conversation=conversation, wrap=self._transcripts)
+
+    def models(self) -> ModelList:
+        """Ask the service for its models; waits show their status."""
+        with self._waiting:
+            return self.client.models()
 
     @contextmanager
     def stream(self, chat: Chat, question: str, *, model: str | None = None) -> Iterator[Reply]:
@@ -189,7 +205,7 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
     if args.proxy and args.transport == "sockets":
         raise CommandError("--transport sockets doesn't support proxies; leave it out, or use httpcore")
     with ExitStack() as stack:
-        profile = _profile(args)
+        profile = profile_of(args)
         if args.emulator:
             profile = profile.at(stack.enter_context(_emulator(profile, args.fault)))
         waiting = _waiting(args, profile)
@@ -202,7 +218,12 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
         yield Asking(stack.enter_context(client), waiting or nullcontext(), transcripts)
 
 
-def _profile(args: argparse.Namespace) -> ServiceProfile:
+def profile_of(args: argparse.Namespace) -> ServiceProfile:
+    """Return the profile that the command line's options describe.
+
+    Raises:
+        CommandError: its file can't be read.
+    """
     profile = DUCKDUCKGO_2025_04
     if args.profile is not None:
         try:

@@ -18,7 +18,7 @@ COMMANDS = {
     "ask": ("ddg_chat.ask", "ask a question and stream the reply"),
     "chat": ("ddg_chat.chat", "hold a conversation, with commands, and save it"),
     "conversations": ("ddg_chat.conversations", "list, export or remove the saved conversations"),
-    "models": ("ddg_chat.models", "list the models and their aliases"),
+    "models": ("ddg_chat.models", "list the models, as built in or as the service says"),
     "emulate": ("ddg_chat.emulate", "emulate the service on a loopback port"),
     "replay": ("ddg_chat.replay", "repeat a recorded run and compare the results"),
     "inspect": ("ddg_chat.inspect", "show what happened in a recorded run, as a diagram or as a page"),

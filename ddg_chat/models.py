@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import argparse
 
-from ddg_protocol import DUCKDUCKGO_2025_04
+from ddg_protocol import ServiceProfile
+
+from . import _service
+from ._text import one_line
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare nothing: the command has no arguments."""
+    """Declare the arguments."""
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="ask the service for its list, if it has one (models_path of the profile)",
+    )
+    _service.configure(parser, asks=False)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the models, a line each: the id, then its aliases."""
-    for number, model in enumerate(DUCKDUCKGO_2025_04.models):
-        notes = [*(["default"] if number == 0 else []), *(f"alias {alias}" for alias in model.aliases)]
-        print(model.id + (f"  ({', '.join(notes)})" if notes else ""))
+    """Print the models, a line each: the id, then its name, its aliases, and whether it can be used."""
+    if args.live:
+        with _service.opened(args) as asking:
+            _print(asking.client.profile.with_models(asking.models()))
+    else:
+        _print(_service.profile_of(args))
     return 0
+
+
+def _print(profile: ServiceProfile) -> None:
+    for number, model in enumerate(profile.models):
+        notes = [
+            *(["default"] if number == 0 else []),
+            *([one_line(model.name)] if model.name else []),
+            *(f"alias {one_line(alias)}" for alias in model.aliases),
+            *(["not for this client"] if model.available is False else []),
+        ]
+        print(one_line(model.id) + (f"  ({', '.join(notes)})" if notes else ""))

@@ -25,7 +25,7 @@ from ._turn import Credentials, Turn
 from .conversation import Conversation, Message, Tokens
 from .cookies import CookieJar
 from .errors import DuckChatError, RemoteProtocolError, StreamTooLarge, UnsupportedChallenge
-from .events import Event, Queued, TurnCancelled, TurnFinished, TurnStarted
+from .events import Event, ModelsReceived, Queued, TurnCancelled, TurnFinished, TurnStarted
 from .headers import Headers
 from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
 from .redirect import REDIRECTS
@@ -136,9 +136,12 @@ class Starting(_Phase):
     state = State.PLANNING
     turn: Turn
 
-    def pull(self, machine: Machine, now: float) -> Action:
-        """Check the question against the limits, and begin the turn."""
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Check the question against the limits, if there is one, and begin the turn."""
         self.turn.ticket = machine.setup.shared.pacer.enter(now)
+        if self.turn.goal is Step.MODELS:
+            machine.enter(Planning(self.turn))
+            return None
         _plan.check_limits(machine.setup, machine.conversation, self.turn.messages[-1].content)
         machine.enter(Planning(self.turn))
         return TurnStarted(self.turn.model)
@@ -261,6 +264,12 @@ class Asking(Exchanging):
         machine.move(Move.NEXT, Planning(self.turn))
         return event
 
+    def drain(self, machine: Machine, now: float) -> None:
+        """End the turn: what was asked for has come."""
+        policy = machine.setup.policy
+        self.exchange.read_by = self.exchange.total_by = now + policy.drain_timeout
+        machine.move(Move.DONE, Draining(self.exchange, policy.max_drain_bytes))
+
     def _join(self, body: Body) -> None:
         """Let the chunks of a body without a content coding be those of the exchange."""
         if not body.coded:
@@ -326,7 +335,10 @@ class Reading(Asking):
             event = conclude(setup, turn, exchange.step, body, self.text, problem, now)
         except DuckChatError as error:
             return self.recover(machine, error, now)
-        machine.move(Move.NEXT, Planning(turn))
+        if isinstance(event, ModelsReceived):
+            self.drain(machine, now)
+        else:
+            machine.move(Move.NEXT, Planning(turn))
         return event
 
 
@@ -401,9 +413,7 @@ class Streaming(Asking):
             ids=tuple(turn.ids.items()),
         )
         machine.jar = turn.jar
-        policy = machine.setup.policy
-        self.exchange.read_by = self.exchange.total_by = now + policy.drain_timeout
-        machine.move(Move.DONE, Draining(self.exchange, policy.max_drain_bytes))
+        self.drain(machine, now)
         return TurnFinished(text, reader.finish_reason, turn.model, reader.served_model, **reader.gathered)
 
 

@@ -118,10 +118,11 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
     _check_hold(setup, turn, now)
     earliest = max(turn.backoff_until or -math.inf, pacer.held_until)
     pages = _pages_due(setup, conversation, turn, now)
-    step = pages[0] if pages else Step.STATUS if turn.credentials is None else Step.CHAT
+    needs_tokens = turn.goal is Step.CHAT and turn.credentials is None
+    step = pages[0] if pages else Step.STATUS if needs_tokens else turn.goal
     if step is Step.CHAT and earliest <= now and (riddle := _find_answer(setup, turn)) is not None:
         return riddle
-    slot = _slot(setup, turn, step, pages, now)
+    slot = _slot(setup, turn, step, pages, now, requests=2 if needs_tokens else 1)
     if earliest <= now and slot.least >= turn.until:
         raise ChatTimeoutError(
             f"the next request may begin in {slot.least - now:.0f} s, which is longer than this turn may take "
@@ -149,6 +150,8 @@ def _check_hold(setup: Setup, turn: Turn, now: float) -> None:
 
 def _pages_due(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> tuple[Step, ...]:
     """Return the pages that the turn still needs, in order. What another session has got from one is taken over."""
+    if turn.goal is Step.MODELS:
+        return ()
     if turn.landing_due and setup.shared.land(turn.jar, now=now):
         leave_landing_page(setup, turn)
     due = {
@@ -158,11 +161,10 @@ def _pages_due(setup: Setup, conversation: Conversation, turn: Turn, now: float)
     return tuple(page for page in due if due[page])
 
 
-def _slot(setup: Setup, turn: Turn, step: Step, pages: tuple[Step, ...], now: float) -> Slot:
+def _slot(setup: Setup, turn: Turn, step: Step, pages: tuple[Step, ...], now: float, *, requests: int) -> Slot:
     """Take the turn's place in the queue, and return when its next request may begin."""
     interval = setup.profile.interval
     gap = min(interval * (1 + 0.5 * turn.retries[step]), MAX_SECONDS)
-    requests = 2 if turn.credentials is None else 1
     place = Place(turn.ticket, turn.backoff_until or now, now, requests, pages)
     return setup.shared.pacer.reserve(place, now=now, interval=interval, gap=gap)
 
@@ -211,6 +213,7 @@ def url_of(setup: Setup, step: Step) -> str:
         Step.LANDING: profile.landing_path,
         Step.STATUS: profile.status_path,
         Step.CHAT: profile.chat_path,
+        Step.MODELS: profile.models_path or "",
     }
     return profile.url(paths[step])
 
@@ -241,6 +244,8 @@ def write_request(
             headers = handshake.page_headers(setup.profile, values)
         case Step.STATUS:
             headers = handshake.status_headers(setup.profile, values)
+        case Step.MODELS:
+            headers = handshake.models_headers(setup.profile, values)
         case _:
             credentials = turn.credentials or Credentials(Tokens())
             method, more = "POST", credentials.body

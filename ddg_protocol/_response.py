@@ -11,11 +11,13 @@ from ._setup import Setup
 from ._turn import Turn
 from .content import ContentDecoder
 from .errors import ContentDecodingError, DuckChatError, FrontEndVersionMissing, IncompleteStream, StreamTooLarge
-from .events import Event
+from .events import Event, ModelsReceived
 from .headers import Headers, field
 from .redirect import REDIRECTS, redirect_target
 from .refusal import retry_after, service_error
 from .steps import Step
+
+_READ_WHOLE = (Step.FRONT_END, Step.MODELS)
 
 
 class Body:
@@ -57,7 +59,7 @@ class Body:
         try:
             self._decoder = ContentDecoder(field(headers, "content-encoding"))
         except ContentDecodingError:
-            if status == 200 and step in (Step.FRONT_END, Step.CHAT):
+            if status == 200 and step in (Step.FRONT_END, Step.CHAT, Step.MODELS):
                 raise
             self._decoder = ContentDecoder()  # the body is kept as it came
         self.coded = self._decoder.coded
@@ -149,7 +151,7 @@ def read_head(setup: Setup, turn: Turn, exchange: Exchange, head: Head) -> Body:
     """
     policy, step = setup.policy, exchange.step
     turn.jar.receive(exchange.request.url, head.headers, now=head.now)
-    is_page = step is Step.FRONT_END and head.status == 200
+    is_page = step in _READ_WHOLE and head.status == 200
     if is_reply(step, head):
         limit = policy.max_reply_bytes
     else:
@@ -178,14 +180,14 @@ def collect(exchange: Exchange, body: Body, text: bytearray) -> bool:
     Raises:
         IncompleteStream: the body is shorter than its content-length.
         ContentDecodingError: it is not of its content coding.
-        StreamTooLarge: the front-end page is longer than its bound, or the coded body is.
+        StreamTooLarge: the front-end page or the list of models is longer than its bound, or the coded body is.
     """
     while body.chunks or (body.coded and body.decode(exchange)):
         text += body.chunks.popleft()[: body.limit - len(text) + 1]
         if len(text) > body.limit:
             del text[body.limit :]
-            if exchange.step is Step.FRONT_END and body.status == 200:
-                raise StreamTooLarge(f"the front-end page is longer than {body.limit} bytes", limit=body.limit)
+            if exchange.step in _READ_WHOLE and body.status == 200:
+                raise StreamTooLarge(f"the {exchange.step.value} is longer than {body.limit} bytes", limit=body.limit)
             return True
     return body.end(exchange)
 
@@ -227,6 +229,7 @@ def conclude(
     Raises:
         ServiceError: the response is a refusal. Its head says so, whether or not its body could be read.
         FrontEndVersionMissing: the front-end page has no version.
+        MalformedModelList: the list of models can't be read.
         HandshakeError: the status response has no token.
         InvalidToken: it has one that can't be sent back.
     """
@@ -242,6 +245,12 @@ def conclude(
                 raise problem or FrontEndVersionMissing("the front-end page has no version markers")
             setup.shared.fe_version = version
             setup.shared.pacer.fetched(turn.ticket, step)
+        case Step.MODELS:
+            if problem is not None:
+                raise problem
+            from .model_list import read_models  # which most conversations never need
+
+            return ModelsReceived(read_models(text))
         case Step.LANDING:
             leave_landing_page(setup, turn)
             setup.shared.has_landed(turn.jar, now=now)

@@ -47,7 +47,7 @@ from .pace import Landing
 from .policy import Policy
 from .profile import ServiceProfile
 from .reply import ReplyReader, SavedReply
-from .steps import Step
+from .steps import STEPS_TO, Step
 from .text import printable, shown
 
 FORMAT_VERSION = 2
@@ -358,11 +358,14 @@ def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
 
 
 def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile) -> None:
-    *history, question = turn.messages or (None,)
-    if question is None or question.role != "user" or tuple(history) != conversation.message_history:
-        raise ValueError("the turn's messages are not the history and a question")
-    question.content.encode()
-    if set(turn.retries) != set(Step) or not all(0 <= tries < _MANY for tries in turn.retries.values()):
+    if turn.goal not in STEPS_TO or (turn.goal is Step.MODELS and profile.models_path is None):
+        raise ValueError("the turn's goal is neither a reply nor a list of models that the service has")
+    if turn.goal is Step.CHAT:
+        *history, question = turn.messages or (None,)
+        if question is None or question.role != "user" or tuple(history) != conversation.message_history:
+            raise ValueError("the turn's messages are not the history and a question")
+        question.content.encode()
+    if set(turn.retries) != set(STEPS_TO[turn.goal]) or not all(0 <= tries < _MANY for tries in turn.retries.values()):
         raise ValueError("the turn's retries are not those of each kind of request")
     if turn.credentials is not None:
         if not are_usable(turn.credentials.tokens, profile):

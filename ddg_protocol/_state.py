@@ -4,9 +4,9 @@ A session is always in one *phase*. A phase is a value that holds what is known 
 the `State` that it belongs to is what the outside sees of it. Three kinds of things happen to a session, and each kind
 has a table of its own:
 
-* A **command** comes from the caller: `Session.ask`, `Session.cancel`, `Session.close`. `COMMANDS` says in which states
-  it is legal and where it leads. One that is not in the table is the caller's mistake: it raises `LocalProtocolError`,
-  and nothing changes.
+* A **command** comes from the caller: `Session.ask`, `Session.fetch_models`, `Session.cancel`, `Session.close`.
+  `COMMANDS` says in which states it is legal and where it leads. One that is not in the table is the caller's mistake:
+  it raises `LocalProtocolError`, and nothing changes.
 * A **report** comes from the driver and names the request that it is about: a head, data, the end, a failure.
   `REPORTS` says in which order they may come. A report never moves the session, it is only kept; one that is out of
   order is the driver's mistake, and raises `LocalProtocolError`, too.
@@ -14,9 +14,10 @@ has a table of its own:
   state allows. A move that is not in the table is a bug of this package: it raises `AssertionError`.
 
 So the state changes at two moments, when a command is given and when an action is pulled, and never because bytes
-arrive. A turn begins with the command ASK. In PLANNING the session chooses what the turn needs next: time (WAIT), the
-embedder's answer to a challenge (SOLVE), or a request (SEND). When that is over, NEXT leads back to PLANNING. The one
-way out of this circle that keeps the turn is REPLY, then DONE, which commits it; FAIL, CANCEL and CLOSE leave the
+arrive. A turn begins with the command ASK, or with FETCH_MODELS, which asks no question. In PLANNING the session
+chooses what the turn needs next: time (WAIT), the embedder's answer to a challenge (SOLVE), or a request (SEND). When
+that is over, NEXT leads back to PLANNING. The ways out of this circle that keep what came are REPLY, then DONE, which
+commits the turn, and DONE from READING, with which the list of models is there; FAIL, CANCEL and CLOSE leave the
 conversation as it was before the turn.
 
 Below a `wire.WireSession` there is one more thing with states: its connection, the **link**. `LINKS` says which moves
@@ -58,16 +59,18 @@ class Command(KeyEnum):
     """What the caller may tell a session to do."""
 
     ASK = "the caller asks"
+    FETCH_MODELS = "the caller wants the list of models"
     CANCEL = "the caller cancels"
     CLOSE = "the caller closes"
 
 
+_BEGINNINGS = {Command.ASK: State.PLANNING, Command.FETCH_MODELS: State.PLANNING}
 _ANYWHERE = {Command.CANCEL: State.READY, Command.CLOSE: State.CLOSED}
 
 COMMANDS: dict[State, dict[Command, State]] = {
     **dict.fromkeys(State, _ANYWHERE),
-    State.READY: {Command.ASK: State.PLANNING, **_ANYWHERE},
-    State.DRAINING: {Command.ASK: State.PLANNING, **_ANYWHERE},
+    State.READY: {**_BEGINNINGS, **_ANYWHERE},
+    State.DRAINING: {**_BEGINNINGS, **_ANYWHERE},
     State.CLOSED: {Command.CANCEL: State.CLOSED, Command.CLOSE: State.CLOSED},
 }
 """Where each command leads, from each state in which it is legal."""
@@ -82,7 +85,7 @@ class Move(KeyEnum):
     BODY = "a response whose body matters, but is not a reply"
     REPLY = "a response that is a reply"
     NEXT = "this step is over and another follows"
-    DONE = "the reply is complete and the turn committed"
+    DONE = "what was asked for is complete, and a turn committed"
     REST = "nothing more is wanted of the connection"
     FAIL = "the turn is refused or broken"
 
@@ -103,7 +106,12 @@ MOVES: dict[State, dict[Move, State]] = {
         Move.NEXT: State.PLANNING,
         Move.FAIL: State.READY,
     },
-    State.READING: {Move.SEND: State.REQUESTING, Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
+    State.READING: {
+        Move.SEND: State.REQUESTING,
+        Move.NEXT: State.PLANNING,
+        Move.DONE: State.DRAINING,
+        Move.FAIL: State.READY,
+    },
     State.STREAMING: {Move.DONE: State.DRAINING, Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
     State.DRAINING: {Move.REST: State.READY},
     State.CLOSED: {},

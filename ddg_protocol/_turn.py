@@ -11,7 +11,7 @@ from .cookies import CookieJar
 from .events import Queued
 from .headers import Headers
 from .pace import Ticket
-from .steps import Step
+from .steps import STEPS_TO, Step
 
 
 class Credentials(msgspec.Struct):
@@ -36,7 +36,7 @@ class Turn(msgspec.Struct, kw_only=True):
     """A turn under way.
 
     Attributes:
-        messages: the history and the new message.
+        messages: the history and the new message; none if the turn asks for the list of models.
         model: the id of the model.
         until: when all of it must be over, on the caller's clock.
         jar: the cookies so far.
@@ -47,6 +47,7 @@ class Turn(msgspec.Struct, kw_only=True):
         challenged: how often the service asked for one in this turn.
         chat_sent: whether a chat request went out.
         repeated: the names of the exceptions that the chat request was repeated after, of those that allow it once.
+        goal: what it ends with: `Step.CHAT` or `Step.MODELS`.
         retries: how often each kind of request was retried.
         backoff_until: the end of a wait that comes before the next request, on the caller's clock.
         elapsed: the time that has come since the last request, as the driver reported it.
@@ -67,7 +68,8 @@ class Turn(msgspec.Struct, kw_only=True):
     challenged: int = 0
     chat_sent: bool = False
     repeated: set[str] = msgspec.field(default_factory=set)
-    retries: dict[Step, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Step, 0))
+    goal: Step = Step.CHAT
+    retries: dict[Step, int] = msgspec.field(default_factory=lambda: dict.fromkeys(STEPS_TO[Step.CHAT], 0))
     backoff_until: float | None = None
     elapsed: float | None = None
     begun: float = 0.0

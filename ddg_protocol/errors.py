@@ -33,6 +33,7 @@ __all__ = [
     "InvalidToken",
     "LocalProtocolError",
     "MalformedEvent",
+    "MalformedModelList",
     "ModelNotSupportedError",
     "ModelUnavailableError",
     "OutputLimitError",
@@ -91,6 +92,10 @@ class MalformedEvent(RemoteProtocolError):
     def __init__(self, message: str, *, raw: bytes = b"") -> None:
         super().__init__(message)
         self.raw = raw
+
+
+class MalformedModelList(RemoteProtocolError):
+    """The list of models has another form than the one that is known; the message says where."""
 
 
 class IncompleteStream(RemoteProtocolError):

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from .errors import DuckChatError
+from .models import ModelList
 
 __all__ = [
     "ChallengeReceived",
@@ -22,6 +23,7 @@ __all__ = [
     "LimitReached",
     "MalformedPayload",
     "ModelRefusal",
+    "ModelsReceived",
     "PartReceived",
     "Queued",
     "ReasoningDelta",
@@ -386,6 +388,16 @@ class MalformedPayload(msgspec.Struct, frozen=True):
     raw: bytes
 
 
+class ModelsReceived(msgspec.Struct, frozen=True):
+    """The list that `Session.fetch_models` asked for has come: the last event before PAUSED.
+
+    Attributes:
+        models: the list.
+    """
+
+    models: ModelList
+
+
 Event = (
     TurnStarted
     | TextDelta
@@ -413,4 +425,5 @@ Event = (
     | Heartbeat
     | UnknownPayload
     | MalformedPayload
+    | ModelsReceived
 )

@@ -45,6 +45,11 @@ def status_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING)
     )
 
 
+def models_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
+    """Return the header fields of the request for the list of models: those of status, but no token is asked for."""
+    return tuple(field for field in status_headers(profile, values) if field[0] != "x-vqd-accept")
+
+
 def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:
     """Parse the front-end page for the front-end version.
 

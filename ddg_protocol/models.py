@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-__all__ = ["AttachmentLimits", "Model"]
+__all__ = ["AttachmentLimits", "Model", "ModelList"]
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -64,3 +64,15 @@ class AttachmentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     images_per_turn: _Count | None = None
     images_per_conversation: _Count | None = None
     characters_with_attachments: _Count | None = None
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """The models of the service as it lists them.
+
+    Attributes:
+        models: in the service's order. It doesn't say which is the default.
+        attachment_limits: how much may be attached to questions, for each tier.
+    """
+
+    models: tuple[Model, ...]
+    attachment_limits: dict[str, AttachmentLimits] = {}

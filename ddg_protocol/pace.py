@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from .cookies import Cookie, CookieJar
-from .steps import Step
+from .steps import STEPS_TO, Step
 
 FETCH_SECONDS = 10.0
 """How long the other turns wait for one that fetches a page that they need too. Then the next one fetches."""
@@ -198,7 +198,7 @@ class Pacer:
         return Slot(until, least, start, len(ahead))
 
     def begin(self, ticket: Ticket, step: Step, *, now: float, until: float) -> None:
-        """Note that a request begins. After the chat request, the turn is in nobody's way any more.
+        """Note that a request begins. After its last one, the turn is in nobody's way any more.
 
         Args:
             ticket: the turn's.
@@ -212,7 +212,7 @@ class Pacer:
             unended = self._fetches.get(step)
             since = unended.since if unended is not None and now < unended.begun + PATIENCE else now
             self._fetches[step] = Fetch(step, ticket, now, since)
-        if place is None or step is Step.CHAT:
+        if place is None or step in STEPS_TO:
             return
         pages = tuple(page for page in place.pages if page is not step)
         requests = place.requests - (step is Step.STATUS)

@@ -15,7 +15,7 @@ from .errors import ModelNotSupportedError
 from .grammar import COOKIE_OCTETS, FIELD_VALUE, TOKEN, URL_PATH
 from .headers import Headers
 from .identity import Identity
-from .models import AttachmentLimits, Model
+from .models import AttachmentLimits, Model, ModelList
 from .policy import MAX_SECONDS
 from .text import printable, shown
 from .urls import check_origin, is_host
@@ -56,6 +56,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         front_end_path: the page that has the version markers.
         status_path: the endpoint that gives the tokens.
         chat_path: the endpoint that takes the questions.
+        models_path: the endpoint that lists the models; None if the revision has none.
         allowed_hosts: the hosts that redirects may lead to, in addition to the origin's own. A name with a leading dot
             means its subdomains.
         identity: the browser identity that is sent.
@@ -108,6 +109,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     front_end_path: str = "/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1"
     status_path: str = "/duckchat/v1/status"
     chat_path: str = "/duckchat/v1/chat"
+    models_path: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     identity: Identity = Identity()
     cookies: tuple[tuple[str, str], ...] = (("dcs", "1"), ("dcm", "3"))
@@ -150,9 +152,9 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         """Check every field that would otherwise fail later, in a place that is harder to understand."""
         check_origin(self.origin)
-        for field in ("landing_path", "front_end_path", "status_path", "chat_path"):
+        for field in ("landing_path", "front_end_path", "status_path", "chat_path", "models_path"):
             path = getattr(self, field)
-            if path == "" and field == "landing_path":
+            if path is None or (path == "" and field == "landing_path"):
                 continue
             if not URL_PATH.fullmatch(path):
                 raise ValueError(f"{field} must begin with / and be visible ASCII without # and \\, not {shown(path)}")
@@ -299,6 +301,26 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         except msgspec.ValidationError as error:
             message = str(error).removesuffix(" - at `$`").replace("`$.", "`")
             raise ValueError(printable(message, 300)) from None
+
+    def with_models(self, listed: ModelList) -> ServiceProfile:
+        """Return the same profile with the models that the service lists, and its limits of attachments.
+
+        Args:
+            listed: what `Session.fetch_models` or a client's ``models`` gave. Models that the profile has keep their
+                aliases.
+
+        Returns:
+            The new profile. The default is the one of this profile if this client may use it, else the first that this
+            client may use.
+        """
+        aliases = {model.id: model.aliases for model in self.models}
+        ids = {model.id for model in listed.models}
+        models = [
+            msgspec.structs.replace(model, aliases=tuple(name for name in aliases.get(model.id, ()) if name not in ids))
+            for model in listed.models
+        ]
+        models.sort(key=lambda model: (model.available is False, model.id != self.models[0].id))
+        return msgspec.structs.replace(self, models=tuple(models), attachment_limits=listed.attachment_limits)
 
     def validate_model(self, name: str | None = None) -> str:
         """Return the id on the wire of a model (PROTOCOL.md section 1).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import errors
 from .dates import parse_date, parse_time
@@ -244,5 +244,5 @@ def _number(digits: str) -> int | float:
     return int(digits) if len(digits) < 20 else float(digits)  # `int` refuses long numbers, which mean nothing here
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -22,12 +22,12 @@ _IS_RETRIED = {FailureKind.NOT_SENT: True, FailureKind.TLS: False, FailureKind.I
 
 
 def is_retried(step: Step, error: DuckChatError, *, chat_is_repeatable: bool) -> bool:
-    """Return whether a failed status or chat request is retried after a backoff, if the policy allows another try.
+    """Return whether a failed request is retried after a backoff, if the policy allows another try.
 
     It doesn't judge a challenge or a bad token in a chat response: those are followed at once by another request.
 
     Args:
-        step: `Step.STATUS` or `Step.CHAT`.
+        step: `Step.STATUS`, `Step.MODELS` or `Step.CHAT`.
         error: the failure, before any text of the reply.
         chat_is_repeatable: whether the profile allows to repeat a chat request that may have been processed.
 
@@ -39,7 +39,7 @@ def is_retried(step: Step, error: DuckChatError, *, chat_is_repeatable: bool) ->
     if isinstance(error, TransportError) and error.failure.kind in _IS_RETRIED:
         return _IS_RETRIED[error.failure.kind]
     if isinstance(error, TransportError | ChatTimeoutError | IncompleteStream):
-        return step is Step.STATUS or chat_is_repeatable
+        return step is not Step.CHAT or chat_is_repeatable
     return isinstance(error, HandshakeError)
 
 
@@ -47,7 +47,7 @@ def backoff(step: Step, attempt: int, *, base: float, jitter: float) -> float:
     """Return how many seconds to wait before a retry.
 
     Args:
-        step: `Step.STATUS` or `Step.CHAT`; the latter waits twice as long.
+        step: `Step.STATUS`, `Step.MODELS` or `Step.CHAT`; the last waits twice as long.
         attempt: 1 for the first retry.
         base: the policy's base delay, in seconds.
         jitter: a number in [0, 1).

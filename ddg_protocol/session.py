@@ -44,6 +44,7 @@ from .intents import ChallengeAnswer, Failure, Intent, SendRequest, SolveChallen
 from .pace import ClientState
 from .policy import Policy
 from .profile import DUCKDUCKGO_2025_04, ServiceProfile
+from .steps import Step
 from .text import shown
 
 _BODY = Awaited.BODY
@@ -195,6 +196,35 @@ class Session:
             answering=setup.answer_challenge == "always" or remembered or opaque,
             credentials=Credentials(tokens) if handshake.are_usable(tokens, setup.profile) else None,
             ids=dict(conversation.ids),
+        )
+        machine.enter(Starting(turn))
+
+    def fetch_models(self, *, now: float) -> None:
+        """Ask for the list of models. Pull with `next_action` until `PAUSED`; the list comes as `ModelsReceived`.
+
+        The conversation, with its cookies and tokens, is the same afterwards.
+
+        Args:
+            now: the caller's clock, in seconds. The list has to be there within the policy's ``turn_timeout``.
+
+        Raises:
+            LocalProtocolError: a turn is under way, the session is closed, or the profile has no ``models_path``.
+        """
+        self._check_command(Command.FETCH_MODELS)
+        machine = self._machine
+        setup = machine.setup
+        if setup.profile.models_path is None:
+            raise LocalProtocolError("the profile names no list of models to ask for (models_path)")
+        turn = Turn(
+            messages=(),
+            model=machine.conversation.model,
+            until=now + setup.policy.turn_timeout,
+            jar=machine.jar.copy() if machine.jar.cookies else setup.fresh_jar(),
+            landing_due=False,
+            answering=False,
+            credentials=None,
+            goal=Step.MODELS,
+            retries={Step.MODELS: 0},
         )
         machine.enter(Starting(turn))
 

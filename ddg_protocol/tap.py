@@ -53,6 +53,9 @@ class DrivenSession(Protocol):
     ) -> None:
         """See `Session.ask`."""
 
+    def fetch_models(self, *, now: float) -> None:
+        """See `Session.fetch_models`."""
+
     def cancel(self) -> None:
         """See `Session.cancel`."""
 
@@ -169,6 +172,11 @@ class TappedSession:
         """See `Session.ask`."""
         self._session.ask(messages, model=model, now=now)
         self._tap.called("ask", messages, model, now)
+
+    def fetch_models(self, *, now: float) -> None:
+        """See `Session.fetch_models`."""
+        self._session.fetch_models(now=now)
+        self._tap.called("fetch_models", now)
 
     def cancel(self) -> None:
         """See `Session.cancel`."""

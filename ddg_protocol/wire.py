@@ -160,6 +160,10 @@ class WireSession:
         """Begin a turn; see `Session.ask`."""
         self._session.ask(messages, model=model, now=now)
 
+    def fetch_models(self, *, now: float) -> None:
+        """Ask for the list of models; see `Session.fetch_models`."""
+        self._session.fetch_models(now=now)
+
     def cancel(self) -> None:
         """Cancel the turn; see `Session.cancel`. A connection with an exchange on it is closed."""
         self._session.cancel()

@@ -27,7 +27,8 @@ HEAD = f"""digraph states {{{{
   edge [{FONT}, fontsize=10, fontcolor="#33415c", color="#5b7db1"]
 """
 
-SESSION_CAPTION = """A session's states. It moves when an action is pulled; ASK is a command of the caller.
+SESSION_CAPTION = """A session's states. It moves when an action is pulled, or by a command of the caller:
+ASK, FETCH_MODELS.
 Left out: CANCEL leads from every state to READY, CLOSE to CLOSED (from which CANCEL leads nowhere).
 Dashed: FAIL, the turn is refused or broken; its exception is raised, and the conversation is as it was.
 Grey: NEXT, this step is over and another follows."""
@@ -44,6 +45,7 @@ STYLES = {
     Move.FAIL: 'style=dashed, color="#c0504d", fontcolor="#c0504d", ',
     Move.NEXT: 'color="#9a9a9a", fontcolor="#6a6a6a", ',
     Command.ASK: "penwidth=2, ",
+    Command.FETCH_MODELS: "penwidth=2, ",
     Move.REPLY: "penwidth=2, ",
     Move.DONE: "penwidth=2, ",
 }

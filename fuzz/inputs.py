@@ -183,6 +183,26 @@ refusals = st.builds(
     strategies.errors()
     | of(b"", b"<html>Just a moment...", b'\x1f\x8bgarbage {"action":"error","type":"ERR_CHALLENGE"}'),
 )
+model_lists = st.builds(
+    lambda models, limits: json.dumps({"models": models, "attachmentLimits": limits}).encode(),
+    st.lists(
+        st.fixed_dictionaries(
+            {"id": st.text("ab/-", min_size=1)},
+            optional={
+                "name": st.text() | st.none(),
+                "supportedTools": st.lists(st.text("ab")),
+                "reasoningEffortAccess": st.lists(st.fixed_dictionaries({"id": st.text("ab")})),
+                "entityHasAccess": st.booleans() | st.none() | st.integers(),
+            },
+        ),
+        max_size=4,
+    ),
+    st.dictionaries(
+        st.sampled_from(("free", "pro")),
+        st.fixed_dictionaries({"files": st.dictionaries(st.just("maxFileSizeMB"), st.integers(-1, 2**53))}),
+    )
+    | st.none(),
+)
 #: What a number or a nested value of a file can be made to be; JSON and TOML both read the most of it.
 ODD = of(
     *(b"1e308", b"-1.7e308", b"8.9e307", b"5e-324", b"1e13", b"1000000000001", b"18446744073709551616", b"-1", b"0"),

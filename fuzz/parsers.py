@@ -52,11 +52,13 @@ from ddg_protocol.errors import (
     ConversationFormatError,
     HandshakeError,
     InvalidToken,
+    MalformedModelList,
     RedirectRefused,
     StreamTooLarge,
 )
 from ddg_protocol.handshake import read_notice, read_tokens, read_version, require_tokens
 from ddg_protocol.headers import Headers
+from ddg_protocol.model_list import read_models, write_models
 from ddg_protocol.redaction import redacted
 from ddg_protocol.redirect import REDIRECTS, redirect_target
 from ddg_protocol.refusal import retry_after, service_error
@@ -603,6 +605,19 @@ def refusals(data: bytes) -> None:
     assert error.status == status or 400 <= error.status < 600
     assert error.body == data[3:]
     assert error.retryable in (True, False)
+
+
+def model_list(data: bytes) -> None:
+    """Read a list of models; what was read is written and read as the same."""
+    try:
+        listed = read_models(data)
+    except MalformedModelList as error:
+        fits_a_message(error)
+        return
+    written = read_models(write_models(listed))
+    assert [model.id for model in written.models] == [model.id for model in listed.models]
+    assert read_models(write_models(written)) == written
+    PROFILE.with_models(listed)
 
 
 # What is stored, set and said

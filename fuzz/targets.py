@@ -47,6 +47,7 @@ TARGETS = (
         name="coding", run=parsers.coding, inputs=inputs.codings, covers=_core("content"), memory=32 * _MIB, seconds=1.0
     ),
     Target(name="refusals", run=parsers.refusals, inputs=inputs.refusals, covers=_core("refusal")),
+    Target(name="model-list", run=parsers.model_list, inputs=inputs.model_lists, covers=_core("model_list")),
     Target(name="conversation", run=parsers.conversation, inputs=inputs.conversations, covers=_core("conversation")),
     Target(name="profile", run=parsers.profile, inputs=inputs.profiles, covers=_core("profile", "policy", "urls")),
     Target(name="messages", run=parsers.messages, inputs=inputs.messages, covers=_core("chat", "profile")),

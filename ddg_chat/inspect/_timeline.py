@@ -223,6 +223,8 @@ class _Reader:
         match line:
             case recorded.Ask():
                 self._ask(line)
+            case recorded.FetchModels():
+                self._add("calls", "caller", "session", "fetch models")
             case recorded.Cancel():
                 self._wait_ends()
                 self._add("calls", "caller", "session", "cancel")

@@ -86,6 +86,7 @@ DUCK_AI_2026_10 = DUCKDUCKGO_2025_04.updated(
         # Since 2026-01: [code] sct. origin and referer must agree with the host: [claim] OmniRoute issue 4037.
         "origin": "https://duck.ai",
         "allowed_hosts": ("duck.ai", ".duck.ai"),
+        "models_path": "/duckchat/v1/models",  # [seen] d2a models.json
         "front_end_path": "/",  # [seen] d2a home.html
         "version_markers": ('data-version-tag="', 'data-version-sha="'),  # [seen] d2a home.html
         # Cookies: none are needed ([claim] sdk keeps a jar only), though kthx always sends 5, dcm and dcs, and claims

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-Endpoint = Literal["front_end", "landing", "status", "chat"]
-"""The four endpoints of the service, named as their paths in `ServiceProfile`."""
+Endpoint = Literal["front_end", "landing", "status", "chat", "models"]
+"""The endpoints of the service, named as their paths in `ServiceProfile`."""
 
 Then = Literal["more", "close", "reset", "hang"]
 """What happens to the connection after a piece.

@@ -10,6 +10,8 @@ from functools import partial
 import msgspec
 
 from ..headers import Headers
+from ..model_list import write_models
+from ..models import ModelList
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ._answer import Answer
 from ._draw import draw
@@ -120,6 +122,8 @@ class Service:
             profile.status_path: ("status", "GET", self._status),
             profile.chat_path: ("chat", "POST", self._chat),
         }
+        if profile.models_path is not None:
+            self._routes[profile.models_path] = ("models", "GET", self._models)
 
     @property
     def front_end_version(self) -> str:
@@ -217,6 +221,11 @@ class Service:
             headers,
             partial(self._reply, question, int(now), number=self._replies, spoiled=bool(self._faults("chat"))),
         )
+
+    def _models(self, request: ServiceRequest, now: float) -> Answer:
+        self._check_headers(request, ())
+        listed = ModelList(self.profile.models, self.profile.attachment_limits)
+        return Answer.of(200, (("content-type", "application/json"),), write_models(listed))
 
     def _nowhere(self, request: ServiceRequest, now: float) -> Answer:
         there_are = ", ".join(f"{method} {target}" for target, (_, method, _) in self._routes.items())

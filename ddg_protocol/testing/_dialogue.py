@@ -187,6 +187,11 @@ class _Dialogue(Generic[SessionT]):
         self._say(f"ask {messages!r}" + (f" of {model}" if model else ""))
         self.session.ask(messages, model=model, now=self.clock.now)
 
+    def fetch_models(self) -> None:
+        """Ask for the list of models; see `Session.fetch_models`."""
+        self._say("fetch the models")
+        self.session.fetch_models(now=self.clock.now)
+
     def cancel(self) -> None:
         """Cancel the turn."""
         self._say("cancel")

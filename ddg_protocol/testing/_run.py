@@ -10,8 +10,9 @@ import msgspec
 
 from ..conversation import Message
 from ..errors import DuckChatError, LocalProtocolError, TransportError, UnsupportedChallenge
-from ..events import Event, TurnFinished
+from ..events import Event, ModelsReceived, TurnFinished
 from ..intents import ChallengeAnswer, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from ..models import ModelList
 from ..service import Handler, Piece, ServiceRequest, ServiceResponse, Then, framed
 from ..tap import DrivenSession
 from ..wire import Close, Connect, Send, WireSession
@@ -178,6 +179,20 @@ class Run:
         self.events = []
         self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS
         self.session.ask(messages, model=model, now=self.clock.now)
+
+    def fetch_models(self) -> ModelList:
+        """Ask for the list of models, and return it; see `Session.fetch_models`.
+
+        Raises:
+            DuckChatError: as raised by the session.
+        """
+        self.events = []
+        self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS
+        self.session.fetch_models(now=self.clock.now)
+        while self.next_event() is not None:
+            pass
+        (received,) = (event for event in self.events if isinstance(event, ModelsReceived))
+        return received.models
 
     def next_event(self) -> Event | None:
         """Carry out the session's intents until it returns an event.

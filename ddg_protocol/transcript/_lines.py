@@ -45,6 +45,12 @@ class Ask(_Line, frozen=True, tag="ask"):
     model: str | None = None
 
 
+class FetchModels(_Line, frozen=True, tag="fetch_models"):
+    """`Session.fetch_models`."""
+
+    now: float
+
+
 class Cancel(_Line, frozen=True, tag="cancel"):
     """`Session.cancel`."""
 
@@ -164,6 +170,7 @@ class Lost(_Line, frozen=True, tag="lost"):
 
 Line = (
     Ask
+    | FetchModels
     | Cancel
     | Close
     | NewId
@@ -372,5 +379,7 @@ def plain(value: Any) -> Any:
                 return {"base64": msgspec.to_builtins(value)}
         case tuple() | list():
             return [plain(member) for member in value]
+        case dict():
+            return {name: plain(member) for name, member in value.items()}
         case _:
             return value

@@ -17,6 +17,7 @@ from ._lines import (
     ChallengeFailed,
     ChallengeSolved,
     Close,
+    FetchModels,
     Head,
     Line,
     NewId,
@@ -52,6 +53,8 @@ def apply(session: Session, line: Line) -> None:
     match line:
         case Ask():
             session.ask(line.messages, model=line.model, now=line.now)
+        case FetchModels():
+            session.fetch_models(now=line.now)
         case Cancel():
             session.cancel()
         case Close():

@@ -29,6 +29,7 @@ from ._lines import (
     ChallengeFailed,
     ChallengeSolved,
     Close,
+    FetchModels,
     Head,
     Line,
     Lost,
@@ -64,7 +65,8 @@ class RecordedSession(TappedSession):
     Args:
         session: the session to record, at rest. From now on it must be driven through this object alone.
         write: called with each line, including its line end.
-        redact_texts: whether questions and all bodies are blanked too: replies, titles, pages, refusals.
+        redact_texts: whether questions and bodies are blanked too: replies, titles, pages, refusals, but not the list
+            of models.
 
     Raises:
         LocalProtocolError: a turn is under way.
@@ -164,6 +166,8 @@ class _Recorder:
         match method, *arguments:
             case "ask", messages, model, now:
                 self._tell(Ask(now, _question(messages, blanked=self._texts), model))
+            case "fetch_models", now:
+                self._tell(FetchModels(now))
             case "cancel", *_:
                 self._tell(Cancel())
             case "close", *_:
@@ -171,7 +175,7 @@ class _Recorder:
             case "_new_id", *_:
                 self._tell(NewId())
             case "receive_head", request, status, headers, now:
-                if self._texts and status >= 200:
+                if self._texts and status >= 200 and not self._is_list(request, status):
                     self._body = _Body(request.method, status, headers, self._session.profile)
                     headers = self._body.headers
                 self._tell(ReceiveHead(now, request.id, status, self._secrets.headers(headers)))
@@ -196,6 +200,11 @@ class _Recorder:
         # With its quotes, a stand-in is as long as the value, so that the answer stays within its bounds.
         body = {name: stand_in(value)[2:] if len(value) > 1 else 0 for name, value in encoded.items()}
         return ChallengeSolved(id, stand_in(answer.value), headers, body)
+
+    def _is_list(self, request: SendRequest, status: int) -> bool:
+        """Return whether a response is the list of models, which is public and stays as it is."""
+        profile = self._session.profile
+        return status == 200 and profile.models_path is not None and request.url == profile.url(profile.models_path)
 
     def _data(self, request: SendRequest, data: bytes) -> None:
         try:

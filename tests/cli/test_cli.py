@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -165,6 +166,43 @@ def test_models_lists_ids_aliases_and_the_default(capsys: pytest.CaptureFixture[
     assert first == "gpt-4o-mini  (default, alias gpt-4)"
     assert "o3-mini" in others
     assert len(others) == 4
+
+
+@pytest.fixture
+def listing(tmp_path: Path) -> str:
+    """The file of a profile whose service lists its models."""
+    profile = tmp_path / "listing.toml"
+    profile.write_text(
+        'models_path = "/duckchat/v1/models"\n'
+        '[[models]]\nid = "big"\nname = "The Big One"\naliases = ["b"]\navailable = false\n'
+        '[[models]]\nid = "small"\n'
+    )
+    return str(profile)
+
+
+def test_models_lists_those_of_the_service(listing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--live", "--emulator", "--profile", listing]) == 0
+    assert capsys.readouterr().out == "small  (default, small)\nbig  (The Big One, alias b, not for this client)\n"
+    assert main(["models", "--profile", listing]) == 0
+    assert capsys.readouterr().out == "big  (default, The Big One, alias b, not for this client)\nsmall\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--emulator"], 65, "models_path"),
+        (["--profile", "LISTING", "--emulator", "--fault", "models:403"], 77, "asking again won't help"),
+        (["--profile", "LISTING", "--emulator", "--fault", "models:body={}"], 76, "the list of models can't be read"),
+    ],
+)
+def test_a_list_that_can_t_be_had_is_one_sentence(
+    options: list[str], code: int, said: str, listing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "--live", *(listing if word == "LISTING" else word for word in options)]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"ddg-chat: [^\n]*\n", err)
+    assert said in err
 
 
 # Errors

@@ -29,6 +29,7 @@ TREE: dict[str, Any] = {
         "LocalProtocolError": {"ChatBusy": {}},
         "RemoteProtocolError": {
             "MalformedEvent": {},
+            "MalformedModelList": {},
             "IncompleteStream": {},
             "EmptyResponseError": {},
             "StreamTooLarge": {},

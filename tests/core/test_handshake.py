@@ -71,7 +71,7 @@ def test_another_address_is_the_origin_of_its_requests() -> None:
 
 
 def test_the_steps_are_in_the_order_of_the_protocol() -> None:
-    assert list(Step) == [Step.FRONT_END, Step.LANDING, Step.STATUS, Step.CHAT]
+    assert list(Step) == [Step.FRONT_END, Step.LANDING, Step.STATUS, Step.CHAT, Step.MODELS]
 
 
 # The front-end version

@@ -649,6 +649,8 @@ def give(session: Session, command: Command) -> None:
     match command:
         case Command.ASK:
             session.ask("again", now=0)
+        case Command.FETCH_MODELS:
+            session.fetch_models(now=0)
         case Command.CANCEL:
             session.cancel()
         case Command.CLOSE:

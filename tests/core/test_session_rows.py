@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from support.cases import each_of
 from support.facing import Run
-from support.hand import DONE, HELLO, PAGE, STREAM, Hand
+from support.hand import DONE, HELLO, LISTING, PAGE, STREAM, Hand
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -65,6 +65,7 @@ from ddg_protocol.errors import (
     InputLimitError,
     InvalidToken,
     MalformedEvent,
+    MalformedModelList,
     ModelUnavailableError,
     OutputLimitError,
     RedirectRefused,
@@ -86,6 +87,7 @@ from ddg_protocol.events import (
     StopReason,
     UnknownPayload,
 )
+from ddg_protocol.model_list import read_models
 from ddg_protocol.service import Service
 
 Answer = Callable[[Hand], None]
@@ -801,7 +803,8 @@ def test_a_throttled_client_waits_as_a_whole() -> None:
     other = Session(LATER, shared=session.shared)
     other.ask("Hi", now=held - 30)
     other.next_action(now=held - 30)
-    assert isinstance(wait := other.next_action(now=held - 30), Wait)
+    wait = other.next_action(now=held - 30)
+    assert isinstance(wait, Wait)
     assert wait.until == held
 
 
@@ -1096,6 +1099,12 @@ def test_every_event_and_every_intent_is_seen_by_a_caller() -> None:
     other.request_for("duckai=1")
     queued.request_for("duckai=1")  # after 10 s
     hand.events += queued.events
+    listing = Hand(Session(LISTING))
+    listing.session.fetch_models(now=0)
+    listing.request_for("/models")
+    listing.answer(body=b'{"models":[{"id":"m"}]}')
+    assert listing.pull() is PAUSED
+    hand.events += listing.events
     assert {type(event) for event in hand.events} == set(get_args(Event))
     assert set(get_args(Intent)) == {type(action) for action in (hand.request, *hand.waits, *played.solves)}
 
@@ -1123,6 +1132,7 @@ REQUIRING = DUCKDUCKGO_2025_04.at(DUCKDUCKGO_2025_04.origin, front_end_version_r
 CAUSES: dict[type[DuckChatError], Callable[[], object]] = {
     LocalProtocolError: lambda: Session().receive_eof(never_given()),
     MalformedEvent: lambda: play({"chat": replies(b"?")}, session=STRICT).reraise(),
+    MalformedModelList: lambda: read_models("[]"),
     IncompleteStream: answered(200, b"data: {", *STREAM),
     EmptyResponseError: answered(200, DONE, *STREAM),
     StreamTooLarge: answered(200, b"data: " + b"x" * 2**20, *STREAM),

@@ -35,6 +35,7 @@ NO_PARSERS = {
     "ddg_protocol.headers": "pairs",
     "ddg_protocol.identity": "values",
     "ddg_protocol.intents": "values",
+    "ddg_protocol.models": "values",
     "ddg_protocol.service": "names",
     "ddg_protocol.service._answer": "what faults make of a response",
     "ddg_protocol.service._challenge_pool": "a table",

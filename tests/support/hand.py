@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ddg_protocol import NEED_DATA, PAUSED, Failure, FailureKind, SendRequest, Session, SolveChallenge, Wait
+import msgspec
+
+from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
+    NEED_DATA,
+    PAUSED,
+    Failure,
+    FailureKind,
+    SendRequest,
+    Session,
+    SolveChallenge,
+    Wait,
+)
 from ddg_protocol._state import AT_REST, State
 from ddg_protocol.service import Service
 
+LISTING = msgspec.structs.replace(DUCKDUCKGO_2025_04, models_path="/duckchat/v1/models")
+"""The service of April 2025 with a list of models, which it had not."""
 PAGE = b'<script>__DDG_BE_VERSION__="serp_1_ET";__DDG_FE_CHAT_HASH__="0123456789abcdef0123";</script>'
 STREAM = (("content-type", "text/event-stream"),)
 HELLO = b'data: {"action":"success","message":"Hel"}\n\ndata: {"action":"success","message":"lo"}\n\n'
@@ -78,7 +92,7 @@ class Hand:
 
 def move_to(state: State) -> Hand:
     """Bring a session into a state."""
-    hand = Hand(Session(solver="embedder", answer_challenge="always"))
+    hand = Hand(Session(LISTING, solver="embedder", answer_challenge="always"))
     session = hand.session
     if state is State.CLOSED:
         session.close()

@@ -32,6 +32,7 @@ from ddg_protocol import (
     TurnFinished,
 )
 from ddg_protocol.errors import ChatBusy
+from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge, Solver
 from ddg_protocol.wire import WireAction, WireSession
 
@@ -48,6 +49,12 @@ Action = WireAction | SendRequest
 
 Tell = Callable[[], None] | None
 """Reports the result of an intent to the session; None if only time has passed."""
+
+
+class Ask(Protocol):
+    """A command that begins a turn of a session."""
+
+    def __call__(self, *, now: float) -> None: ...
 
 
 class Line(Protocol):
@@ -110,6 +117,7 @@ class BaseClient(Generic[ChatT, LineT]):
         # signal handler may close them.
         self._lock = threading.RLock()
         self._asked = self._closed = False
+        self._models: ModelList | None = None  # once the service was asked
 
     def __del__(self) -> None:
         if getattr(self, "_asked", False) and not self._closed:
@@ -208,6 +216,9 @@ class BaseChat(Generic[LineT]):
         self._queue: deque[Place] = deque()  # first come, first served; the first is called when the chat is free
         self._closed = False
 
+    def _asks(self, messages: Messages, model: str | None) -> Ask:
+        return partial(self._line.session.ask, messages, model=model)
+
     @property
     def conversation(self) -> Conversation:
         """The conversation after the last completed turn; store it with `Conversation.to_json`."""
@@ -218,7 +229,7 @@ class BaseChat(Generic[LineT]):
         if self._closed:
             raise LocalProtocolError("this chat is closed; start another with client.chat(conversation=...)")
 
-    def _begin(self, key: object, messages: Messages, model: str | None, place: Place | None) -> None:
+    def _begin(self, key: object, ask: Ask, place: Place | None) -> None:
         session = self._line.session
         with self._lock:
             if place is not None and (place not in self._queue or self._client._closed):
@@ -230,7 +241,7 @@ class BaseChat(Generic[LineT]):
                 )
             if session.state not in _MAY_BE_ASKED:
                 session.cancel()  # leaving the last turn was interrupted before it could
-            session.ask(messages, model=model, now=self._clock())
+            ask(now=self._clock())
             self._client._asked = True
             self._key, self._answering = key, True
             if place is not None:
@@ -304,11 +315,11 @@ class BaseReply:
         finished: the end of the turn; None until then, and if the turn was cancelled.
     """
 
-    def __init__(self, chat: BaseChat[Any], messages: Messages, model: str | None, *, wait: bool) -> None:
+    def __init__(self, chat: BaseChat[Any], ask: Ask, *, wait: bool) -> None:
         self.finished: TurnFinished | None = None
         self._key = object()
         self._chat = chat
-        self._begin = partial(chat._begin, self._key, messages, model)
+        self._begin = partial(chat._begin, self._key, ask)
         self._wait = wait
         self._place: Place | None = None  # in the chat's queue
         self._said = StringIO()  # a list of millions of tiny deltas would take 50 times their memory

@@ -43,7 +43,9 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
+from ddg_protocol.events import ModelsReceived
 from ddg_protocol.intents import ChallengeAnswer
+from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
@@ -108,6 +110,24 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         self._transport = transport
         self._connect = connect
         self._solver = solver
+
+    async def models(self, *, refresh: bool = False) -> ModelList:
+        """Return the models that the service lists. It is asked once; `ServiceProfile.with_models` uses the list.
+
+        Args:
+            refresh: whether to ask it again.
+
+        Returns:
+            The list.
+
+        Raises:
+            DuckChatError: the service refused or failed, or its list can't be read.
+            LocalProtocolError: the client is closed, or the profile has no ``models_path``.
+        """
+        if self._models is None or refresh:
+            async with self.chat() as chat:
+                self._models = await chat._fetch_models()
+        return self._models
 
     async def aclose(self) -> None:
         """Close every chat; may be called again. A task that is reading a reply gets `TurnAborted`."""
@@ -184,7 +204,12 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        return AsyncReply(self, messages, model, wait=wait)
+        return AsyncReply(self, self._asks(messages, model), wait=wait)
+
+    async def _fetch_models(self) -> ModelList:
+        async with AsyncReply(self, self._line.session.fetch_models, wait=False) as reply:
+            (models,) = [event.models async for event in reply.events() if type(event) is ModelsReceived]
+        return models
 
     async def aclose(self) -> None:
         """End the conversation and close its connection; may be called again, and from any task."""

@@ -38,7 +38,9 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
+from ddg_protocol.events import ModelsReceived
 from ddg_protocol.intents import ChallengeAnswer
+from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
@@ -100,6 +102,24 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         self._solver = solver
         self._clock = clock
         self._sleep = sleep
+
+    def models(self, *, refresh: bool = False) -> ModelList:
+        """Return the models that the service lists. It is asked once; `ServiceProfile.with_models` uses the list.
+
+        Args:
+            refresh: whether to ask it again.
+
+        Returns:
+            The list.
+
+        Raises:
+            DuckChatError: the service refused or failed, or its list can't be read.
+            LocalProtocolError: the client is closed, or the profile has no ``models_path``.
+        """
+        if self._models is None or refresh:
+            with self.chat() as chat:
+                self._models = chat._fetch_models()
+        return self._models
 
     def close(self) -> None:
         """Close every chat; may be called again. A thread that is reading a reply gets `TurnAborted`."""
@@ -177,7 +197,12 @@ class Chat(BaseChat[WireLine | RequestLine]):
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        return Reply(self, messages, model, wait=wait)
+        return Reply(self, self._asks(messages, model), wait=wait)
+
+    def _fetch_models(self) -> ModelList:
+        with Reply(self, self._line.session.fetch_models, wait=False) as reply:
+            (models,) = [event.models for event in reply.events() if type(event) is ModelsReceived]
+        return models
 
     def close(self) -> None:
         """End the conversation and close its connection; may be called again, and from any thread."""
