@@ -53,7 +53,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         max_redirects: the most redirects of one request.
         max_prompt_chars: the longest prompt; None allows any.
         max_head_bytes: the longest head of a response, together with the interim ones (1xx) before it.
-        max_page_bytes: the longest front-end page.
+        max_page_bytes: the longest front-end page, and the longest list of models.
         max_error_bytes: how much is kept of the body of a refusal.
         max_drain_bytes: how much is read of a body that nobody wants, so that the connection can be kept.
         max_event_bytes: the longest line, and the longest event, of the stream.

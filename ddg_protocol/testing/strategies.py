@@ -363,6 +363,11 @@ ERRORS: tuple[tuple[int, str], ...] = (
     (520, ""),
     (526, ""),
     (409, "ERR_NEW"),
+    (400, "ERR_BAD_REQUEST"),
+    (410, "ERR_ENDPOINT_DEPRECATED"),
+    (429, "ERR_OUTPUT_LIMIT"),
+    (429, "ERR_IMAGE_GENERATION_LIMIT"),
+    (500, "ERR_UPSTREAM"),
 )
 """Each row of the table in PROTOCOL.md section 7: its status, and its type or an empty string."""
 
@@ -376,7 +381,10 @@ def errors() -> SearchStrategy[bytes]:
         return _as_json(said if bare and kind else {"action": "error", "status": status, **said}, True)
 
     resets = {"fixedCostWindowUsage": {"windows": [{"isBlocked": True, "resetAt": "2025-04-02T00:00:00Z"}]}}
-    return st.builds(made, st.sampled_from(ERRORS), st.booleans(), st.sampled_from([{}, resets, {"extra": None}]))
+    check = {"cd": {"p": "1-2"}, "overrideCode": "5b5b", "r": "x"}
+    return st.builds(
+        made, st.sampled_from(ERRORS), st.booleans(), st.sampled_from([{}, resets, check, {"extra": None}])
+    )
 
 
 def malformed_payloads() -> SearchStrategy[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -384,18 +385,30 @@ def test_a_hostile_type_is_short_and_printable_everywhere() -> None:
     assert len(str(error)) < 200
 
 
+WINDOW = ("windows", "id", "percentUsed", "resetAt", "isBlocked", "x")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(("windows", "resetAt", "x")), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WINDOW), inner),
     max_leaves=10,
 )
-NAMES = st.sampled_from(("action", "status", "type", "fixedCostWindowUsage"))
+NAMES = st.sampled_from(("action", "status", "type", "overrideCode", "r", "cd", "fixedCostWindowUsage"))
+TYPES = st.sampled_from(("ERR_USER_LIMIT", "ERR_CHALLENGE"))
 
 
 @settings(deadline=None)
-@given(st.integers(100, 999), st.binary() | st.dictionaries(NAMES, JSON).map(lambda said: json.dumps(said).encode()))
+@given(
+    st.sampled_from((200, 418, 429)) | st.integers(100, 999),
+    st.binary()
+    | st.builds(
+        lambda said, kind: json.dumps(said | kind).encode(),
+        st.dictionaries(NAMES, JSON),
+        st.just({}) | st.fixed_dictionaries({"type": TYPES}),
+    ),
+)
 def test_whatever_the_body_it_is_a_service_error_that_can_be_shown(status: int, raw: bytes) -> None:
     error = service_error(status, raw)
+    assert copy.copy(error).args == error.args
+    assert (error.override_code + error.reason).isprintable()
     assert isinstance(error, ServiceError)
     assert str(error).isprintable()
     assert len(str(error)) < 500

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +15,32 @@ from ddg_protocol import (
     PAUSED,
     Conversation,
     ConversationFormatError,
+    DuckChatError,
     HandshakeError,
     LocalProtocolError,
     Policy,
     RateLimitError,
+    Retrying,
     SendRequest,
     Session,
     SolveChallenge,
     UnsupportedChallenge,
 )
-from ddg_protocol.errors import ChallengeError
+from ddg_protocol.errors import (
+    AccessDeniedError,
+    BadRequestError,
+    BlockedError,
+    ChallengeError,
+    ConversationLimitError,
+    EmptyResponseError,
+    InputLimitError,
+    ModelUnavailableError,
+    ServiceUnavailableError,
+    TokenError,
+    UserLimitError,
+)
 from ddg_protocol.events import ChallengeReceived
+from ddg_protocol.headers import Headers
 from ddg_protocol.intents import ChallengeAnswer
 from ddg_protocol.revisions import DUCK_AI_2026_10
 
@@ -481,3 +497,78 @@ def test_no_secret_is_shown() -> None:
     assert "SECRET" in request.body.decode()
     assert not any("SECRET" in text or "abab" in text for text in texts)
     assert repr(answer) == "ChallengeAnswer(value=<13 characters>, headers=<1 fields>, body=<1 members>)"
+
+
+# What the record of October 2026 says of errors, by a whole turn
+
+#: What the session does after each error of the record, in its order, and the exception if that comes every time.
+FOLLOWS: list[tuple[type[DuckChatError], str]] = [
+    (ChallengeError, "solve"),
+    (ChallengeError, "end"),  # for a person
+    (ChallengeError, "end"),
+    (BlockedError, "end"),
+    (RateLimitError, "wait"),
+    (UserLimitError, "end"),
+    (InputLimitError, "end"),
+    (ConversationLimitError, "end"),
+    (RateLimitError, "wait"),
+    (ServiceUnavailableError, "back off"),
+    (ModelUnavailableError, "end"),
+    (ModelUnavailableError, "end"),
+    (BadRequestError, "end"),
+    (BadRequestError, "end"),
+    (TokenError, "once"),
+    (BadRequestError, "end"),
+    (AccessDeniedError, "once"),  # 401
+    (AccessDeniedError, "end"),  # 403
+    (ServiceUnavailableError, "back off"),
+    (ServiceUnavailableError, "back off"),  # in the stream
+    (ChallengeError, "solve"),
+    (EmptyResponseError, "once"),
+]
+DELAYS = {"solve": [], "end": [], "once": [0.0], "wait": [60.0], "back off": [4.0]}
+
+
+def chat_of(case: dict[str, Any]) -> tuple[int, Headers, bytes]:
+    body = case["body"].encode()
+    return (200, STREAM, body and b"data: " + body + b"\n\n") if case["status"] == 200 else (case["status"], (), body)
+
+
+def answered(hand: Hand, response: tuple[int, Headers, bytes]) -> None:
+    """Answer whatever is asked until the turn ends: each chat request with the same response."""
+    hand.session.ask("Hi", now=hand.now)
+    while True:
+        match hand.pull():
+            case SolveChallenge() as solve:
+                hand.session.challenge_solved(solve, "answer")
+            case SendRequest() as request if request.url.endswith("/chat"):
+                hand.answer(*response)
+            case SendRequest():
+                hand.answer(headers=[("x-vqd-hash-1", "one")], body=PAGE)
+
+
+def test_every_error_of_october_2026_has_the_consequence_of_its_row(vectors: Path) -> None:
+    cases = json.loads((vectors / "revisions" / "errors-2026-10.json").read_bytes())
+    *of_chat, of_status = cases
+    for case, (exception, follows) in zip(of_chat, FOLLOWS, strict=True):
+        hand = hand_of(policy=Policy(max_retries=1), jitter=lambda: 0.0)
+        with pytest.raises(exception) as caught:
+            answered(hand, chat_of(case))
+        assert type(caught.value) is exception, case
+        assert [event.delay for event in hand.events if isinstance(event, Retrying)] == DELAYS[follows], case
+        assert (ChallengeReceived() in hand.events) == (follows == "solve"), case
+    assert (of_status["status"], of_status["body"]) == (200, '{"status":"0"}')  # that is the test above
+
+
+def test_a_throttled_status_request_waits_as_the_profile_says() -> None:
+    hand = hand_of(policy=Policy(max_retries=1))
+    hand.session.ask("Hi", now=0)
+    hand.request_for("/")
+    hand.answer(body=PAGE)
+    hand.request_for("/status")
+    hand.answer(body=b'{"status":"0"}')
+    before = hand.now
+    hand.request_for("/status")
+    assert hand.now == before + PROFILE.throttle_delay == before + 60.0
+    hand.answer(headers=[("x-vqd-hash-1", "one")], body=b'{"status":"0"}')
+    assert solved(hand, solve_of(hand)).method == "POST"
