@@ -52,6 +52,12 @@ def stream() -> Watched:
     return Watched()
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show a wait as soon as it begins."""
+    monkeypatch.setattr("ddg_chat._waiting._WORTH_SAYING", 0.01)
+
+
 def request(path: str) -> SendRequest:
     return SendRequest(id=1, method="GET", url=DUCKDUCKGO_2025_04.url(path), headers=(), body=b"", timeout=10.0)
 
@@ -60,6 +66,7 @@ def tell(waiting: Waiting, what: SendRequest | Wait | Event) -> None:
     waiting(Trace(1, what, time.monotonic()))
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("path", "said"),
     [
@@ -81,6 +88,7 @@ def test_each_request_is_told_until_the_reply_comes(path: str, said: str, stream
     assert stream.getvalue() == written
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("reason", "said"), [("pacing", "waiting to keep the service's pace: "), ("backoff", "waiting to retry: ")]
 )
@@ -91,6 +99,7 @@ def test_a_wait_counts_down(reason: str, said: str, stream: Watched) -> None:
     assert stream.line == ""
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_place_in_the_queue_is_told_until_a_request_begins(stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
         tell(waiting, Queued(3, time.monotonic() + 20))
@@ -135,6 +144,7 @@ def test_a_terminal_that_can_t_take_text_back_gets_lines(stream: Watched) -> Non
     assert stream.getvalue() == "ddg-chat: in the queue, about 20 s\nddg-chat: waiting to retry: 100 s\n"
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_status_line_fits_its_terminal(stream: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     status = StatusLine(stream)
@@ -179,6 +189,7 @@ def test_reasoning_in_the_middle_of_a_reply_is_shown_after_it(stream: Watched) -
     assert stream.getvalue() == "Is that so?\nAnew\n"
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_tool_is_told_while_it_is_used(stream: Watched) -> None:
     with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
         tell(waiting, ReasoningDelta("Let me see"))
