@@ -100,5 +100,9 @@ def _row(error: Exception) -> tuple[int, str]:
         if isinstance(error, kinds):
             if isinstance(error, errors.TransportError) and error.failure.kind is FailureKind.TLS:
                 advice = "if you trust its authority, set SSL_CERT_FILE to the authority's certificate"
+            if isinstance(error, errors.UnsupportedChallenge) and not error.expected:
+                advice = ""  # a solver had none
+            if isinstance(error, errors.ChallengeError) and not error.status:
+                advice = ""  # there is no solver, and the message says what to do
             return code, advice
     raise error

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
+    ChallengeAnswer,
     Conversation,
     Policy,
     ServiceProfile,
     Session,
+    SolveChallenge,
 )
 from ddg_protocol.models import ModelList
 from ddg_protocol.tap import DrivenSession
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from ddg_protocol.service import Fault
     from ddg_transports.transport import Transport
 
+REVISIONS = ("2025-04", "2025-07", "2026-10")
+"""The names of `ddg_protocol.revisions.REVISIONS`, which is imported where one is needed."""
 _A_DAY = 86_400  # seconds; clocks and sockets can't count without end
 
 EPILOG = """\
@@ -60,6 +64,13 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
         type=_base_url,
         metavar="URL",
         help="the service's address: https://HOST[:PORT], or http for a loopback address",
+    )
+    service.add_argument("--revision", choices=REVISIONS, help="the service's revision (default: 2025-04)")
+    service.add_argument(
+        "--solver",
+        type=_solver,
+        metavar="CMD",
+        help="a command that answers challenges: JSON in, JSON out, 30 s (see docs/revisions.md)",
     )
     service.add_argument(
         "--profile",
@@ -214,8 +225,32 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
             # Closed after the client: closing its conversations writes their last lines.
             files = stack.enter_context(ExitStack())
             transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=files)
-        client = Client(profile, policy=_policy(args), transport=_transport(args, stack), on_action=waiting)
+        client = Client(
+            profile,
+            policy=_policy(args),
+            transport=_transport(args, stack),
+            solver=args.solver or _stand_in(args, profile),
+            on_action=waiting,
+        )
         yield Asking(stack.enter_context(client), waiting or nullcontext(), transcripts)
+
+
+def revision(name: str | None) -> ServiceProfile:
+    """Return the profile of a revision, one of `REVISIONS`; None means April 2025."""
+    if name in (None, REVISIONS[0]):
+        return DUCKDUCKGO_2025_04
+    from ddg_protocol import revisions  # seldom needed
+
+    return revisions.REVISIONS[name]
+
+
+def _stand_in(args: argparse.Namespace, profile: ServiceProfile) -> Callable[[SolveChallenge], str] | None:
+    """Return the solver for the emulator's stand-in challenges, if it is they that will come."""
+    if not args.emulator or profile.challenge_form == "script":
+        return None
+    from ddg_protocol.testing import stand_in_answer
+
+    return stand_in_answer
 
 
 def profile_of(args: argparse.Namespace) -> ServiceProfile:
@@ -224,7 +259,7 @@ def profile_of(args: argparse.Namespace) -> ServiceProfile:
     Raises:
         CommandError: its file can't be read.
     """
-    profile = DUCKDUCKGO_2025_04
+    profile = revision(args.revision)
     if args.profile is not None:
         try:
             profile = profile.updated(tomllib.loads(Path(args.profile).read_text(encoding="utf-8")))
@@ -279,6 +314,15 @@ def _waiting(args: argparse.Namespace, profile: ServiceProfile) -> Waiting | Non
 def _base_url(text: str) -> str:
     try:
         return DUCKDUCKGO_2025_04.at(text).origin
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _solver(text: str) -> Callable[[SolveChallenge], ChallengeAnswer]:
+    from ._solver import solver_of
+
+    try:
+        return solver_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -17,6 +17,8 @@ from ddg_protocol.service import Fault, Service
 from ddg_protocol.service.script import fault_from_text, script_from_toml
 from ddg_transports.emulator import serve, throw_away_tls
 
+from ._service import REVISIONS, revision
+
 FAULTS = """\
 faults:
   --fault ENDPOINT:WORD[,WORD]... makes something go wrong at front_end,
@@ -50,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--challenge", action="store_true", help="refuse questions (418) that don't answer the challenge"
     )
+    parser.add_argument("--revision", choices=REVISIONS, help="the service's revision (default: 2025-04)")
     parser.add_argument("--script", metavar="FILE", help="read faults from a TOML file")
     parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="FAULT", help="a fault; see below")
     parser.add_argument("--tls", action="store_true", help="serve https, with a certificate made for this run")
@@ -71,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         return _fail(2, str(error))
     # A new seed for each run, so that tokens of an earlier run are not valid in this one.
-    service = Service(challenge=args.challenge, script=(*script, *args.fault), seed=secrets.token_hex(16))
+    profile = revision(args.revision)
+    service = Service(profile, challenge=args.challenge, script=(*script, *args.fault), seed=secrets.token_hex(16))
     try:
         anyio.run(partial(_serve_until_interrupted, service, args.port, tls))
     except OSError as error:

@@ -27,7 +27,18 @@ from .errors import (
 )
 from .events import Event, Retrying, TextDelta, TurnCancelled, TurnFinished, TurnStarted
 from .identity import Identity
-from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
+from .intents import (
+    NEED_DATA,
+    PAUSED,
+    ChallengeAnswer,
+    Failure,
+    FailureKind,
+    Intent,
+    SendRequest,
+    Signal,
+    SolveChallenge,
+    Wait,
+)
 from .models import Model
 from .pace import ClientState
 from .policy import Policy
@@ -41,6 +52,7 @@ __all__ = [
     "DUCKDUCKGO_2025_04",
     "NEED_DATA",
     "PAUSED",
+    "ChallengeAnswer",
     "ChatTimeoutError",
     "ClientState",
     "Conversation",

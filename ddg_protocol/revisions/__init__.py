@@ -7,11 +7,11 @@ The marks there: [seen] is in a recording, [code] in a client's code, [claim] in
 A revision of one's own is another one with changes: `ServiceProfile.updated` takes them from TOML or JSON.
 """
 
-from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ..profile import DUCKDUCKGO_2025_04, IdRule, ServiceProfile
 from .duck_ai_2026_10 import DUCK_AI_2026_10
 from .duckduckgo_2025_07 import DUCKDUCKGO_2025_07
 
-__all__ = ["DUCKDUCKGO_2025_04", "DUCKDUCKGO_2025_07", "DUCK_AI_2026_10", "REVISIONS"]
+__all__ = ["DUCKDUCKGO_2025_04", "DUCKDUCKGO_2025_07", "DUCK_AI_2026_10", "REVISIONS", "IdRule"]
 
 REVISIONS: dict[str, ServiceProfile] = {
     "2025-04": DUCKDUCKGO_2025_04,

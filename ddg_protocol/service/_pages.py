@@ -29,11 +29,17 @@ def http_date(when: float) -> str:
 
 
 def front_end_page(profile: ServiceProfile, version: tuple[str, str]) -> bytes:
-    """Return a page as large as the real one, over 200 KiB, with the version's two halves past its middle."""
+    """Return a page as large as the real one, over 200 KiB.
+
+    The version's two halves are past its middle; where their markers are attributes, they are those of its first tag.
+    """
     before, after = profile.version_markers
-    markers = f'window.{before}{version[0]}";window.{after}{version[1]}";'
+    in_tag = before.startswith("data-") and after.startswith("data-")
+    attributes = f' {before}{version[0]}" {after}{version[1]}"' if in_tag else ""
+    markers = "" if in_tag else f'window.{before}{version[0]}";window.{after}{version[1]}";'
     return (
-        '<!DOCTYPE html>\n<html lang="en-US">\n<head><meta charset="utf-8"><title>DuckDuckGo AI Chat</title></head>\n'
+        f'<!DOCTYPE html>\n<html lang="en-US"{attributes}>\n'
+        '<head><meta charset="utf-8"><title>DuckDuckGo AI Chat</title></head>\n'
         "<body>\n"
         + "".join(map(_TILE.format, range(1200)))
         + f"<script>{markers}</script>\n"

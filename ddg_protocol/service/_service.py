@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
 
+from .._template import PLACEHOLDER, is_whole
 from ..headers import Headers
 from ..model_list import write_models
 from ..models import ModelList
@@ -61,6 +63,11 @@ class _ChatBody(msgspec.Struct):
     messages: list[_Message]
 
 
+_IDS = {
+    "hex": re.compile("[0-9a-f]{32}"),
+    "uuid": re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
+}
+_FORMS = {"hex": "32 hexadecimal digits", "uuid": "a random UUID"}
 _HTML = ("content-type", "text/html; charset=UTF-8")
 _read_chat_body = msgspec.json.Decoder(_ChatBody).decode
 
@@ -80,7 +87,8 @@ class Service:
             without a ``host``; otherwise ``origin`` and ``referer`` must name the host that the request was sent to.
         responder: returns the replies.
         challenge: whether a question without the answer to the challenge is refused with 418. If not,
-            ``x-vqd-hash-1`` may be empty; a wrong answer is still refused.
+            ``x-vqd-hash-1`` may be empty; a wrong answer is still refused. A revision whose challenges are opaque wants
+            an answer always: they are stand-ins that say so, and `ddg_protocol.testing.stand_in_answer` answers them.
         delay: seconds between two pieces of a reply.
         script: what goes wrong when. If several faults apply to a request, so do their effects, one after the other.
         any_history: whether to continue conversations that this service didn't answer, such as those of an earlier run.
@@ -111,8 +119,9 @@ class Service:
         self._script = [_Planned(fault, 0) for fault in script]
         self._counts: Counter[Endpoint | None] = Counter()
         self._seed = seed
-        self._version = ("serp_20250401_100419_ET", draw(seed, "front end").hex()[:20])
-        self._tokens = Tokens(seed, limit=UNSPENT_TOKENS)
+        opaque = profile.challenge_form == "opaque"
+        self._version = ("serp_20250401_100419_ET", draw(seed, "front end").hex()[: 40 if opaque else 20])
+        self._tokens = Tokens(seed, limit=UNSPENT_TOKENS, form=profile.challenge_form)
         self._histories: dict[bytes, None] = {}  # oldest first
         self._replies = 0
         self._log = Log()
@@ -122,6 +131,7 @@ class Service:
             profile.status_path: ("status", "GET", self._status),
             profile.chat_path: ("chat", "POST", self._chat),
         }
+        self._routes.pop("", None)  # a landing page that the revision doesn't have
         if profile.models_path is not None:
             self._routes[profile.models_path] = ("models", "GET", self._models)
 
@@ -202,15 +212,19 @@ class Service:
 
     def _status(self, request: ServiceRequest, now: float) -> Answer:
         self._check_headers(request, self.profile.status_headers)
-        self._check_origin(request)
+        self._check_origin(request, self.profile.status_headers)
         return Answer.of(200, (("content-type", "application/json"), *self._new_tokens()), b'{"status":"0"}')
 
     def _chat(self, request: ServiceRequest, now: float) -> Answer:
         # A chat request spends its token, whatever else is wrong with it (section 3).
-        pair = self._tokens.spend(request.header("x-vqd-4") or "")
-        self._check_headers(request, self.profile.chat_headers)
-        self._check_origin(request)
-        if request.header("x-fe-version") not in ("", self.front_end_version):
+        pair = self._tokens.spend(request.header("x-vqd-4") or "") if self.profile.vqd_4 else None
+        contract = self.profile.chat_headers
+        self._check_headers(request, contract)
+        self._check_origin(request, contract)
+        version = request.header("x-fe-version")
+        if version is None and is_whole(contract):
+            version = ""  # a field without a value is left out
+        if version not in ("", self.front_end_version):
             raise _bad("x-fe-version must be present, and empty or the version of the front-end page")
         question = self._question(request.body)
         self._check_answer(request, pair)
@@ -237,17 +251,27 @@ class Service:
         if not request.header("user-agent"):
             raise _bad("user-agent is missing")
         for name, value in contract:
+            if is_whole(contract) and (found := PLACEHOLDER.fullmatch(value)):
+                rule = self.profile.ids.get(found[1])
+                if rule is not None and not _IDS[rule.form].fullmatch(request.header(name) or ""):
+                    raise _bad(f"{name} must be {_FORMS[rule.form]}")
+                continue
             said = _elements(request.header(name) or "")
             if value.lower() not in said and not (name == "accept" and "*/*" in said):
                 raise _bad(f"{name} must be {value}")
 
-    def _check_origin(self, request: ServiceRequest) -> None:
+    def _check_origin(self, request: ServiceRequest, contract: Headers) -> None:
         host = request.header("host")
         origins = (self.profile.origin,) if host is None else (f"https://{host}", f"http://{host}")
+        wanted = dict(contract) if is_whole(contract) else {"origin": "", "referer": ""}
         origin = request.header("origin")
-        if origin not in origins:
+        if "origin" not in wanted:
+            named = [f"{each}/" for each in origins]
+        elif origin in origins:
+            named = [f"{origin}/"]
+        else:
             raise _bad("origin must be the address that the request is sent to")
-        if request.header("referer") != f"{origin}/":
+        if "referer" in wanted and request.header("referer") not in named:
             raise _bad("referer must be the origin and a slash")
 
     def _question(self, body: bytes) -> Question:
@@ -273,18 +297,29 @@ class Service:
             raise _bad("this service did not answer the history")
         return Question(messages[-1].content, asked.model, tuple(messages))
 
-    def _check_answer(self, request: ServiceRequest, pair: Pair) -> None:
+    def _check_answer(self, request: ServiceRequest, pair: Pair | None) -> None:
         answer = request.header("x-vqd-hash-1")
+        user_agent, brands = request.header("user-agent") or "", request.header("sec-ch-ua") or ""
+        if pair is None:
+            if not answer and not self._wants_answers:
+                return
+            if not self._tokens.spend_answered(answer or "", user_agent=user_agent, brands=brands):
+                reason = "x-vqd-hash-1 is " + ("not the answer to a challenge that is open" if answer else "empty")
+                raise Refusal(418, "ERR_CHALLENGE", reason, self._new_tokens())
+            return
         if answer is None:
             raise _bad("x-vqd-hash-1 is missing; send it empty if there is no answer")
-        if not answer and not self.challenge:
+        if not answer and not self._wants_answers:
             return
-        user_agent, brands = request.header("user-agent") or "", request.header("sec-ch-ua") or ""
         if not pair.challenge.is_answered(answer, user_agent=user_agent, brands=brands):
             reason = "x-vqd-hash-1 is " + (
                 "not the answer to the challenge that came with x-vqd-4" if answer else "empty"
             )
             raise Refusal(418, "ERR_CHALLENGE", reason, self._new_tokens())
+
+    @property
+    def _wants_answers(self) -> bool:
+        return self.challenge or self.profile.challenge_form == "opaque"
 
     # The reply
 
@@ -334,7 +369,8 @@ class Service:
 
     def _new_tokens(self) -> Headers:
         pair = self._tokens.issue()
-        return (("x-vqd-4", pair.token), ("x-vqd-hash-1", pair.challenge.encoded))
+        token = (("x-vqd-4", pair.token),) if self.profile.vqd_4 else ()
+        return (*token, ("x-vqd-hash-1", pair.challenge.encoded))
 
 
 def _bad(reason: str) -> Refusal:

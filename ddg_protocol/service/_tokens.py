@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
 from ._challenge import Challenge
 from ._draw import draw
 from ._exchange import Refusal
+from ._stand_in import StandIn
 
 #: A token can be verified without being stored: 30 digits that only the seed gives, then its number.
 _TOKEN = re.compile(r"4-[0-9]{30}([0-9]{9})")
@@ -23,7 +25,7 @@ class Pair(msgspec.Struct, frozen=True):
     """
 
     token: str
-    challenge: Challenge
+    challenge: Challenge | StandIn
 
 
 class Tokens:
@@ -32,10 +34,12 @@ class Tokens:
     Args:
         seed: the service's seed.
         limit: how many unspent tokens are valid. Beyond it, the oldest expires.
+        form: the form of the challenges; see `ServiceProfile.challenge_form`.
     """
 
-    def __init__(self, seed: str, *, limit: int) -> None:
+    def __init__(self, seed: str, *, limit: int, form: Literal["script", "opaque"] = "script") -> None:
         self._seed = seed
+        self._challenge: type[Challenge] | type[StandIn] = Challenge if form == "script" else StandIn
         self._limit = limit
         self._last = 0
         self._forgotten = 0  # every number up to this one was spent or has expired
@@ -73,8 +77,25 @@ class Tokens:
         del self._unspent[number]
         return self._pair(number)
 
+    def spend_answered(self, answer: str, *, user_agent: str, brands: str) -> bool:
+        """Spend the challenge that an answer is for, where questions carry no token.
+
+        Args:
+            answer: the value of the request's ``x-vqd-hash-1``.
+            user_agent: the request's ``user-agent``.
+            brands: the request's ``sec-ch-ua``, empty if it has none.
+
+        Returns:
+            Whether there is such a challenge, unspent.
+        """
+        for number in reversed(self._unspent):
+            if self._pair(number).challenge.is_answered(answer, user_agent=user_agent, brands=brands):
+                del self._unspent[number]
+                return True
+        return False
+
     def _pair(self, number: int) -> Pair:
-        return Pair(self._token(number), Challenge.drawn(self._seed, number))
+        return Pair(self._token(number), self._challenge.drawn(self._seed, number))
 
     def _token(self, number: int) -> str:
         digits = int.from_bytes(draw(self._seed, "token", number), "big") % 10**30

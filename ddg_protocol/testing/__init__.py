@@ -8,6 +8,7 @@ name, since it needs Hypothesis.
 from ._clock import Clock
 from ._dialogue import Dialogue, DialogueError, Matcher, WireDialogue, connect, raises, request, send, wait
 from ._run import Chunking, Cut, Run, byte_by_byte, every, split_at, whole
+from ._stand_in import stand_in_answer
 
 __all__ = [
     "Chunking",
@@ -25,6 +26,7 @@ __all__ = [
     "request",
     "send",
     "split_at",
+    "stand_in_answer",
     "wait",
     "whole",
 ]

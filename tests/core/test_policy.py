@@ -14,13 +14,16 @@ from ddg_protocol.policy import MAX_SECONDS, Policy
 WHOLE = {
     *("max_retries", "max_redirects", "max_prompt_chars", "max_head_bytes", "max_page_bytes", "max_error_bytes"),
     *("max_drain_bytes", "max_event_bytes", "max_image_bytes", "max_reply_bytes", "max_challenge_bytes"),
-    "max_unanswered_retries",
+    *("max_unanswered_retries", "max_challenge_retries"),
 }
 SECONDS = {
     *("base_delay", "max_retry_after", "connect_timeout", "write_timeout", "read_timeout", "total_timeout"),
     *("drain_timeout", "turn_timeout"),
 }
-MAY_BE_0 = {"max_retries", "max_unanswered_retries", "max_redirects", "base_delay", "max_retry_after", "drain_timeout"}
+MAY_BE_0 = {
+    *("max_retries", "max_unanswered_retries", "max_challenge_retries", "max_redirects"),
+    *("base_delay", "max_retry_after", "drain_timeout"),
+}
 
 
 def policy(name: str, value: Any) -> Policy:

@@ -227,6 +227,41 @@ def test_a_member_without_a_value_is_left_out_wherever_it_is() -> None:
     assert list(given) == ["model", "messages", "a", "d", "e"]
 
 
+def test_the_models_of_october_2026_are_those_of_the_record(vectors: Path) -> None:
+    record = json.loads((vectors / "revisions" / "models-2026-10.json").read_text())
+    models = {model.id: model for model in DUCK_AI_2026_10.models}
+    for said in record["models"]:
+        model = models[said["id"]]
+        assert model.name == said["name"]
+        assert list(model.efforts) == said["supportedReasoningEffort"]
+        assert set(model.tools) == set(said["supportedTools"])
+        assert model.takes_images == said["supportsImageUpload"]
+        assert list(model.file_types) == said.get("supportedFileTypes", [])
+        assert set(model.tiers) == set(said["accessTier"])
+        for access in said.get("reasoningEffortAccess", []):
+            assert set(model.effort_tiers.get(access["id"], model.tiers)) == set(access["accessTier"])
+    assert models.keys() - {said["id"] for said in record["models"]} == {"gpt-6-luna"}
+    for tier, said in record["attachmentLimits"].items():
+        limits, files, images = DUCK_AI_2026_10.attachment_limits[tier], said["files"], said["images"]
+        assert limits.files_per_conversation == files["maxPerConversation"]
+        assert limits.file_bytes == files["maxFileSizeMB"] * 1024 * 1024
+        assert limits.total_file_bytes == files["maxTotalFileSizeBytes"]
+        assert limits.pages_per_file == files["maxPagesPerFile"]
+        assert limits.images_per_turn == images["maxPerTurn"]
+        assert limits.images_per_conversation == images["maxPerConversation"]
+        assert limits.characters_with_attachments == images["maxInputCharsWithAttachments"]
+
+
+def test_the_effort_is_the_model_s_own_unless_the_turn_asks_for_another() -> None:
+    def effort(model: str, asked: str | None = None) -> str:
+        return str(json.loads(chat_body(DUCK_AI_2026_10, model, [], effort=asked))["reasoningEffort"])
+
+    assert [effort(model) for model in ("gpt-5.6-luna", "mistral-small-2603", "tinfoil/gpt-oss-120b", "new")] == [
+        *("none", "none", "low", "none")
+    ]
+    assert effort("gpt-5.6-luna", "low") == "low"
+
+
 # Checked when made
 
 
