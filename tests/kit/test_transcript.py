@@ -40,6 +40,7 @@ from ddg_protocol.errors import ChallengeError, ContentDecodingError, Incomplete
 from ddg_protocol.reply import ReplyReader
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
+from ddg_protocol.service._challenge import Challenge
 from ddg_protocol.tap import DrivenSession, TappedSession
 from ddg_protocol.testing import Chunking, Clock, Dialogue, Run, every, request, strategies
 from ddg_protocol.transcript import (
@@ -151,6 +152,7 @@ def test_a_transcript_has_no_token_no_cookie_and_no_answer(name: str) -> None:
     for pair in issued:
         assert pair.token not in text
         assert pair.challenge.encoded not in text
+        assert isinstance(pair.challenge, Challenge)
         assert not any(hash in text for hash in pair.challenge.server_hashes)
         assert not any(hash in _decoded(text) for hash in pair.challenge.server_hashes)
     sent = [exchange.request for exchange in service.log]
