@@ -13,7 +13,7 @@ import msgspec
 from .._template import PLACEHOLDER, is_whole
 from ..headers import Headers
 from ..model_list import write_models
-from ..models import ModelList
+from ..models import Model, ModelList
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ._answer import Answer
 from ._draw import draw
@@ -238,7 +238,9 @@ class Service:
 
     def _models(self, request: ServiceRequest, now: float) -> Answer:
         self._check_headers(request, ())
-        listed = ModelList(self.profile.models, self.profile.attachment_limits)
+        profile = self.profile
+        models = tuple(_judged(model, profile.tier) for model in profile.models)
+        listed = ModelList(models, profile.attachment_limits)
         return Answer.of(200, (("content-type", "application/json"),), write_models(listed))
 
     def _nowhere(self, request: ServiceRequest, now: float) -> Answer:
@@ -371,6 +373,13 @@ class Service:
         pair = self._tokens.issue()
         token = (("x-vqd-4", pair.token),) if self.profile.vqd_4 else ()
         return (*token, ("x-vqd-hash-1", pair.challenge.encoded))
+
+
+def _judged(model: Model, tier: str) -> Model:
+    """Return a model that says whether clients of a tier may use it."""
+    if model.available is not None:
+        return model
+    return msgspec.structs.replace(model, available=not model.tiers or tier in model.tiers)
 
 
 def _bad(reason: str) -> Refusal:

@@ -232,6 +232,10 @@ def test_the_revision_of_october_2026_lists_its_models() -> None:
     listed = run.fetch_models()
     assert [model.id for model in listed.models] == [model.id for model in DUCK_AI_2026_10.models]
     assert listed.attachment_limits == DUCK_AI_2026_10.attachment_limits
+    may_use = {model.id for model in listed.models if model.available}
+    assert may_use == {model.id for model in DUCK_AI_2026_10.models if "free" in model.tiers}
+    profile = DUCK_AI_2026_10.with_models(listed)
+    assert profile.validate_model() == DUCK_AI_2026_10.validate_model()
 
 
 def test_a_dialogue_can_fetch_the_list() -> None:
