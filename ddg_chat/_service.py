@@ -66,12 +66,13 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
         help="the service's address: https://HOST[:PORT], or http for a loopback address",
     )
     service.add_argument("--revision", choices=REVISIONS, help="the service's revision (default: 2025-04)")
-    service.add_argument(
-        "--solver",
-        type=_solver,
-        metavar="CMD",
-        help="a command that answers challenges: JSON in, JSON out, 30 s (see docs/revisions.md)",
-    )
+    if asks:
+        service.add_argument(
+            "--solver",
+            type=_solver,
+            metavar="CMD",
+            help="a command that answers challenges: JSON in, JSON out, 30 s (see docs/revisions.md)",
+        )
     service.add_argument(
         "--profile",
         metavar="FILE",
@@ -118,7 +119,7 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
     output.add_argument("--quiet", action="store_true", help="don't show status messages")
     output.add_argument("--no-color", action="store_true", help="no colours")
     if not asks:
-        parser.set_defaults(strict=False, record=None, blank_texts=False)
+        parser.set_defaults(solver=None, strict=False, record=None, blank_texts=False)
         return
     output.add_argument(
         "--record",

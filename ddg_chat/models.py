@@ -7,6 +7,7 @@ import argparse
 from ddg_protocol import ServiceProfile
 
 from . import _service
+from ._errors import CommandError
 from ._text import one_line
 
 
@@ -23,6 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the models, a line each: the id, then its name, its aliases, and whether it can be used."""
     if args.live:
+        if _service.profile_of(args).models_path is None:
+            raise CommandError("this revision of the service has no list of models; --revision 2026-10 has one")
         with _service.opened(args) as asking:
             _print(asking.client.profile.with_models(asking.models()))
     else:

@@ -190,7 +190,7 @@ def test_models_lists_those_of_the_service(listing: str, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["--emulator"], 65, "models_path"),
+        (["--emulator"], 2, "--revision 2026-10 has one"),
         (["--profile", "LISTING", "--emulator", "--fault", "models:403"], 77, "asking again won't help"),
         (["--profile", "LISTING", "--emulator", "--fault", "models:body={}"], 76, "the list of models can't be read"),
     ],
