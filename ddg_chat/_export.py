@@ -22,14 +22,14 @@ def as_markdown(conversation: Conversation) -> str:
     """
     parts = [f"# {heading(conversation)}", f"*{one_line(conversation.model)}*"]
     for message in conversation.message_history:
-        text = harmless(message.content).strip("\n")
+        text = harmless(message.text).strip("\n")
         parts.append(_quoted(text) if message.role == "user" else _closed(text))
     return "\n\n".join(parts) + "\n"
 
 
 def heading(conversation: Conversation) -> str:
     """Return a conversation's title, or else its first question, in one line."""
-    first = conversation.message_history[0].content if conversation.message_history else "Nothing yet"
+    first = conversation.message_history[0].text if conversation.message_history else "Nothing yet"
     return one_line(conversation.title or first, 70)
 
 

@@ -22,6 +22,7 @@ from ddg_protocol import (
     Session,
     SolveChallenge,
 )
+from ddg_protocol.conversation import Messages
 from ddg_protocol.models import ModelList
 from ddg_protocol.tap import DrivenSession
 from ddg_transports.blocking import Chat, Client, Reply
@@ -160,7 +161,7 @@ class Asking:
             return self.client.models()
 
     @contextmanager
-    def stream(self, chat: Chat, question: str, *, model: str | None = None) -> Iterator[Reply]:
+    def stream(self, chat: Chat, question: Messages, *, model: str | None = None) -> Iterator[Reply]:
         """Ask, and yield the reply; within the block, waits show their status."""
         with self._waiting, chat.stream(question, model=model) as reply:
             yield reply

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from ddg_protocol import Conversation
+from ddg_protocol.parts import Part, text_of
 from ddg_transports.blocking import Chat
 
 from ._below import show_below
@@ -64,7 +65,8 @@ class Talk:
         self._chat: Chat | None = None  # of this conversation, once it has a question
         self._name: str | None = None
         self._stored: Conversation | None = None  # the version last stored under that name by this object
-        self._unanswered: tuple[str, bool] | None = None  # a question, and whether it replaces the last one
+        # A question, and whether it replaces the last one.
+        self._unanswered: tuple[str | tuple[Part, ...], bool] | None = None
         self._commands: dict[str, Callable[[str], None]] = {
             "/model": self._set_model,
             "/retry": self._retry,
@@ -156,7 +158,7 @@ class Talk:
 
     # The turn
 
-    def _ask(self, question: str, *, again: bool = False) -> None:
+    def _ask(self, question: str | tuple[Part, ...], *, again: bool = False) -> None:
         """Ask a question; if it is asked again, it replaces the last one."""
         if again:
             chat = self._asking.chat(conversation=self._conversation.rewound())
@@ -196,7 +198,7 @@ class Talk:
         self._say(f"{name}: {heading(conversation)} ({_turns(conversation)} so far, with {self.model})")
 
     def _keep(self) -> None:
-        name = self._name or name_for(self._conversation.last_question or "", date.today())
+        name = self._name or name_for(text_of(self._conversation.last_question), date.today())
         kept_as = self._store.save(name, self._conversation, seen=self._stored)
         if self._name is not None and kept_as != name:
             self._say(f"another process has changed {name}; this conversation is saved as {kept_as}")

@@ -12,20 +12,12 @@ from ._response import leave_landing_page
 from ._setup import Setup
 from ._turn import Credentials, Turn
 from .conversation import Conversation, Tokens
-from .errors import (
-    ChallengeError,
-    ChatTimeoutError,
-    ConversationLimitError,
-    InputLimitError,
-    RateLimitError,
-    UnsupportedChallenge,
-)
+from .errors import ChallengeError, ChatTimeoutError, RateLimitError, UnsupportedChallenge
 from .events import Queued
 from .headers import Headers
 from .intents import SendRequest
 from .pace import Place, Slot
 from .policy import MAX_SECONDS
-from .refusal import CONVERSATION_LIMIT, INPUT_LIMIT
 from .steps import Step
 
 NO_SOLVER = (
@@ -56,29 +48,6 @@ class Riddle(msgspec.Struct, frozen=True):
 
     script: str
     tokens: Tokens
-
-
-def check_limits(setup: Setup, conversation: Conversation, question: str) -> None:
-    """Check a question against the limits of the service and the policy.
-
-    Args:
-        setup: the session's.
-        conversation: the one that the question continues.
-        question: the text.
-
-    Raises:
-        ConversationLimitError: the conversation is full.
-        InputLimitError: the question is longer than the policy allows.
-    """
-    if conversation.limit_reached:
-        raise ConversationLimitError("the conversation has reached its limit; begin a new one", type=CONVERSATION_LIMIT)
-    limit, length = setup.policy.max_prompt_chars, len(question)
-    if limit is not None and length > limit:
-        raise InputLimitError(
-            f"the question is {length} characters long, and at most {limit} are sent; "
-            "shorten it, or set Policy.max_prompt_chars",
-            type=INPUT_LIMIT,
-        )
 
 
 def out_of_time(setup: Setup) -> ChatTimeoutError:
@@ -249,7 +218,9 @@ def write_request(
         case _:
             credentials = turn.credentials or Credentials(Tokens())
             method, more = "POST", credentials.body
-            body = chat.chat_body(setup.profile, turn.model, turn.messages, ids=ids, more=more)
+            body = chat.chat_body(
+                setup.profile, turn.model, turn.messages, text_alone=turn.is_text_alone, ids=ids, more=more
+            )
             version, vqd, answer = fe_version(setup, conversation), credentials.tokens.vqd, credentials.answer or ""
             headers = chat.chat_headers(setup.profile, version, vqd, answer, values, credentials.headers)
             turn.chat_sent = credentials.spent = True

@@ -364,7 +364,6 @@ def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile)
         *history, question = turn.messages or (None,)
         if question is None or question.role != "user" or tuple(history) != conversation.message_history:
             raise ValueError("the turn's messages are not the history and a question")
-        question.content.encode()
     if set(turn.retries) != set(STEPS_TO[turn.goal]) or not all(0 <= tries < _MANY for tries in turn.retries.values()):
         raise ValueError("the turn's retries are not those of each kind of request")
     if turn.credentials is not None:
@@ -375,6 +374,7 @@ def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile)
         check_answer(ChallengeAnswer(credentials.answer or "", credentials.headers, credentials.body), profile)
     Conversation(ids=tuple(turn.ids.items()))
     profile.validate_model(turn.model)
+    turn.is_text_alone = all(message.is_text_alone for message in turn.messages)
 
 
 def _check_exchange(phase: Requesting | Reading | Streaming, policy: Policy) -> None:

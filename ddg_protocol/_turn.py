@@ -55,6 +55,7 @@ class Turn(msgspec.Struct, kw_only=True):
         ticket: says how old the turn is among those of the client.
         told: what the caller was told last of its place in the queue.
         ids: those that stay the same in the conversation.
+        is_text_alone: whether it is known that no message has anything but text.
     """
 
     messages: tuple[Message, ...]
@@ -76,6 +77,7 @@ class Turn(msgspec.Struct, kw_only=True):
     ticket: Ticket = Ticket()
     told: Queued | None = None
     ids: dict[str, str] = msgspec.field(default_factory=dict)
+    is_text_alone: bool = False
 
     def renew(self, tokens: Tokens | None) -> None:
         """Replace the credentials. None means that they have to be requested."""

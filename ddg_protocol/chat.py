@@ -1,4 +1,7 @@
-"""The chat request: its headers, its body, and the one user message that a turn adds (PROTOCOL.md sections 2 and 6)."""
+"""The chat request: its headers, its body, and the one user message that a turn adds (PROTOCOL.md sections 2 and 6).
+
+A message of text alone is written by msgspec as it is. Any other is first put into the service's form.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import Any
 import msgspec
 
 from ._template import fill_body
-from .conversation import Message
+from .conversation import Message, Messages
 from .errors import LocalProtocolError
 from .headers import Headers
+from .parts import File, Image, Part, Text, WirePart, attachments, on_wire, read_part, text_of
 from .profile import ServiceProfile
 from .steps import NOTHING, cookie_header, identity_headers, origin_headers, whole_headers
 from .text import encodable, printable
@@ -18,6 +22,9 @@ from .text import encodable, printable
 _FIRST = {"model": "{model}", "messages": "{messages}"}
 
 __all__ = ["format_prompt", "last_user_message"]
+
+_IMAGE = '{"type":"generated-image"'
+"""How the history writes a reply's image. It is never sent back: it is not on record that the service takes it."""
 
 
 def chat_headers(
@@ -58,11 +65,18 @@ def chat_headers(
     )
 
 
+class _WireMessage(msgspec.Struct, omit_defaults=True):
+    role: str
+    content: str | list[WirePart]
+    parts: list[Text | msgspec.Raw] = []
+
+
 def chat_body(
     profile: ServiceProfile,
     model: str,
     messages: Sequence[Message],
     *,
+    text_alone: bool = False,
     effort: str | None = None,
     tools: Sequence[str] = (),
     ids: Mapping[str, str] = NOTHING,
@@ -71,9 +85,10 @@ def chat_body(
     """Return the chat request's body.
 
     Args:
-        profile: has further members of the body.
+        profile: has further members of the body, and the form of the messages.
         model: the id of the model.
         messages: the history and the new message.
+        text_alone: whether it is known that all of them are text alone. Looking at each costs 6 % of a long turn.
         effort: how hard the model reasons; None means its own default.
         tools: the tools that the turn asks for.
         ids: the ids, by the names of the placeholders.
@@ -85,8 +100,8 @@ def chat_body(
     body = {name: value for name, value in _FIRST.items() if name not in profile.extra_body} | profile.extra_body
     values: dict[str, Any] = {
         "model": model,
-        "messages": messages,
-        "effort": effort or _default_effort(profile, model),
+        "messages": _messages(profile, messages, text_alone),
+        "effort": effort or profile.model(model).default_effort,
         "uses_tools": bool(tools),
         "null": None,
         **ids,
@@ -98,24 +113,43 @@ def chat_body(
     return msgspec.json.encode(fill_body(body, values, more))
 
 
-def _default_effort(profile: ServiceProfile, id: str) -> str:
-    return next((model.default_effort for model in profile.models if model.id == id), "none")
+def _messages(
+    profile: ServiceProfile, messages: Sequence[Message], text_alone: bool
+) -> Sequence[Message | _WireMessage]:
+    if text_alone and profile.bare_text and profile.history_parts == "text":
+        return messages
+    return [_on_wire(profile, message) for message in messages]
+
+
+def _on_wire(profile: ServiceProfile, message: Message) -> Message | _WireMessage:
+    """Return a message in the form that the service reads."""
+    content = message.content
+    if message.role == "assistant":
+        if profile.history_parts == "text":
+            return Message("assistant", message.text)
+        text = [Text(message.text)] if content else []
+        return _WireMessage(
+            "assistant", "", [*text, *(msgspec.Raw(p.encode()) for p in message.parts if not p.startswith(_IMAGE))]
+        )
+    if isinstance(content, str):
+        return message if profile.bare_text else _WireMessage("user", [Text(content)])
+    return _WireMessage("user", [on_wire(part) for part in content])
 
 
 def format_prompt(messages: Sequence[Message | Mapping[str, Any]]) -> str:
     """Build the first turn's prompt: one message as it is, several as a line ``Role: content`` each.
 
     Args:
-        messages: with ``role`` and ``content``; a content is text or a list of parts
-            ``{"type": "text", "text": ...}``.
+        messages: with ``role`` and ``content``; a content is text or a list of parts. A part is a `Text`, an `Image`, a
+            `File`, or one of them as a mapping in the service's form, such as ``{"type": "text", "text": ...}``.
 
     Returns:
-        The content of the one user message that is sent.
+        The text of the one user message that is sent.
 
     Raises:
         LocalProtocolError: a message is not of that form; the exception names it and says what was expected.
     """
-    return _as_prompt(_read_messages(messages))
+    return _as_prompt(read_messages(messages))
 
 
 def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
@@ -125,86 +159,135 @@ def last_user_message(messages: Sequence[Message | Mapping[str, Any]]) -> str:
         messages: as for `format_prompt`.
 
     Returns:
-        The content of the user message that continues the history.
+        The text of the user message that continues the history.
 
     Raises:
         LocalProtocolError: the messages are not of that form, or the last one is not the user's.
     """
-    return _as_last_message(_read_messages(messages))
+    return _as_last_message(_last_run(read_messages(messages)))
 
 
-def _as_prompt(pairs: list[tuple[str, str]]) -> str:
-    if len(pairs) == 1:
-        return pairs[0][1]
-    lines = [f"{role.capitalize()}: {content}" for role, content in pairs if content.strip()]
+class Said(msgspec.Struct):
+    """One message of the caller's.
+
+    Attributes:
+        role: who said it, in the caller's word.
+        text: its text.
+        attached: its images and files.
+    """
+
+    role: str
+    text: str
+    attached: tuple[Image | File, ...] = ()
+
+
+def _as_prompt(said: list[Said]) -> str:
+    if len(said) == 1:
+        return said[0].text
+    lines = [f"{each.role.capitalize()}: {each.text}" for each in said if each.text.strip()]
     return "\n".join(lines) + "\nAssistant:"
 
 
-def _as_last_message(pairs: list[tuple[str, str]]) -> str:
-    if pairs[-1][0] != "user":
-        role = printable(pairs[-1][0], 40)
+def _last_run(said: list[Said]) -> list[Said]:
+    """Return the trailing run of user messages."""
+    if said[-1].role != "user":
+        role = printable(said[-1].role, 40)
         raise LocalProtocolError(
-            f"messages[{len(pairs) - 1}]: a later turn ends in a user message, not one of the role '{role}'"
+            f"messages[{len(said) - 1}]: a later turn ends in a user message, not one of the role '{role}'"
         )
-    run: list[str] = []
-    for role, content in reversed(pairs):
-        if role != "user":
-            break
-        if text := content.strip():
-            run.append(text)
-    return "\n".join(reversed(run))
+    first = next((index for index in range(len(said), 0, -1) if said[index - 1].role != "user"), 0)
+    return said[first:]
 
 
-def read_question(messages: str | Sequence[Message | Mapping[str, Any]], *, first: bool) -> str:
+def _as_last_message(run: list[Said]) -> str:
+    return "\n".join(text for each in run if (text := each.text.strip()))
+
+
+def read_question(messages: Messages, *, first: bool) -> str | tuple[Part, ...]:
     """Build the content of the one user message that a turn sends.
 
     Args:
-        messages: the question, or messages as for `format_prompt`.
+        messages: the question, its parts, or messages as for `format_prompt`.
         first: whether it is the first turn of its conversation.
 
     Returns:
-        The content.
+        The content: text, or parts with the text first if there are images or files.
 
     Raises:
         LocalProtocolError: the messages are not of that form, are blank, or can't be encoded as UTF-8.
     """
-    if isinstance(messages, str):
-        messages = ({"role": "user", "content": messages},)
-    pairs = _read_messages(messages)
-    content = _as_prompt(pairs) if first else _as_last_message(pairs)
-    if not (any(text.strip() for _, text in pairs) if first else content):
+    said = read_messages(messages)
+    if not first:
+        said = _last_run(said)
+    text = _as_prompt(said) if first else _as_last_message(said)
+    attached = tuple(part for each in said for part in each.attached)
+    if not (attached or any(each.text.strip() for each in said)):
         raise LocalProtocolError("the question is empty; nothing was sent")
-    if not encodable(content):
+    if not encodable(text):
         raise LocalProtocolError("the question has half of a surrogate pair in it, which can't be sent as UTF-8")
-    return content
+    if not attached:
+        return text
+    return (Text(text), *attached) if any(each.text.strip() for each in said) else attached
 
 
-def _read_messages(messages: Sequence[Message | Mapping[str, Any]]) -> list[tuple[str, str]]:
+def read_messages(messages: Messages) -> list[Said]:
+    """Read what the caller asks, one message after the other.
+
+    Args:
+        messages: as for `read_question`.
+
+    Returns:
+        At least one message.
+
+    Raises:
+        LocalProtocolError: they are not of that form.
+    """
+    if isinstance(messages, str):
+        return [Said("user", messages)]
     if not isinstance(messages, Iterable):
         raise LocalProtocolError(f"messages must be text or a list of messages, not {type(messages).__name__}")
-    pairs = [_read_message(f"messages[{index}]", message) for index, message in enumerate(messages)]
-    if not pairs:
+    found = list(messages)
+    if not found:
         raise LocalProtocolError("messages must hold one message at least")
-    return pairs
+    if isinstance(found[0], Part):
+        return [_read_content("messages", "user", found)]
+    return [_read_message(f"messages[{index}]", message) for index, message in enumerate(found)]
 
 
-def _read_message(where: str, message: Message | Mapping[str, Any]) -> tuple[str, str]:
+def _read_message(where: str, message: object) -> Said:
+    role: object
+    content: object
     if isinstance(message, Message):
-        return message.role, message.content
-    if not isinstance(message, Mapping):
+        role, content = message.role, message.content
+    elif isinstance(message, Mapping):
+        role, content = message.get("role"), message.get("content")
+    else:
         raise LocalProtocolError(f"{where} must be a mapping with role and content, not {type(message).__name__}")
-    role, content = message.get("role"), message.get("content")
     if not isinstance(role, str):
         raise LocalProtocolError(f"{where}: role must be text, not {type(role).__name__}")
     if isinstance(content, str):
-        return role, content
+        return Said(role, content)
     if not isinstance(content, list | tuple):
-        raise LocalProtocolError(f"{where}: content must be text or a list of text parts, not {type(content).__name__}")
-    return role, "".join(_read_part(f"{where}: content[{index}]", part) for index, part in enumerate(content))
+        raise LocalProtocolError(f"{where}: content must be text or a list of parts, not {type(content).__name__}")
+    return _read_content(f"{where}: content", role, content)
 
 
-def _read_part(where: str, part: Any) -> str:
-    text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
-    if not isinstance(text, str):
-        raise LocalProtocolError(f'{where} must be a text part, {{"type": "text", "text": ...}}')
-    return text
+def _read_content(where: str, role: str, content: Sequence[object]) -> Said:
+    """Read the parts of a message. Its texts are joined."""
+    parts = tuple(_read_part(f"{where}[{index}]", part) for index, part in enumerate(content))
+    return Said(role, text_of(parts), attachments(parts))
+
+
+def _read_part(where: str, part: object) -> Part:
+    if isinstance(part, Part):
+        return part
+    if not isinstance(part, Mapping):
+        raise LocalProtocolError(
+            f'{where} must be a Text, an Image, a File, or {{"type": "text", "text": ...}}, not {type(part).__name__}'
+        )
+    text = part.get("text")
+    try:
+        # A text is read leniently: other members, as other services have them, mean nothing.
+        return Text(text) if part.get("type") == "text" and isinstance(text, str) else read_part(part)
+    except ValueError as error:
+        raise LocalProtocolError(f"{where} is not a part of a question: {error}") from None

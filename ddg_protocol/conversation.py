@@ -5,41 +5,75 @@ A `Conversation` never changes: a complete turn replaces it as a whole. That is 
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from .cookies import MAX_COOKIES, MAX_JAR_BYTES, Cookie
 from .errors import ConversationFormatError, InvalidToken
 from .grammar import VISIBLE
+from .parts import File, Image, Part, Text, text_of, type_of
 from .text import encodable, printable, shown
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 has no images, files and parts. It is read, too."""
 MAX_TOKEN_BYTES = 64 * 1024
 MAX_VERSION_CHARS = 512
 MAX_IDS = 32
 MAX_ID_CHARS = 128
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One message of the history.
 
     Attributes:
         role: who wrote it.
-        content: its text.
+        content: its text; for a question with images or files a tuple of parts, the text first.
+        parts: what a reply has besides its text, each as JSON text, in order: the service's parts as they came, sources
+            and images as parts of the types ``source`` and ``generated-image``.
+
+    Raises:
+        ValueError: JSON in UTF-8 can't hold the content, a part is no JSON object with a ``type``, or a reply has
+            images or files as its content.
     """
 
     role: Literal["user", "assistant"]
-    content: str
+    content: str | tuple[Text | Image | File, ...]
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that JSON in UTF-8 can hold the content.
+        """Check what the types don't say."""
+        content = self.content
+        if isinstance(content, str):
+            if not encodable(content):
+                raise ValueError("the content of a message has half of a surrogate pair in it")
+        elif self.role != "user" or not content or not all(isinstance(part, Part) for part in content):
+            raise ValueError("the content of a message must be text, or for a question a tuple of one part or more")
+        elif any(isinstance(part, Text) for part in content[1:]):
+            raise ValueError("the text of a message must be its first part, and the only one of text")
+        if self.parts and self.role != "assistant":
+            raise ValueError("only a reply has parts besides its content")
+        for part in self.parts:
+            type_of(part)
 
-        Raises:
-            ValueError: half of a surrogate pair is in it.
-        """
-        if not encodable(self.content):
-            raise ValueError("the content of a message has half of a surrogate pair in it")
+    def __repr__(self) -> str:
+        parts = f", parts=<{len(self.parts)}>" if self.parts else ""
+        return f"Message(role={self.role!r}, content={self.content!r}{parts})"
+
+    @property
+    def text(self) -> str:
+        """The text of its content, without images and files."""
+        return text_of(self.content)
+
+    @property
+    def is_text_alone(self) -> bool:
+        """Whether nothing is in it but its text."""
+        return isinstance(self.content, str) and not self.parts
+
+
+Messages = str | Sequence[Message | Mapping[str, Any] | Text | Image | File]
+"""What can be asked: a text, the parts of one question, or messages with roles and contents."""
 
 
 def check_token(name: str, value: str, *, limit: int | None = MAX_TOKEN_BYTES) -> None:
@@ -147,8 +181,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return Tokens(self.vqd, self.vqd_hash_1)
 
     @property
-    def last_question(self) -> str | None:
-        """The last message of the user; None before the first turn."""
+    def last_question(self) -> str | tuple[Part, ...] | None:
+        """The content of the user's last message, which can be asked again; None before the first turn."""
         return next((message.content for message in reversed(self.message_history) if message.role == "user"), None)
 
     def rewound(self) -> Conversation:
@@ -183,13 +217,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """
         try:
             version = msgspec.json.decode(text, type=_Version).format_version
-            if version == FORMAT_VERSION:
+            if version in (1, FORMAT_VERSION):
                 return msgspec.json.decode(text, type=_Stored).conversation
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise ConversationFormatError(f"not a stored conversation: {printable(str(error), 300)}") from error
         raise ConversationFormatError(
             f"the conversation is of format version {shown(version)}, "
-            f"and this version of ddg-protocol reads {FORMAT_VERSION}"
+            f"and this version of ddg-protocol reads 1 and {FORMAT_VERSION}"
             + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
         )
 

@@ -213,7 +213,13 @@ class ConversationLimitError(ServiceError):
 
 
 class InputLimitError(ServiceError):
-    """The question is too long for the service, or for the policy's own bound."""
+    """The question is too long for the service, or has more images or files than it takes; or than the policy allows.
+
+    Attributes:
+        limit: the limit that was passed, in the unit that the message names; None where the service doesn't tell.
+    """
+
+    limit: int | None = None
 
 
 class OutputLimitError(ServiceError):

@@ -108,6 +108,31 @@ def has_image(payload: _Members, raw: bytes) -> bool:
     return any(isinstance(event, ImageDraft | GeneratedImage) for event in events_of(payload, raw, text=None))
 
 
+def part_of(event: Event) -> str | None:
+    """Return the part of a reply that the history keeps of an event.
+
+    Args:
+        event: of the reply.
+
+    Returns:
+        JSON text: a part as it came, a source or an image in the form in which the service's page stores it; None if
+        the history keeps nothing of the event.
+    """
+    match event:
+        case PartReceived(json):
+            return json
+        case Source(url, title, site):
+            return _as_json({"type": "source", "source": _filled(url=url, title=title, site=site)})
+        case GeneratedImage(base64, format, width, height):
+            data = _filled(format=format, width=width, height=height)
+            return _as_json({"type": "generated-image", "result": base64, "data": data})
+    return None
+
+
+def _filled(**members: object) -> _Members:
+    return {name: value for name, value in members.items() if _is_some(value)}
+
+
 def _is_known_action(payload: _Members) -> bool:
     return payload.get("action") in (None, "success")
 

@@ -86,6 +86,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         models: the models, default first.
         tier: the tier that this client belongs to, by which efforts and attachments are judged.
         attachment_limits: how much may be attached to questions, for each tier of which that is known.
+        image_types: the media types of images that models take.
         bare_text: whether a question of text alone is sent as that text. If not, it is a list of one part.
         history_parts: how replies are sent back in the history: ``"text"`` sends their text; ``"all"`` sends the text
             and all other parts but images, as parts.
@@ -141,6 +142,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     )
     tier: str = "free"
     attachment_limits: dict[str, AttachmentLimits] = {}
+    image_types: tuple[str, ...] = ("image/png", "image/jpeg", "image/webp")
     bare_text: bool = True
     history_parts: Literal["text", "all"] = "text"
     minimum_interval: float | None = None
@@ -321,6 +323,14 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ]
         models.sort(key=lambda model: (model.available is False, model.id != self.models[0].id))
         return msgspec.structs.replace(self, models=tuple(models), attachment_limits=listed.attachment_limits)
+
+    def model(self, id: str) -> Model:
+        """Return what is known of a model; of one that is not in `models`, that it takes text.
+
+        Args:
+            id: its id on the wire.
+        """
+        return next((model for model in self.models if model.id == id), Model(id))
 
     def validate_model(self, name: str | None = None) -> str:
         """Return the id on the wire of a model (PROTOCOL.md section 1).

@@ -39,7 +39,7 @@ from .events import (
     ToolStarted,
     UnknownPayload,
 )
-from .payload import answer_of, events_of, has_image, is_more, may_be_image
+from .payload import answer_of, events_of, has_image, is_more, may_be_image, part_of
 from .policy import Policy
 from .refusal import limit_error, service_error
 from .sse import EventStreamDecoder
@@ -235,6 +235,11 @@ class ReplyReader:
                 values = (getattr(event, _TEXTS[kind]) for event in values)
             found.setdefault(_GATHERED[kind], []).extend(values)
         return {name: tuple(values) for name, values in found.items()}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the history keeps besides the text, in order: see `Message.parts`."""
+        return tuple(part for event in self._kept if (part := part_of(event)))
 
     @property
     def saved(self) -> SavedReply:

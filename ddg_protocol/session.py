@@ -20,13 +20,14 @@ This module takes the caller's commands and the driver's reports, and checks tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import msgspec
 
 from . import chat, handshake
 from ._exchange import End, Exchange, Failed, Head
+from ._limits import check_kinds
 from ._phases import Action as Action
 from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
 from ._reports import as_answer, as_bytes, as_fields, check_failure, check_head, check_kind, check_text
@@ -36,7 +37,7 @@ from ._setup import Solver as Solver
 from ._solution import check_answer
 from ._state import COMMANDS, Awaited, Command, Report, State
 from ._turn import Credentials, Turn
-from .conversation import Conversation, Message
+from .conversation import Conversation, Message, Messages
 from .cookies import Cookie
 from .errors import DuckChatError, LocalProtocolError
 from .events import TurnCancelled
@@ -163,19 +164,18 @@ class Session:
 
     # Commands
 
-    def ask(
-        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
-    ) -> None:
+    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
         """Begin a turn. Pull with `next_action` until `PAUSED`.
 
         Args:
-            messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
+            messages: the question; its parts, such as ``[Text("What is this?"), Image(data, "image/png")]``; or
+                messages with roles and contents (PROTOCOL.md section 6).
             model: by id or alias; None keeps the conversation's. With the turn it becomes the conversation's.
             now: the caller's clock, in seconds.
 
         Raises:
-            LocalProtocolError: a turn is under way, the session is closed, or the messages are blank or not of that
-                form.
+            LocalProtocolError: a turn is under way, the session is closed, the messages are blank or not of that form,
+                or the model doesn't take the images or files of the conversation.
             ModelNotSupportedError: the profile has no such model.
         """
         self._check_command(Command.ASK)
@@ -183,12 +183,16 @@ class Session:
         setup, conversation, jar = machine.setup, machine.conversation, machine.jar
         model = setup.profile.validate_model(model or conversation.model)
         history = conversation.message_history
-        content = chat.read_question(messages, first=not history)
+        question = Message("user", chat.read_question(messages, first=not history))
+        is_text_alone = question.is_text_alone and machine.is_text_alone()
+        if not is_text_alone:
+            check_kinds(setup.profile, setup.profile.model(model), (*history, question))
         tokens = conversation.tokens
         opaque = setup.answer_challenge == "on_demand" and setup.profile.challenge_form == "opaque"
         remembered = setup.answer_challenge == "on_demand" and conversation.answers_wanted
         turn = Turn(
-            messages=(*history, Message("user", content)),
+            messages=(*history, question),
+            is_text_alone=is_text_alone,
             model=model,
             until=now + setup.policy.turn_timeout,
             jar=jar.copy() if jar.cookies else setup.fresh_jar(),

@@ -6,12 +6,12 @@ driver, a `wire.WireSession` and a `testing.Run` take any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from ._reports import as_bytes, as_fields
 from ._state import State
-from .conversation import Conversation, Message
+from .conversation import Conversation, Messages
 from .errors import DuckChatError
 from .intents import ChallengeAnswer, Failure, SendRequest, SolveChallenge, Wait
 from .policy import Policy
@@ -48,9 +48,7 @@ class DrivenSession(Protocol):
     def deadline(self) -> float | None:
         """See `Session.deadline`."""
 
-    def ask(
-        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
-    ) -> None:
+    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
         """See `Session.ask`."""
 
     def fetch_models(self, *, now: float) -> None:
@@ -166,9 +164,7 @@ class TappedSession:
         """See `Session.snapshot`."""
         return self._session.snapshot(now=now)
 
-    def ask(
-        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
-    ) -> None:
+    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
         """See `Session.ask`."""
         self._session.ask(messages, model=model, now=now)
         self._tap.called("ask", messages, model, now)

@@ -11,9 +11,8 @@ of all timeouts before it, and counts only for a head that trickles in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import h11
@@ -22,7 +21,7 @@ import msgspec
 from ._http import HttpConnection
 from ._reports import as_bytes, check_failure, check_kind
 from ._state import LINKS, Link, LinkMove, State
-from .conversation import Conversation, Message
+from .conversation import Conversation, Messages
 from .errors import DuckChatError, LocalProtocolError
 from .events import Event
 from .intents import NEED_DATA, ChallengeAnswer, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
@@ -154,9 +153,7 @@ class WireSession:
             return deadline
         return self._due
 
-    def ask(
-        self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None, now: float
-    ) -> None:
+    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
         """Begin a turn; see `Session.ask`."""
         self._session.ask(messages, model=model, now=now)
 

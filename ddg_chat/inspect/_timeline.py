@@ -265,7 +265,7 @@ class _Reader:
         messages = line.messages
         if isinstance(messages, str):
             messages = ({"role": "user", "content": messages},)
-        details = [Detail(message.get("role", ""), text=message.get("content", "")) for message in messages]
+        details = [Detail(message["role"], text=_said(message["content"])) for message in messages]
         if line.model is not None:
             details.append(Detail("Call", (("model", line.model),)))
         text = "\n".join(detail.text for detail in details if detail.text)
@@ -416,6 +416,22 @@ class _Body:
 
 _STATUSES = frozenset(http.HTTPStatus)
 _BAD = frozenset({"Retrying", "FrontEndVersionUnknown", "LandingPageFailed", "MalformedPayload", "TurnCancelled"})
+
+
+def _said(content: str | list[dict[str, Any]]) -> str:
+    """Return the text of a question. Images and files are shown by kind and size alone."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(text for part in content if (text := _said_part(part)))
+
+
+def _said_part(part: dict[str, Any]) -> str:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"image": str(data)} | {"content": str(data)}:
+            return f"[{_str(part.get('mimeType'))}, {len(data)} characters of base64]"
+    return ""
 
 
 def _event_text(event: Outcome) -> str:

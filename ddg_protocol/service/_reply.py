@@ -20,6 +20,7 @@ from ..events import (
     ToolFinished,
     ToolStarted,
 )
+from ..parts import File, Image
 from ..payload import answer_of
 
 _WORD = re.compile(r"\S+\s*|\s+")
@@ -34,10 +35,12 @@ class Message(msgspec.Struct, frozen=True):
     Attributes:
         role: its author. Only these two roles reach a responder.
         content: its text.
+        attachments: its images and files.
     """
 
     role: Role
     content: str
+    attachments: tuple[Image | File, ...] = ()
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -47,11 +50,13 @@ class Question(msgspec.Struct, frozen=True):
         text: the last user message.
         model: the id of the model asked.
         messages: all messages of the request, including the last.
+        attachments: the images and files of the last user message.
     """
 
     text: str
     model: str
     messages: tuple[Message, ...]
+    attachments: tuple[Image | File, ...] = ()
 
 
 PayloadEvent = (

@@ -10,10 +10,12 @@ from functools import partial
 
 import msgspec
 
+from .._limits import types_taken
 from .._template import PLACEHOLDER, is_whole
 from ..headers import Headers
 from ..model_list import write_models
 from ..models import Model, ModelList
+from ..parts import Text, WirePart, attachments, from_wire, text_of
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ._answer import Answer
 from ._draw import draw
@@ -43,9 +45,17 @@ KNOWN_HISTORIES = 10_000
 """How many conversations can be continued; each turn of a conversation counts as one."""
 
 
+class _ReplyPart(msgspec.Struct):
+    """A part of a reply in the history. Only that of its text is read."""
+
+    type: str
+    text: str = ""
+
+
 class _Message(msgspec.Struct):
     role: str
-    content: str
+    content: str | list[WirePart]
+    parts: list[_ReplyPart] = []
 
 
 class _Planned(msgspec.Struct):
@@ -281,7 +291,7 @@ class Service:
             asked = _read_chat_body(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _bad(
-                'the body must be JSON: {"model": ID, "messages": [{"role": ..., "content": TEXT}, ...]}'
+                'the body must be JSON: {"model": ID, "messages": [{"role": ..., "content": TEXT or PARTS}, ...]}'
             ) from None
         messages = []
         for index, message in enumerate(asked.messages):
@@ -290,14 +300,19 @@ class Service:
             role: Role = "assistant" if index % 2 else "user"
             if message.role != role:
                 raise _bad("the messages must alternate between user and assistant, beginning with user")
-            messages.append(Message(role, message.content))
+            messages.append(_read(role, message))
         if len(messages) % 2 == 0:
             raise _bad("the last message must have the role user")
         if asked.model not in (model.id for model in self.profile.models):
             raise Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model with that id")
+        model = self.profile.model(asked.model)
+        for part in (part for message in messages for part in message.attachments):
+            if part.mime_type.lower() not in types_taken(self.profile, model, part):
+                raise _bad("the model takes no images or files of that type")
         if len(messages) > 1 and not (self._any_history or self._is_known(messages[:-1])):
             raise _bad("this service did not answer the history")
-        return Question(messages[-1].content, asked.model, tuple(messages))
+        last = messages[-1]
+        return Question(last.content, asked.model, tuple(messages), last.attachments)
 
     def _check_answer(self, request: ServiceRequest, pair: Pair | None) -> None:
         answer = request.header("x-vqd-hash-1")
@@ -384,6 +399,26 @@ def _judged(model: Model, tier: str) -> Model:
 
 def _bad(reason: str) -> Refusal:
     return Refusal(400, "ERR_BAD_REQUEST", reason)
+
+
+def _read(role: Role, message: _Message) -> Message:
+    """Read a message: a text, parts of a question, or parts of a reply beside an empty text."""
+    content = message.content
+    if role == "assistant":
+        if not isinstance(content, str):
+            raise _bad("the content of a reply must be a text; its parts have a member of their own")
+        return Message(role, content or "".join(part.text for part in message.parts if part.type == "text"))
+    if message.parts:
+        raise _bad("only a reply has a member parts; a question has its parts as its content")
+    if isinstance(content, str):
+        return Message(role, content)
+    try:
+        parts = tuple(from_wire(part) for part in content)
+    except ValueError:
+        raise _bad("an image must be a data URL of its type, and a file must have its data, type and name") from None
+    if not parts or any(isinstance(part, Text) for part in parts[1:]):
+        raise _bad("the parts of a question must be one or more, of which the first alone may be its text")
+    return Message(role, text_of(parts), attachments(parts))
 
 
 def _elements(value: str) -> list[str]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
-from ..conversation import Message
+from ..conversation import Messages
 from ..errors import DuckChatError
 from ..intents import NEED_DATA, PAUSED, ChallengeAnswer, Failure, FailureKind, SendRequest, SolveChallenge, Wait
 from ..tap import DrivenSession
@@ -182,7 +182,7 @@ class _Dialogue(Generic[SessionT]):
 
     # Commands and reports
 
-    def ask(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
+    def ask(self, messages: Messages, *, model: str | None = None) -> None:
         """Begin a turn; see `Session.ask`."""
         self._say(f"ask {messages!r}" + (f" of {model}" if model else ""))
         self.session.ask(messages, model=model, now=self.clock.now)

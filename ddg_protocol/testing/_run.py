@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ..conversation import Message
+from ..conversation import Messages
 from ..errors import DuckChatError, LocalProtocolError, TransportError, UnsupportedChallenge
 from ..events import Event, ModelsReceived, TurnFinished
 from ..intents import ChallengeAnswer, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
@@ -134,7 +134,7 @@ class Run:
 
     def ask(
         self,
-        messages: str | Sequence[Message | Mapping[str, Any]],
+        messages: Messages,
         *,
         model: str | None = None,
         until: Callable[[Event], bool] | None = None,
@@ -174,7 +174,7 @@ class Run:
             raise error
         return finished
 
-    def begin(self, messages: str | Sequence[Message | Mapping[str, Any]], *, model: str | None = None) -> None:
+    def begin(self, messages: Messages, *, model: str | None = None) -> None:
         """Begin a turn whose events are taken one by one; see `Session.ask`."""
         self.events = []
         self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS

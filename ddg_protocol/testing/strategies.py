@@ -38,14 +38,17 @@ from ..events import (
 )
 from ..headers import Headers
 from ..intents import Failure, FailureKind
+from ..parts import File, Image, Part, Text
 from ..profile import DUCKDUCKGO_2025_04
 from ..service import Fault, PayloadEvent, faults
 from ._run import Chunking, Cut, every, split_at, whole
 
 __all__ = [
     "Response",
+    "attachments",
     "challenges",
     "chunkings",
+    "contents",
     "conversations",
     "cookies",
     "cuts",
@@ -68,6 +71,7 @@ __all__ = [
     "questions",
     "reasoning_payloads",
     "refusal_payloads",
+    "reply_parts",
     "responses",
     "scripts",
     "snippets",
@@ -110,6 +114,27 @@ def texts(*, min_size: int = 0) -> SearchStrategy[str]:
         st.characters(exclude_categories=["Cs"]), max_size=8
     )
     return st.lists(pieces, max_size=4).map("".join).filter(lambda text: len(text) >= min_size)
+
+
+def attachments() -> SearchStrategy[Image | File]:
+    """Generate images and PDF files. They have a few bytes, which no viewer could show."""
+    data = st.binary(min_size=1, max_size=9)
+    images = st.builds(Image, data, st.sampled_from(["image/png", "image/jpeg", "image/webp"]))
+    return images | st.builds(File, data, st.just("application/pdf"), st.sampled_from(["a.pdf", "ä b.pdf"]))
+
+
+def contents() -> SearchStrategy[str | tuple[Part, ...]]:
+    """Generate the contents of questions, as `Message.content` has them: a text, or parts with images and files."""
+    attached = st.lists(attachments(), min_size=1, max_size=3).map(tuple)
+    said = texts().filter(lambda text: bool(text.strip()))
+    return said | attached | st.tuples(said, attached).map(lambda found: (Text(found[0]), *found[1]))
+
+
+def reply_parts() -> SearchStrategy[tuple[str, ...]]:
+    """Generate what a reply of the history has besides its text, as `Message.parts` has it."""
+    kinds = st.sampled_from(["reasoning", "source", "generated-image", "tool-call", "unknown"])
+    part = st.builds(lambda kind, text: msgspec.json.encode({"type": kind, "value": text}).decode(), kinds, texts())
+    return st.lists(part, max_size=2).map(tuple)
 
 
 def questions() -> SearchStrategy[str | list[dict[str, Any]]]:
@@ -159,11 +184,19 @@ def cookies() -> SearchStrategy[Cookie]:
 
 
 @st.composite
-def conversations(draw: Draw) -> Conversation:
-    """Generate conversations: new or after some turns, with or without tokens, cookies, title and limit."""
-    turns = draw(st.lists(st.tuples(texts(min_size=1), texts(min_size=1)), max_size=3))
+def conversations(draw: Draw, *, attached: bool = False) -> Conversation:
+    """Generate conversations: new or after some turns, with or without tokens, cookies, title and limit.
+
+    Args:
+        draw: Hypothesis' own.
+        attached: whether questions may have images and files, which the service of April 2025 doesn't take.
+    """
+    asked = contents() if attached else texts(min_size=1)
+    turns = draw(st.lists(st.tuples(asked, texts(min_size=1), reply_parts()), max_size=3))
     history = tuple(
-        message for asked, said in turns for message in (Message("user", asked), Message("assistant", said))
+        message
+        for question, said, parts in turns
+        for message in (Message("user", question), Message("assistant", said, parts))
     )
     vqd = draw(st.just("") | tokens())
     return Conversation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -37,11 +37,18 @@ class _Line(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=T
     pass
 
 
+class AskedMessage(TypedDict):
+    """A message of a question. Its content is a text, or parts in the service's form."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+
+
 class Ask(_Line, frozen=True, tag="ask"):
     """`Session.ask`."""
 
     now: float
-    messages: str | tuple[dict[str, str], ...]
+    messages: str | tuple[AskedMessage, ...]
     model: str | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, Self
 
@@ -13,18 +13,21 @@ from msgspec.structs import replace
 
 from .._reports import as_answer
 from .._state import State
+from ..chat import Said, read_messages
 from ..content import PIECE, ContentDecoder
-from ..conversation import Message
+from ..conversation import Messages
 from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
 from ..headers import Headers, field
 from ..intents import ChallengeAnswer, SendRequest
 from ..pace import ClientState, Landing
+from ..parts import Text, on_wire
 from ..policy import Policy
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ..session import Action, Session, no_jitter
 from ..tap import TappedSession
 from ._lines import (
     Ask,
+    AskedMessage,
     Cancel,
     ChallengeFailed,
     ChallengeSolved,
@@ -45,7 +48,7 @@ from ._lines import (
 )
 from ._playing import apply, pulled, restored, shared
 from ._redaction import Secrets
-from ._texts import BodyTexts, ReplyTexts, blank, blank_role, blank_version
+from ._texts import BodyTexts, ReplyTexts, blank, blank_part, blank_role, blank_version
 
 #: 16 MiB: no session takes more decoded bytes from one chunk.
 _MOST_PIECES = 16 * 1024 * 1024 // PIECE
@@ -269,21 +272,17 @@ class _Body:
         return coded + encoder.flush()
 
 
-def _question(
-    messages: str | Sequence[Message | Mapping[str, Any]], *, blanked: bool
-) -> str | tuple[dict[str, str], ...]:
+def _question(messages: Messages, *, blanked: bool) -> str | tuple[AskedMessage, ...]:
     """Return an accepted question as JSON values."""
     if isinstance(messages, str):
         return blank(messages) if blanked else messages
-    pairs = ((m.role, m.content) if isinstance(m, Message) else (m["role"], m["content"]) for m in messages)
-    joined = (
-        (role, content if isinstance(content, str) else "".join(part["text"] for part in content))
-        for role, content in pairs
-    )
-    return tuple(
-        {"role": blank_role(role), "content": blank(content)} if blanked else {"role": role, "content": content}
-        for role, content in joined
-    )
+    return tuple(_message(said, blanked=blanked) for said in read_messages(messages))
+
+
+def _message(said: Said, *, blanked: bool) -> AskedMessage:
+    role, text = (blank_role(said.role), blank(said.text)) if blanked else (said.role, said.text)
+    parts = (Text(text), *(blank_part(part) if blanked else part for part in said.attached))
+    return {"role": role, "content": msgspec.to_builtins([on_wire(part) for part in parts]) if said.attached else text}
 
 
 def _encodable(text: str) -> str:

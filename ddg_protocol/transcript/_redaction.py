@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..conversation import Message
 from ..cookies import Cookie
 from ..dates import parse_date
 from ..grammar import URL_TEXT
@@ -27,7 +28,7 @@ from ..pace import Landing
 from ..profile import ServiceProfile
 from ..redaction import is_harmless, is_known_name
 from ..urls import is_loopback
-from ._texts import blank, blank_role, blank_version
+from ._texts import blank, blank_message, blank_version
 from ._words import same_script
 
 _VISIBLE = re.compile(r"[!-~]")
@@ -237,10 +238,9 @@ class Secrets:
         talk["cookies"] = self._cookies(talk["cookies"])
         talk["ids"] = [[name, self.value(id)] for name, id in talk["ids"]]
         if texts:
-            talk["message_history"] = [
-                {"role": blank_role(message["role"]), "content": blank(message["content"])}
-                for message in talk["message_history"]
-            ]
+            talk["message_history"] = msgspec.to_builtins(
+                [blank_message(msgspec.convert(message, Message)) for message in talk["message_history"]]
+            )
             talk["fe_version"] = blank_version(talk["fe_version"])
             talk["title"] = None if talk["title"] is None else blank(talk["title"])
         supplied, landing = data["supplied"], data["landing"]

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..conversation import MAX_VERSION_CHARS
+import msgspec
+
+from ..conversation import MAX_VERSION_CHARS, Message
+from ..parts import File, Image, Part, Text, type_of
 from ..profile import ServiceProfile
 from ..redaction import words
 
@@ -45,6 +48,7 @@ _BRACKETED = words(
 _CDN = ("cf-challenge", "cf_chl_", "challenge-platform", "Just a moment...", "Attention Required!")
 _NAMED = (b"action", b"format", b"model", b"name", b"role", b"state", b"status", b"toolName", b"type")
 """Members whose text identifies a payload."""
+_PARTS = words("generated-image reasoning source text tool-call tool-invocation tool-result")
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\x0b\x0c"
 _CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
@@ -76,6 +80,32 @@ def blank(text: str) -> str:
 def blank_role(role: str) -> str:
     """Return the role of a message, or x's for one that is not known."""
     return role if role in _ROLES else blank(role)
+
+
+def blank_part(part: Part) -> Part:
+    """Return the stand-in for a part of a question: of an image or a file, its type and size stay."""
+    match part:
+        case Text(text):
+            return Text(blank(text))
+        case Image(data, mime_type):
+            return Image(bytes(len(data)), mime_type)
+        case File(data, mime_type, name):
+            return File(bytes(len(data)), mime_type, blank(name))
+
+
+def blank_message(message: Message) -> Message:
+    """Return the stand-in for a message of the history. Of a reply's parts, their types stay."""
+    content = message.content
+    return Message(
+        message.role,
+        blank(content) if isinstance(content, str) else tuple(map(blank_part, content)),
+        tuple(_blank_reply_part(part) for part in message.parts),
+    )
+
+
+def _blank_reply_part(part: str) -> str:
+    kind = type_of(part)
+    return msgspec.json.encode({"type": kind if kind in _PARTS else blank(kind)}).decode()
 
 
 def blank_version(version: str) -> str:

@@ -324,7 +324,7 @@ def test_there_may_be_nothing_to_go_on_with(folder: Path, capsys: pytest.Capture
 def test_a_conversation_of_a_later_version_is_left_alone(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     store.save("sky", SKY)
     path = store.folder / "sky.json"
-    later = path.read_text().replace('"format_version":1', '"format_version":99')
+    later = path.read_text().replace('"format_version":2', '"format_version":99')
     assert later != path.read_text()
     path.write_text(later)
     assert main(["conversations", "export", "sky"]) == 74

@@ -16,7 +16,15 @@ from ddg_protocol.errors import (
     LocalProtocolError,
 )
 from ddg_protocol.identity import Identity
+from ddg_protocol.parts import Text
 from ddg_protocol.profile import DUCKDUCKGO_2025_04
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def test_one_message_is_the_prompt_as_it_is() -> None:
@@ -51,11 +59,23 @@ def test_a_later_turn_takes_the_trailing_run_of_user_messages() -> None:
         ([], "one message at least"),
         (["hi"], r"messages\[0\] must be a mapping with role and content, not str"),
         ([Message("user", "a"), {"content": "b"}], r"messages\[1\]: role must be text, not NoneType"),
-        ([{"role": "user"}], r"messages\[0\]: content must be text or a list of text parts, not NoneType"),
+        ([{"role": "user"}], r"messages\[0\]: content must be text or a list of parts, not NoneType"),
         ([{"role": "user", "content": 5}], r"not int"),
-        ([{"role": "user", "content": ["a"]}], r"messages\[0\]: content\[0\] must be a text part"),
-        ([{"role": "user", "content": [{"type": "image", "text": "a"}]}], r"content\[0\] must be a text part"),
-        ([{"role": "user", "content": [{"type": "text", "text": 1}]}], r"content\[0\] must be a text part"),
+        (
+            [{"role": "user", "content": ["a"]}],
+            r"content\[0\] must be a Text, an Image, a File, or .* not str",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "image", "text": "a"}]}],
+            r"\[0\] is not a part .* field `text`",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "text", "text": 1}]}],
+            r"\[0\] is not a part .* got `int`",
+        ),
+        ([{"role": "user", "content": [{"type": "video"}]}], r"content\[0\] is not a part .* Invalid value 'video'"),
+        ([{"role": "user", "content": [{"type": "file", "source": nested(100_000)}]}], r"content\[0\] is not a part"),
+        ([Text("a"), "b"], r"messages\[1\] must be a Text"),
     ],
 )
 def test_messages_of_another_form_are_refused_by_their_place(messages: list[Any], says: str) -> None:

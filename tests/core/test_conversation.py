@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cases import each_of
+from support.paths import CONVERSATIONS as STORED
 
 from ddg_protocol.conversation import MAX_TOKEN_BYTES, MAX_VERSION_CHARS, Conversation, Message, Tokens
 from ddg_protocol.cookies import Cookie
 from ddg_protocol.errors import ConversationFormatError, InvalidToken
+from ddg_protocol.parts import File, Image, Text
+from ddg_protocol.testing.strategies import contents, reply_parts
 
 WHOLE = Conversation(
     model="gpt-4o-mini",
@@ -74,7 +78,7 @@ def test_a_new_conversation_too() -> None:
 def test_what_is_stored_is_named_as_in_the_protocol() -> None:
     data = stored()
     assert set(data) == {"format_version", "conversation"}
-    assert data["format_version"] == 1
+    assert data["format_version"] == 2
     assert set(data["conversation"]) == {
         *("model", "vqd", "vqd_hash_1", "message_history", "cookies", "fe_version"),
         *("title", "limit_reached", "answers_wanted", "ids"),
@@ -104,12 +108,15 @@ COOKIES = st.builds(
     http_only=st.booleans(),
     expires=st.none() | st.floats(0, 1e12),
 )
+MESSAGES = st.builds(Message, st.just("user"), TEXT | contents()) | st.builds(
+    Message, st.just("assistant"), TEXT, reply_parts()
+)
 CONVERSATIONS = st.builds(
     Conversation,
     model=TEXT,
     vqd=VISIBLE,
     vqd_hash_1=VISIBLE,
-    message_history=st.lists(st.builds(Message, st.sampled_from(("user", "assistant")), TEXT), max_size=3).map(tuple),
+    message_history=st.lists(MESSAGES, max_size=3).map(tuple),
     cookies=st.lists(COOKIES, max_size=3).map(tuple),
     fe_version=VISIBLE,
     title=st.none() | TEXT,
@@ -121,6 +128,39 @@ CONVERSATIONS = st.builds(
 @settings(deadline=None)
 @given(CONVERSATIONS)
 def test_any_conversation_is_stored_and_read_back_whole(conversation: Conversation) -> None:
+    assert Conversation.from_json(conversation.to_json()) == conversation
+
+
+@pytest.mark.parametrize("path", sorted(STORED.glob("*.json")), ids=lambda path: path.stem)
+def test_what_earlier_versions_stored_is_read_and_stored_anew(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert json.loads(text)["format_version"] == 1
+    conversation = Conversation.from_json(text)
+    assert all(isinstance(message.content, str) and not message.parts for message in conversation.message_history)
+    assert json.loads(conversation.to_json()) == {**json.loads(text), "format_version": 2}
+    assert Conversation.from_json(conversation.to_json()) == conversation
+
+
+def test_the_stored_conversations_are_those_that_the_old_code_wrote() -> None:
+    assert Conversation.from_json((STORED / "format-1-whole.json").read_text(encoding="utf-8")) == WHOLE
+    assert Conversation.from_json((STORED / "format-1-new.json").read_text(encoding="utf-8")) == Conversation()
+
+
+def test_images_files_and_parts_are_stored_with_the_text() -> None:
+    question = Message("user", (Text("Hi"), Image(b"abc", "image/png"), File(b"x", "application/pdf", "a.pdf")))
+    reply = Message("assistant", "Hello", ('{"type":"source"}',))
+    conversation = Conversation(message_history=(question, reply))
+    assert json.loads(conversation.to_json())["conversation"]["message_history"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Hi"},
+                {"type": "image", "data": "YWJj", "mime_type": "image/png"},
+                {"type": "file", "data": "eA==", "mime_type": "application/pdf", "name": "a.pdf"},
+            ],
+        },
+        {"role": "assistant", "content": "Hello", "parts": ['{"type":"source"}']},
+    ]
     assert Conversation.from_json(conversation.to_json()) == conversation
 
 
@@ -162,9 +202,9 @@ def test_what_is_no_stored_conversation_is_a_clear_error(text: str | bytes) -> N
 
 
 def test_a_later_version_is_named_and_asks_for_an_update() -> None:
-    later = {"format_version": 2, "conversation": {"model": ["of another kind"]}, "more": 1}
+    later = {"format_version": 3, "conversation": {"model": ["of another kind"]}, "more": 1}
     assert refused(later) == (
-        "the conversation is of format version 2, and this version of ddg-protocol reads 1; "
+        "the conversation is of format version 3, and this version of ddg-protocol reads 1 and 2; "
         "update ddg-protocol to read it"
     )
 
@@ -172,7 +212,7 @@ def test_a_later_version_is_named_and_asks_for_an_update() -> None:
 @pytest.mark.parametrize("version", [0, -1])
 def test_a_version_that_never_was_asks_for_no_update(version: int) -> None:
     assert refused({"format_version": version}) == (
-        f"the conversation is of format version {version}, and this version of ddg-protocol reads 1"
+        f"the conversation is of format version {version}, and this version of ddg-protocol reads 1 and 2"
     )
 
 
@@ -190,6 +230,22 @@ def test_a_version_of_another_kind_is_an_error(version: Any) -> None:
         ({"message_history": [{"role": "system", "content": "x"}]}, "$.conversation.message_history[0].role"),
         ({"message_history": [{"role": "user"}]}, "`content` - at `$.conversation.message_history[0]`"),
         ({"message_history": [{"role": "user", "content": ["x"]}]}, "$.conversation.message_history[0].content"),
+        *(
+            ({"message_history": [{"role": "user", "content": [part]}]}, "$.conversation.message_history[0].content[0]")
+            for part in (
+                {"type": "video"},
+                {"type": "image", "data": "?", "mime_type": "image/png"},
+                {"type": "image", "data": "", "mime_type": "image/png"},
+                {"type": "image", "data": "AAAA", "mime_type": "text/plain"},
+                {"type": "image", "data": "AAAA", "mime_type": "image/png", "more": 1},
+                {"type": "file", "data": "AAAA", "mime_type": "application/pdf", "name": "\n"},
+                {"type": "file", "data": "AAAA", "mime_type": "application/pdf"},
+            )
+        ),
+        ({"message_history": [{"role": "user", "content": []}]}, "$.conversation.message_history[0]"),
+        ({"message_history": [{"role": "user", "content": "", "parts": ["{}"]}]}, "message_history[0]"),
+        ({"message_history": [{"role": "assistant", "content": "", "parts": ["{}"]}]}, "message_history[0]"),
+        ({"message_history": [{"role": "assistant", "content": "", "parts": [{}]}]}, "message_history[0].parts[0]"),
         ({"cookies": [{"name": "a", "value": "b"}]}, "`domain` - at `$.conversation.cookies[0]`"),
         ({"cookies": [{"name": "a", "value": "b", "domain": "c", "expires": "soon"}]}, "cookies[0].expires"),
         ({"cookies": [{"name": "a", "value": "b", "domain": "c", "secure": 1}]}, "cookies[0].secure"),

@@ -650,7 +650,8 @@ def test_a_payload_of_the_table_gives_its_events(payload: bytes, events: list[Ev
     text = "Hi" + "".join(event.text for event in events if isinstance(event, TextDelta))
     assert played.finished.text == text
     conversation = played.hand.session.conversation
-    assert conversation.message_history == (Message("user", "Hi"), Message("assistant", text))
+    asked, said = conversation.message_history
+    assert (asked, said.role, said.content) == (Message("user", "Hi"), "assistant", text)
     assert conversation.limit_reached == (payload == b"[LIMIT_CONVERSATION]")
     assert conversation.title == ("The sky" if b"TITLE" in payload else None)
     assert played.finished.reason == ("length" if payload == b"[LIMIT_OUTPUT]" else "stop")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from support.cases import each_of
 from support.facing import Run, byte_by_byte, whole
@@ -14,6 +15,7 @@ from support.hand import DONE, HELLO, STREAM, Hand, echoing, move_to
 from support.tiers import thinned
 
 from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
     NEED_DATA,
     PAUSED,
     ChatTimeoutError,
@@ -21,6 +23,7 @@ from ddg_protocol import (
     ConversationFormatError,
     Failure,
     FailureKind,
+    Model,
     Policy,
     SendRequest,
     ServiceError,
@@ -32,6 +35,8 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol._state import State
+from ddg_protocol.parts import File, Image, Text
+from ddg_protocol.service import Question, Service
 from ddg_protocol.session import Action
 
 
@@ -264,6 +269,39 @@ def test_a_member_of_the_wrong_kind_is_a_clear_error(state: State) -> None:
 
     check(whole)
     assert Session.restore(whole, now=0).state is state
+
+
+@pytest.mark.parametrize("cut", thinned([whole, byte_by_byte], one_in=2, reason="at every byte"))
+def test_a_conversation_with_images_and_files_restored_at_every_step_is_the_same(cut: Any) -> None:
+    model = Model("sees", takes_images=True, file_types=("application/pdf",))
+    profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, models=(model,), history_parts="all")
+    reasoning = {"parts": [{"type": "reasoning", "id": "r1", "encryptedText": "opaque"}]}
+
+    def respond(question: Question) -> list[Any]:
+        return [f"{len(question.attachments)} attached", reasoning]
+
+    plain, restless = (kind(Session(profile), Service(profile, responder=respond), cut=cut) for kind in (Run, Restless))
+    asked: list[Any] = [
+        [Text("What is this?"), Image(b"\x89PNG", "image/png")],
+        [File(bytes(range(256)), "application/pdf", "ä.pdf")],
+        "Are you sure?",
+    ]
+    for question, attached in zip(asked, (1, 1, 0), strict=True):
+        assert restless.ask(question) == plain.ask(question)
+        assert plain.session.conversation.message_history[-1].text == f"{attached} attached"
+    assert restless.requests == plain.requests
+    assert restless.session.conversation == plain.session.conversation
+    assert b'"encryptedText":"opaque"' in plain.requests[-1].body
+
+
+def test_a_snapshot_is_not_believed_that_nothing_but_text_is_in_it() -> None:
+    profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, models=(Model("sees", takes_images=True),))
+    session = Session(profile)
+    session.ask([Image(b"\x89PNG", "image/png")], now=0.0)
+    data = session.snapshot(now=0.0)
+    data["phase"]["turn"]["is_text_alone"] = True
+    restored = Session.restore(data, now=0.0, profile=profile)
+    assert restored.snapshot(now=0.0)["phase"]["turn"]["is_text_alone"] is False
 
 
 @pytest.mark.parametrize("now", [0.0, 1_745_000_000.0, -1e9])

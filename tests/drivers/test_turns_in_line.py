@@ -31,7 +31,7 @@ def at(url: str) -> ServiceProfile:
 
 
 def questions(chat: Chat | AsyncChat) -> list[str]:
-    return [message.content for message in chat.conversation.message_history if message.role == "user"]
+    return [message.text for message in chat.conversation.message_history if message.role == "user"]
 
 
 class Asker(threading.Thread):

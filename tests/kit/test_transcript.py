@@ -12,6 +12,7 @@ from itertools import product
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -21,10 +22,13 @@ from support.tiers import examples, thinned
 from transcripts import make
 
 from ddg_protocol import (
+    DUCKDUCKGO_2025_04,
     ClientState,
     ConversationFormatError,
     DuckChatError,
     LocalProtocolError,
+    Message,
+    Model,
     Policy,
     Retrying,
     SendRequest,
@@ -37,6 +41,7 @@ from ddg_protocol import (
 )
 from ddg_protocol._state import COMMANDS, MOVES, State
 from ddg_protocol.errors import ChallengeError, ContentDecodingError, IncompleteStream
+from ddg_protocol.parts import File, Image, Text
 from ddg_protocol.reply import ReplyReader
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
@@ -291,6 +296,36 @@ def test_the_second_recording_of_a_session_begins_with_what_it_has_become() -> N
     assert first_difference(Transcript.read(text)) is None
     assert session.conversation.cookies[-1].value not in text
     assert "emulator" not in text
+
+
+@pytest.mark.parametrize("redact_texts", [False, True])
+def test_images_and_files_are_recorded_and_blanked_but_for_kind_and_size(*, redact_texts: bool) -> None:
+    model = Model("sees", takes_images=True, file_types=("application/pdf",))
+    profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, models=(model,), history_parts="all")
+    part = {"parts": [{"type": "reasoning", "encryptedText": "secret"}, {"type": "odd", "x": "secret"}]}
+    service = Service(profile, responder=lambda question: ["A ", "duck", part], any_history=True)
+    image, pdf = Image(b"secret image", "image/png"), File(b"secret file!", "application/pdf", "secret.pdf")
+    asked: list[Any] = [{"role": "user", "content": [Text("secret?"), image]}, Message("user", (pdf,))]
+    first = Run(Session(profile), service)
+    first.ask(asked)
+    session = Session(profile, conversation=first.session.conversation, shared=first.session.shared)
+    text = recorded(
+        session, lambda s: [Run(s, service, clock=first.clock).ask(q) for q in (asked, "Hi")], redact_texts=redact_texts
+    )
+    transcript = Transcript.read(text)
+    assert all(step.same for step in replay(transcript))
+    assert not isinstance(transcript.lines[-1], Lost)
+    history = Session.restore(transcript.head.session, now=0.0, profile=profile).conversation.message_history
+    if redact_texts:
+        assert "secret" not in text
+        for data in (image.data, pdf.data):
+            assert base64.b64encode(data).decode() not in text
+        blanked = (Image(bytes(12), "image/png"), File(bytes(12), "application/pdf", "x" * 10))
+        assert history[0].content[1:] == blanked
+        assert list(history[1].parts) == ['{"type":"reasoning"}', '{"type":"xxx"}']
+    else:
+        assert history == first.session.conversation.message_history
+        assert base64.b64encode(image.data).decode() in text
 
 
 def test_a_challenge_that_is_not_read_is_recorded_without_its_hashes() -> None:

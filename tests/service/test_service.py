@@ -70,6 +70,9 @@ def status(service: Service, **changes: str) -> ServiceResponse:
     return send(service, "GET", "/duckchat/v1/status", STATUS | changes)
 
 
+PNG = {"type": "image", "mimeType": "image/png", "image": "data:image/png;base64,AAAA"}
+
+
 def chat(
     service: Service, messages: Any = HELLO, *, token: str | None = None, headers: Headers = CHAT, **body: Any
 ) -> ServiceResponse:
@@ -355,7 +358,10 @@ class TestChat:
             b'{"model":1,"messages":[]}',
             b'{"model":"gpt-4o-mini","messages":{}}',
             b'{"model":"gpt-4o-mini","messages":[{"role":"user"}]}',
-            b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":[]}]}',
+            b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":["a"]}]}',
+            b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":[{"type":"video"}]}]}',
+            b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":[{"type":"file","encoding":"hex"}]}]}',
+            b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"a","parts":[{}]}]}',
             b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"\xff"}]}',
             b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"\\ud800"}]}',
             b'{"model":"gpt-4o-mini","x":' + b"[" * 100_000,
@@ -365,6 +371,38 @@ class TestChat:
         service = Service()
         headers = CHAT | {"x-vqd-4": field(status(service), "x-vqd-4")}
         assert bad(send(service, "POST", "/duckchat/v1/chat", headers, body), "^the body must be JSON")
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            ([], "of which the first alone may be its text"),
+            ([PNG, {"type": "text", "text": "a"}], "of which the first alone may be its text"),
+            ([{"type": "text", "text": "a"}] * 2, "of which the first alone may be its text"),
+            ([PNG | {"mimeType": "image/webp"}], "an image must be a data URL"),
+            ([PNG | {"image": "https://example.com/a.png"}], "an image must be a data URL"),
+            ([PNG], "the model takes no images or files of that type"),
+        ],
+    )
+    def test_parts_in_a_wrong_form_are_refused(self, content: Any, reason: str) -> None:
+        assert bad(chat(Service(), [{"role": "user", "content": content}]), reason)
+
+    def test_the_parts_of_a_reply_have_a_member_of_their_own(self) -> None:
+        asked, text = {"role": "user", "content": "a"}, {"type": "text", "text": "b"}
+        sent = [asked, {"role": "assistant", "content": [text]}, asked]
+        assert bad(chat(Service(any_history=True), sent), "the content of a reply must be a text")
+        assert bad(chat(Service(), [{**asked, "parts": [text]}]), "only a reply has a member parts")
+
+    def test_a_history_is_known_by_its_text_in_either_form(self) -> None:
+        service = Service(responder=lambda question: "b")
+        asked, text = {"role": "user", "content": "a"}, {"type": "text", "text": "b"}
+        assert text_of(chat(service, [asked])) == "b"
+        parts = [{"type": "reasoning", "id": "r1"}, text]
+        for reply in ({"content": "b"}, {"content": "", "parts": [text]}, {"content": "", "parts": parts}):
+            sent = [asked, {"role": "assistant", **reply}, {"role": "user", "content": [text]}]
+            assert text_of(chat(service, sent)) == "b"
+        assert bad(
+            chat(service, [asked, {"role": "assistant", "content": "", "parts": [{"type": "x"}]}, asked]), "hist"
+        )
 
     @pytest.mark.parametrize("model", ["gpt-5", "gpt-4", ""])
     def test_only_ids_of_the_table_are_models(self, model: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ddg_protocol import PAUSED, Event, SendRequest, Session, Signal, SolveChallenge, TextDelta, TurnFinished, Wait
+from ddg_protocol.conversation import Messages
 from ddg_protocol.service import Service, ServiceRequest, ServiceResponse
 
 Cut = Callable[[bytes], Iterator[bytes]]
@@ -42,7 +43,7 @@ class Run:
     def statuses(self) -> list[int]:
         return [exchange.status for exchange in self.service.log]
 
-    def ask(self, text: str, *, model: str | None = None) -> TurnFinished:
+    def ask(self, text: Messages, *, model: str | None = None) -> TurnFinished:
         """Ask, and drive until PAUSED."""
         self.events.clear()
         self.session.ask(text, model=model, now=self.now)

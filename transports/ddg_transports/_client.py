@@ -8,7 +8,7 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from io import StringIO
@@ -21,7 +21,6 @@ from ddg_protocol import (
     Cookie,
     Event,
     LocalProtocolError,
-    Message,
     Policy,
     SendRequest,
     ServiceProfile,
@@ -31,6 +30,7 @@ from ddg_protocol import (
     TurnAborted,
     TurnFinished,
 )
+from ddg_protocol.conversation import Messages as Messages
 from ddg_protocol.errors import ChatBusy
 from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge, Solver
@@ -42,7 +42,6 @@ from .transport import verifying_context
 if TYPE_CHECKING:
     from ddg_protocol.tap import DrivenSession
 
-Messages = str | Sequence[Message | Mapping[str, Any]]
 
 Action = WireAction | SendRequest
 """What a session returns to its driver, on either layer: intents, signals, and events for the caller."""

@@ -168,7 +168,8 @@ class Chat(BaseChat[WireLine | RequestLine]):
         """Ask, and wait for the complete reply.
 
         Args:
-            messages: the question, or messages with roles and contents (PROTOCOL.md section 6).
+            messages: the question; its parts, texts, images and files; or messages with roles and contents (PROTOCOL.md
+                section 6).
             model: by id or alias; the conversation keeps it if the turn succeeds.
             wait: whether to wait until the chat is free, first come, first served, instead of raising `ChatBusy`. The
                 reply that is waited for has to be read, or left, by another thread.
