@@ -306,9 +306,10 @@ def test_images_and_files_are_recorded_and_blanked_but_for_kind_and_size(*, reda
     service = Service(profile, responder=lambda question: ["A ", "duck", part], any_history=True)
     image, pdf = Image(b"secret image", "image/png"), File(b"secret file!", "application/pdf", "secret.pdf")
     asked: list[Any] = [{"role": "user", "content": [Text("secret?"), image]}, Message("user", (pdf,))]
-    first = Run(Session(profile), service)
+    shared = ClientState()
+    first = Run(Session(profile, shared=shared), service)
     first.ask(asked)
-    session = Session(profile, conversation=first.session.conversation, shared=first.session.shared)
+    session = Session(profile, conversation=first.session.conversation, shared=shared)
     text = recorded(
         session, lambda s: [Run(s, service, clock=first.clock).ask(q) for q in (asked, "Hi")], redact_texts=redact_texts
     )
