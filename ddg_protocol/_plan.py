@@ -217,9 +217,16 @@ def write_request(
             headers = handshake.models_headers(setup.profile, values)
         case _:
             credentials = turn.credentials or Credentials(Tokens())
-            method, more = "POST", credentials.body
+            method, options = "POST", turn.options
             body = chat.chat_body(
-                setup.profile, turn.model, turn.messages, text_alone=turn.is_text_alone, ids=ids, more=more
+                setup.profile,
+                turn.model,
+                turn.messages,
+                text_alone=turn.is_text_alone,
+                effort=options.effort,
+                tools=options.tools,
+                ids=ids,
+                more={**options.extra, **credentials.body},
             )
             version, vqd, answer = fe_version(setup, conversation), credentials.tokens.vqd, credentials.answer or ""
             headers = chat.chat_headers(setup.profile, version, vqd, answer, values, credentials.headers)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ._exchange import End, Exchange, Failed, Head
+from ._options import read_options
 from ._phases import (
     Draining,
     InTurn,
@@ -374,6 +375,8 @@ def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile)
         check_answer(ChallengeAnswer(credentials.answer or "", credentials.headers, credentials.body), profile)
     Conversation(ids=tuple(turn.ids.items()))
     profile.validate_model(turn.model)
+    options = turn.options
+    read_options(profile, turn.model, options.effort, options.tools, options.extra)
     turn.is_text_alone = all(message.is_text_alone for message in turn.messages)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ._options import NO_OPTIONS, TurnOptions
 from .conversation import Message, Tokens
 from .cookies import CookieJar
 from .events import Queued
@@ -56,6 +57,7 @@ class Turn(msgspec.Struct, kw_only=True):
         told: what the caller was told last of its place in the queue.
         ids: those that stay the same in the conversation.
         is_text_alone: whether it is known that no message has anything but text.
+        options: what it asks for besides the question.
     """
 
     messages: tuple[Message, ...]
@@ -78,6 +80,7 @@ class Turn(msgspec.Struct, kw_only=True):
     told: Queued | None = None
     ids: dict[str, str] = msgspec.field(default_factory=dict)
     is_text_alone: bool = False
+    options: TurnOptions = NO_OPTIONS
 
     def renew(self, tokens: Tokens | None) -> None:
         """Replace the credentials. None means that they have to be requested."""

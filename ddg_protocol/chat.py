@@ -92,7 +92,7 @@ def chat_body(
         effort: how hard the model reasons; None means its own default.
         tools: the tools that the turn asks for.
         ids: the ids, by the names of the placeholders.
-        more: the members that a solver's answer brings.
+        more: the members that the turn or a solver's answer brings.
 
     Returns:
         JSON, in UTF-8.

@@ -117,7 +117,7 @@ def text_of(content: str | tuple[Part, ...] | None) -> str:
     """Return the text of a question's content; empty if it has none.
 
     Args:
-        content: as `Message.content` has it, or `Conversation.last_question`.
+        content: of a `Message`, or `Conversation.last_question`.
     """
     if isinstance(content, str):
         return content

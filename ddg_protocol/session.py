@@ -20,7 +20,7 @@ This module takes the caller's commands and the driver's reports, and checks tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -28,6 +28,7 @@ import msgspec
 from . import chat, handshake
 from ._exchange import End, Exchange, Failed, Head
 from ._limits import check_kinds
+from ._options import read_options
 from ._phases import Action as Action
 from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
 from ._reports import as_answer, as_bytes, as_fields, check_failure, check_head, check_kind, check_text
@@ -164,18 +165,33 @@ class Session:
 
     # Commands
 
-    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
+    def ask(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        effort: str | None = None,
+        tools: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+        now: float,
+    ) -> None:
         """Begin a turn. Pull with `next_action` until `PAUSED`.
 
         Args:
             messages: the question; its parts, such as ``[Text("What is this?"), Image(data, "image/png")]``; or
                 messages with roles and contents (PROTOCOL.md section 6).
             model: by id or alias; None keeps the conversation's. With the turn it becomes the conversation's.
+            effort: how hard the model reasons in this turn, such as ``"low"``: one of its `Model.efforts`. None means
+                its `Model.default_effort`.
+            tools: the service's own tools that this turn asks for, such as ``["WebSearch"]``: of the model's
+                `Model.tools` and the profile's `tool_choice`.
+            extra: members of the body of this one turn's chat request. They take the place of the profile's.
             now: the caller's clock, in seconds.
 
         Raises:
             LocalProtocolError: a turn is under way, the session is closed, the messages are blank or not of that form,
-                or the model doesn't take the images or files of the conversation.
+                or the model or the revision doesn't have the effort or the tools, or doesn't take the images or files
+                of the conversation; the message says what it has.
             ModelNotSupportedError: the profile has no such model.
         """
         self._check_command(Command.ASK)
@@ -187,12 +203,17 @@ class Session:
         is_text_alone = question.is_text_alone and machine.is_text_alone()
         if not is_text_alone:
             check_kinds(setup.profile, setup.profile.model(model), (*history, question))
+        try:
+            options = read_options(setup.profile, model, effort, tools, extra)
+        except ValueError as error:
+            raise LocalProtocolError(str(error)) from None
         tokens = conversation.tokens
         opaque = setup.answer_challenge == "on_demand" and setup.profile.challenge_form == "opaque"
         remembered = setup.answer_challenge == "on_demand" and conversation.answers_wanted
         turn = Turn(
             messages=(*history, question),
             is_text_alone=is_text_alone,
+            options=options,
             model=model,
             until=now + setup.policy.turn_timeout,
             jar=jar.copy() if jar.cookies else setup.fresh_jar(),

@@ -6,7 +6,7 @@ driver, a `wire.WireSession` and a `testing.Run` take any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ._reports import as_bytes, as_fields
@@ -48,7 +48,16 @@ class DrivenSession(Protocol):
     def deadline(self) -> float | None:
         """See `Session.deadline`."""
 
-    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
+    def ask(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        effort: str | None = None,
+        tools: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+        now: float,
+    ) -> None:
         """See `Session.ask`."""
 
     def fetch_models(self, *, now: float) -> None:
@@ -164,10 +173,19 @@ class TappedSession:
         """See `Session.snapshot`."""
         return self._session.snapshot(now=now)
 
-    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
+    def ask(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        effort: str | None = None,
+        tools: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+        now: float,
+    ) -> None:
         """See `Session.ask`."""
-        self._session.ask(messages, model=model, now=now)
-        self._tap.called("ask", messages, model, now)
+        self._session.ask(messages, model=model, effort=effort, tools=tools, extra=extra, now=now)
+        self._tap.called("ask", messages, model, effort, tools, extra, now)
 
     def fetch_models(self, *, now: float) -> None:
         """See `Session.fetch_models`."""

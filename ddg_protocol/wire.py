@@ -11,8 +11,9 @@ of all timeouts before it, and counts only for a head that trickles in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import h11
@@ -153,9 +154,18 @@ class WireSession:
             return deadline
         return self._due
 
-    def ask(self, messages: Messages, *, model: str | None = None, now: float) -> None:
+    def ask(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        effort: str | None = None,
+        tools: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+        now: float,
+    ) -> None:
         """Begin a turn; see `Session.ask`."""
-        self._session.ask(messages, model=model, now=now)
+        self._session.ask(messages, model=model, effort=effort, tools=tools, extra=extra, now=now)
 
     def fetch_models(self, *, now: float) -> None:
         """Ask for the list of models; see `Session.fetch_models`."""

@@ -182,10 +182,10 @@ class _Dialogue(Generic[SessionT]):
 
     # Commands and reports
 
-    def ask(self, messages: Messages, *, model: str | None = None) -> None:
-        """Begin a turn; see `Session.ask`."""
+    def ask(self, messages: Messages, *, model: str | None = None, **options: Any) -> None:
+        """Begin a turn; see `Session.ask`, whose other arguments the options are."""
         self._say(f"ask {messages!r}" + (f" of {model}" if model else ""))
-        self.session.ask(messages, model=model, now=self.clock.now)
+        self.session.ask(messages, model=model, **options, now=self.clock.now)
 
     def fetch_models(self) -> None:
         """Ask for the list of models; see `Session.fetch_models`."""

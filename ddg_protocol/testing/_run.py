@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -138,6 +138,7 @@ class Run:
         *,
         model: str | None = None,
         until: Callable[[Event], bool] | None = None,
+        **options: Any,
     ) -> TurnFinished | None:
         """Run a whole turn.
 
@@ -145,6 +146,7 @@ class Run:
             messages: as for `Session.ask`.
             model: as for `Session.ask`.
             until: called with each event; the turn is cancelled once it returns True.
+            **options: other arguments of `Session.ask`, such as ``effort``.
 
         Returns:
             The end of the turn, or None if it was cancelled.
@@ -152,7 +154,7 @@ class Run:
         Raises:
             DuckChatError: the turn was refused or broke; the session is at rest again.
         """
-        self.begin(messages, model=model)
+        self.begin(messages, model=model, **options)
         error: DuckChatError | None = None
         finished = None
         while True:
@@ -174,11 +176,11 @@ class Run:
             raise error
         return finished
 
-    def begin(self, messages: Messages, *, model: str | None = None) -> None:
+    def begin(self, messages: Messages, *, model: str | None = None, **options: Any) -> None:
         """Begin a turn whose events are taken one by one; see `Session.ask`."""
         self.events = []
         self._bytes_left, self._steps_left = _MAX_BYTES, _MAX_STEPS
-        self.session.ask(messages, model=model, now=self.clock.now)
+        self.session.ask(messages, model=model, **options, now=self.clock.now)
 
     def fetch_models(self) -> ModelList:
         """Ask for the list of models, and return it; see `Session.fetch_models`.

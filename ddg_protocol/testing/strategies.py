@@ -124,14 +124,14 @@ def attachments() -> SearchStrategy[Image | File]:
 
 
 def contents() -> SearchStrategy[str | tuple[Part, ...]]:
-    """Generate the contents of questions, as `Message.content` has them: a text, or parts with images and files."""
+    """Generate values of `Message.content` for questions: a text, or parts with images and files."""
     attached = st.lists(attachments(), min_size=1, max_size=3).map(tuple)
     said = texts().filter(lambda text: bool(text.strip()))
     return said | attached | st.tuples(said, attached).map(lambda found: (Text(found[0]), *found[1]))
 
 
 def reply_parts() -> SearchStrategy[tuple[str, ...]]:
-    """Generate what a reply of the history has besides its text, as `Message.parts` has it."""
+    """Generate values of `Message.parts`: what a reply has besides its text."""
     kinds = st.sampled_from(["reasoning", "source", "generated-image", "tool-call", "unknown"])
     part = st.builds(lambda kind, text: msgspec.json.encode({"type": kind, "value": text}).decode(), kinds, texts())
     return st.lists(part, max_size=2).map(tuple)

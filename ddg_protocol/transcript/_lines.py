@@ -50,6 +50,9 @@ class Ask(_Line, frozen=True, tag="ask"):
     now: float
     messages: str | tuple[AskedMessage, ...]
     model: str | None = None
+    effort: str | None = None
+    tools: tuple[str, ...] = ()
+    extra: dict[str, Any] = {}
 
 
 class FetchModels(_Line, frozen=True, tag="fetch_models"):

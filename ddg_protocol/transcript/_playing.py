@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 from .._state import State
 from ..errors import DuckChatError
@@ -52,7 +53,8 @@ def restored(head: Head, jitter: Callable[[], float], trace: Callable[[State], o
 def apply(session: Session, line: Line) -> None:
     match line:
         case Ask():
-            session.ask(line.messages, model=line.model, now=line.now)
+            options: dict[str, Any] = {"effort": line.effort, "tools": line.tools, "extra": line.extra}
+            session.ask(line.messages, model=line.model, **options, now=line.now)
         case FetchModels():
             session.fetch_models(now=line.now)
         case Cancel():

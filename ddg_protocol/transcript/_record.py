@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, Self
 
@@ -167,8 +167,9 @@ class _Recorder:
 
     def called(self, method: str, *arguments: Any) -> None:
         match method, *arguments:
-            case "ask", messages, model, now:
-                self._tell(Ask(now, _question(messages, blanked=self._texts), model))
+            case "ask", messages, model, effort, tools, extra, now:
+                asked = _question(messages, blanked=self._texts)
+                self._tell(Ask(now, asked, model, effort, tuple(tools), self._members(extra or {})))
             case "fetch_models", now:
                 self._tell(FetchModels(now))
             case "cancel", *_:
@@ -199,10 +200,13 @@ class _Recorder:
     def _solved(self, id: int, answer: ChallengeAnswer) -> ChallengeSolved:
         stand_in = self._secrets.value
         headers = tuple((name, stand_in(value)) for name, value in answer.headers)
-        encoded = {name: msgspec.json.encode(value).decode() for name, value in answer.body.items()}
-        # With its quotes, a stand-in is as long as the value, so that the answer stays within its bounds.
-        body = {name: stand_in(value)[2:] if len(value) > 1 else 0 for name, value in encoded.items()}
-        return ChallengeSolved(id, stand_in(answer.value), headers, body)
+        return ChallengeSolved(id, stand_in(answer.value), headers, self._members(answer.body))
+
+    def _members(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return members of a body with stand-ins for their values: the session knows nothing of them."""
+        encoded = {name: msgspec.json.encode(value).decode() for name, value in members.items()}
+        # With its quotes, a stand-in is as long as the value, so that an answer stays within its bounds.
+        return {name: self._secrets.value(value)[2:] if len(value) > 1 else 0 for name, value in encoded.items()}
 
     def _is_list(self, request: SendRequest, status: int) -> bool:
         """Return whether a response is the list of models, which is public and stays as it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from ddg_protocol import PAUSED, Event, SendRequest, Session, Signal, SolveChallenge, TextDelta, TurnFinished, Wait
 from ddg_protocol.conversation import Messages
@@ -43,10 +44,10 @@ class Run:
     def statuses(self) -> list[int]:
         return [exchange.status for exchange in self.service.log]
 
-    def ask(self, text: Messages, *, model: str | None = None) -> TurnFinished:
+    def ask(self, text: Messages, **options: Any) -> TurnFinished:
         """Ask, and drive until PAUSED."""
         self.events.clear()
-        self.session.ask(text, model=model, now=self.now)
+        self.session.ask(text, **options, now=self.now)
         self.drive()
         pieces = "".join(event.text for event in self.events if isinstance(event, TextDelta))
         (finished,) = [event for event in self.events if isinstance(event, TurnFinished)]

@@ -215,8 +215,8 @@ class BaseChat(Generic[LineT]):
         self._queue: deque[Place] = deque()  # first come, first served; the first is called when the chat is free
         self._closed = False
 
-    def _asks(self, messages: Messages, model: str | None) -> Ask:
-        return partial(self._line.session.ask, messages, model=model)
+    def _asks(self, messages: Messages, **options: Any) -> Ask:
+        return partial(self._line.session.ask, messages, **options)
 
     @property
     def conversation(self) -> Conversation:

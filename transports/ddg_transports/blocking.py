@@ -19,10 +19,10 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -164,13 +164,25 @@ class Chat(BaseChat[WireLine | RequestLine]):
         super().__init__(client, line, id, clock)
         self._world = threading.RLock()  # held while the line is used
 
-    def ask(self, messages: Messages, *, model: str | None = None, wait: bool = False) -> TurnFinished:
+    def ask(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        effort: str | None = None,
+        tools: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+        wait: bool = False,
+    ) -> TurnFinished:
         """Ask, and wait for the complete reply.
 
         Args:
             messages: the question; its parts, texts, images and files; or messages with roles and contents (PROTOCOL.md
                 section 6).
             model: by id or alias; the conversation keeps it if the turn succeeds.
+            effort: how hard the model reasons in this turn: one of its `Model.efforts`; None means its default.
+            tools: the service's own tools that this turn asks for, such as ``["WebSearch"]``.
+            extra: further members of the body of this turn's chat request.
             wait: whether to wait until the chat is free, first come, first served, instead of raising `ChatBusy`. The
                 reply that is waited for has to be read, or left, by another thread.
 
@@ -182,23 +194,36 @@ class Chat(BaseChat[WireLine | RequestLine]):
             ChatBusy: the chat is still answering, or others wait for it.
             TurnAborted: the chat or its client was closed meanwhile.
         """
-        with self.stream(messages, model=model, wait=wait) as reply:
+        with self.stream(messages, model=model, effort=effort, tools=tools, extra=extra, wait=wait) as reply:
             for _ in reply.events():
                 pass
         return reply._whole()
 
-    def stream(self, messages: Messages, *, model: str | None = None, wait: bool = False) -> Reply:
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        model: str | None = None,
+        effort: str | None = None,
+        tools: Sequence[str] = (),
+        extra: Mapping[str, Any] | None = None,
+        wait: bool = False,
+    ) -> Reply:
         """Ask, and read the reply as it arrives: ``with chat.stream("...") as reply``.
 
         Args:
             messages: as for `ask`.
             model: as for `ask`.
+            effort: as for `ask`.
+            tools: as for `ask`.
+            extra: as for `ask`.
             wait: as for `ask`; entering the reply waits.
 
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        return Reply(self, self._asks(messages, model), wait=wait)
+        ask = self._asks(messages, model=model, effort=effort, tools=tools, extra=extra)
+        return Reply(self, ask, wait=wait)
 
     def _fetch_models(self) -> ModelList:
         with Reply(self, self._line.session.fetch_models, wait=False) as reply:

@@ -1,0 +1,98 @@
+"""What one turn asks for besides its question: an effort, tools, members of the body (PROTOCOL.md section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ._template import placeholders_of
+from .models import Model
+from .profile import ServiceProfile
+from .text import shown
+
+
+class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a turn.
+
+    Attributes:
+        effort: how hard the model reasons; None means its own default.
+        tools: the service's tools that are asked for.
+        extra: further members of the body; they take the place of the profile's.
+    """
+
+    effort: str | None = None
+    tools: tuple[str, ...] = ()
+    extra: dict[str, Any] = {}
+
+
+NO_OPTIONS = TurnOptions()
+
+
+def read_options(
+    profile: ServiceProfile, model: str, effort: str | None, tools: Sequence[str], extra: Mapping[str, Any] | None
+) -> TurnOptions:
+    """Check the options of a turn.
+
+    Args:
+        profile: says which options the revision has.
+        model: the id of the one to ask, which says which of them it has.
+        effort: as in `TurnOptions`.
+        tools: as in `TurnOptions`.
+        extra: as in `TurnOptions`, or None.
+
+    Returns:
+        The options.
+
+    Raises:
+        ValueError: the model or the revision doesn't have one of them; the message says which, and what it has.
+    """
+    if effort is None and not tools and not extra:
+        return NO_OPTIONS
+    known, places = profile.model(model), placeholders_of(profile.extra_body)
+    if effort is not None:
+        _check_effort(profile, known, effort, sent="effort" in places)
+    return TurnOptions(effort, _read_tools(profile, known, tools, sent="tool_choice" in places), _read_extra(extra))
+
+
+def _check_effort(profile: ServiceProfile, model: Model, effort: str, *, sent: bool) -> None:
+    if not sent:
+        raise ValueError(f"{shown(profile.label)} has no reasoning effort, so none can be asked for")
+    # A model without efforts is sent "none".
+    efforts = model.efforts or (model.default_effort,)
+    if effort not in efforts:
+        raise ValueError(f"{shown(model.id)} has no effort {shown(effort)}; it has {', '.join(efforts)}")
+    tiers = model.effort_tiers.get(effort, (profile.tier,))
+    if profile.tier not in tiers:
+        raise ValueError(
+            f"the effort {shown(effort)} of {shown(model.id)} is for the tiers {', '.join(tiers)}, "
+            f"and the profile's is {shown(profile.tier)}"
+        )
+
+
+def _read_tools(profile: ServiceProfile, model: Model, tools: Sequence[str], *, sent: bool) -> tuple[str, ...]:
+    if isinstance(tools, str) or not isinstance(tools, Sequence):
+        raise ValueError(f"tools must be a list of names, not {type(tools).__name__}")
+    if tools and not sent:
+        raise ValueError(f"{shown(profile.label)} has no choice of tools, so none can be asked for")
+    there_are = tuple(dict.fromkeys((*model.tools, *profile.tool_choice)))
+    for tool in tools:
+        if tool not in there_are:
+            has = f"it has {', '.join(there_are)}" if there_are else "it has none"
+            raise ValueError(f"{shown(model.id)} has no tool {shown(tool)}; {has}")
+    return tuple(tools)
+
+
+def _read_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    if extra is not None and not isinstance(extra, Mapping):
+        raise ValueError(f"extra must be a mapping of members, not {type(extra).__name__}")
+    members = dict(extra or {})
+    if not all(isinstance(name, str) for name in members) or {"model", "messages"} & members.keys():
+        raise ValueError("extra must have texts for names, and not model or messages, which are arguments of their own")
+    try:
+        # A copy, of JSON values alone: the caller may change theirs while the turn is under way.
+        copied: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(members))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"extra can't be written as JSON in UTF-8: {error}") from None
+    return copied
