@@ -402,7 +402,7 @@ def _bad(reason: str) -> Refusal:
 
 
 def _read(role: Role, message: _Message) -> Message:
-    """Read a message: a text, parts of a question, or parts of a reply beside an empty text."""
+    """Read a message: a text, the parts of a question, or an empty text and the parts of a reply."""
     content = message.content
     if role == "assistant":
         if not isinstance(content, str):
