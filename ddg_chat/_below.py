@@ -38,21 +38,45 @@ def show_below(turn: TurnFinished, say: Callable[[str], None], folder: Path | No
         say("the model refused to answer")
 
 
-def _saved(image: GeneratedImage, folder: Path) -> str:
-    """Save an image to a new file, and return a sentence about it."""
-    data = image.data
-    if data is None:
-        return "an image came that can't be read: it is not base64"
-    is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    suffix = "webp" if is_webp else next((kind for begin, kind in _KINDS if data.startswith(begin)), "bin")
+def kind_of(data: bytes) -> str | None:
+    """Return the suffix of an image's kind, by how its bytes begin; None if it is none of those that are known."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    return next((kind for begin, kind in _KINDS if data.startswith(begin)), None)
+
+
+def save_image(data: bytes, folder: Path, name: str = "image") -> Path:
+    """Save an image to a new file.
+
+    Args:
+        data: the image.
+        folder: where it goes.
+        name: how the file's name begins. A number and the suffix of the image's kind follow.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        OSError: it can't be written; the exception has the file's name.
+    """
     for number in count(1):
-        path = folder / f"image-{number}.{suffix}"
+        path = folder / f"{name}-{number}.{kind_of(data) or 'bin'}"
         try:
             with open(path, "xb", opener=private) as file:
                 file.write(data)
         except FileExistsError:
             continue
-        except OSError as error:
-            return f"an image could not be saved as {path}: {error.strerror}"
         break
+    return path
+
+
+def _saved(image: GeneratedImage, folder: Path) -> str:
+    """Save an image to a new file, and return a sentence about it."""
+    data = image.data
+    if data is None:
+        return "an image came that can't be read: it is not base64"
+    try:
+        path = save_image(data, folder)
+    except OSError as error:
+        return f"an image could not be saved as {error.filename}: {error.strerror}"
     return f"an image is saved as {path} ({len(data):,} bytes)"

@@ -1,21 +1,35 @@
-"""A conversation as Markdown, for people to read."""
+"""A conversation as Markdown, for people to read. Sources are links, and images are files next to it."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from ddg_protocol import Conversation
+from ddg_protocol import Conversation, Message
+from ddg_protocol.events import GeneratedImage
+from ddg_protocol.parts import File, Image, attachments
 
 from ._text import harmless, one_line
 
+SaveImage = Callable[[bytes], str]
+
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
+#: What a backslash takes its meaning from (CommonMark, 2.4).
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+#: What a link's address in angle brackets may not hold as it is.
+_NOT_IN_ADDRESS = re.compile(r"[^!-;=?-\[\]-~]")
 
-def as_markdown(conversation: Conversation) -> str:
+
+def as_markdown(conversation: Conversation, save_image: SaveImage | None = None) -> str:
     """Convert a conversation to Markdown: its title, then each question as a quotation and its reply as it came.
 
     Args:
         conversation: the conversation.
+        save_image: saves an image, and returns the name of its file, relative to that of the text. Without it, only
+            the size of an image is told.
 
     Returns:
         The text, safe for a terminal, with a line feed at its end.
@@ -23,8 +37,68 @@ def as_markdown(conversation: Conversation) -> str:
     parts = [f"# {heading(conversation)}", f"*{one_line(conversation.model)}*"]
     for message in conversation.message_history:
         text = harmless(message.text).strip("\n")
-        parts.append(_quoted(text) if message.role == "user" else _closed(text))
+        shown = [text] if text else []
+        if message.role == "user":
+            attached = () if isinstance(message.content, str) else attachments(message.content)
+            parts.append(_quoted("\n\n".join((*shown, *(_attached(part, save_image) for part in attached)))))
+        else:
+            parts += [*map(_closed, shown), *_besides(message, save_image)]
     return "\n\n".join(parts) + "\n"
+
+
+def _attached(part: Image | File, save_image: SaveImage | None) -> str:
+    if isinstance(part, Image):
+        return _picture(part.data, save_image)
+    return f"*{_escaped(part.name)} ({len(part.data):,} bytes)*"
+
+
+def _besides(message: Message, save_image: SaveImage | None) -> Iterator[str]:
+    """Yield the images of a reply, then its sources as a numbered list."""
+    parts = [_read(part) for part in message.parts]
+    for part in parts:
+        match part:
+            case {"type": "generated-image", "result": str(text)} if data := GeneratedImage(text).data:
+                yield _picture(data, save_image)
+    titles: dict[str, str] = {}
+    for part in parts:
+        match part:
+            case {"type": "source", "source": {"url": str(url)} as source} if url:
+                titles[url] = titles.get(url) or next(
+                    (title for name in ("title", "site") if isinstance(title := source.get(name), str) and title), ""
+                )
+    if titles:
+        yield "\n".join(f"{number}. {_link(url, title)}" for number, (url, title) in enumerate(titles.items(), 1))
+
+
+def _read(part: str) -> Any:
+    try:
+        return json.loads(part)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _picture(data: bytes, save_image: SaveImage | None) -> str:
+    if save_image is None:
+        return f"*an image ({len(data):,} bytes)*"
+    return f"![image](<{_address(save_image(data))}>)"
+
+
+def _link(url: str, title: str) -> str:
+    """Return a link to a page. An address of another kind than http is shown, and leads nowhere."""
+    shown = _escaped(title or url)
+    if url.lower().startswith(("http://", "https://")):
+        return f"[{shown}](<{_address(url)}>)"
+    return f"{shown} ({_escaped(url)})" if title else shown
+
+
+def _address(url: str) -> str:
+    return _NOT_IN_ADDRESS.sub(
+        lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "replace")), url
+    )
+
+
+def _escaped(text: str) -> str:
+    return _PUNCTUATION.sub(r"\\\g<0>", one_line(text))
 
 
 def heading(conversation: Conversation) -> str:

@@ -161,9 +161,11 @@ class Asking:
             return self.client.models()
 
     @contextmanager
-    def stream(self, chat: Chat, question: Messages, *, model: str | None = None) -> Iterator[Reply]:
+    def stream(
+        self, chat: Chat, question: Messages, *, model: str | None = None, effort: str | None = None
+    ) -> Iterator[Reply]:
         """Ask, and yield the reply; within the block, waits show their status."""
-        with self._waiting, chat.stream(question, model=model) as reply:
+        with self._waiting, chat.stream(question, model=model, effort=effort) as reply:
             yield reply
 
 

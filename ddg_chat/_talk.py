@@ -5,13 +5,15 @@ from __future__ import annotations
 import os.path
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from ddg_protocol import Conversation
-from ddg_protocol.parts import Part, text_of
+from ddg_protocol.parts import File, Image, Part, Text, text_of
 from ddg_transports.blocking import Chat
 
-from ._below import show_below
+from ._attach import described, read_attachment
+from ._below import save_image, show_below
 from ._errors import CommandError
 from ._export import as_markdown, heading
 from ._files import private
@@ -21,6 +23,9 @@ from ._text import one_line
 
 HELP = """\
   /model [NAME]    show the model, or switch to another
+  /effort [NAME]   show how hard the model reasons, or change it
+  /attach [FILE]   attach an image or a file to the next question, or drop what
+                   is attached
   /retry           ask the last question again; the new reply replaces the old
   /new             start a new conversation
   /save [NAME]     show the conversation's name, or rename it; every turn is
@@ -67,8 +72,12 @@ class Talk:
         self._stored: Conversation | None = None  # the version last stored under that name by this object
         # A question, and whether it replaces the last one.
         self._unanswered: tuple[str | tuple[Part, ...], bool] | None = None
+        self._effort: str | None = None
+        self._attached: list[Image | File] = []  # to the next question
         self._commands: dict[str, Callable[[str], None]] = {
             "/model": self._set_model,
+            "/effort": self._set_effort,
+            "/attach": self._attach,
             "/retry": self._retry,
             "/new": self._begin_anew,
             "/save": self._save,
@@ -108,7 +117,8 @@ class Talk:
         """
         if not line.startswith("/"):
             if line.strip():
-                self._ask(line.strip())
+                attached, self._attached = tuple(self._attached), []
+                self._ask((Text(line.strip()), *attached) if attached else line.strip())
             return True
         command, _, argument = line.strip().partition(" ")
         if command == "/quit":
@@ -152,6 +162,8 @@ class Talk:
             word = line
         elif command == "/model":
             words = [name for model in self._profile.models for name in (model.id, *model.aliases)]
+        elif command == "/effort":
+            words = list(self._efforts())
         else:
             words = self._store.names() if command == "/load" else []
         return (candidate for candidate in words if candidate.startswith(word))
@@ -167,7 +179,7 @@ class Talk:
         before = len(chat.conversation.message_history)
         self._unanswered = question, again
         try:
-            with self._asking.stream(chat, question, model=self._model) as reply:
+            with self._asking.stream(chat, question, model=self._model, effort=self._effort) as reply:
                 self._write(reply)
             if reply.finished is not None:
                 show_below(reply.finished, self._say)
@@ -209,7 +221,31 @@ class Talk:
     def _set_model(self, name: str) -> None:
         if name:
             self._model = self._profile.validate_model(name)
+            if self._effort not in self._efforts():
+                self._effort = None
         self._say(f"the model is {self.model}")
+
+    def _efforts(self) -> tuple[str, ...]:
+        return self._profile.model(self.model).efforts
+
+    def _set_effort(self, name: str) -> None:
+        efforts = self._efforts()
+        if not efforts:
+            raise CommandError(f"{self.model} has no efforts to choose from")
+        if name and name not in efforts:
+            raise CommandError(f"{self.model} has no effort {one_line(name, 40)}; it has {', '.join(efforts)}")
+        self._effort = name or self._effort
+        self._say(f"the effort is {self._effort or self._profile.model(self.model).default_effort}")
+
+    def _attach(self, file: str) -> None:
+        if file:
+            self._attached.append(read_attachment(Path(os.path.expanduser(file))))
+            self._say(f"attached to the next question: {', '.join(map(described, self._attached))}")
+        elif self._attached:
+            self._attached = []
+            self._say("nothing is attached any more")
+        else:
+            self._say("nothing is attached; /attach FILE does it")
 
     def _retry(self, _: str) -> None:
         question, again = self._unanswered or (self._conversation.last_question, True)
@@ -245,7 +281,8 @@ class Talk:
         path = Path(os.path.expanduser(file or f"{self._name}.md"))
         try:
             with open(path, "x", encoding="utf-8", newline="\n", opener=private) as written:
-                written.write(as_markdown(self._conversation))
+                save = partial(save_image, folder=path.parent, name=path.stem)
+                written.write(as_markdown(self._conversation, lambda image: save(image).name))
         except FileExistsError:
             raise CommandError(f"{path} already exists; name another file: /export FILE", 74) from None
         except ValueError:  # a NUL
