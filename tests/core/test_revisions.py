@@ -18,6 +18,7 @@ from ddg_protocol.chat import chat_body
 from ddg_protocol.conversation import Message
 from ddg_protocol.handshake import read_version
 from ddg_protocol.intents import ChallengeAnswer
+from ddg_protocol.parts import attachments, read_part, text_of
 from ddg_protocol.revisions import DUCK_AI_2026_10, DUCKDUCKGO_2025_04, DUCKDUCKGO_2025_07, REVISIONS
 
 FIXTURES = Path(__file__).with_name("revisions")
@@ -165,8 +166,31 @@ def test_data_can_say_a_recorded_request_header_by_header(revision: str, vectors
 def test_data_can_say_a_recorded_request_member_by_member(revision: str, vectors: Path) -> None:
     body = json.loads((vectors / "revisions" / f"request-{revision}.json").read_text())["chat"]["body"]
     ids = {"message_id": UUID.format(1), "conversation_id": UUID.format(2)}
-    built = chat_body(recorded(revision), body["model"], body["messages"], ids=ids)
+    built = chat_body(recorded(revision), body["model"], list(map(message_of, body["messages"])), ids=ids)
     assert json.dumps(json.loads(built)) == json.dumps(body)
+
+
+def message_of(said: Any) -> Message:
+    """Return a recorded message as a value."""
+    content = said["content"]
+    if said["role"] == "assistant":
+        parts = said.get("parts", [])
+        text = content or "".join(part["text"] for part in parts if part["type"] == "text")
+        return Message("assistant", text, tuple(json.dumps(part) for part in parts if part["type"] != "text"))
+    parts = () if isinstance(content, str) else tuple(map(read_part, content))
+    return Message("user", parts if attachments(parts) else text_of(parts) or content)
+
+
+@pytest.mark.parametrize("revision", ["2025-07", "2026-10"])
+def test_data_can_say_the_messages_of_each_recorded_body(revision: str, vectors: Path) -> None:
+    record = json.loads((vectors / "revisions" / f"request-{revision}.json").read_text())
+    for body in (other["body"] for other in record["other_bodies"]):
+        messages = list(map(message_of, body["messages"]))
+        is_bare = any(isinstance(said["content"], str) for said in body["messages"] if said["role"] == "user")
+        parts = "all" if any("parts" in said for said in body["messages"]) else "text"
+        profile = REVISIONS[revision].updated({"bare_text": is_bare, "history_parts": parts})
+        built = json.loads(chat_body(profile, body["model"], messages))
+        assert json.dumps(built["messages"]) == json.dumps(body["messages"])
 
 
 def test_data_can_say_the_order_of_a_browser_s_headers() -> None:
