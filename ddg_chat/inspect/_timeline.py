@@ -253,6 +253,8 @@ class _Reader:
                 self._wait_ends()
             case recorded.ChallengeSolved():
                 text = _redacted(line.answer)
+                if brought := len(line.headers) + len(line.body):
+                    text += f", with {brought} more {'field' if brought == 1 else 'fields'}"
                 self._add("challenges", "solver", "session", "answer", text)
             case recorded.ChallengeFailed():
                 self._add("challenges", "solver", "session", "no answer", line.text, bad=True)
@@ -284,8 +286,10 @@ class _Reader:
                     seconds = _bounded(_bounded(until) - _bounded(self._now))
                     self._add("waits", "session", "session", "wait", f"{seconds:.3f} s, {reason}")
             case {"type": "SolveChallenge", "script": str(script)}:
-                details = (Detail("Script", text=script),)
-                self._add("challenges", "session", "solver", "challenge", _count(script, "character"), details=details)
+                # A challenge whose script isn't read is there as it came: there is nothing in it to show.
+                details = (Detail("Script", text=script),) if script else ()
+                count = _count(script or _str(action.get("challenge")), "character")
+                self._add("challenges", "session", "solver", "challenge", count, details=details)
             case _:
                 kind = _kind_of(action)
                 text = _event_text(action)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -144,3 +146,29 @@ def test_a_profile_file_changes_the_chosen_revision(tmp_path: Path, capsys: pyte
     file.write_text('models = [{ id = "gpt-7" }]\n')
     assert main(["ask", "--emulator", "--revision", "2026-10", "--profile", str(file), "Hi"]) == 0
     assert "gpt-7 was asked" in capsys.readouterr().out
+
+
+def test_an_emulator_of_its_own_speaks_the_revision_that_is_asked_for() -> None:
+    arguments = [sys.executable, "-m", "ddg_chat", "emulate", "--revision", "2026-10"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().rstrip("\n")
+            assert main(["ask", "--base-url", url, "--revision", "2026-10", "--solver", command(STAND_IN), "Hi"]) == 0
+        finally:
+            process.kill()
+
+
+def test_a_run_with_a_solver_is_recorded_and_shown_without_what_it_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    file = tmp_path / "run.jsonl"
+    asked = ["ask", "--emulator", "--revision", "2026-10", "--solver", command(STAND_IN), "--record", str(file), "Hi"]
+    assert main(asked) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"challenge .*[0-9]{3} characters", shown)
+    assert ", with 1 more field" in shown
+    assert main(["replay", str(file)]) == 0

@@ -24,7 +24,7 @@ from ddg_protocol import (
     TransportError,
     UnsupportedChallenge,
 )
-from ddg_protocol.errors import ChallengeError, IncompleteStream
+from ddg_protocol.errors import ChallengeError, EmptyResponseError, IncompleteStream
 from ddg_protocol.revisions import DUCK_AI_2026_10, DUCKDUCKGO_2025_07, REVISIONS
 from ddg_protocol.service import Service, ServiceRequest
 from ddg_protocol.service.script import fault_from_text
@@ -218,7 +218,7 @@ def test_wherever_the_network_breaks_a_turn_is_whole_or_it_was_not(
             before = run.session.conversation
             try:
                 run.ask(question)
-            except (TransportError, IncompleteStream):
+            except (TransportError, IncompleteStream, EmptyResponseError):
                 assert run.session.conversation.message_history == before.message_history
                 run.ask(question)
             assert len(run.session.conversation.message_history) == len(before.message_history) + 2
