@@ -44,6 +44,7 @@ from ddg_protocol import (
 from ddg_protocol._state import AT_REST, State
 from ddg_protocol.chat import format_prompt, last_user_message
 from ddg_protocol.errors import ConversationFormatError
+from ddg_protocol.revisions import DUCK_AI_2026_10
 from ddg_protocol.service import Fault, Service, ServiceRequest, framed
 from ddg_protocol.service.script import fault_from_text, script_from_toml
 from ddg_protocol.tap import DrivenSession
@@ -55,6 +56,9 @@ from .parsers import CUT, FIELD_VALUE, fields_of, fits_a_message
 
 PROFILE = DUCKDUCKGO_2025_04
 LOCAL = PROFILE.at("http://127.0.0.1:8000")
+LATER = DUCK_AI_2026_10.updated(
+    {"extra_body": {"id": "{talk_id}"}, "ids": {"journey_id": {}, "talk_id": {"new": "conversation"}}}
+)
 TIGHT = Policy(
     max_head_bytes=400,
     max_page_bytes=300,
@@ -82,14 +86,17 @@ def begun(options: bytes) -> Session:
     Args:
         options: letters: ``t`` it has tokens and a version, ``h`` and a history; ``j`` the embedder's cookies; ``l`` it
             is on loopback; ``p`` its questions may be repeated; ``b`` its bounds are small; ``s`` it is strict; ``e``
-            the embedder solves challenges; ``a`` they are always answered, ``n`` never.
+            the embedder solves challenges; ``a`` they are always answered, ``n`` never; ``o`` the service is that of
+            October 2026.
     """
     chosen = {chr(letter) for letter in options}
-    profile = LOCAL if "l" in chosen else PROFILE
+    profile = LOCAL if "l" in chosen else LATER if "o" in chosen else PROFILE
     if "p" in chosen:
         profile = msgspec.structs.replace(profile, chat_is_repeatable=True)
     policy = TIGHT if "b" in chosen else Policy()
     conversation = TOKENS if "t" in chosen else Conversation()
+    if conversation.vqd and profile is not PROFILE and not profile.vqd_4:
+        conversation = msgspec.structs.replace(conversation, model="", vqd="", vqd_hash_1="one")
     if "h" in chosen:
         conversation = msgspec.structs.replace(conversation, message_history=HISTORY)
     return Session(
@@ -247,7 +254,11 @@ class Steps(Generic[_SessionT]):
         elif isinstance(event, TurnCancelled):
             assert event.text == self.text
         elif isinstance(event, TurnFinished):
-            assert event.text == self.text != ""
+            assert event.text == self.text
+            assert any(
+                (event.text, event.reasoning, event.summaries, event.tools, event.sources)
+                + (event.images, event.failed_images, event.refusals, event.parts)
+            )
             assert self.question is not None
             said = (Message("user", self.question), Message("assistant", self.text))
             assert conversation.message_history == (*self.before.message_history, *said)
@@ -280,7 +291,7 @@ class Steps(Generic[_SessionT]):
         assert len(set(names)) == len(names)
         assert request.header("user-agent") == self.profile.identity.user_agent
         if request.method == "POST":
-            assert request.header("x-vqd-4")
+            assert bool(request.header("x-vqd-4")) == self.profile.vqd_4
             said = json.loads(request.body)["messages"]
             history = [{"role": m.role, "content": m.content} for m in self.before.message_history]
             assert said == [*history, {"role": "user", "content": self.question}]
