@@ -255,10 +255,8 @@ class Steps(Generic[_SessionT]):
             assert event.text == self.text
         elif isinstance(event, TurnFinished):
             assert event.text == self.text
-            assert any(
-                (event.text, event.reasoning, event.summaries, event.tools, event.sources)
-                + (event.images, event.failed_images, event.refusals, event.parts)
-            )
+            content = (event.reasoning, event.summaries, event.tools, event.sources, event.images, event.failed_images)
+            assert any((event.text, *content, event.refusals, event.parts))
             assert self.question is not None
             said = (Message("user", self.question), Message("assistant", self.text))
             assert conversation.message_history == (*self.before.message_history, *said)
