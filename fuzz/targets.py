@@ -50,7 +50,7 @@ TARGETS = (
     Target(name="model-list", run=parsers.model_list, inputs=inputs.model_lists, covers=_core("model_list")),
     Target(name="conversation", run=parsers.conversation, inputs=inputs.conversations, covers=_core("conversation")),
     Target(name="profile", run=parsers.profile, inputs=inputs.profiles, covers=_core("profile", "policy", "urls")),
-    Target(name="messages", run=parsers.messages, inputs=inputs.messages, covers=_core("chat", "profile")),
+    Target(name="messages", run=parsers.messages, inputs=inputs.messages, covers=_core("chat", "parts", "profile")),
     Target(name="shown", run=parsers.shown, inputs=inputs.texts, covers=("ddg_protocol.text", "ddg_chat._text")),
     Target(
         name="redaction",
@@ -95,7 +95,19 @@ TARGETS = (
         run=sessions.session,
         inputs=inputs.steps(),
         covers=_core(
-            *("session", "_turn", "_plan", "_setup", "_exchange", "_reports", "_response", "_failure", "retry"),
+            *(
+                "session",
+                "_turn",
+                "_limits",
+                "_options",
+                "_plan",
+                "_setup",
+                "_exchange",
+                "_reports",
+                "_response",
+                "_failure",
+                "retry",
+            ),
             *("pace", "steps"),
         ),
         seconds=4.0,  # a MiB may come of a short input, and be a hundred thousand events or lines
