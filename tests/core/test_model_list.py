@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +211,14 @@ def service(*faults: f.Effect, times: int | None = None) -> Service:
     return Service(SERVED, script=[Fault("models", list(faults), times=times)] if faults else ())
 
 
+def in_pieces(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + 61] for at in range(0, len(data), 61))
+
+
 @pytest.mark.parametrize("wire", [False, True])
-@pytest.mark.parametrize("chunking", [whole, byte_by_byte])
+@pytest.mark.parametrize(
+    "chunking", [whole, in_pieces, pytest.param(byte_by_byte, marks=pytest.mark.deep("every cut of some 20 KB"))]
+)
 def test_a_session_fetches_the_list_without_a_token_and_then_asks(wire: bool, chunking: Chunking) -> None:
     session, served = Session(SERVED), service()
     run = Run(WireSession(session) if wire else session, served, chunks=chunking)
