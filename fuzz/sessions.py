@@ -258,8 +258,10 @@ class Steps(Generic[_SessionT]):
             content = (event.reasoning, event.summaries, event.tools, event.sources, event.images, event.failed_images)
             assert any((event.text, *content, event.refusals, event.parts))
             assert self.question is not None
-            said = (Message("user", self.question), Message("assistant", self.text))
-            assert conversation.message_history == (*self.before.message_history, *said)
+            *before, question, reply = conversation.message_history
+            assert tuple(before) == self.before.message_history
+            assert question == Message("user", self.question)
+            assert (reply.role, reply.text) == ("assistant", self.text)
             assert conversation.model == event.model
             assert Conversation.from_json(conversation.to_json()) == conversation
             self.before = conversation
