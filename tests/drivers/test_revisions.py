@@ -109,3 +109,21 @@ def test_each_chat_has_a_journey_of_its_own() -> None:
             client.chat().ask("Hi")
         journeys = {exchange.request.header("x-ddg-journey-id") for exchange in emulator.service.log}
     assert len(journeys - {None}) == 2
+
+
+def test_what_is_traced_of_an_answer_says_nothing_of_it() -> None:
+    shown: list[str] = []
+    with (
+        Emulator(Service(DUCK_AI_2026_10)) as emulator,
+        Client(
+            DUCK_AI_2026_10.at(emulator.url), solver=answered, on_action=lambda trace: shown.append(repr(trace))
+        ) as client,
+    ):
+        client.chat().ask("Hi")
+        chat = next(exchange for exchange in emulator.service.log if exchange.endpoint == "chat")
+    (answer,) = (text for text in shown if "challenge_solved" in text)
+    assert "ChallengeAnswer(value=<" in answer
+    for name in ("x-vqd-hash-1", "x-ddg-journey-id"):
+        value = chat.request.header(name)
+        assert value
+        assert not any(value in text for text in shown)

@@ -34,9 +34,11 @@ from ddg_protocol import (
     errors,
     events,
 )
+from ddg_protocol._template import IN_BODY, IN_CHAT
 from ddg_protocol.conversation import MAX_TOKEN_BYTES
 from ddg_protocol.refusal import service_error
 from ddg_protocol.retry import is_retried
+from ddg_protocol.revisions import DUCK_AI_2026_10
 from ddg_protocol.steps import Step
 from ddg_transports.anyio import AsyncChat, AsyncClient
 from ddg_transports.blocking import Chat, Client
@@ -125,6 +127,14 @@ def test_every_argument_has_its_row_and_its_default(heading: str, function: Any)
             assert shown == ""
         else:
             assert eval(shown, vars(ddg_protocol)) == parameter.default
+
+
+def test_the_toml_of_the_page_is_a_profile_and_its_table_names_each_placeholder() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    profile = DUCK_AI_2026_10.updated(tomllib.loads(text.split("```toml\n")[1].split("```")[0]))
+    assert set(profile.ids) == {"journey", "message"}
+    rows = table("docs/settings.md", "Header lists and bodies")
+    assert {name for row in rows for name in code_words(row["in braces"])} == IN_CHAT | IN_BODY | {"ids"}
 
 
 # security.md

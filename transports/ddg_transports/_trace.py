@@ -37,7 +37,7 @@ class DriverReport(msgspec.Struct, frozen=True):
                 shown += [str(status), repr(redacted(headers))]
             case "receive_data", (data,):
                 shown.append(f"<{len(data)} bytes>")
-            case "challenge_solved", (answer,):
+            case "challenge_solved", (str(answer),):
                 shown.append(f"<{len(answer)} characters>")
             case _:
                 shown += map(repr, self.arguments)
