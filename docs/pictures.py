@@ -152,9 +152,9 @@ class Noted(Session):
         super().__init__(**settings)
         self.steps: list[Step] = []
 
-    def ask(self, messages: Any, *, model: str | None = None, now: float) -> None:
+    def ask(self, messages: Any, *, now: float, **options: Any) -> None:
         """See `Session.ask`."""
-        super().ask(messages, model=model, now=now)
+        super().ask(messages, now=now, **options)
         self.steps.append(Step(CALLER, SESSION, f"ask({messages!r})", now))
 
     def next_action(self, *, now: float) -> Action:
