@@ -210,7 +210,7 @@ def test_wherever_the_network_breaks_a_turn_is_whole_or_it_was_not(
     name = next(name for name, each in LATER.items() if each is profile)
     places = [(number, at) for number, data in enumerate(responses[f"{name} {floor}"]) for at in range(len(data))]
     for number, at in some(places, one_in=40):
-        service, shared = service_of(profile, seed="seed"), ClientState()
+        service, shared = service_of(profile, seed="seed", any_history=True), ClientState()
         shared.fe_version = service.front_end_version
         session = session_of(profile, shared=shared, policy=Policy(base_delay=0.0, max_retries=1))
         run = run_of(WireSession(session) if floor == "WireSession" else session, service, cut=Cut(number, at))
