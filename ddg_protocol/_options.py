@@ -48,7 +48,7 @@ def read_options(
     Raises:
         ValueError: the model or the revision doesn't have one of them; the message says which, and what it has.
     """
-    if effort is None and not tools and not extra:
+    if effort is None and tools == () and extra is None:
         return NO_OPTIONS
     known, places = profile.model(model), placeholders_of(profile.extra_body)
     if effort is not None:

@@ -222,7 +222,5 @@ def read_part(part: Mapping[str, Any]) -> Part:
     """
     try:
         return from_wire(msgspec.convert(dict(part), WirePart))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     except msgspec.ValidationError as error:
         raise ValueError(printable(str(error), 200)) from None

@@ -465,7 +465,7 @@ _NAMED = {
         "limit_reached",
     ],
     "Session": ["model", "cookies", "answer_challenge", "solver"],
-    "ask": ["model", "now"],
+    "ask": ["model", "effort", "tools", "extra", "now"],
 }
 
 

@@ -84,13 +84,12 @@ def blank_role(role: str) -> str:
 
 def blank_part(part: Part) -> Part:
     """Return the stand-in for a part of a question: of an image or a file, its type and size stay."""
-    match part:
-        case Text(text):
-            return Text(blank(text))
-        case Image(data, mime_type):
-            return Image(bytes(len(data)), mime_type)
-        case File(data, mime_type, name):
-            return File(bytes(len(data)), mime_type, blank(name))
+    if isinstance(part, Text):
+        return Text(blank(part.text))
+    data = bytes(len(part.data))
+    if isinstance(part, Image):
+        return Image(data, part.mime_type)
+    return File(data, part.mime_type, blank(part.name))
 
 
 def blank_message(message: Message) -> Message:

@@ -15,9 +15,12 @@ from ddg_protocol.chat import chat_body, read_question
 from ddg_protocol.errors import InputLimitError, LocalProtocolError
 from ddg_protocol.models import AttachmentLimits
 from ddg_protocol.parts import MAX_ATTACHMENT_BYTES, File, Image, Part, Text, on_wire, read_part, text_of
+from ddg_protocol.revisions import DUCK_AI_2026_10
 from ddg_protocol.service import Question, Service
-from ddg_protocol.testing import Run
+from ddg_protocol.testing import Run, stand_in_answer
 from ddg_protocol.testing.strategies import attachments, texts
+from ddg_protocol.transcript import RecordedSession, Transcript, first_difference
+from ddg_protocol.wire import WireSession
 
 PNG = Image(b"\x89PNG\r\n", "image/png")
 PDF = File(b"%PDF-1.7", "application/pdf", "a.pdf")
@@ -385,3 +388,40 @@ def test_parts_that_could_not_be_sent_back_are_not_kept() -> None:
     assert reply.text == "Hi"
     assert reply.parts[-1:] == ('{"type":"x","y":1}',)
     assert not any("\\ud83e" in part for part in reply.parts)
+
+
+@pytest.mark.parametrize("make", [lambda session: session, WireSession])
+def test_a_conversation_with_the_revision_of_october_2026(make: Any) -> None:
+    known = DUCK_AI_2026_10.updated({"history_parts": "all", "minimum_interval": 0.0})
+    lines: list[str] = []
+    recorded = RecordedSession(Session(known, solver="embedder"), lines.append, redact_texts=True)
+    part = {"parts": [{"type": "reasoning", "encryptedText": "unread"}]}
+    service = Service(known, responder=lambda question: [f"{len(question.attachments)} attached", part])
+    run = Run(make(recorded), service, solver=stand_in_answer)
+    asked: list[tuple[Any, dict[str, Any]]] = [
+        ("Hi", {}),
+        ([Text("What is this?"), PNG, PDF], {"effort": "low"}),
+        ("And what is it called?", {"tools": ["WebSearch"]}),
+        ([Image(b"RIFF....WEBP", "image/webp")] * 3, {"extra": {"canShowGreeting": True}}),
+        ("Sure?", {"model": "claude-haiku-4-5"}),
+    ]
+    for question, options in asked:
+        assert run.ask(question, **options) is not None
+    with pytest.raises(InputLimitError, match="at most 5 images in a conversation, and there would be 6") as refused:
+        run.ask([PNG, PNG])
+    assert refused.value.limit == 5
+    with pytest.raises(LocalProtocolError, match="the conversation has an image"):
+        run.ask("Hi", model="mistral-small-2603")
+    with pytest.raises(LocalProtocolError, match=r"for the tiers pro, internal, and the profile's is 'free'"):
+        run.ask("Hi", model="gpt-5.4-mini", effort="medium")
+    bodies = [json.loads(each.request.body) for each in service.log if each.endpoint == "chat" and not each.error]
+    assert [body["reasoningEffort"] for body in bodies] == ["none", "low", "none", "none", "none"]
+    assert [body["canUseTools"] for body in bodies] == [False, False, True, False, False]
+    assert [len(message.get("parts", "")) for message in bodies[-1]["messages"]] == [0, 2] * 4 + [0]
+    assert [message.text for message in run.session.conversation.message_history[1::2]] == [
+        f"{count} attached" for count in (0, 2, 0, 3, 0)
+    ]
+    transcript = Transcript.read("".join(lines))
+    assert first_difference(transcript) is None
+    for secret in ("unread", "What is this", "a.pdf", "UklGRi4uLi5XRUJQ"):
+        assert secret not in "".join(lines)

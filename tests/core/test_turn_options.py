@@ -156,6 +156,8 @@ def test_every_floor_takes_them(make: Any) -> None:
         ({"tools": [[]]}, "has no tool list"),
         ({"tools": "WebSearch"}, "tools must be a list of names, not str"),
         ({"tools": {"WebSearch": True}}, "tools must be a list of names, not dict"),
+        ({"tools": None}, "tools must be a list of names, not NoneType"),
+        ({"extra": ""}, "extra must be a mapping of members, not str"),
         ({"extra": [1]}, "extra must be a mapping of members, not list"),
         ({"extra": {1: 1}}, "extra must have texts for names"),
         ({"extra": {"model": "x"}}, "and not model or messages"),
