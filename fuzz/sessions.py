@@ -258,10 +258,11 @@ class Steps(Generic[_SessionT]):
             content = (event.reasoning, event.summaries, event.tools, event.sources, event.images, event.failed_images)
             assert any((event.text, *content, event.refusals, event.parts))
             assert self.question is not None
-            *before, question, reply = conversation.message_history
-            assert tuple(before) == self.before.message_history
-            assert question == Message("user", self.question)
-            assert (reply.role, reply.text) == ("assistant", self.text)
+            *history, reply = conversation.message_history
+            assert history == [*self.before.message_history, Message("user", self.question)]
+            assert reply == Message("assistant", self.text, reply.parts)
+            assert set(reply.parts) >= {part for part in event.parts if "\\u" not in part and len(part) < 500}
+            assert len(reply.parts) <= len(event.parts) + len(event.sources) + len(event.images)
             assert conversation.model == event.model
             assert Conversation.from_json(conversation.to_json()) == conversation
             self.before = conversation
