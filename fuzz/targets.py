@@ -98,8 +98,6 @@ TARGETS = (
             *(
                 "session",
                 "_turn",
-                "_limits",
-                "_options",
                 "_plan",
                 "_setup",
                 "_exchange",

@@ -44,7 +44,6 @@ NO_PARSERS = {
     "ddg_protocol.revisions.duckduckgo_2025_07": "values",
     "ddg_protocol.intents": "values",
     "ddg_protocol.models": "values",
-    "ddg_protocol.parts": "values",
     "ddg_protocol.service": "names",
     "ddg_protocol.service._answer": "what faults make of a response",
     "ddg_protocol.service._challenge_pool": "a table",
