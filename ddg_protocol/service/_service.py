@@ -39,10 +39,10 @@ from ._reply import (
 from ._tokens import Pair, Tokens
 from .faults import Fault, Redirect, Refuse
 
-UNSPENT_TOKENS = 1000
-"""How many tokens are valid at a time."""
-KNOWN_HISTORIES = 10_000
-"""How many conversations can be continued; each turn of a conversation counts as one."""
+UNSPENT_TOKENS = 20_000
+"""How many tokens are valid at a time: one each for ten thousand conversations at once, and as many spare ones."""
+KNOWN_HISTORIES = 50_000
+"""How many conversations can be continued; each turn of a conversation counts as one, and takes 100 bytes."""
 
 
 class _ReplyPart(msgspec.Struct):

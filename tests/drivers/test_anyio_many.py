@@ -18,7 +18,7 @@ from ddg_transports.anyio import AsyncClient
 
 MANY = int(os.environ.get("DDG_CONVERSATIONS", "10"))
 TURNS = 3
-TIMEOUT = 300
+TIMEOUT = max(300, MANY // 10)
 SERVE = """
 import anyio
 from ddg_protocol.service import Service
