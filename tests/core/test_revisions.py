@@ -182,15 +182,26 @@ def message_of(said: Any) -> Message:
 
 
 @pytest.mark.parametrize("revision", ["2025-07", "2026-10"])
-def test_data_can_say_the_messages_of_each_recorded_body(revision: str, vectors: Path) -> None:
+def test_data_can_say_every_other_recorded_body_member_by_member(revision: str, vectors: Path) -> None:
     record = json.loads((vectors / "revisions" / f"request-{revision}.json").read_text())
-    for body in (other["body"] for other in record["other_bodies"]):
+    said = tomllib.loads((FIXTURES / f"bodies-{revision}.toml").read_text())["body"]
+    for changes, other in zip(said, record["other_bodies"], strict=True):
+        body, ids = other["body"], {"message_id": UUID.format(1), "conversation_id": UUID.format(2)}
+        profile = REVISIONS[revision].updated(changes.get("profile", {}))
         messages = list(map(message_of, body["messages"]))
-        is_bare = any(isinstance(said["content"], str) for said in body["messages"] if said["role"] == "user")
-        parts = "all" if any("parts" in said for said in body["messages"]) else "text"
-        profile = REVISIONS[revision].updated({"bare_text": is_bare, "history_parts": parts})
-        built = json.loads(chat_body(profile, body["model"], messages))
-        assert json.dumps(built["messages"]) == json.dumps(body["messages"])
+        built = chat_body(profile, body["model"], messages, tools=changes.get("tools", ()), ids=ids)
+        assert json.dumps(json.loads(built)) == json.dumps(body)
+
+
+def test_data_can_say_another_order_of_headers(vectors: Path) -> None:
+    record = json.loads((vectors / "revisions" / "request-2026-10.json").read_text())
+    names, said = record["headers_of_another_capture"]["names"], dict(recorded("2026-10").chat_headers)
+    fields = [[name, said.get(name, "1")] for name in names]
+    asked = first_turn(
+        recorded("2026-10").updated({"chat_headers": fields}),
+        ChallengeAnswer("answer", (("x-fe-signals", "e30="),)),
+    )
+    assert [name for name, _ in asked.chat.headers] == names
 
 
 def test_data_can_say_the_order_of_a_browser_s_headers() -> None:
