@@ -36,18 +36,23 @@ def page_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -
 
 def status_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
     """Return the header fields of the status request; see `page_headers`."""
-    return whole_headers(profile, profile.status_headers, {"accept_encoding": ACCEPTED, **values}) or (
+    return _headers_of_api(profile, profile.status_headers, values)
+
+
+def models_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
+    """Return the header fields of the request for the list of models, which asks for no token; see `page_headers`."""
+    of_status = tuple(field for field in profile.status_headers if field[0] != "x-vqd-accept")
+    return _headers_of_api(profile, profile.models_headers or of_status, values)
+
+
+def _headers_of_api(profile: ServiceProfile, headers: Headers, values: Mapping[str, str]) -> Headers:
+    return whole_headers(profile, headers, {"accept_encoding": ACCEPTED, **values}) or (
         *identity_headers(profile),
-        *profile.status_headers,
+        *headers,
         *origin_headers(profile),
         ("accept-encoding", ACCEPTED),
         *cookie_header(values),
     )
-
-
-def models_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
-    """Return the header fields of the request for the list of models: those of status, but no token is asked for."""
-    return tuple(field for field in status_headers(profile, values) if field[0] != "x-vqd-accept")
 
 
 def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:

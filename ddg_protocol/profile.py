@@ -27,6 +27,7 @@ BY_CHAT = _WRITTEN | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4
 _WRITTEN_INTO = {
     "page_headers": _WRITTEN,
     "status_headers": _WRITTEN | {"origin", "referer"},
+    "models_headers": _WRITTEN | {"origin", "referer"},
     "chat_headers": BY_CHAT,
 }
 _PAIRS = {"cookies", *_WRITTEN_INTO}
@@ -68,6 +69,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             ``cookie``, and those of `ids`. Any other list is in addition to the identity, as in April 2025.
         status_headers: header fields of the status request: a whole list, or one in addition to ``origin``,
             ``referer`` and the identity.
+        models_headers: the same for the list of models; empty means those of status, without ``x-vqd-accept``.
         chat_headers: header fields of the chat request: a whole list, or one in addition to those and to what the
             session computes. A whole list may also name ``fe_version``, ``vqd_4``, ``answer``, and ``solver``: a field
             that only a solver's answer brings.
@@ -122,6 +124,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ("content-type", "application/json"),
         ("x-vqd-accept", "1"),
     )
+    models_headers: tuple[tuple[str, str], ...] = ()
     chat_headers: tuple[tuple[str, str], ...] = (
         ("accept", "text/event-stream"),
         ("content-type", "application/json"),

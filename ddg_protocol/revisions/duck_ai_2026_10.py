@@ -108,6 +108,11 @@ DUCK_AI_2026_10 = DUCKDUCKGO_2025_04.updated(
             ("user-agent", "{user_agent}"),
             ("x-vqd-accept", "1"),  # without it there is no challenge: [claim] kthx
         ),
+        "models_headers": (  # [code] d2a
+            ("accept", "application/json"),
+            ("referer", "{referer}"),
+            ("user-agent", "{user_agent}"),
+        ),
         "chat_headers": (
             ("content-type", "application/json"),
             ("accept", "text/event-stream"),

@@ -247,8 +247,8 @@ class Service:
         )
 
     def _models(self, request: ServiceRequest, now: float) -> Answer:
-        self._check_headers(request, ())
         profile = self.profile
+        self._check_headers(request, profile.models_headers)
         models = tuple(_judged(model, profile.tier) for model in profile.models)
         listed = ModelList(models, profile.attachment_limits)
         return Answer.of(200, (("content-type", "application/json"),), write_models(listed))

@@ -329,6 +329,7 @@ ALWAYS = ("accept-language", "accept-encoding", "cookie", "host", "connection", 
     [
         ("page_headers", ALWAYS),
         ("status_headers", (*ALWAYS, "origin", "referer")),
+        ("models_headers", (*ALWAYS, "origin", "referer")),
         (
             "chat_headers",
             (*ALWAYS, "transfer-encoding", "origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"),

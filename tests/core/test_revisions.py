@@ -162,6 +162,15 @@ def test_data_can_say_a_recorded_request_header_by_header(revision: str, vectors
         assert [list(field) for field in request.headers] == headers
 
 
+def test_data_can_say_how_the_list_of_models_was_asked_for(vectors: Path) -> None:
+    record = json.loads((vectors / "revisions" / "request-2026-10.json").read_text())["models"]
+    hand = Hand(Session(recorded("2026-10"), solver="embedder"))
+    hand.session.fetch_models(now=0)
+    request = hand.request_for("/models")
+    assert (request.method, request.url) == (record["method"], record["url"])
+    assert [list(field) for field in request.headers] == record["headers"]
+
+
 @pytest.mark.parametrize("revision", ["2025-07", "2026-10"])
 def test_data_can_say_a_recorded_request_member_by_member(revision: str, vectors: Path) -> None:
     body = json.loads((vectors / "revisions" / f"request-{revision}.json").read_text())["chat"]["body"]
