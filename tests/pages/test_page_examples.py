@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.documents import DOCUMENTS, blocks, examples, passes, read
+from support.documents import DOCUMENTS, blocks, examples, files, passes, read
 from support.paths import ROOT
 
 from ddg_chat.main import COMMANDS, make_parser
@@ -20,10 +20,12 @@ pytest_plugins = ["pytester"]
 
 DEEP = pytest.mark.deep("a process for each command")
 PYTHON = [
-    pytest.param(code, id=f"{name}-{number}") for name in DOCUMENTS for number, code in enumerate(examples(name), 1)
+    pytest.param(name, code, id=f"{name}-{number}")
+    for name in DOCUMENTS
+    for number, code in enumerate(examples(name), 1)
 ]
 SESSIONS = [
-    pytest.param(session, id=f"{name}-{number}", marks=[] if name == "README.md" else DEEP)
+    pytest.param(name, session, id=f"{name}-{number}", marks=[] if name == "README.md" else DEEP)
     for name in DOCUMENTS
     for number, session in enumerate(blocks(name, "console"), 1)
 ]
@@ -40,10 +42,16 @@ def test_every_block_says_what_it_is_and_none_is_passed_over() -> None:
         assert not {"py", "Python", "python3", "pycon"} & set(opened), f"{name} has Python that isn't run"
 
 
-@pytest.mark.parametrize("example", PYTHON)
-def test_an_example_runs(example: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "example"), PYTHON)
+def test_an_example_runs(name: str, example: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(name, pytester.path)
     monkeypatch.chdir(ROOT)
     passes(example, pytester)
+
+
+def write_files(name: str, folder: Path) -> None:
+    for file, text in files(name).items():
+        (folder / file).write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
@@ -82,8 +90,11 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
-@pytest.mark.parametrize("session", SESSIONS)
-def test_a_command_prints_what_the_document_shows(session: str, shell: Callable[[str], str]) -> None:
+@pytest.mark.parametrize(("name", "session"), SESSIONS)
+def test_a_command_prints_what_the_document_shows(
+    name: str, session: str, shell: Callable[[str], str], tmp_path: Path
+) -> None:
+    write_files(name, tmp_path)
     _, *turns = re.split(r"^\$ ", session, flags=re.MULTILINE)
     assert turns
     for turn in turns:

@@ -42,6 +42,12 @@ def blocks(name: str, language: str) -> list[str]:
     return found
 
 
+def files(name: str) -> dict[str, str]:
+    """Return the files that a document shows, by their names: blocks that a comment ``file: NAME`` precedes."""
+    found = re.findall(r"^<!-- file: (\S+) -->\n```\w+\n(.*?)^```", read(name), re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
 def examples(name: str) -> list[str]:
     """Return the Python examples of a document."""
     return blocks(name, "python")
