@@ -16,13 +16,20 @@ from ._text import one_line
 _KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"))
 
 
-def show_below(turn: TurnFinished, say: Callable[[str], None], folder: Path | None = None) -> None:
+def show_below(
+    turn: TurnFinished,
+    say: Callable[[str], None],
+    folder: Path | None = None,
+    *,
+    draw: Callable[[bytes], None] | None = None,
+) -> None:
     """Show what a turn has besides its text. Its images are saved to new files.
 
     Args:
         turn: the turn.
         say: shows a line to the user.
         folder: where the images go; None is the current folder.
+        draw: draws an image on the terminal; None if it can't.
     """
     titles: dict[str, str] = {}
     for source in turn.sources:
@@ -30,6 +37,8 @@ def show_below(turn: TurnFinished, say: Callable[[str], None], folder: Path | No
     for number, (url, title) in enumerate(titles.items(), 1):
         say(f"[{number}] {one_line(title, 100)}: {one_line(url)}" if title else f"[{number}] {one_line(url)}")
     for image in turn.images:
+        if draw is not None and image.data is not None:
+            draw(image.data)
         say(_saved(image, folder or Path()))
     for failed in turn.failed_images:
         why = one_line(failed.message or failed.error, 300)

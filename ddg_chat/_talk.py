@@ -48,6 +48,7 @@ class Talk:
         store: stores them.
         write: writes a reply, delta by delta as it arrives.
         say: shows lines to the user.
+        draw: draws an image; None if the terminal can't.
         model: the model of the next turns; None uses the conversation's own.
     """
 
@@ -58,12 +59,14 @@ class Talk:
         *,
         write: Callable[[Iterable[str]], None],
         say: Callable[[str], None],
+        draw: Callable[[bytes], None] | None = None,
         model: str | None = None,
     ) -> None:
         self._asking = asking
         self._store = store
         self._write = write
         self._say = say
+        self._draw = draw
         self._profile = asking.client.profile
         self._model = self._profile.validate_model(model) if model else None
         self._conversation = Conversation()
@@ -182,7 +185,7 @@ class Talk:
             with self._asking.stream(chat, question, model=self._model, effort=self._effort) as reply:
                 self._write(reply)
             if reply.finished is not None:
-                show_below(reply.finished, self._say)
+                show_below(reply.finished, self._say, draw=self._draw)
         finally:
             # The history shows whether the turn is done: an interrupt can come after the turn, too.
             if len(chat.conversation.message_history) > before:

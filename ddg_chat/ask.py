@@ -14,6 +14,7 @@ from ddg_transports.blocking import Reply
 from . import _service
 from ._below import show_below
 from ._errors import CommandError
+from ._inline import drawer
 from ._screen import writer
 from ._text import harmless
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         with asking.stream(asking.chat(model=args.model), question) as reply:
             show(reply)
         if reply.finished is not None and not args.json:
-            show_below(reply.finished, _say)
+            show_below(reply.finished, _say, draw=drawer())
     return 0
 
 

@@ -29,9 +29,10 @@ Each conversation is saved, turn by turn, in the platform's data directory,
 without tokens and cookies; ddg-chat conversations lists them. In the chat,
 /help lists the commands. The replies go to standard output, everything else to
 standard error: the model's reasoning, dimmed on a terminal, sources as numbered
-links, and the names of the files that images are saved to. Without a terminal,
-each line of standard input is a question or a command, and the first that fails
-ends the chat.
+links, and the names of the files that images are saved to. Terminals that speak
+the protocol of kitty or iTerm2 show the images, too. Without a terminal, each
+line of standard input is a question or a command, and the first that fails ends
+the chat.
 
 examples:
   ddg-chat chat --emulator
@@ -59,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Chat until the user leaves."""
     require_extra("chat")
+    from ._inline import drawer
     from ._screen import writer
     from ._store import Store, data_folder
     from ._talk import Talk
@@ -66,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     folder = data_folder()
     with _service.opened(args) as asking:
         store = Store(folder / "conversations")
-        talk = Talk(asking, store, write=writer(no_color=args.no_color, set_off=True), say=_say, model=args.model)
+        write = writer(no_color=args.no_color, set_off=True)
+        talk = Talk(asking, store, write=write, say=_say, draw=drawer(), model=args.model)
         interactive = sys.stdin.isatty()
         if interactive and not args.quiet:
             _say(f"{talk.model} at {asking.client.profile.origin}; /help lists the commands, Ctrl-D leaves")
