@@ -250,6 +250,7 @@ class Session:
             credentials=None,
             goal=Step.MODELS,
             retries={Step.MODELS: 0},
+            is_text_alone=True,
         )
         machine.enter(Starting(turn))
 

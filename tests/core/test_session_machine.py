@@ -61,6 +61,7 @@ from ddg_protocol.events import (
     FrontEndVersionUnknown,
     LandingPageFailed,
     LimitReached,
+    ModelsReceived,
     Queued,
     ServiceNotice,
 )
@@ -73,14 +74,19 @@ EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "0"))
 FLOOR = 30
 """How often each state must be come to in a run."""
 
-PROFILE = DUCKDUCKGO_2025_04
+PROFILE = DUCKDUCKGO_2025_04.updated({"models_path": "/duckchat/v1/models"})
 POLICY = Policy()
 ALLOWED = {"duckduckgo.com", "start.duckduckgo.com", "duck.ai"}
 OWN_COOKIES = {("duckduckgo.com", "dcs"): "1", ("duckduckgo.com", "dcm"): "3"}
 SUPPLIED = {"mine": "7"}
 PAGE = b'<script>__DDG_BE_VERSION__="serp_1_ET";__DDG_FE_CHAT_HASH__="0123456789abcdef0123";</script>'
 VERSION = "serp_1_ET-0123456789abcdef0123"
-STEPS = {PROFILE.front_end_path: "page", PROFILE.landing_path: "landing", PROFILE.status_path: "status"}
+STEPS = {
+    PROFILE.front_end_path: "page",
+    PROFILE.landing_path: "landing",
+    PROFILE.status_path: "status",
+    PROFILE.models_path: "models",
+}
 CHALLENGES = {challenge.encoded: challenge for challenge in (Challenge.drawn("machine", n) for n in range(4))}
 
 
@@ -225,6 +231,8 @@ def good_response(step: str) -> st.SearchStrategy[Response]:
         return cookies.map(lambda fields: Response(headers=list(fields), body=b"<html>"))
     if step == "status":
         return tokens.map(lambda pair: Response(headers=list(pair), body=b'{"status":"0"}'))
+    if step == "models":
+        return cookies.map(lambda fields: Response(headers=list(fields), body=b'{"models":[{"id":"listed"}]}'))
     stream = ("content-type", "text/event-stream; charset=utf-8")
     more = st.sampled_from([*map(piece, TEXTS), *WORDS])
     good = st.lists(more, max_size=3).map(lambda said: sse(piece("Yes"), *said, b"[DONE]"))
@@ -286,6 +294,7 @@ class Turn:
     limit: bool = False
     lands: bool = False  # the cookies of the landing page are still to come
     landed: bool = False  # it has visited that page itself
+    lists: bool = False  # it asks for the list of models, and for nothing else
 
 
 class Chat:
@@ -467,6 +476,8 @@ class Chat:
         assert tries["chat"] <= 1 + retries["chat"] + retries["token"] + turn.asked
         assert max(retries["status"], retries["chat"]) <= POLICY.max_retries
         assert retries["token"] <= 1
+        assert tries["models"] <= 1 + retries["models"] <= 1 + POLICY.max_retries
+        assert not turn.lists or tries.keys() == {"models"}
 
     def intent_pulled(self, intent: Wait | SolveChallenge) -> None:
         if self.intent is not None:
@@ -488,7 +499,13 @@ class Chat:
         turn.redirects = max(turn.redirects, 0)
         match event:
             case TurnStarted(model):
+                assert not turn.lists
                 assert model == turn.model
+            case ModelsReceived(listed):
+                assert turn.lists
+                assert [model.id for model in listed.models] == ["listed"]
+                self.turn = None
+                self.leave_exchange()
             case TextDelta(text):
                 assert text
                 text.encode()
@@ -503,6 +520,7 @@ class Chat:
                 self.retrying(turn, event)
             case ChallengeReceived():
                 assert not turn.asked
+                assert not turn.lists
                 assert not turn.pieces
                 assert self.answers != "never"
                 turn.asked = turn.answering = True
@@ -574,6 +592,12 @@ class Chat:
             answering=self.answers == "always" or (self.answers == "on_demand" and self.wanted),
             lands=not self.supplied and self.committed_jar is None,
         )
+
+    def fetch_models(self) -> None:
+        self.session.fetch_models(now=self.machine.now)
+        self.leave_exchange()
+        self.cancelled = None
+        self.turn = Turn(question="", model="", jar=dict(self.jar), pair=self.pair, answering=False, lists=True)
 
     def cancel(self) -> None:
         if self.turn is not None:
@@ -686,6 +710,13 @@ class SessionMachine(RuleBasedStateMachine):
     def ask(self, data: st.DataObject, model: str | None, steps: int, bite: int, mood: str) -> None:
         chat = self.chat(data, may_ask)
         chat.ask(data.draw(st.sampled_from(["Hi", "Why is the sky blue?", "☃"])), model)
+        self.go_on(chat, data, steps, bite, mood)
+
+    @precondition(lambda self: self.any_chat(may_ask))
+    @rule(data=st.data(), steps=STEPS_ON, bite=BITE, mood=MOODS)
+    def fetch_models(self, data: st.DataObject, steps: int, bite: int, mood: str) -> None:
+        chat = self.chat(data, may_ask)
+        chat.fetch_models()
         self.go_on(chat, data, steps, bite, mood)
 
     @rule(data=st.data(), chance=st.integers(0, 5))
@@ -805,7 +836,7 @@ class SessionMachine(RuleBasedStateMachine):
             report(chat.session, old, what, self.now)
         assert chat.session.snapshot(now=self.now) == before
 
-    @rule(data=st.data(), what=st.integers(0, 9))
+    @rule(data=st.data(), what=st.integers(0, 10))
     def what_is_not_legal(self, data: st.DataObject, what: int) -> None:
         chat = self.chat(data, anything)
         session = chat.session
@@ -818,6 +849,8 @@ class SessionMachine(RuleBasedStateMachine):
                 session.wait_elapsed(Wait(id=10**6, until=0.0, reason="pacing"))
             elif what == 5 and not may_ask(chat):
                 session.ask("Hi", now=self.now)
+            elif what == 10 and not may_ask(chat):
+                session.fetch_models(now=self.now)
             elif what == 6 and chat.request is not None:
                 session.wait_elapsed(chat.request)  # type: ignore[arg-type]
             elif what == 7 and awaits_head(chat):
@@ -994,6 +1027,7 @@ SOUGHT = (
     ConversationTitle,
     FrontEndVersionUnknown,
     LandingPageFailed,
+    ModelsReceived,
 )
 
 
