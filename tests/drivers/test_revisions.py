@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import ExitStack
 
 import anyio
 import pytest
 
-from ddg_protocol import ChallengeAnswer, Conversation, ServiceProfile, SolveChallenge
+from ddg_protocol import ChallengeAnswer, Conversation, SendRequest, ServiceProfile, SolveChallenge
 from ddg_protocol.errors import ChallengeError
+from ddg_protocol.events import GeneratedImage, ReasoningDelta
+from ddg_protocol.parts import File, Image, Text
 from ddg_protocol.revisions import DUCK_AI_2026_10, REVISIONS
 from ddg_protocol.service import Service
 from ddg_protocol.testing import stand_in_answer
+from ddg_transports import Trace
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
 from ddg_transports.emulator import Emulator
 from ddg_transports.httpcore import AsyncHttpcoreTransport, HttpcoreTransport
+from ddg_transports.tracing import log
 
 QUESTIONS = ("Why?", "How?", "When?", "Where?", "Who?")
 
@@ -98,6 +104,38 @@ def test_a_client_without_a_solver_says_what_is_missing() -> None:
     ):
         client.chat().ask("Hi")
     assert [exchange.endpoint for exchange in emulator.service.log] == ["front_end", "status"]
+
+
+def test_no_log_has_a_secret_or_what_an_image_or_a_file_holds(caplog: pytest.LogCaptureFixture) -> None:
+    secret, data = "5ec7e7" * 4, b"what nobody else may see"
+    traces: list[Trace] = []
+
+    def note(trace: Trace) -> None:
+        traces.append(trace)
+        log(trace)
+
+    def solver(solve: SolveChallenge) -> ChallengeAnswer:
+        return ChallengeAnswer(stand_in_answer(solve), (("x-fe-signals", secret),), {"key": {"n": secret}})
+
+    said = [ReasoningDelta("hidden thought"), "hidden text", GeneratedImage(b64encode(data).decode())]
+    caplog.set_level(logging.DEBUG)
+    with (
+        Emulator(Service(DUCK_AI_2026_10, responder=lambda question: said)) as emulator,
+        Client(DUCK_AI_2026_10.at(emulator.url), solver=solver, on_action=note) as client,
+    ):
+        chat = client.chat()
+        for _ in range(2):
+            chat.ask([Text("hidden question"), Image(data, "image/png"), File(data, "application/pdf", "hidden.pdf")])
+        sent = [exchange.request for exchange in emulator.service.log if exchange.endpoint == "chat"]
+        text = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+        text += repr(
+            (client, chat, [trace.what for trace in traces if isinstance(trace.what, SendRequest | SolveChallenge)])
+        )
+    hidden = [secret, "hidden", data.decode(), b64encode(data).decode(), chat.conversation.vqd_hash_1]
+    hidden += [str(request.header(name)) for request in sent for name in ("x-vqd-hash-1", "x-ddg-journey-id")]
+    assert len(traces) > 10
+    assert len(caplog.records) > 10
+    assert [each for each in hidden if not each or each in text] == []
 
 
 def test_each_chat_has_a_journey_of_its_own() -> None:
