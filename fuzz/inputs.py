@@ -183,6 +183,7 @@ refusals = st.builds(
     strategies.errors()
     | of(b"", b"<html>Just a moment...", b'\x1f\x8bgarbage {"action":"error","type":"ERR_CHALLENGE"}'),
 )
+_limits = st.integers(-1, 2**53)
 model_lists = st.builds(
     lambda models, limits: json.dumps({"models": models, "attachmentLimits": limits}).encode(),
     st.lists(
@@ -190,8 +191,14 @@ model_lists = st.builds(
             {"id": st.text("ab/-", min_size=1)},
             optional={
                 "name": st.text() | st.none(),
+                "supportsImageUpload": st.booleans(),
                 "supportedTools": st.lists(st.text("ab")),
-                "reasoningEffortAccess": st.lists(st.fixed_dictionaries({"id": st.text("ab")})),
+                "supportedReasoningEffort": st.lists(st.sampled_from(("none", "low"))),
+                "supportedFileTypes": st.just(["application/pdf"]),
+                "reasoningEffortAccess": st.lists(
+                    st.fixed_dictionaries({"id": st.text("ab")}, optional={"accessTier": st.just(["plus"])})
+                ),
+                "accessTier": st.lists(st.sampled_from(("free", "pro"))),
                 "entityHasAccess": st.booleans() | st.none() | st.integers(),
             },
         ),
@@ -199,7 +206,12 @@ model_lists = st.builds(
     ),
     st.dictionaries(
         st.sampled_from(("free", "pro")),
-        st.fixed_dictionaries({"files": st.dictionaries(st.just("maxFileSizeMB"), st.integers(-1, 2**53))}),
+        st.fixed_dictionaries(
+            {
+                "files": st.dictionaries(st.sampled_from(("maxFileSizeMB", "maxPerConversation")), _limits),
+                "images": st.dictionaries(st.just("maxPerTurn"), _limits),
+            }
+        ),
     )
     | st.none(),
 )
