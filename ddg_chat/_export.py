@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ddg_protocol import Conversation, Message
 from ddg_protocol.events import GeneratedImage
 from ddg_protocol.parts import File, Image, attachments
 
+from ._below import save_image
+from ._errors import CommandError
+from ._files import private
 from ._text import harmless, one_line
 
 SaveImage = Callable[[bytes], str]
@@ -44,6 +49,27 @@ def as_markdown(conversation: Conversation, save_image: SaveImage | None = None)
         else:
             parts += [*map(_closed, shown), *_besides(message, save_image)]
     return "\n\n".join(parts) + "\n"
+
+
+def write_markdown(conversation: Conversation, path: Path) -> None:
+    """Write a conversation to a new file, as Markdown, and its images to files next to it.
+
+    Args:
+        conversation: the conversation.
+        path: the file.
+
+    Raises:
+        CommandError: the file is there already, or no file can have this name.
+        OSError: it can't be written.
+    """
+    try:
+        with open(path, "x", encoding="utf-8", newline="\n", opener=private) as file:
+            save = partial(save_image, folder=path.parent, name=path.stem)
+            file.write(as_markdown(conversation, lambda image: save(image).name))
+    except FileExistsError:
+        raise CommandError(f"{path} already exists; name another file", 74) from None
+    except ValueError:  # a NUL
+        raise CommandError(f"{one_line(str(path), 40)} can't be the name of a file", 74) from None
 
 
 def _attached(part: Image | File, save_image: SaveImage | None) -> str:

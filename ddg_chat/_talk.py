@@ -5,7 +5,6 @@ from __future__ import annotations
 import os.path
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 from ddg_protocol import Conversation
@@ -13,10 +12,9 @@ from ddg_protocol.parts import File, Image, Part, Text, text_of
 from ddg_transports.blocking import Chat
 
 from ._attach import described, read_attachment
-from ._below import save_image, show_below
+from ._below import show_below
 from ._errors import CommandError
-from ._export import as_markdown, heading
-from ._files import private
+from ._export import heading, write_markdown
 from ._service import Asking
 from ._store import Store, name_for
 from ._text import one_line
@@ -282,14 +280,7 @@ class Talk:
         if not self._conversation.message_history:
             raise CommandError("there is nothing to export yet")
         path = Path(os.path.expanduser(file or f"{self._name}.md"))
-        try:
-            with open(path, "x", encoding="utf-8", newline="\n", opener=private) as written:
-                save = partial(save_image, folder=path.parent, name=path.stem)
-                written.write(as_markdown(self._conversation, lambda image: save(image).name))
-        except FileExistsError:
-            raise CommandError(f"{path} already exists; name another file: /export FILE", 74) from None
-        except ValueError:  # a NUL
-            raise CommandError(f"{one_line(file, 40)} can't be the name of a file", 74) from None
+        write_markdown(self._conversation, path)
         self._say(f"written to {path}")
 
 

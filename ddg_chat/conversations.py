@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from ._export import as_markdown
+from ._export import as_markdown, write_markdown
 from ._store import Store, data_folder
 from ._talk import listed
 from .chat import require_extra
@@ -13,7 +14,7 @@ from .chat import require_extra
 EPILOG = """\
 examples:
   ddg-chat conversations
-  ddg-chat conversations export 2025-04-01-why-is-the-sky-blue > sky.md
+  ddg-chat conversations export 2025-04-01-why-is-the-sky-blue sky.md
   ddg-chat conversations rm 2025-04-01-why-is-the-sky-blue
 
 They are files under the platform's data directory, readable only by you,
@@ -28,8 +29,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     actions = parser.add_subparsers(dest="action", metavar="ACTION", help="what to do with them (default: list)")
     actions.add_parser("list", help="print name, last turn, number of turns and title of each, newest first")
-    export = actions.add_parser("export", help="write one to standard output, as Markdown")
+    export = actions.add_parser("export", help="write one as Markdown, with its sources and images")
     export.add_argument("name", metavar="NAME", help="the conversation's name")
+    export.add_argument(
+        "file",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        help="a new file, with the images next to it; without one, the text goes to standard output, and of an image "
+        "its size",
+    )
     remove = actions.add_parser("rm", help="remove conversations permanently")
     remove.add_argument("name", metavar="NAME", nargs="+", help="the conversations' names")
 
@@ -40,7 +49,11 @@ def run(args: argparse.Namespace) -> int:
     store = Store(data_folder() / "conversations")
     match args.action:
         case "export":
-            print(as_markdown(store.load(args.name)), end="")
+            conversation = store.load(args.name)
+            if args.file is None:
+                print(as_markdown(conversation), end="")
+            else:
+                write_markdown(conversation, args.file)
         case "rm":
             for name in args.name:
                 store.remove(name)

@@ -169,6 +169,20 @@ def test_the_sources_of_a_reply_are_numbered_links_below_it() -> None:
     )
 
 
+def test_a_stored_conversation_is_exported_with_its_images_next_to_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chat(monkeypatch, "/attach duck.png", "What is this?", "/save talk") == 0
+    assert main(["conversations", "export", "talk", "out.md"]) == 0
+    assert "> ![image](<out-1.png>)\n" in Path("out.md").read_text(encoding="utf-8")
+    assert Path("out-1.png").read_bytes() == PNG
+    capsys.readouterr()
+    assert main(["conversations", "export", "talk"]) == 0
+    assert "> *an image (11 bytes)*\n" in capsys.readouterr().out
+    assert main(["conversations", "export", "talk", "out.md"]) == 74
+    assert "out.md already exists" in capsys.readouterr().err
+
+
 def test_an_image_without_a_folder_to_save_it_to_is_named() -> None:
     image = {"type": "generated-image", "result": "AAAA", "data": {}}
     assert exported(image, {"type": "generated-image", "result": "?"}, text="") == "*an image (3 bytes)*\n"
