@@ -1,4 +1,4 @@
-"""What may be asked: what the model takes, and how much of it. It is checked before anything is sent."""
+"""Checks of a question before anything is sent: what the model takes, and how much of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_kinds(profile: ServiceProfile, model: Model, messages: Sequence[Messag
 
     Args:
         profile: has the types of images.
-        model: the one to ask.
+        model: the model that is asked.
         messages: the history and the question.
 
     Raises:
@@ -38,7 +38,7 @@ def check_kinds(profile: ServiceProfile, model: Model, messages: Sequence[Messag
 
 
 def types_taken(profile: ServiceProfile, model: Model, part: Image | File) -> tuple[str, ...]:
-    """Return the media types that a model takes of what a part is."""
+    """Return the media types that a model takes for a part of this kind."""
     if isinstance(part, File):
         return model.file_types
     return profile.image_types if model.takes_images else ()

@@ -1,4 +1,4 @@
-"""What an embedder's solver may answer a challenge with."""
+"""Checks of the answer that an embedder's solver gives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .text import shown
 
 MAX_FIELDS = 32
 MAX_BYTES = 64 * 1024
-"""The longest answer, and as much again for its header fields and for its members of the body."""
+"""The most bytes of an answer's value, of its header fields together, and of its members of the body together."""
 
 
 def check_answer(answer: ChallengeAnswer, profile: ServiceProfile) -> None:
@@ -22,10 +22,10 @@ def check_answer(answer: ChallengeAnswer, profile: ServiceProfile) -> None:
 
     Args:
         answer: the answer.
-        profile: says which header fields are not the solver's to give.
+        profile: says which header fields an answer may not bring.
 
     Raises:
-        ValueError: it can't be; the message says why.
+        ValueError: it can't be sent; the message says why.
     """
     try:
         Tokens(answer.value)

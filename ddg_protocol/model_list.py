@@ -14,7 +14,7 @@ __all__ = ["read_models", "write_models"]
 
 _MIB = 1024 * 1024
 _PAGES = 8
-"""The pages of a file where the service doesn't say."""
+"""The limit of a file's pages if the service doesn't tell."""
 
 _Text = Annotated[str, msgspec.Meta(max_length=200)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -69,8 +69,7 @@ def read_models(data: bytes | bytearray | str) -> ModelList:
     """Parse the list of models.
 
     Args:
-        data: JSON in the service's form. Members that are not known are ignored, and only the models' ids have to be
-            there.
+        data: JSON in the service's form. Unknown members are ignored. Only the models' ids are required.
 
     Returns:
         The list.
@@ -89,7 +88,7 @@ def read_models(data: bytes | bytearray | str) -> ModelList:
 
 
 def write_models(listed: ModelList) -> bytes:
-    """Return a list of models in the service's form, which has file sizes in whole MiB, and no aliases.
+    """Return a list of models in the service's form. It has file sizes in whole MiB, and no aliases.
 
     Args:
         listed: the list.

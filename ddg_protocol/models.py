@@ -12,19 +12,19 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model of the service. Of a model whose record says no more than its name, the rest is empty: it takes text.
+    """A model of the service, and what it can do. Where only its name is known, the rest is empty: it takes text.
 
     Attributes:
         id: its name on the wire.
         aliases: other names for it, for people.
         name: what the service calls it, for people; may be empty.
         efforts: how hard it can be asked to reason, such as ``("none", "low")``.
-        effort_tiers: for the efforts of which that is known, the tiers that may use them.
+        effort_tiers: the tiers that may use an effort, for the efforts where that is known.
         tools: the service's own tools that it can use, such as ``"WebSearch"``.
         takes_images: whether questions may have images.
         file_types: the media types of the files that questions may have.
         tiers: the tiers that may use it, such as ``"free"``; empty where that is not known.
-        available: whether this client may use it, as the service says; None where it doesn't.
+        available: whether this client may use it, by the service's word; None if it doesn't tell.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def default_effort(self) -> str:
-        """The effort where none is asked for: ``"none"`` unless the model has others alone, then its first."""
+        """The effort of a turn that doesn't choose one: ``"none"``, or the first of a model that lists only others."""
         return "none" if "none" in self.efforts or not self.efforts else self.efforts[0]
 
 

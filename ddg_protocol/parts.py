@@ -25,7 +25,7 @@ _MIME_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]
 
 
 class Text(msgspec.Struct, frozen=True, tag="text", forbid_unknown_fields=True):
-    """The text of a question. Of several, the text is all of them joined.
+    """The text of a question. Several are joined, in order.
 
     Attributes:
         text: the text.
@@ -52,7 +52,7 @@ class Image(msgspec.Struct, frozen=True, tag="image", forbid_unknown_fields=True
         mime_type: such as ``"image/png"``.
 
     Raises:
-        ValueError: the data is empty, too long, or no bytes; or the type is not that of an image.
+        ValueError: the data is empty, too long, or not bytes; or the type is not that of an image.
     """
 
     data: bytes
@@ -78,7 +78,7 @@ class File(msgspec.Struct, frozen=True, tag="file", forbid_unknown_fields=True):
         name: the file's name, which the model is told.
 
     Raises:
-        ValueError: the data is empty, too long, or no bytes; or the type or the name has another form.
+        ValueError: the data is empty, too long, or not bytes; or the type or the name is not valid.
     """
 
     data: bytes
@@ -117,7 +117,7 @@ def text_of(content: str | tuple[Part, ...] | None) -> str:
     """Return the text of a question's content; empty if it has none.
 
     Args:
-        content: of a `Message`, or `Conversation.last_question`.
+        content: that of a `Message`, or `Conversation.last_question`.
     """
     if isinstance(content, str):
         return content
@@ -167,7 +167,7 @@ class _WireFile(msgspec.Struct, tag="file", rename="camel", forbid_unknown_field
     encoding: Literal["base64"]
     mime_type: str
     filename: str
-    # A page that the person is looking at has these too. They are read, and dropped.
+    # A file that is a page which the person is looking at has these, too. They are read and dropped.
     url: Any = msgspec.UNSET
     title: Any = msgspec.UNSET
     source: Any = msgspec.UNSET

@@ -4,7 +4,7 @@ The marks there: [seen] is in a recording, [code] in a client's code, [claim] in
 ``bp`` is benoitpetit/duckduckgo-chat-cli, ``sct`` scturtle/duckai, ``d2a`` duckai2api, ``sdk`` duckai_sdk,
 ``dany`` DanyAPI, ``kthx`` AgentKthx, ``misa`` and ``yan`` two forks of Duck2api, ``ent`` duck-ai-api.
 
-A revision of one's own is another one with changes: `ServiceProfile.updated` takes them from TOML or JSON.
+To make a revision of your own, change one of these: `ServiceProfile.updated` takes the changes from TOML or JSON.
 """
 
 from ..profile import DUCKDUCKGO_2025_04, IdRule, ServiceProfile

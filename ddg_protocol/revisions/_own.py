@@ -3,4 +3,4 @@
 from ..identity import Identity
 
 IDENTITY = Identity(user_agent="ddg-protocol", sec_ch_ua="", accept_language="")
-"""It says what it is. Another one, to which a solver's answer may be bound, is the embedder's to set."""
+"""It names this library. An embedder whose solver's answers are bound to another identity sets that one."""

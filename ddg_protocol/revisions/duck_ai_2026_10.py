@@ -96,9 +96,9 @@ DUCK_AI_2026_10 = DUCKDUCKGO_2025_04.updated(
         "identity": IDENTITY,
         "vqd_4": False,  # since 2025-06-20: [seen] bp, [code] sct
         "challenge_form": "opaque",
-        # The least that a client had answered, [code] sct and sdk, in the order of [code] d2a headers.rs. Which of them
-        # are checked is not known: kthx claims that user-agent, referer and accept count alone, others that a request
-        # without x-fe-signals and sec-ch-ua is refused (418).
+        # The smallest set that a client got answers to, [code] sct and sdk, in the order of [code] d2a headers.rs. It
+        # isn't known which of them are checked: [claim] kthx says that only user-agent, referer and accept are; [claim]
+        # live notes of 2026-08-17 say that a request without x-fe-signals and sec-ch-ua is refused (418).
         "page_headers": (("accept", "text/html"), ("user-agent", "{user_agent}")),
         "status_headers": (
             ("accept", "*/*"),

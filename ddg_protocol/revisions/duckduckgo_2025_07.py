@@ -18,7 +18,7 @@ DUCKDUCKGO_2025_07 = DUCKDUCKGO_2025_04.updated(
         "challenge_form": "opaque",
         # Version markers and page as in April: [code] ent, yan.
         "page_headers": (("accept", "text/html"), ("user-agent", "{user_agent}")),
-        # The least that a client had answered: [code] sct route.rs of 2025-07-19. In the browser's order: [seen] bp.
+        # The smallest set that a client got answers to: [code] sct route.rs of 2025-07-19. The order: [seen] bp.
         "status_headers": (
             ("accept", "*/*"),
             ("cache-control", "no-store"),  # [seen] bp

@@ -105,9 +105,7 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
             assert person.enter("Is it ever green?") == "Reply 4 to Is it ever green?"
             file = tmp_path / "sky.md"
             assert person.enter(f"/export {file}") == f"written to {file}"
-            assert (
-                person.enter(f"/export {file}") == f"ddg-chat: {file} already exists; name another file"
-            )
+            assert person.enter(f"/export {file}") == f"ddg-chat: {file} already exists; name another file"
             person.write("\x04")  # Ctrl-D
             assert person.wait() == 0
         first = ["Why is the sky blue?"]
