@@ -94,6 +94,8 @@ def _json_value(value: object) -> object:
             return value.decode(errors="replace")
         case tuple():
             return [_json_value(each) for each in value]
+        case dict():
+            return {name: _json_value(each) for name, each in value.items()}
         case msgspec.Struct():
             return _as_json(value)
         case Exception():

@@ -12,14 +12,18 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+import msgspec
 import pytest
 
 from ddg_chat._errors import exit_code
+from ddg_chat.ask import _as_json
 from ddg_chat.main import COMMANDS, EXIT_CODES, main
-from ddg_protocol import __version__, errors
-from ddg_protocol.events import UnknownPayload
+from ddg_protocol import Event, __version__, errors
+from ddg_protocol.events import Retrying, UnknownPayload
 from ddg_protocol.intents import Failure, FailureKind
+from ddg_protocol.models import AttachmentLimits, Model, ModelList
 from ddg_protocol.service import Question, Service
 from ddg_transports.emulator import Emulator
 
@@ -91,12 +95,28 @@ def test_json_is_one_event_per_line(emulator: Emulator, capsys: pytest.CaptureFi
 
 
 def test_bytes_and_exceptions_in_an_event_become_text() -> None:
-    from ddg_chat.ask import _as_json
-    from ddg_protocol.events import Retrying
-
     assert _as_json(UnknownPayload(b"\xff{}")) == {"event": "UnknownPayload", "raw": "\N{REPLACEMENT CHARACTER}{}"}
     retrying = Retrying(1, 2.5, errors.ServiceUnavailableError("not now", status=503))
     assert _as_json(retrying) == {"event": "Retrying", "attempt": 1, "delay": 2.5, "cause": "not now"}
+
+
+FIELDS: dict[str, object] = {
+    "attempt": 1,
+    "delay": 2.5,
+    "cause": errors.ServiceUnavailableError("not now", status=503),
+    "position": 1,
+    "until": 2.5,
+    "raw": b"{}",
+    "models": ModelList((Model("m", effort_tiers={"low": ("free",)}),), {"free": AttachmentLimits(images_per_turn=3)}),
+}
+
+
+@pytest.mark.parametrize("event", get_args(Event))
+def test_every_event_is_a_line_of_json(event: type[msgspec.Struct]) -> None:
+    required = [field.name for field in msgspec.structs.fields(event) if field.required]
+    shown = json.loads(json.dumps(_as_json(event(**{name: FIELDS.get(name, "x") for name in required}))))
+    assert shown["event"] == event.__name__
+    assert set(required) <= shown.keys()
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
