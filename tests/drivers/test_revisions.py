@@ -15,7 +15,7 @@ from ddg_protocol.errors import ChallengeError
 from ddg_protocol.events import GeneratedImage, ReasoningDelta
 from ddg_protocol.parts import File, Image, Text
 from ddg_protocol.revisions import DUCK_AI_2026_10, REVISIONS
-from ddg_protocol.service import Service
+from ddg_protocol.service import Said, Service
 from ddg_protocol.testing import stand_in_answer
 from ddg_transports import Trace
 from ddg_transports.anyio import AsyncClient
@@ -117,7 +117,7 @@ def test_no_log_has_a_secret_or_what_an_image_or_a_file_holds(caplog: pytest.Log
     def solver(solve: SolveChallenge) -> ChallengeAnswer:
         return ChallengeAnswer(stand_in_answer(solve), (("x-fe-signals", secret),), {"key": {"n": secret}})
 
-    said = [ReasoningDelta("hidden thought"), "hidden text", GeneratedImage(b64encode(data).decode())]
+    said: list[Said] = [ReasoningDelta("hidden thought"), "hidden text", GeneratedImage(b64encode(data).decode())]
     caplog.set_level(logging.DEBUG)
     with (
         Emulator(Service(DUCK_AI_2026_10, responder=lambda question: said)) as emulator,

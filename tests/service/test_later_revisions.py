@@ -209,7 +209,7 @@ class Moment(NamedTuple):
     """Where a turn begins, in a conversation that nothing disturbs."""
 
     question: str
-    stored: bytes
+    stored: str
     service: Service
     lengths: list[int]  # of the turn's responses
     after: tuple[Message, ...]  # the history when the turn is done
@@ -236,6 +236,7 @@ def moments(name: str, floor: str) -> list[Moment]:
         after = run.session.conversation
         lengths = [len(bytes(response)) for response in run.responses]
         found.append(moment._replace(question=question, lengths=lengths, after=after.message_history))
+        assert isinstance(run.service, Service)
         moment = Moment("", after.to_json(), run.service, [], ())
     return found
 
