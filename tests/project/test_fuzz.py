@@ -37,6 +37,8 @@ NO_PARSERS = {
     "ddg_protocol._limits": "checks what the embedder attaches",
     "ddg_protocol._options": "checks what the embedder asks for",
     "ddg_protocol._template": "writes requests",
+    "ddg_protocol._limits": "counts what the caller asks",
+    "ddg_protocol._options": "checks what the caller asks for",
     "ddg_protocol._solution": "checks what the embedder's solver gives",
     "ddg_protocol.revisions": "values",
     "ddg_protocol.revisions._own": "values",
