@@ -1,13 +1,17 @@
-"""What a payload means besides its text (PROTOCOL.md section 6): reasoning, tools, sources, images, the unknown.
+"""A payload is JSON or words. What it means besides its text: reasoning, tools, sources, images, the unknown.
 
 Each kind of payload has a reader. It takes the members that its events hold out of the payload. If anything that
-carries something is left, an `UnknownPayload` with the whole payload follows, so nothing is lost.
+carries something is left, an `UnknownPayload` with the whole payload follows, so nothing is lost (section 6 of
+PROTOCOL.md).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
+
+import msgspec
 
 from .events import (
     Event,
@@ -38,6 +42,91 @@ _NEVER_EMPTY = frozenset({"parts", "source"})
 _FEW = 1000
 #: More than the pixels of any image; readers of JSON agree on smaller numbers.
 _LARGE = 10**9
+
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_any = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+#: What the decoders raise; nothing else.
+NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_NAME = re.compile(rb"[A-Z_][A-Z0-9_]*")
+#: The words that end the value of the word before them: values may hold brackets.
+_PLAIN_WORDS = frozenset({b"DONE", b"PING", b"SUMMARY_INVALID"})
+_VALUED_WORDS = frozenset(
+    b"ADS CHAT_TITLE FIXED_COST_WINDOW_USAGE STOP_REASON SUMMARY_REFRESH_HINT WARN_CONVERSATION_LIMIT".split()
+)
+
+
+# What it is
+
+
+def read_json(raw: bytes) -> dict[str, Any] | None:
+    """Parse a payload. None means that it is not a JSON object."""
+    if not raw.lstrip().startswith(b"{"):  # mostly words: cheaper to see here than to parse
+        return None
+    try:
+        return _decode_object(raw)
+    except NOT_DECODED:
+        pass
+    from json import loads  # which most conversations never need
+
+    # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
+    # latter is what the event stream has U+FFFD for. `int` refuses long numbers, which mean nothing here.
+    try:
+        payload = loads(str(raw, "utf-8", "replace"), parse_int=_number, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def is_json(raw: bytes) -> bool:
+    """Return whether a payload that is no object is any other JSON."""
+    try:
+        _decode_any(raw)
+    except NOT_DECODED:
+        return False
+    return True
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def split_words(raw: bytes) -> list[bytes]:
+    """Split ``[A][B:x]`` into its words. Return none if anything else is in it.
+
+    A value goes to the last bracket, unless known words follow it to the end. That of a leading title always does.
+    """
+    if not (raw.startswith(b"[") and raw.endswith(b"]")):
+        return []
+    tokens = raw[1:-1].split(b"][")
+    first = next((index for index, token in enumerate(tokens) if not _NAME.fullmatch(token)), len(tokens))
+    words, tokens = tokens[:first], tokens[first:]
+    if tokens:
+        name, colon, _ = tokens[0].partition(b":")
+        if not (colon and _NAME.fullmatch(name)):
+            return []
+        last = len(tokens)
+        is_leading_title = not words and name == b"CHAT_TITLE"
+        while last > 1 and not is_leading_title and _is_known_word(tokens[last - 1]):
+            last -= 1
+        words += [b"][".join(tokens[:last]), *tokens[last:]]
+    return [b"[" + word + b"]" for word in words]
+
+
+def _is_known_word(token: bytes) -> bool:
+    name, colon, _ = token.partition(b":")
+    if colon:
+        return name in _VALUED_WORDS
+    return name in _PLAIN_WORDS or (name.startswith(b"LIMIT_") and _NAME.fullmatch(name) is not None)
+
+
+# What it means
 
 
 def answer_of(payload: _Members) -> tuple[str | None, str]:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import groupby, islice
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -39,7 +39,18 @@ from .events import (
     ToolStarted,
     UnknownPayload,
 )
-from .payload import answer_of, events_of, has_image, is_more, may_be_image, part_of
+from .payload import (
+    NOT_DECODED,
+    answer_of,
+    events_of,
+    has_image,
+    is_json,
+    is_more,
+    may_be_image,
+    part_of,
+    read_json,
+    split_words,
+)
 from .policy import Policy
 from .refusal import limit_error, service_error
 from .sse import EventStreamDecoder
@@ -111,20 +122,8 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
 
 
 decode_text = msgspec.json.Decoder(TextPayload).decode
-_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_any = msgspec.json.Decoder(msgspec.Raw).decode
-
-#: What the decoders raise; nothing else.
-_NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _DONE = b"[DONE]"
-_NAME = re.compile(rb"[A-Z_][A-Z0-9_]*")
-#: The words that end the value of the word before them: values may hold brackets.
-_PLAIN_WORDS = frozenset({b"DONE", b"PING", b"SUMMARY_INVALID"})
-_VALUED_WORDS = frozenset(
-    b"ADS CHAT_TITLE FIXED_COST_WINDOW_USAGE STOP_REASON SUMMARY_REFRESH_HINT WARN_CONVERSATION_LIMIT".split()
-)
-
 #: The most bytes that are cut into payloads at once: 64 KiB of tiny events take 1 MiB of memory.
 _SLICE = 64 * 1024
 #: How many deltas are kept before they are joined: each takes 50 bytes more than its text.
@@ -169,6 +168,40 @@ class ReplyReader:
         limit_reached: whether the conversation has reached its limit.
         served_model: the first model that a payload named, or None.
     """
+
+    # Python 3.11 reads attributes slower if an object's dict has more than 29: by 3 % of an event's instructions.
+    __slots__ = (
+        "_decoder",
+        "_deltas",
+        "_ends_empty",
+        "_given",
+        "_half",
+        "_heard",
+        "_joined",
+        "_kept",
+        "_kept_size",
+        "_length",
+        "_limit",
+        "_max_event_bytes",
+        "_max_reply_bytes",
+        "_measuring",
+        "_more",
+        "_payloads",
+        "_plain",
+        "_size",
+        "_strict",
+        "_too_large",
+        "_unread",
+        "_whole_until",
+        "_width",
+        "chunks",
+        "done",
+        "finish_reason",
+        "idle",
+        "limit_reached",
+        "served_model",
+        "title",
+    )
 
     def __init__(self, policy: Policy, saved: SavedReply | None = None) -> None:
         saved = saved or SavedReply()
@@ -301,7 +334,7 @@ class ReplyReader:
             # Without this, an event costs 3.2 times as much.
             try:
                 text = decode_text(raw).message if self._plain else ""
-            except _NOT_DECODED:
+            except NOT_DECODED:
                 text = ""
             if not text:
                 found = self._interpret(raw)
@@ -370,7 +403,7 @@ class ReplyReader:
         """Check each new payload that is longer than others may be: it has to bring an image."""
         for index, raw in enumerate(islice(self._payloads, first, None), first):
             if len(raw) > self._max_event_bytes and not (
-                may_be_image(raw) and (payload := _read_json(raw)) is not None and has_image(payload, raw)
+                may_be_image(raw) and (payload := read_json(raw)) is not None and has_image(payload, raw)
             ):
                 self._too_large = self._max_event_bytes
                 self._payloads = deque(islice(self._payloads, index))
@@ -396,7 +429,7 @@ class ReplyReader:
         """Interpret a JSON object, or words if it is none."""
         if self._given:
             return self._read_on(raw)
-        payload = _read_json(raw)
+        payload = read_json(raw)
         if payload is None:
             return self._read_words(raw)
         if _is_error(payload):
@@ -419,7 +452,7 @@ class ReplyReader:
     def _read_on(self, raw: bytes) -> Event | None:
         """Return the next event of a payload whose text was returned, until there is none."""
         if self._more is None:
-            payload = _read_json(raw) or {}
+            payload = read_json(raw) or {}
             self._more = islice(events_of(payload, raw, text=answer_of(payload)[0]), self._given - 1, None)
         event = next(self._more, None)
         if event is None:
@@ -447,11 +480,11 @@ class ReplyReader:
     def _read_words(self, raw: bytes) -> str | Event | None:
         """Interpret words in brackets: one, or several that are put back one by one."""
         stripped = raw.strip()
-        words = _split_words(stripped)
+        words = split_words(stripped)
         if not words:
             if stripped.startswith(_DONE):  # the reply is complete, whatever stands behind it
                 self._payloads.appendleft(_DONE)
-            return UnknownPayload(raw) if _is_json(raw) else self._malformed(raw)
+            return UnknownPayload(raw) if is_json(raw) else self._malformed(raw)
         if len(words) > 1:
             words.sort(key=lambda word: word == _DONE)  # the others come before the end
             self._payloads.extendleft(reversed(words))
@@ -536,35 +569,6 @@ class ReplyReader:
             self._deltas.clear()
 
 
-def _split_words(raw: bytes) -> list[bytes]:
-    """Split ``[A][B:x]`` into its words. Return none if anything else is in it.
-
-    A value goes to the last bracket, unless known words follow it to the end. That of a leading title always does.
-    """
-    if not (raw.startswith(b"[") and raw.endswith(b"]")):
-        return []
-    tokens = raw[1:-1].split(b"][")
-    first = next((index for index, token in enumerate(tokens) if not _NAME.fullmatch(token)), len(tokens))
-    words, tokens = tokens[:first], tokens[first:]
-    if tokens:
-        name, colon, _ = tokens[0].partition(b":")
-        if not (colon and _NAME.fullmatch(name)):
-            return []
-        last = len(tokens)
-        is_leading_title = not words and name == b"CHAT_TITLE"
-        while last > 1 and not is_leading_title and _is_known_word(tokens[last - 1]):
-            last -= 1
-        words += [b"][".join(tokens[:last]), *tokens[last:]]
-    return [b"[" + word + b"]" for word in words]
-
-
-def _is_known_word(token: bytes) -> bool:
-    name, colon, _ = token.partition(b":")
-    if colon:
-        return name in _VALUED_WORDS
-    return name in _PLAIN_WORDS or (name.startswith(b"LIMIT_") and _NAME.fullmatch(name) is not None)
-
-
 def _is_error(payload: dict[str, Any]) -> bool:
     """Return whether a payload says that the service broke off."""
     action, kind = payload.get("action"), payload.get("type")
@@ -583,42 +587,6 @@ def _width(text: str) -> int:
     if text.isascii():
         return 1
     return 4 if _WIDE.search(text) else 2
-
-
-def _read_json(raw: bytes) -> dict[str, Any] | None:
-    """Parse a payload. None means that it is not a JSON object."""
-    if not raw.lstrip().startswith(b"{"):  # mostly words: cheaper to see here than to parse
-        return None
-    try:
-        return _decode_object(raw)
-    except _NOT_DECODED:
-        pass
-    from json import loads  # which most conversations never need
-
-    # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
-    # latter is what the event stream has U+FFFD for. `int` refuses long numbers, which mean nothing here.
-    try:
-        payload = loads(str(raw, "utf-8", "replace"), parse_int=_number, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    return payload if isinstance(payload, dict) else None
-
-
-def _is_json(raw: bytes) -> bool:
-    """Return whether a payload that is no object is any other JSON."""
-    try:
-        _decode_any(raw)
-    except _NOT_DECODED:
-        return False
-    return True
-
-
-def _number(digits: str) -> int | float:
-    return int(digits) if len(digits) < 20 else float(digits)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _encodable(text: str) -> str:
