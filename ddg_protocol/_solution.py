@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from ._template import is_whole
+from ._template import name_in_field
 from .conversation import Tokens
 from .errors import InvalidToken
 from .grammar import FIELD_VALUE, TOKEN
 from .intents import ChallengeAnswer
-from .profile import BY_CHAT, BY_DRIVER, ServiceProfile
+from .profile import BY_DRIVER, ServiceProfile
 from .text import shown
 
 MAX_FIELDS = 32
@@ -51,8 +51,8 @@ def _check_headers(answer: ChallengeAnswer, profile: ServiceProfile) -> None:
 
 
 def _written(profile: ServiceProfile) -> set[str]:
-    own = {name for name, value in profile.chat_headers if value != "{solver}"}
-    return own | BY_DRIVER | ({"cookie"} if is_whole(profile.chat_headers) else BY_CHAT)
+    own = {name for name, value in profile.chat_headers if name_in_field(value) != "solver"}
+    return own | BY_DRIVER | {"cookie"}
 
 
 def _check_body(answer: ChallengeAnswer) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from .headers import Headers
 
-PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+OR_EMPTY = " or empty"
+"""What follows the name in the placeholder of a header field that is sent even where it has no value."""
 IN_EACH = frozenset({"user_agent", "accept_language", "sec_ch_ua", "accept_encoding", "origin", "referer", "cookie"})
 """What the header list of each request may name, in addition to the profile's ids."""
 IN_CHAT = IN_EACH | {"fe_version", "vqd_4", "answer", "solver"}
@@ -19,17 +19,29 @@ IN_BODY = frozenset({"model", "messages", "effort", "uses_tools", "tool_choice",
 _MISSING = object()
 
 
-def is_whole(headers: Headers) -> bool:
-    """Return whether a header list is complete and in order, because it places the ``user-agent``."""
-    return any(name == "user-agent" for name, _ in headers)
+def is_name(text: str) -> bool:
+    """Return whether a text can be a placeholder's name: lower-case letters, digits and _, a letter first."""
+    # Not by a pattern: compiling one costs as much as importing this module.
+    return text.isidentifier() and text.isascii() and text.islower() and text[0] != "_"
+
+
+def name_in(value: str) -> str:
+    """Return the name in a placeholder; empty if the value is none, but a text of its own."""
+    name = value[1:-1] if value[:1] == "{" and value[-1:] == "}" else ""
+    return name if is_name(name) else ""
+
+
+def name_in_field(value: str) -> str:
+    """Return the name in the placeholder of a header field, which may say `OR_EMPTY`; empty if the value is none."""
+    return name_in(value.replace(OR_EMPTY + "}", "}"))
 
 
 def fill_headers(headers: Headers, values: Mapping[str, str], more: Headers = ()) -> Headers:
-    """Return a whole header list with values in place of its placeholders.
+    """Return a header list with values in place of its placeholders.
 
     Args:
         headers: the list.
-        values: by the names of the placeholders. A field whose placeholder has no value, or an empty one, is left out.
+        values: by the names of the placeholders. A field without a value is left out, unless it says `OR_EMPTY`.
         more: fields that take the place of those with ``{solver}``; the others follow at the end.
 
     Returns:
@@ -37,10 +49,11 @@ def fill_headers(headers: Headers, values: Mapping[str, str], more: Headers = ()
     """
     given, filled = dict(more), []
     for name, value in headers:
-        if found := PLACEHOLDER.fullmatch(value):
-            value = given.pop(name, "") if found[1] == "solver" else values.get(found[1], "")
-            if not value:
+        if placed := name_in_field(value):
+            found = given.pop(name, "") if placed == "solver" else values.get(placed, "")
+            if not found and OR_EMPTY not in value:
                 continue
+            value = found
         filled.append((name, value))
     return (*filled, *given.items())
 
@@ -63,8 +76,8 @@ def fill_body(body: Mapping[str, Any], values: Mapping[str, Any], more: Mapping[
 
 def _filled(value: Any, values: Mapping[str, Any]) -> Any:
     match value:
-        case str() if found := PLACEHOLDER.fullmatch(value):
-            return values.get(found[1], _MISSING)
+        case str() if name := name_in(value):
+            return values.get(name, _MISSING)
         case dict() if value:
             members = {name: _filled(member, values) for name, member in value.items()}
             kept = {name: member for name, member in members.items() if member is not _MISSING}
@@ -79,8 +92,7 @@ def placeholders_of(value: Any) -> set[str]:
     """Return the names of the placeholders in a JSON value."""
     match value:
         case str():
-            found = PLACEHOLDER.fullmatch(value)
-            return {found[1]} if found else set()
+            return {name_in(value)} - {""}
         case dict():
             return set().union(*map(placeholders_of, value.values()))
         case list() | tuple():

@@ -16,7 +16,7 @@ from .errors import LocalProtocolError
 from .headers import Headers
 from .parts import File, Image, Part, Text, WirePart, attachments, on_wire, read_part, text_of
 from .profile import ServiceProfile
-from .steps import NOTHING, cookie_header, identity_headers, origin_headers, whole_headers
+from .steps import NOTHING, write_headers
 from .text import encodable, printable
 
 _FIRST = {"model": "{model}", "messages": "{messages}"}
@@ -46,23 +46,11 @@ def chat_headers(
         more: the fields that the answer brings.
 
     Returns:
-        The fields. Unless the profile's list is whole, they accept no coding but ``identity``: each event must come
-        through at once.
+        The fields. The only coding that ``{accept_encoding}`` names is ``identity``: each event must come through at
+        once.
     """
     computed = {"accept_encoding": "identity", "fe_version": fe_version, "vqd_4": vqd, "answer": answer, **values}
-    brands = profile.identity.sec_ch_ua
-    return whole_headers(profile, profile.chat_headers, computed, more) or (
-        *identity_headers(profile),
-        *profile.chat_headers,
-        *origin_headers(profile),
-        *((("sec-ch-ua", brands),) if brands else ()),
-        ("accept-encoding", "identity"),
-        ("x-fe-version", fe_version),
-        *((("x-vqd-4", vqd),) if profile.vqd_4 else ()),
-        ("x-vqd-hash-1", answer),
-        *more,
-        *cookie_header(values),
-    )
+    return write_headers(profile, profile.chat_headers, computed, more)
 
 
 class _WireMessage(msgspec.Struct, omit_defaults=True):

@@ -13,7 +13,7 @@ from .events import ServiceNotice
 from .grammar import VISIBLE
 from .headers import Headers, field
 from .profile import ServiceProfile
-from .steps import NOTHING, cookie_header, identity_headers, origin_headers, whole_headers
+from .steps import NOTHING, write_headers
 from .text import printable
 
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
@@ -26,33 +26,18 @@ def page_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -
         profile: the facts about the service.
         values: the cookies and the ids, by the names of the placeholders.
     """
-    return whole_headers(profile, profile.page_headers, {"accept_encoding": ACCEPTED, **values}) or (
-        *identity_headers(profile),
-        *profile.page_headers,
-        ("accept-encoding", ACCEPTED),
-        *cookie_header(values),
-    )
+    return write_headers(profile, profile.page_headers, {"accept_encoding": ACCEPTED, **values})
 
 
 def status_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
     """Return the header fields of the status request; see `page_headers`."""
-    return _headers_of_api(profile, profile.status_headers, values)
+    return write_headers(profile, profile.status_headers, {"accept_encoding": ACCEPTED, **values})
 
 
 def models_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
     """Return the header fields of the request for the list of models, which asks for no token; see `page_headers`."""
     of_status = tuple(field for field in profile.status_headers if field[0] != "x-vqd-accept")
-    return _headers_of_api(profile, profile.models_headers or of_status, values)
-
-
-def _headers_of_api(profile: ServiceProfile, headers: Headers, values: Mapping[str, str]) -> Headers:
-    return whole_headers(profile, headers, {"accept_encoding": ACCEPTED, **values}) or (
-        *identity_headers(profile),
-        *headers,
-        *origin_headers(profile),
-        ("accept-encoding", ACCEPTED),
-        *cookie_header(values),
-    )
+    return write_headers(profile, profile.models_headers or of_status, {"accept_encoding": ACCEPTED, **values})
 
 
 def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ._template import IN_BODY, IN_CHAT, IN_EACH, PLACEHOLDER, is_whole, placeholders_of
+from ._template import IN_BODY, IN_CHAT, IN_EACH, is_name, name_in_field, placeholders_of
 from .cookies import MAX_COOKIE_BYTES
 from .errors import ModelNotSupportedError
 from .grammar import COOKIE_OCTETS, FIELD_VALUE, TOKEN, URL_PATH
@@ -20,19 +20,12 @@ from .policy import MAX_SECONDS
 from .text import printable, shown
 from .urls import check_origin, is_host
 
-#: The headers that the session or its driver writes into each kind of request, so that a profile must not.
+#: The headers that the driver writes into each request, so that a profile must not.
 BY_DRIVER = {"host", "connection", "content-length", "transfer-encoding"}
-_WRITTEN = BY_DRIVER | {"user-agent", "accept-language", "accept-encoding", "cookie"}  # the last four by the session
-BY_CHAT = _WRITTEN | {"origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"}
-_WRITTEN_INTO = {
-    "page_headers": _WRITTEN,
-    "status_headers": _WRITTEN | {"origin", "referer"},
-    "models_headers": _WRITTEN | {"origin", "referer"},
-    "chat_headers": BY_CHAT,
-}
-_PAIRS = {"cookies", *_WRITTEN_INTO}
-#: The only values that these may have in a whole header list.
-_PLACED = {"user-agent": "{user_agent}", "cookie": "{cookie}", "x-vqd-4": "{vqd_4}", "x-vqd-hash-1": "{answer}"}
+_LISTS = ("page_headers", "status_headers", "models_headers", "chat_headers")
+_PAIRS = {"cookies", *_LISTS}
+#: The only placeholders that these may have.
+_PLACED = {"user-agent": "user_agent", "cookie": "cookie", "x-vqd-4": "vqd_4", "x-vqd-hash-1": "answer"}
 
 
 class IdRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,17 +55,16 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             means its subdomains.
         identity: the browser identity that is sent.
         cookies: names and values that the client always sets.
-        page_headers: header fields of the two pages. A list that places the ``user-agent`` is whole: its fields are
-            sent as they are and in its order, and a value in braces, such as ``{user_agent}``, is computed; where
-            there is none, the field is left out. (A cookie that isn't placed comes last.) The names in braces are
-            ``user_agent``, ``accept_language``, ``sec_ch_ua``, ``accept_encoding``, ``origin``, ``referer``,
-            ``cookie``, and those of `ids`. Any other list is in addition to the identity, as in April 2025.
-        status_headers: header fields of the status request: a whole list, or one in addition to ``origin``,
-            ``referer`` and the identity.
-        models_headers: the same for the list of models; empty means those of status, without ``x-vqd-accept``.
-        chat_headers: header fields of the chat request: a whole list, or one in addition to those and to what the
-            session computes. A whole list may also name ``fe_version``, ``vqd_4``, ``answer``, and ``solver``: a field
-            that only a solver's answer brings.
+        page_headers: all header fields of the two pages, in order. A value in braces, such as ``{user_agent}``, is
+            computed; where there is none, the field is left out, unless it is written ``{user_agent or empty}``. (A
+            cookie that isn't placed comes last.) The names in braces are ``user_agent``, which each list must have,
+            ``accept_language``, ``sec_ch_ua``, ``accept_encoding``, ``origin``, ``referer``, ``cookie``, and those of
+            `ids`.
+        status_headers: all header fields of the status request.
+        models_headers: those of the request for the list of models; empty means those of status, without
+            ``x-vqd-accept``.
+        chat_headers: all header fields of the chat request. They may also name ``fe_version``, ``vqd_4``, ``answer``,
+            and ``solver``: a field that only a solver's answer brings.
         extra_body: members of the chat request's JSON, in addition to ``model`` and ``messages``, which come first
             unless the members ``"model": "{model}"`` and ``"messages": "{messages}"`` place them. Texts in braces are
             computed, at any depth: the names of `ids`, ``effort``, ``uses_tools`` (whether the turn asks for tools),
@@ -116,18 +108,37 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     allowed_hosts: tuple[str, ...] = ()
     identity: Identity = Identity()
     cookies: tuple[tuple[str, str], ...] = (("dcs", "1"), ("dcm", "3"))
-    page_headers: tuple[tuple[str, str], ...] = (("accept", "text/html"),)
+    page_headers: tuple[tuple[str, str], ...] = (
+        ("user-agent", "{user_agent}"),
+        ("accept-language", "{accept_language}"),
+        ("accept", "text/html"),
+        ("accept-encoding", "{accept_encoding}"),
+    )
     status_headers: tuple[tuple[str, str], ...] = (
+        ("user-agent", "{user_agent}"),
+        ("accept-language", "{accept_language}"),
         ("accept", "text/event-stream"),
         ("cache-control", "no-cache"),
         ("pragma", "no-cache"),
         ("content-type", "application/json"),
         ("x-vqd-accept", "1"),
+        ("origin", "{origin}"),
+        ("referer", "{referer}"),
+        ("accept-encoding", "{accept_encoding}"),
     )
     models_headers: tuple[tuple[str, str], ...] = ()
     chat_headers: tuple[tuple[str, str], ...] = (
+        ("user-agent", "{user_agent}"),
+        ("accept-language", "{accept_language}"),
         ("accept", "text/event-stream"),
         ("content-type", "application/json"),
+        ("origin", "{origin}"),
+        ("referer", "{referer}"),
+        ("sec-ch-ua", "{sec_ch_ua}"),
+        ("accept-encoding", "{accept_encoding}"),
+        ("x-fe-version", "{fe_version or empty}"),
+        ("x-vqd-4", "{vqd_4}"),
+        ("x-vqd-hash-1", "{answer or empty}"),
     )
     extra_body: dict[str, Any] = {}
     tool_choice: dict[str, bool] = {}
@@ -169,18 +180,9 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                     f"allowed_hosts: {shown(host)} is not a host name or address in lower case, without a port"
                 )
         self._check_ids()
-        for field, written in _WRITTEN_INTO.items():
-            headers = getattr(self, field)
-            for name, value in headers:
-                if not TOKEN.fullmatch(name) or name != name.lower():
-                    raise ValueError(f"{field}: {shown(name)} is not a header name in lower case")
-                _check_field_value(f"{field}: {name}", value)
-            if is_whole(headers):
-                self._check_whole(field, headers)
-            elif taken := next((name for name, _ in headers if name in written), ""):
-                raise ValueError(
-                    f"{field}: {taken} is written by the session or the driver (see identity, cookies and origin)"
-                )
+        for field in _LISTS:
+            if field != "models_headers" or self.models_headers:
+                self._check_headers(field, getattr(self, field))
         for field in self.identity.__struct_fields__:
             _check_field_value(f"identity.{field}", getattr(self.identity, field))
         for name, value in self.cookies:
@@ -207,23 +209,33 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def _check_ids(self) -> None:
         for name in self.ids:
-            if not PLACEHOLDER.fullmatch(f"{{{name}}}") or name in IN_CHAT | IN_BODY:
+            if not is_name(name) or name in IN_CHAT | IN_BODY:
                 raise ValueError(
                     f"ids: {shown(name)} must be lower-case letters, digits and _, and no other placeholder's name"
                 )
 
-    def _check_whole(self, field: str, headers: Headers) -> None:
-        names = [name for name, _ in headers]
+    def _check_headers(self, field: str, headers: Headers) -> None:
         known = (IN_CHAT if field == "chat_headers" else IN_EACH) | self.ids.keys()
+        names: set[str] = set()
         for name, value in headers:
+            if not TOKEN.fullmatch(name) or name != name.lower():
+                raise ValueError(f"{field}: {shown(name)} is not a header name in lower case")
+            _check_field_value(f"{field}: {name}", value)
             if name in BY_DRIVER:
                 raise ValueError(f"{field}: {name} is written by the driver")
-            if names.count(name) > 1:
+            if name in names:
                 raise ValueError(f"{field}: {name} is there twice")
-            if value != _PLACED.get(name, value):
-                raise ValueError(f"{field}: {name} must be {_PLACED[name]}, not {shown(value)}")
-            if (found := PLACEHOLDER.fullmatch(value)) and found[1] not in known:
+            names.add(name)
+            placed = name_in_field(value)
+            if name in _PLACED and placed != _PLACED[name]:
+                raise ValueError(f"{field}: {name} must be {{{_PLACED[name]}}}, not {shown(value)}")
+            if placed and placed not in known:
                 raise ValueError(f"{field}: {name}: nothing is called {value}; there are {', '.join(sorted(known))}")
+        if "user-agent" not in names:
+            raise ValueError(
+                f"{field} must have all header fields, in order: of those that are computed, user-agent with the value "
+                "{user_agent}, and each other that the request needs (docs/settings.md, Header lists and bodies)"
+            )
 
     def _check_body(self) -> None:
         for name in ("model", "messages"):

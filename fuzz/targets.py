@@ -82,7 +82,9 @@ TARGETS = (
         name="transcript",
         run=sessions.transcript,
         inputs=inputs.transcripts() | inputs.odd(inputs.transcripts()),
-        covers=_core("transcript._lines", "transcript._playing", "transcript._replay", "transcript._serve"),
+        covers=_core(
+            "transcript._earlier", "transcript._lines", "transcript._playing", "transcript._replay", "transcript._serve"
+        ),
     ),
     Target(
         name="recording",

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from .._limits import types_taken
-from .._template import PLACEHOLDER, is_whole
+from .._template import OR_EMPTY, name_in_field
 from ..headers import Headers
 from ..model_list import write_models
 from ..models import Model, ModelList
@@ -232,7 +232,7 @@ class Service:
         self._check_headers(request, contract)
         self._check_origin(request, contract)
         version = request.header("x-fe-version")
-        if version is None and is_whole(contract):
+        if version is None and OR_EMPTY not in dict(contract).get("x-fe-version", ""):
             version = ""  # a field without a value is left out
         if version not in ("", self.front_end_version):
             raise _bad("x-fe-version must be present, and empty or the version of the front-end page")
@@ -263,8 +263,8 @@ class Service:
         if not request.header("user-agent"):
             raise _bad("user-agent is missing")
         for name, value in contract:
-            if is_whole(contract) and (found := PLACEHOLDER.fullmatch(value)):
-                rule = self.profile.ids.get(found[1])
+            if placed := name_in_field(value):
+                rule = self.profile.ids.get(placed)
                 if rule is not None and not _IDS[rule.form].fullmatch(request.header(name) or ""):
                     raise _bad(f"{name} must be {_FORMS[rule.form]}")
                 continue
@@ -275,7 +275,7 @@ class Service:
     def _check_origin(self, request: ServiceRequest, contract: Headers) -> None:
         host = request.header("host")
         origins = (self.profile.origin,) if host is None else (f"https://{host}", f"http://{host}")
-        wanted = dict(contract) if is_whole(contract) else {"origin": "", "referer": ""}
+        wanted = dict(contract)
         origin = request.header("origin")
         if "origin" not in wanted:
             named = [f"{each}/" for each in origins]

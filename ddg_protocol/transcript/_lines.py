@@ -16,6 +16,7 @@ from ..pace import Landing, Queue
 from ..policy import MIB, Policy
 from ..profile import ServiceProfile
 from ..text import printable, shown
+from ._earlier import complete
 
 FORMAT_VERSION = 1
 """The version of the format: the only one that is written or read."""
@@ -351,7 +352,7 @@ def _read_head(line: bytes) -> Head:
             f"the transcript is of format version {shown(version)}, and this version of ddg-protocol reads "
             f"{FORMAT_VERSION}" + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
         )
-    head = msgspec.json.decode(line, type=Head)
+    head = msgspec.convert(complete(msgspec.json.decode(line)), Head)
     sizes = {name: getattr(head.policy, name) for name in Policy.__struct_fields__ if name.endswith("_bytes")}
     sizes = {name: min(size, MAX_POLICY_BYTES) for name, size in sizes.items()}
     head = msgspec.structs.replace(head, policy=msgspec.structs.replace(head.policy, **sizes))

@@ -18,6 +18,8 @@ from ddg_protocol.identity import Identity
 from ddg_protocol.models import Model
 from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
 
+OWN = (("user-agent", "{user_agent}"), ("accept-language", "{accept_language}"))
+
 
 def changed(**changes: Any) -> ServiceProfile:
     return msgspec.structs.replace(DUCKDUCKGO_2025_04, **changes)
@@ -126,15 +128,15 @@ def test_an_embedders_models_take_the_place_of_the_services() -> None:
 def test_everything_a_request_says_is_data() -> None:
     profile = changed(
         identity=Identity(user_agent="my-program/1.0", sec_ch_ua='"Mine";v="1"', accept_language="de"),
-        page_headers=(("accept", "*/*"),),
-        status_headers=(("accept", "*/*"), ("x-vqd-accept", "2")),
-        chat_headers=(("accept", "text/event-stream"), ("x-fe-signals", "e30=")),
+        page_headers=(*OWN, ("accept", "*/*")),
+        status_headers=(*OWN, ("accept", "*/*"), ("x-vqd-accept", "2")),
+        chat_headers=(*DUCKDUCKGO_2025_04.chat_headers, ("x-fe-signals", "e30=")),
         extra_body={"metadata": {"toolChoice": {"NewsSearch": False}}, "canUseTools": True},
         version_markers=('a="', 'b="'),
     )
     own = (("user-agent", "my-program/1.0"), ("accept-language", "de"))
-    assert page_headers(profile)[:3] == (*own, ("accept", "*/*"))
-    assert status_headers(profile)[:4] == (*own, *profile.status_headers)
+    assert page_headers(profile) == (*own, ("accept", "*/*"))
+    assert status_headers(profile) == (*own, *profile.status_headers[2:])
     sent = chat_headers(profile, "1-2", "4-1", "answer")
     assert ("sec-ch-ua", '"Mine";v="1"') in sent
     assert ("x-fe-signals", "e30=") in sent
@@ -320,36 +322,34 @@ def test_a_bad_profile_is_not_made_and_says_why(changes: dict[str, Any], why: st
             make(**changes)
 
 
-# With a user-agent, a list is a whole one: see test_revisions.
-ALWAYS = ("accept-language", "accept-encoding", "cookie", "host", "connection", "content-length")
+@pytest.mark.parametrize("field", ["page_headers", "status_headers", "models_headers", "chat_headers"])
+def test_a_header_that_the_driver_writes_can_not_be_written_twice(field: str) -> None:
+    for name in ("host", "connection", "content-length", "transfer-encoding"):
+        with pytest.raises(ValueError, match=f"{field}: {name} is written by the driver"):
+            changed(**{field: (*OWN, (name, "x"))})
 
 
-@pytest.mark.parametrize(
-    ("field", "names"),
-    [
-        ("page_headers", ALWAYS),
-        ("status_headers", (*ALWAYS, "origin", "referer")),
-        ("models_headers", (*ALWAYS, "origin", "referer")),
-        (
-            "chat_headers",
-            (*ALWAYS, "transfer-encoding", "origin", "referer", "sec-ch-ua", "x-fe-version", "x-vqd-4", "x-vqd-hash-1"),
-        ),
-    ],
-)
-def test_a_header_that_is_written_anyway_can_not_be_written_twice(field: str, names: tuple[str, ...]) -> None:
-    for name in names:
-        with pytest.raises(ValueError, match=f"{field}: {name} is written by the session or the driver"):
-            changed(**{field: ((name, "x"),)})
+@pytest.mark.parametrize("field", ["page_headers", "status_headers", "models_headers", "chat_headers"])
+def test_a_list_without_the_headers_that_are_computed_is_refused_and_says_what_to_write(field: str) -> None:
+    with pytest.raises(
+        ValueError, match=field + r" must have all header fields.* user-agent with the value {user_agent}"
+    ):
+        changed(**{field: (("accept", "*/*"),)})
 
 
-def test_a_page_may_say_what_only_other_requests_say_by_themselves() -> None:
-    more = (("accept", "text/html"), ("sec-ch-ua", '"Chromium";v="133"'), ("referer", "https://duckduckgo.com/"))
-    assert page_headers(changed(page_headers=more))[2:5] == more
+def test_a_header_without_a_value_is_left_out_unless_the_profile_wants_it_empty() -> None:
+    headers = (*OWN, ("x-fe-version", "{fe_version}"), ("x-vqd-hash-1", "{answer or empty}"))
+    assert chat_headers(changed(chat_headers=headers), "", "4-1", "")[2:] == (("x-vqd-hash-1", ""),)
+    assert chat_headers(changed(chat_headers=headers), "1-2", "4-1", "a")[2:] == (
+        ("x-fe-version", "1-2"),
+        ("x-vqd-hash-1", "a"),
+    )
 
 
 @each_of("value", ["", "x", "a b", "a\tb", "é", '"q"', "\xff"])
 def test_a_header_value_is_latin_1_text(value: str) -> None:
-    assert changed(chat_headers=(("x-a", value),)).chat_headers == (("x-a", value),)
+    headers = (*OWN, ("x-a", value))
+    assert changed(chat_headers=headers).chat_headers == headers
 
 
 def test_an_extra_body_that_holds_itself_is_not_taken() -> None:
@@ -394,16 +394,16 @@ def test_data_changes_what_it_names_and_nothing_else() -> None:
     profile = DUCKDUCKGO_2025_04.updated(
         {
             "identity": {"user_agent": "my-program/1.0", "sec_ch_ua": ""},
-            "chat_headers": {"accept": "text/event-stream", "x-fe-signals": "e30="},
-            "page_headers": [["accept", "*/*"]],
+            "chat_headers": {"user-agent": "{user_agent}", "x-fe-signals": "e30="},
+            "page_headers": [["user-agent", "{user_agent}"], ["accept", "*/*"]],
             "models": [{"id": "gpt-5", "aliases": ["five"]}],
             "minimum_interval": 3,
         }
     )
     assert profile == changed(
         identity=Identity(user_agent="my-program/1.0", sec_ch_ua=""),
-        chat_headers=(("accept", "text/event-stream"), ("x-fe-signals", "e30=")),
-        page_headers=(("accept", "*/*"),),
+        chat_headers=(("user-agent", "{user_agent}"), ("x-fe-signals", "e30=")),
+        page_headers=(("user-agent", "{user_agent}"), ("accept", "*/*")),
         models=(Model("gpt-5", ("five",)),),
         minimum_interval=3.0,
     )

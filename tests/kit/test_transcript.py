@@ -134,6 +134,11 @@ def test_a_transcript_from_before_turns_were_queued_replays_as_it_is() -> None:
     assert first_difference(Transcript.read(text_of("solver-0.1"))) is None
 
 
+def test_a_transcript_from_before_header_lists_had_all_fields_is_of_the_same_profile() -> None:
+    assert '"page_headers":[["accept","text/html"]]' in text_of("wire")
+    assert Transcript.read(text_of("wire")).head.profile == DUCKDUCKGO_2025_04
+
+
 def test_a_transcript_from_before_a_policy_had_a_setting_replays_as_it_is() -> None:
     head, *lines = text_of("wire").splitlines(keepends=True)
     before = head.replace('"turn_timeout":180.0,', "")
@@ -588,6 +593,7 @@ def kinds_of(body: bytes) -> list[type]:
         ('{"transcript":2}', "line 1: .* version 2, .* reads 1; update"),
         ('{"transcript":0}', "line 1: .* version 0"),
         ('{"transcript":1}', "line 1: .*texts"),
+        ('{"transcript":1,"texts":"kept","profile":{"chat_headers":5}}', "line 1: .*chat_headers"),
     ],
 )
 def test_what_is_no_transcript_is_said_with_its_line(text: str, says: str) -> None:
