@@ -14,7 +14,7 @@ from ._template import fill_body
 from .conversation import Message, Messages
 from .errors import LocalProtocolError
 from .headers import Headers
-from .parts import File, Image, Part, Text, WirePart, attachments, on_wire, read_part, text_of
+from .parts import File, Image, Part, Text, attachments, text_of
 from .profile import ServiceProfile
 from .steps import NOTHING, write_headers
 from .text import encodable, printable
@@ -22,9 +22,6 @@ from .text import encodable, printable
 _FIRST = {"model": "{model}", "messages": "{messages}"}
 
 __all__ = ["format_prompt", "last_user_message"]
-
-_IMAGE = '{"type":"generated-image"'
-"""How the history writes a reply's image. It is never sent back: it is not on record that the service takes it."""
 
 
 def chat_headers(
@@ -51,12 +48,6 @@ def chat_headers(
     """
     computed = {"accept_encoding": "identity", "fe_version": fe_version, "vqd_4": vqd, "answer": answer, **values}
     return write_headers(profile, profile.chat_headers, computed, more)
-
-
-class _WireMessage(msgspec.Struct, omit_defaults=True):
-    role: str
-    content: str | list[WirePart]
-    parts: list[Text | msgspec.Raw] = []
 
 
 def chat_body(
@@ -101,27 +92,12 @@ def chat_body(
     return msgspec.json.encode(fill_body(body, values, more))
 
 
-def _messages(
-    profile: ServiceProfile, messages: Sequence[Message], text_alone: bool
-) -> Sequence[Message | _WireMessage]:
+def _messages(profile: ServiceProfile, messages: Sequence[Message], text_alone: bool) -> Sequence[msgspec.Struct]:
     if text_alone and profile.bare_text and profile.history_parts == "text":
         return messages
-    return [_on_wire(profile, message) for message in messages]
+    from ._message_forms import form_of  # which most conversations never need
 
-
-def _on_wire(profile: ServiceProfile, message: Message) -> Message | _WireMessage:
-    """Return a message in the form that the service reads."""
-    content = message.content
-    if message.role == "assistant":
-        if profile.history_parts == "text":
-            return Message("assistant", message.text)
-        text = [Text(message.text)] if content else []
-        return _WireMessage(
-            "assistant", "", [*text, *(msgspec.Raw(p.encode()) for p in message.parts if not p.startswith(_IMAGE))]
-        )
-    if isinstance(content, str):
-        return message if profile.bare_text else _WireMessage("user", [Text(content)])
-    return _WireMessage("user", [on_wire(part) for part in content])
+    return [form_of(profile, message) for message in messages]
 
 
 def format_prompt(messages: Sequence[Message | Mapping[str, Any]]) -> str:
@@ -273,6 +249,8 @@ def _read_part(where: str, part: object) -> Part:
         raise LocalProtocolError(
             f'{where} must be a Text, an Image, a File, or {{"type": "text", "text": ...}}, not {type(part).__name__}'
         )
+    from ._part_forms import read_part  # which most conversations never need
+
     text = part.get("text")
     try:
         # A text is read leniently: other members, as other services have them, mean nothing.

@@ -13,7 +13,7 @@ import msgspec
 from .cookies import MAX_COOKIES, MAX_JAR_BYTES, Cookie
 from .errors import ConversationFormatError, InvalidToken
 from .grammar import VISIBLE
-from .parts import File, Image, Part, Text, text_of, type_of
+from .parts import File, Image, Part, Text, text_of
 from .text import encodable, printable, shown
 
 FORMAT_VERSION = 2
@@ -54,8 +54,11 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
             raise ValueError("the text of a message must be its first part, and the only one of text")
         if self.parts and self.role != "assistant":
             raise ValueError("only a reply has parts besides its content")
-        for part in self.parts:
-            type_of(part)
+        if self.parts:
+            from ._part_forms import type_of  # which most conversations never need
+
+            for part in self.parts:
+                type_of(part)
 
     def __repr__(self) -> str:
         parts = f", parts=<{len(self.parts)}>" if self.parts else ""

@@ -44,7 +44,6 @@ _FEW = 1000
 _LARGE = 10**9
 
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_any = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 #: What the decoders raise; nothing else.
@@ -83,7 +82,7 @@ def read_json(raw: bytes) -> dict[str, Any] | None:
 def is_json(raw: bytes) -> bool:
     """Return whether a payload that is no object is any other JSON."""
     try:
-        _decode_any(raw)
+        msgspec.json.decode(raw, type=msgspec.Raw)
     except NOT_DECODED:
         return False
     return True

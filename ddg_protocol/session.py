@@ -35,7 +35,6 @@ from ._reports import as_answer, as_bytes, as_fields, check_failure, check_head,
 from ._setup import AnswerChallenge as AnswerChallenge
 from ._setup import Setup, named_cookies
 from ._setup import Solver as Solver
-from ._solution import check_answer
 from ._state import COMMANDS, Awaited, Command, Report, State
 from ._turn import Credentials, Turn
 from .conversation import Conversation, Message, Messages
@@ -407,6 +406,8 @@ class Session:
         phase = self._solving(solve)
         if phase is None:
             return
+        from ._solution import check_answer  # which most conversations never need
+
         found = as_answer(answer)
         try:
             check_answer(found, self.profile)

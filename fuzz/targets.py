@@ -50,7 +50,12 @@ TARGETS = (
     Target(name="model-list", run=parsers.model_list, inputs=inputs.model_lists, covers=_core("model_list")),
     Target(name="conversation", run=parsers.conversation, inputs=inputs.conversations, covers=_core("conversation")),
     Target(name="profile", run=parsers.profile, inputs=inputs.profiles, covers=_core("profile", "policy", "urls")),
-    Target(name="messages", run=parsers.messages, inputs=inputs.messages, covers=_core("chat", "parts", "profile")),
+    Target(
+        name="messages",
+        run=parsers.messages,
+        inputs=inputs.messages,
+        covers=_core("chat", "parts", "_part_forms", "profile"),
+    ),
     Target(name="shown", run=parsers.shown, inputs=inputs.texts, covers=("ddg_protocol.text", "ddg_chat._text")),
     Target(
         name="redaction",

@@ -11,11 +11,12 @@ from functools import partial
 import msgspec
 
 from .._limits import types_taken
+from .._part_forms import WirePart, from_wire
 from .._template import OR_EMPTY, name_in_field
 from ..headers import Headers
 from ..model_list import write_models
 from ..models import Model, ModelList
-from ..parts import Text, WirePart, attachments, from_wire, text_of
+from ..parts import Text, attachments, text_of
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ._answer import Answer
 from ._draw import draw

@@ -11,6 +11,7 @@ from typing import Any, Self
 import msgspec
 from msgspec.structs import replace
 
+from .._part_forms import on_wire
 from .._reports import as_answer
 from .._state import State
 from ..chat import Said, read_messages
@@ -20,7 +21,7 @@ from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
 from ..headers import Headers, field
 from ..intents import ChallengeAnswer, SendRequest
 from ..pace import ClientState, Landing
-from ..parts import Text, on_wire
+from ..parts import Text
 from ..policy import Policy
 from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
 from ..session import Action, Session, no_jitter

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from .._part_forms import type_of
 from ..conversation import MAX_VERSION_CHARS, Message
-from ..parts import File, Image, Part, Text, type_of
+from ..parts import File, Image, Part, Text
 from ..profile import ServiceProfile
 from ..redaction import words
 

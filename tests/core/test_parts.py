@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Message, Model, Policy, ServiceProfile, Session, TurnFinished
+from ddg_protocol._part_forms import on_wire, read_part
 from ddg_protocol.chat import chat_body, read_question
 from ddg_protocol.errors import InputLimitError, LocalProtocolError
 from ddg_protocol.models import AttachmentLimits
-from ddg_protocol.parts import MAX_ATTACHMENT_BYTES, File, Image, Part, Text, on_wire, read_part, text_of
+from ddg_protocol.parts import MAX_ATTACHMENT_BYTES, File, Image, Part, Text, text_of
 from ddg_protocol.revisions import DUCK_AI_2026_10
 from ddg_protocol.service import Question, Service
 from ddg_protocol.testing import Run, stand_in_answer

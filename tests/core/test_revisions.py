@@ -14,11 +14,12 @@ import pytest
 from support.hand import Hand
 
 from ddg_protocol import SendRequest, ServiceProfile, Session, SolveChallenge
+from ddg_protocol._part_forms import read_part
 from ddg_protocol.chat import chat_body
 from ddg_protocol.conversation import Message
 from ddg_protocol.handshake import read_version
 from ddg_protocol.intents import ChallengeAnswer
-from ddg_protocol.parts import attachments, read_part, text_of
+from ddg_protocol.parts import attachments, text_of
 from ddg_protocol.revisions import DUCK_AI_2026_10, DUCKDUCKGO_2025_04, DUCKDUCKGO_2025_07, REVISIONS
 
 FIXTURES = Path(__file__).with_name("revisions")
