@@ -16,6 +16,7 @@ AnswerChallenge = Literal["on_demand", "always", "never"]
 """When challenges are answered (PROTOCOL.md section 5)."""
 Solver = Literal["none", "embedder"]
 """Who answers them: this package, or the embedder by a `SolveChallenge`."""
+_ID_CHARS = {"hex": 32, "uuid": 36}
 
 
 class Setup(msgspec.Struct):
@@ -61,6 +62,16 @@ class Setup(msgspec.Struct):
                 known[name] = _made_id(rule, self.random_bytes(16))
             made[name] = known[name]
         return made
+
+    def kept_ids(self, new: Literal["session", "conversation"], stored: Mapping[str, str]) -> dict[str, str]:
+        """Return the stored ids that the profile still has. Those of another revision are not its own.
+
+        Args:
+            new: with what they are made anew.
+            stored: all ids, of a conversation or a snapshot.
+        """
+        own = {name: rule for name, rule in self.profile.ids.items() if rule.new == new and name in stored}
+        return {name: stored[name] for name, rule in own.items() if len(stored[name]) == _ID_CHARS[rule.form]}
 
     def own_cookies(self) -> tuple[Cookie, ...]:
         """Return the cookies that the client always sets (PROTOCOL.md section 1)."""

@@ -195,7 +195,7 @@ def resume(machine: Machine, data: object, now: float) -> None:
     setup = machine.setup
     saved = load(data, setup.profile, setup.policy, now)
     setup.answer_challenge, setup.solver, setup.supplied = saved.answer_challenge, saved.solver, saved.supplied
-    setup.ids = saved.ids
+    setup.ids = setup.kept_ids("session", saved.ids)
     model = saved.conversation.model or machine.conversation.model
     machine.conversation = msgspec.structs.replace(saved.conversation, model=model)
     machine.jar, machine.last_id = saved.jar, saved.last_id
@@ -207,7 +207,9 @@ def resume(machine: Machine, data: object, now: float) -> None:
         landing=saved.landing,
     )
     if isinstance(saved.phase, InTurn):
-        saved.phase.turn.ticket = setup.shared.pacer.enter_again(saved.phase.turn.ticket)
+        turn = saved.phase.turn
+        turn.ids = setup.kept_ids("conversation", turn.ids)
+        turn.ticket = setup.shared.pacer.enter_again(turn.ticket)
 
 
 def load(data: object, profile: ServiceProfile, policy: Policy, now: float) -> Snapshot:

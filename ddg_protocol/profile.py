@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ._template import IN_BODY, IN_CHAT, IN_EACH, is_name, name_in_field, placeholders_of
+from .conversation import MAX_IDS
 from .cookies import MAX_COOKIE_BYTES
 from .errors import ModelNotSupportedError
 from .grammar import COOKIE_OCTETS, FIELD_VALUE, TOKEN, URL_PATH
@@ -71,7 +72,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             ``tool_choice``, ``null`` (which TOML can't say), and ``solver`` as a member that only a solver's answer
             brings.
         tool_choice: the tools of ``tool_choice``, with what it says of each that the turn doesn't ask for.
-        ids: the ids that the client makes up, by the names that placeholders use.
+        ids: the ids that the client makes up, at most 32, by the names that placeholders use.
         vqd_4: whether the service gives an ``x-vqd-4`` token, which each question needs.
         challenge_form: ``"script"`` is the plain form of April 2025, which this package can answer; ``"opaque"`` is any
             other, which it hands to the embedder's solver as it came.
@@ -208,6 +209,8 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"{field} must be 0 or more seconds and at most {MAX_SECONDS}, not {shown(seconds)}")
 
     def _check_ids(self) -> None:
+        if len(self.ids) > MAX_IDS:
+            raise ValueError(f"ids: a profile may have {MAX_IDS} ids, not {len(self.ids)}")
         for name in self.ids:
             if not is_name(name) or name in IN_CHAT | IN_BODY:
                 raise ValueError(

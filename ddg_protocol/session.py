@@ -219,7 +219,7 @@ class Session:
             landing_due=setup.lands and not jar.cookies,
             answering=setup.answer_challenge == "always" or remembered or opaque,
             credentials=Credentials(tokens) if handshake.are_usable(tokens, setup.profile) else None,
-            ids=dict(conversation.ids),
+            ids=setup.kept_ids("conversation", dict(conversation.ids)),
         )
         machine.enter(Starting(turn))
 
@@ -413,7 +413,9 @@ class Session:
             check_answer(found, self.profile)
         except ValueError as error:
             raise LocalProtocolError(str(error)) from None
-        phase.outcome = Solved(found.value, found.headers, found.body)
+        # A copy: the solver may change its own before the question goes out.
+        body = msgspec.json.decode(msgspec.json.encode(found.body))
+        phase.outcome = Solved(found.value, found.headers, body)
 
     def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
         """Report that there is no answer to a challenge. The turn ends with `UnsupportedChallenge`.

@@ -572,3 +572,39 @@ def test_a_throttled_status_request_waits_as_the_profile_says() -> None:
     assert hand.now == before + PROFILE.throttle_delay == before + 60.0
     hand.answer(headers=[("x-vqd-hash-1", "one")], body=b'{"status":"0"}')
     assert solved(hand, solve_of(hand)).method == "POST"
+
+
+def test_an_answer_is_sent_as_it_was_given_whatever_becomes_of_the_solver_s_own() -> None:
+    hand, members = hand_of(), {"signals": [1]}
+    solve = to_solve(hand)
+    hand.session.challenge_solved(solve, ChallengeAnswer("answer", (), members))
+    members["signals"].append(object())  # type: ignore[arg-type]
+    assert json.loads(hand.request_for("/chat").body)["signals"] == [1]
+
+
+def test_ids_of_another_revision_are_neither_sent_nor_kept() -> None:
+    stored = Conversation(
+        ids=(("conversation_id", "0" * 32), ("journey_id", "0" * 32), *((f"other_{n}", "x") for n in range(30)))
+    )
+    hand = hand_of(IDS, conversation=stored)
+    request = solved(hand, to_solve(hand))
+    assert len(json.loads(request.body)["durableStream"]["conversationId"]) == 36
+    replied(hand)
+    assert [name for name, _ in hand.session.conversation.ids] == ["conversation_id"]
+
+
+def test_a_session_restored_with_another_profile_drops_the_ids_that_are_not_its_own() -> None:
+    many = PROFILE.updated(
+        {"ids": {f"id_{n}": {"new": "session"} for n in range(31)} | {"journey_id": {"new": "session"}}}
+    )
+    hand = hand_of(many)
+    to_solve(hand)
+    data = hand.session.snapshot(now=hand.now)
+    other = Session.restore(data, now=hand.now, profile=IDS, random_bytes=counting())
+    kept = other.snapshot(now=hand.now)
+    assert list(kept["ids"]) == ["journey_id"]
+
+
+def test_a_profile_has_no_more_ids_than_a_conversation_can_hold() -> None:
+    with pytest.raises(ValueError, match="ids: a profile may have 32 ids, not 34"):
+        PROFILE.updated({"ids": {f"id_{n}": {} for n in range(33)} | {"journey_id": {}}})
