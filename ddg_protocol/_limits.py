@@ -10,7 +10,6 @@ from .errors import ConversationLimitError, InputLimitError, LocalProtocolError
 from .models import AttachmentLimits, Model
 from .parts import File, Image, attachments
 from .profile import ServiceProfile
-from .refusal import CONVERSATION_LIMIT, INPUT_LIMIT
 from .text import shown
 
 
@@ -57,6 +56,8 @@ def check_limits(setup: Setup, conversation: Conversation, question: Message) ->
         InputLimitError: the question is longer, or has more images or files, than the policy or the service allows.
     """
     if conversation.limit_reached:
+        from .refusal import CONVERSATION_LIMIT  # which most conversations never need
+
         raise ConversationLimitError("the conversation has reached its limit; begin a new one", type=CONVERSATION_LIMIT)
     limit, length = setup.policy.max_prompt_chars, len(question.text)
     if limit is not None and length > limit:
@@ -94,6 +95,8 @@ def _attachments(messages: Iterable[Message]) -> Iterable[Image | File]:
 
 
 def _too_much(limit: int, message: str) -> InputLimitError:
+    from .refusal import INPUT_LIMIT  # which most conversations never need
+
     error = InputLimitError(message, type=INPUT_LIMIT)
     error.limit = limit
     return error

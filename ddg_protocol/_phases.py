@@ -17,7 +17,6 @@ import msgspec
 
 from . import _plan
 from ._exchange import Exchange
-from ._failure import error_of, go_on
 from ._limits import check_limits
 from ._plan import Pause, Riddle
 from ._response import Body, collect, conclude, is_reply, read_head, redirected_to
@@ -265,6 +264,8 @@ class Asking(Exchanging):
 
     def problem(self, failure: Failure) -> DuckChatError:
         """Return the exception for a failure. If it is an interruption, raise it: that ends the turn."""
+        from ._failure import error_of  # which most conversations never need
+
         error = error_of(failure, self.exchange, in_reply=isinstance(self, Streaming))
         if failure.kind is FailureKind.INTERRUPTED:
             raise error
@@ -272,6 +273,8 @@ class Asking(Exchanging):
 
     def recover(self, machine: Machine, error: DuckChatError, now: float) -> Event:
         """Continue the turn after a failed request, or raise what ends it."""
+        from ._failure import go_on  # which most conversations never need
+
         event = go_on(machine.setup, self.turn, self.exchange, error, now)
         machine.move(Move.NEXT, Planning(self.turn))
         return event

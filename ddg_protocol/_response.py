@@ -14,7 +14,6 @@ from .errors import ContentDecodingError, DuckChatError, FrontEndVersionMissing,
 from .events import Event, ModelsReceived
 from .headers import Headers, field
 from .redirect import REDIRECTS, redirect_target
-from .refusal import retry_after, service_error
 from .steps import Step
 
 _READ_WHOLE = (Step.FRONT_END, Step.MODELS)
@@ -234,6 +233,8 @@ def conclude(
         InvalidToken: it has one that can't be sent back.
     """
     if body.status != 200 or step is Step.CHAT:
+        from .refusal import retry_after, service_error  # which most conversations never need
+
         seconds = retry_after(body.headers)
         if seconds is not None:
             setup.shared.pacer.hold(now + seconds)

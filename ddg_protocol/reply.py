@@ -52,7 +52,6 @@ from .payload import (
     split_words,
 )
 from .policy import Policy
-from .refusal import limit_error, service_error
 from .sse import EventStreamDecoder
 from .text import printable
 
@@ -436,6 +435,8 @@ class ReplyReader:
             if self._half:
                 self._payloads.appendleft(raw)
                 return self._flush()
+            from .refusal import service_error  # which most conversations never need
+
             raise service_error(200, raw)
         model = payload.get("model")
         if self.served_model is None and isinstance(model, str) and model:
@@ -521,6 +522,8 @@ class ReplyReader:
         """End the reply, and return text that was held back."""
         text = self._flush()
         if not (text or self.has_content):
+            from .refusal import limit_error  # which most conversations never need
+
             raise limit_error(self._limit) or EmptyResponseError(
                 "the reply is complete, and holds neither text nor anything else"
             )
