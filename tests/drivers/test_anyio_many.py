@@ -51,7 +51,9 @@ def url() -> Iterator[str]:
 async def run(url: str, many: int) -> dict[str, list[str]]:
     replies: dict[str, list[str]] = {}
     # On one machine all of them begin at once, and the last to be served has waited for all the others.
-    patient = Policy(max_retries=0, connect_timeout=TIMEOUT, read_timeout=TIMEOUT, total_timeout=TIMEOUT)
+    patient = Policy(
+        max_retries=0, connect_timeout=TIMEOUT, read_timeout=TIMEOUT, total_timeout=TIMEOUT, turn_timeout=TIMEOUT
+    )
 
     async def converse(client: AsyncClient, name: str) -> None:
         chat = client.chat()
