@@ -44,7 +44,7 @@ def emulate(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals can't be sent to one process there")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", thinned([signal.SIGINT, signal.SIGTERM], one_in=2, reason="a process each"))
 def test_it_says_where_it_listens_and_serves_until_interrupted(number: signal.Signals) -> None:
     with emulate("--challenge") as process:
         assert process.stdout is not None

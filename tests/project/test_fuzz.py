@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 from hypothesis import strategies as st
 from support.paths import ROOT
-from support.tiers import examples
+from support.tiers import examples, thinned
 
 from fuzz import engines, judge
 from fuzz.judge import Finding, Judge, shrunk, stretched
@@ -66,6 +66,7 @@ NO_PARSERS = {
 }
 
 each_target = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+some_targets = pytest.mark.parametrize("target", thinned(TARGETS, one_in=4, reason="the fuzzer runs each of them"))
 
 
 def fake(run: Callable[[bytes], None], **bounds: float) -> Target:
@@ -89,7 +90,7 @@ def test_what_the_corpus_takes_grows_no_faster_than_its_length(target: Target) -
     Judge(target).hold_to_growth(max(target.seeds, key=len))
 
 
-@each_target
+@some_targets
 def test_the_oracle_holds_for_mutations(target: Target) -> None:
     held = Judge(target)
     mutations = engines.Mutations(random.Random(7), target.seeds, target.words)
@@ -98,7 +99,7 @@ def test_the_oracle_holds_for_mutations(target: Target) -> None:
     assert held.runs >= MUTATIONS
 
 
-@each_target
+@some_targets
 def test_hypothesis_takes_a_target_by_fuzz_one_input(target: Target) -> None:
     held, dice, seen = Judge(target), random.Random(7), []
     fuzz_one_input = engines.drawing(target, lambda data: seen.append(held.hold_to_time(data)))

@@ -254,7 +254,7 @@ def test_wherever_the_network_breaks_in_five_turns_each_is_whole_or_it_was_not(
         for number, length in enumerate(moment.lengths)
         for at in range(length)
     ]
-    for moment, number, at in some(places, one_in=80):
+    for moment, number, at in some(places, one_in=400):
         run = begun_at(moment, profile, floor, cut=Cut(number, at, reset=reset))
         before = run.session.conversation.message_history
         try:
@@ -275,7 +275,7 @@ def test_wherever_the_network_breaks_in_five_turns_each_is_whole_or_it_was_not(
 def test_wherever_the_bytes_of_five_turns_are_split_they_mean_the_same(profile: ServiceProfile, floor: str) -> None:
     name = next(name for name, each in LATER.items() if each is profile)
     places = [(moment, at) for moment in moments(name, floor) for at in range(1, max(moment.lengths))]
-    for moment, at in some(places, one_in=80):
+    for moment, at in some(places, one_in=400):
         run = begun_at(moment, profile, floor, chunks=split_at(at))
         run.ask(moment.question)
         assert run.session.conversation.message_history == moment.after

@@ -50,9 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run folders in parallel; a named file or test ends before workers would have started."""
+    """Run folders in parallel, on a process more than there are processors: tests of drivers wait for sockets.
+
+    A named file or test ends before workers would have started.
+    """
     named = any(not Path(argument).is_dir() for argument in config.args)
-    return 0 if named else min(WORKERS, os.cpu_count() or 1)
+    return 0 if named else min(WORKERS, (os.cpu_count() or 1) + 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
