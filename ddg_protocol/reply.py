@@ -567,9 +567,8 @@ class ReplyReader:
             raise StreamTooLarge(f"the text of the reply takes more than {limit} bytes of memory", limit=limit)
 
     def _join(self) -> None:
-        if self._deltas:
-            self._joined.append("".join(self._deltas))
-            self._deltas.clear()
+        self._joined.append("".join(self._deltas))
+        self._deltas.clear()
 
 
 def _is_error(payload: dict[str, Any]) -> bool:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Close", "Connect", "Send", "WireAction", "WireIntent", "WireSession"]
 
 
-class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Connect(msgspec.Struct, frozen=True, kw_only=True):
     """Open a connection, then call `WireSession.connected`. Reports on what is read from it name this intent.
 
     Attributes:
@@ -52,7 +52,7 @@ class Connect(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     timeout: float
 
 
-class Send(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Send(msgspec.Struct, frozen=True, kw_only=True):
     """Write these bytes to the connection, all of them, then call `WireSession.sent`.
 
     Attributes:
@@ -70,7 +70,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         return f"Send(id={self.id}, data=<{len(self.data)} bytes>, check_idle={self.check_idle})"
 
 
-class Close(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Close(msgspec.Struct, frozen=True, kw_only=True):
     """Close the connection at once, or stop making it; then call `WireSession.closed`.
 
     Attributes:

@@ -263,6 +263,7 @@ def test_a_member_of_another_kind_is_an_error_that_says_where(changes: dict[str,
         {**stored(), "more": 1},
         stored(more=1),
         stored(message_history=[{"role": "user", "content": "x", "more": 1}]),
+        stored(message_history=[{"role": "user", "content": [{"type": "text", "text": "x", "more": 1}]}]),
         stored(cookies=[{"name": "a", "value": "b", "domain": "c", "more": 1}]),
     ],
 )

@@ -850,3 +850,13 @@ def test_a_question_under_way_when_its_session_was_stored_has_lost_its_connectio
     again.ask()
     assert again.text == "Sunlight."
     assert again.paths[-2:] == ["/duckchat/v1/status", "/duckchat/v1/chat"]
+
+
+def test_intents_do_not_change() -> None:
+    run = Run()
+    run.wire.ask("Hi", now=0.0)
+    found = [run.wire.next_action(now=0.0) for _ in range(2)]
+    connect = next(action for action in found if isinstance(action, Connect))
+    for intent in (connect, Send(id=1, data=b"", check_idle=False), Close(id=1)):
+        with pytest.raises(AttributeError, match="immutable"):
+            intent.id = 2  # type: ignore[misc]
