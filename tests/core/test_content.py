@@ -94,7 +94,7 @@ def test_a_piece_is_never_empty(coding: str, code: Callable[[bytes], bytes]) -> 
     assert all(pieces)
 
 
-@pytest.mark.parametrize("coding", ["", "identity", "IDENTITY", " identity\t"])
+@each_of("coding", ["", "identity", "IDENTITY", " identity\t"])
 def test_without_a_coding_bytes_pass_as_they_are(coding: str) -> None:
     decoder = ContentDecoder(coding)
     assert not decoder.coded
@@ -103,7 +103,7 @@ def test_without_a_coding_bytes_pass_as_they_are(coding: str) -> None:
     assert not ContentDecoder().coded
 
 
-@pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", " gzip "])
+@each_of("coding", ["gzip", "GZip", "x-gzip", " gzip "])
 def test_a_coding_is_known_by_its_names_in_any_case(coding: str) -> None:
     assert ContentDecoder(coding).coded
     assert decoded(coding, [gzipped(TEXT)]) == TEXT

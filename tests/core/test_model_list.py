@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.hand import LISTING, Hand
 
 from ddg_protocol import (
@@ -128,8 +129,8 @@ def test_only_an_id_has_to_be_there_and_what_is_unknown_is_ignored() -> None:
     assert read_models('{"models":[{"id":"m","supportedTools":null}],"attachmentLimits":null}').models == (Model("m"),)
 
 
-@pytest.mark.parametrize(
-    ("said", "where"),
+@each_of(
+    "said, where",
     [
         ([], "Expected `object`"),
         ({}, "missing required field `models`"),
@@ -157,7 +158,7 @@ def test_a_list_of_another_form_says_where(said: Any, where: str) -> None:
         read_models(json.dumps(said))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "data",
     [
         *(b"", b"null", b"<html>", b"\xff", b'{"models":[{"id":"\\ud800"}]}', b'{"models":[{"id":"\xff"}]}'),
@@ -308,8 +309,8 @@ def test_a_redirect_within_the_service_is_followed_and_another_refused() -> None
         hand.pull()
 
 
-@pytest.mark.parametrize(
-    ("effects", "exception", "tries"),
+@each_of(
+    "effects, exception, tries",
     [
         ([f.Refuse(403)], AccessDeniedError, 1),
         ([f.Refuse(429, "ERR_RATE_LIMIT")], RateLimitError, 4),
@@ -324,7 +325,7 @@ def test_a_redirect_within_the_service_is_followed_and_another_refused() -> None
         ([f.Cut(0, of="wire")], TransportError, 4),
     ],
 )
-@pytest.mark.parametrize("wire", [False, True])
+@each_of("wire", [False, True])
 def test_a_list_that_can_t_be_had_is_the_exception_that_says_why(
     effects: list[f.Effect], exception: type[DuckChatError], tries: int, wire: bool
 ) -> None:
@@ -385,7 +386,7 @@ def test_a_snapshot_at_any_moment_goes_on() -> None:
         assert restored.events == [ModelsReceived(LISTED)]
 
 
-@pytest.mark.parametrize(
+@each_of(
     "change",
     [
         {"goal": "status"},
@@ -412,7 +413,7 @@ def test_a_snapshot_is_refused_by_a_profile_without_a_list() -> None:
         Session.restore(session.snapshot(now=0), now=0, profile=msgspec.structs.replace(SERVED, models_path=None))
 
 
-@pytest.mark.parametrize("redact", [False, True])
+@each_of("redact", [False, True])
 def test_a_transcript_has_the_list_and_replays(redact: bool) -> None:
     lines: list[str] = []
     run = Run(RecordedSession(Session(SERVED), lines.append, redact_texts=redact), service())

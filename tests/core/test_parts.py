@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Message, Model, Policy, ServiceProfile, Session, TurnFinished
 from ddg_protocol._part_forms import on_wire, read_part
@@ -45,8 +46,8 @@ def written(*messages: Message, **changes: Any) -> Any:
 # As values
 
 
-@pytest.mark.parametrize(
-    ("make", "says"),
+@each_of(
+    "make, says",
     [
         (
             lambda: Text(5),  # type: ignore[arg-type]
@@ -86,7 +87,7 @@ def test_images_and_files_are_shown_by_kind_and_size_alone() -> None:
     assert repr(reply) == "Message(role='assistant', content='Hi', parts=<1>)"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "make",
     [
         lambda: Message("assistant", (Text("Hi"),)),
@@ -147,7 +148,7 @@ def test_several_messages_are_one_text_with_the_images_of_all() -> None:
     assert read_question(messages, first=False) == (Text("And this?"), PDF)
 
 
-@pytest.mark.parametrize("asked", [[Text(" ")], [Text("")], [{"role": "user", "content": [Text("\n")]}]])
+@each_of("asked", [[Text(" ")], [Text("")], [{"role": "user", "content": [Text("\n")]}]])
 def test_parts_without_anything_in_them_are_no_question(asked: Any) -> None:
     for first in (True, False):
         with pytest.raises(LocalProtocolError, match="the question is empty"):
@@ -221,7 +222,7 @@ def test_any_part_is_read_back_from_the_wire(part: Part) -> None:
     assert read_part(json.loads(msgspec.json.encode(on_wire(part)))) == part
 
 
-@pytest.mark.parametrize(
+@each_of(
     "image",
     ["", "AAAA", "data:image/png;base64", "data:image/webp;base64,AAAA", "data:image/png,AAAA", "https://duck.ai/a.png"]
     + [f"data:image/png;base64,{data}" for data in ("", "AAA", "A===", "é", "\ud83e", "AA AA")],
@@ -239,8 +240,8 @@ def test_what_a_page_adds_to_a_file_is_read_and_dropped() -> None:
 # What a model takes
 
 
-@pytest.mark.parametrize(
-    ("model", "part", "says"),
+@each_of(
+    "model, part, says",
     [
         ("reads", PNG, "has an image of the type 'image/png', which can't be sent to 'reads': it takes no images"),
         ("reads", PDF, "has a file of the type 'application/pdf', .* it takes no files"),
@@ -268,8 +269,8 @@ def test_the_service_of_april_takes_text_alone() -> None:
         Session().ask([PNG], now=0.0)
 
 
-@pytest.mark.parametrize(
-    ("limit", "most", "fits", "too_much"),
+@each_of(
+    "limit, most, fits, too_much",
     [
         ("images_per_turn", 2, [[PNG] * 2, [PNG] * 2], [[PNG] * 3]),
         ("images_per_conversation", 2, [[PNG, PDF], [PNG]], [[PNG], [PNG] * 2]),
@@ -339,7 +340,7 @@ def test_a_responder_sees_the_images_and_the_next_turn_sends_them_again() -> Non
     assert Conversation.from_json(run.session.conversation.to_json()) == run.session.conversation
 
 
-@pytest.mark.parametrize("history_parts", ["text", "all"])
+@each_of("history_parts", ["text", "all"])
 def test_what_a_reply_has_besides_its_text_is_kept_in_the_history(history_parts: Any) -> None:
     known = profile(history_parts=history_parts)
     source = b'{"role":"source","source":{"url":"https://a.example","title":"A","site":""}}'
@@ -391,7 +392,7 @@ def test_parts_that_could_not_be_sent_back_are_not_kept() -> None:
     assert not any("\\ud83e" in part for part in reply.parts)
 
 
-@pytest.mark.parametrize("make", [lambda session: session, WireSession])
+@each_of("make", [lambda session: session, WireSession])
 def test_a_conversation_with_the_revision_of_october_2026(make: Any) -> None:
     known = DUCK_AI_2026_10.updated({"history_parts": "all", "minimum_interval": 0.0})
     lines: list[str] = []

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.cases import each_of
 from support.hand import Hand
 
 from ddg_protocol import SendRequest, ServiceProfile, Session, SolveChallenge
@@ -310,8 +311,8 @@ def test_the_effort_is_the_model_s_own_unless_the_turn_asks_for_another() -> Non
 # Checked when made
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
+@each_of(
+    "changes, why",
     [
         ({"chat_headers": [["user-agent", "x"]]}, "chat_headers: user-agent must be {user_agent}, not 'x'"),
         ({"chat_headers": [["user-agent", "{user_agent}"], ["cookie", "a=b"]]}, "cookie must be {cookie}"),

@@ -63,7 +63,7 @@ from ddg_protocol.service import Question, Service
 # A conversation, whole
 
 
-@pytest.mark.parametrize(("cut", "challenge"), [(whole, False), (byte_by_byte, True)])
+@each_of("cut, challenge", [(whole, False), (byte_by_byte, True)])
 def test_a_conversation_face_to_face_with_the_service(cut: Cut, challenge: bool) -> None:
     run = Run(Session(), echoing(challenge=challenge), cut=cut)
     first, second = run.ask("Why is the sky blue?"), run.ask("And at night?")
@@ -200,9 +200,7 @@ def test_the_first_piece_comes_out_before_any_more_bytes_exist() -> None:
     assert hand.session.next_action(now=0) is NEED_DATA
 
 
-@pytest.mark.parametrize(
-    "chunk", [HELLO * 3, b": hi\n\n" + HELLO * 3, HELLO * 3 + b"data: {", HELLO * 3 + b"data: [PING]\n\n"]
-)
+@each_of("chunk", [HELLO * 3, b": hi\n\n" + HELLO * 3, HELLO * 3 + b"data: {", HELLO * 3 + b"data: [PING]\n\n"])
 def test_all_pieces_of_a_chunk_come_out_before_any_more_bytes_are_asked_for(chunk: bytes) -> None:
     hand = Hand()
     request = hand.to_chat()
@@ -421,8 +419,8 @@ def test_a_redirect_is_followed_to_an_allowed_host_and_not_echoing() -> None:
     assert "cookie" not in dict(moved.headers)  # the client's own cookies are the origin's
 
 
-@pytest.mark.parametrize(
-    ("status", "location", "why"),
+@each_of(
+    "status, location, why",
     [
         (302, "https://duckduckgo.com/x", "drop"),
         (307, "https://evil.example/x", "not allow"),

@@ -308,12 +308,12 @@ def test_a_200_that_is_no_event_stream_is_read_as_an_error_body() -> None:
     play({"chat": says(200, body, [("content-type", "application/json")])}).caught(UserLimitError)
 
 
-@pytest.mark.parametrize("content_type", ["text/event-stream", "Text/Event-Stream ; charset=utf-8"])
+@each_of("content_type", ["text/event-stream", "Text/Event-Stream ; charset=utf-8"])
 def test_a_content_type_is_an_event_stream_by_its_name_alone(content_type: str) -> None:
     assert play({"chat": says(200, HELLO + DONE, [("content-type", content_type)])}).finished.text == "Hello"
 
 
-@pytest.mark.parametrize("retried", ["ok later", "refused to the end"])
+@each_of("retried", ["ok later", "refused to the end"])
 def test_a_retry_after_is_honoured_where_it_is_longer_than_the_backoff(retried: str) -> None:
     refuses = [says(503, headers=[("retry-after", seconds)]) for seconds in ("1", "9", "60")]
     answers = [*refuses, replies(b'{"action":"success","message":"Hello"}', b"[DONE]")]
@@ -353,7 +353,7 @@ def test_no_retries_are_made_where_the_policy_allows_none() -> None:
     assert played.paths == ["page", "aichat", "status", "chat"]
 
 
-@pytest.mark.parametrize("kind", [FailureKind.NOT_SENT, FailureKind.TIMEOUT])
+@each_of("kind", [FailureKind.NOT_SENT, FailureKind.TIMEOUT])
 def test_requests_without_a_response_have_a_bound_of_their_own(kind: FailureKind) -> None:
     policy = Policy(max_retries=3, max_unanswered_retries=1)
     played = play({"status": breaks(kind)}, session=Session(policy=policy))
@@ -430,7 +430,7 @@ def test_a_status_without_tokens_that_can_be_sent_back(
     assert played.paths.count("status") == tries
 
 
-@pytest.mark.parametrize("status", [200, 503])
+@each_of("status", [200, 503])
 def test_the_clients_own_cookies_are_set_whatever_the_landing_page_made_of_them(status: int) -> None:
     page = says(status, headers=[("set-cookie", "dcs=9; path=/"), ("set-cookie", "dcm=; max-age=0; path=/")])
     assert set(play({"aichat": page}).last_sent["cookie"].split("; ")) == {"dcs=1", "dcm=3"}
@@ -441,7 +441,7 @@ def test_a_token_of_a_chat_response_that_could_not_be_sent_back_rejects_the_resp
     played.caught(InvalidToken)
 
 
-@pytest.mark.parametrize(("word", "meaning"), [("1", "this user"), ("2", "service's own"), ("9", "status 9")])
+@each_of("word, meaning", [("1", "this user"), ("2", "service's own"), ("9", "status 9")])
 def test_a_status_that_is_not_ok_is_an_event_and_not_fatal(word: str, meaning: str) -> None:
     body = json.dumps({"status": word}).encode()
     played = play({"status": says(200, body, [("x-vqd-4", "4-1")])})
@@ -451,14 +451,14 @@ def test_a_status_that_is_not_ok_is_an_event_and_not_fatal(word: str, meaning: s
     assert meaning in notice.text
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"status":"0"}', b'{"status":0}'])
+@each_of("body", [b"", b"<html>", b'{"status":"0"}', b'{"status":0}'])
 def test_a_status_body_that_says_nothing_special_is_no_event(body: bytes) -> None:
     played = play({"status": says(200, body, [("x-vqd-4", "4-1")])})
     assert not any(isinstance(event, ServiceNotice) for event in played.hand.events)
 
 
-@pytest.mark.parametrize(
-    ("answer", "cause"),
+@each_of(
+    "answer, cause",
     [
         (says(200, b"<html>no markers"), FrontEndVersionMissing),
         (says(404), ServiceError),
@@ -472,7 +472,7 @@ def test_a_status_body_that_says_nothing_special_is_no_event(body: bytes) -> Non
         (breaks(FailureKind.TIMEOUT), ChatTimeoutError),
     ],
 )
-@pytest.mark.parametrize("required", [False, True])
+@each_of("required", [False, True])
 def test_a_page_without_a_version_is_an_event_or_an_error_where_the_profile_requires_one(
     answer: Answer, cause: type[DuckChatError], required: bool
 ) -> None:
@@ -506,8 +506,8 @@ def raw_deflate(body: bytes) -> bytes:
     return deflate.compress(body) + deflate.flush()
 
 
-@pytest.mark.parametrize(
-    ("coding", "encode"),
+@each_of(
+    "coding, encode",
     [
         ("gzip", gzip.compress),
         ("x-gzip", gzip.compress),
@@ -584,7 +584,7 @@ def test_cookies_of_a_redirect_and_of_a_refusal_are_taken() -> None:
 # Section 5: the answer is about the identity that is really sent
 
 
-@pytest.mark.parametrize("style", ["python", "compact"])
+@each_of("style", ["python", "compact"])
 def test_an_answer_is_of_the_identity_that_is_sent_in_the_style_of_the_profile(
     style: Literal["python", "compact"],
 ) -> None:
@@ -657,7 +657,7 @@ def test_a_payload_of_the_table_gives_its_events(payload: bytes, events: list[Ev
     assert played.finished.reason == ("length" if payload == b"[LIMIT_OUTPUT]" else "stop")
 
 
-@pytest.mark.parametrize("payload", MALFORMED)
+@each_of("payload", MALFORMED)
 def test_what_is_none_of_the_table_is_an_event_in_lenient_mode_and_an_error_in_strict_mode(payload: bytes) -> None:
     answer = replies(piece("Hi"), payload, b"[DONE]")
     played = play({"chat": answer})
@@ -694,7 +694,7 @@ def test_how_a_reply_ends_and_for_what_reason(end: list[bytes], reason: str, ser
     )
 
 
-@pytest.mark.parametrize("end", [b"data: {", b'data: {"action":"success","message":"lost"}\n', b"data"])
+@each_of("end", [b"data: {", b'data: {"action":"success","message":"lost"}\n', b"data"])
 def test_an_end_within_an_event_is_premature(end: bytes) -> None:
     error = play({"chat": says(200, HELLO + end, STREAM)}).caught(IncompleteStream)
     assert error.text == "Hello"
@@ -716,15 +716,15 @@ def test_a_reply_shorter_than_its_content_length_is_premature_unless_it_is_done(
         assert play({"chat": says(200, HELLO, [*STREAM, *headers])}).finished.text == "Hello"
 
 
-@pytest.mark.parametrize("body", [b"", b"data: [DONE]\n\n", b"data: [PING]\n\n", b'data: {"action":"success"}\n\n'])
+@each_of("body", [b"", b"data: [DONE]\n\n", b"data: [PING]\n\n", b'data: {"action":"success"}\n\n'])
 def test_a_reply_without_any_text_is_an_error(body: bytes) -> None:
     played = play({"chat": says(200, body, STREAM)})
     played.caught(EmptyResponseError)
     assert played.retries == []
 
 
-@pytest.mark.parametrize(
-    ("limit", "exception"),
+@each_of(
+    "limit, exception",
     [
         ("ACCOUNT", UserLimitError),
         ("ENTITY", UserLimitError),
@@ -776,7 +776,7 @@ def test_a_profile_has_the_question_repeated_once_after_a_401_and_after_a_reply_
     assert play({"chat": refuses}).paths == ["page", "aichat", "status", "chat"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     "refuses",
     [says(403), replies(b"[DONE]"), replies(b"[STOP_REASON:refusal]"), says(200, b"", [("content-type", "text/html")])],
 )
@@ -859,7 +859,7 @@ def turned() -> Hand:
     return hand
 
 
-@pytest.mark.parametrize("end", ["fails", "is cancelled", "is closed"])
+@each_of("end", ["fails", "is cancelled", "is closed"])
 def test_a_turn_that_is_not_done_takes_the_token_that_it_sent_and_changes_nothing_else(end: str) -> None:
     hand = turned()
     before = hand.session.conversation
@@ -976,7 +976,7 @@ def test_a_question_that_may_have_been_processed_is_sent_again_where_the_profile
     assert played.paths.count("status") == (4 if status and not chat else 1)
 
 
-@pytest.mark.parametrize("repeatable", [False, True])
+@each_of("repeatable", [False, True])
 def test_a_reply_that_is_cut_before_its_first_piece_is_incomplete(repeatable: bool) -> None:
     def cut(hand: Hand) -> None:
         assert hand.request is not None

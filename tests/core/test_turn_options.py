@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cases import each_of
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -64,8 +65,8 @@ def refused(says: str, profile: ServiceProfile = PROFILE, **options: Any) -> Non
 # What is sent
 
 
-@pytest.mark.parametrize(
-    ("options", "effort"),
+@each_of(
+    "options, effort",
     [
         ({}, "none"),
         ({"effort": "low"}, "low"),
@@ -131,7 +132,7 @@ def test_a_solver_s_members_go_over_those_of_the_turn() -> None:
     assert (body["x"], body["y"]) == (2, 1)
 
 
-@pytest.mark.parametrize("make", [lambda session: session, WireSession])
+@each_of("make", [lambda session: session, WireSession])
 def test_every_floor_takes_them(make: Any) -> None:
     service = Service(PROFILE)
     run = Run(make(Session(PROFILE)), service)
@@ -143,8 +144,8 @@ def test_every_floor_takes_them(make: Any) -> None:
 # What is refused
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
+@each_of(
+    "options, says",
     [
         ({"effort": "medium"}, "'thinks' has no effort 'medium'; it has none, low, high"),
         ({"effort": "high"}, "'high' of 'thinks' is for the tiers plus, pro, and the profile's is 'free'"),
@@ -211,7 +212,7 @@ def test_a_snapshot_keeps_the_options() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_of(
     "options", [{"effort": "medium"}, {"tools": ["x"]}, {"extra": {"model": "x"}}, {"more": 1}, {"tools": "WebSearch"}]
 )
 def test_a_snapshot_with_options_that_are_none_is_refused(options: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.cases import each_of
 from support.planted import BODIES, FIELDS, HEADS, drive, drive_wire, leaks, planted, session, wire_text, words
 from support.tiers import examples
 
@@ -86,8 +87,8 @@ def test_a_secret_in_a_body_is_not_in_a_transcript_without_texts(
     assert not any(isinstance(line, Lost) for _, line in transcript.lines)
 
 
-@pytest.mark.parametrize(
-    ("field", "shown"),
+@each_of(
+    "field, shown",
     [
         (("set-cookie", "a=1; path=hush"), ("set-cookie", "x=1; path=r2xx")),
         (("set-cookie", "=; path= "), ("set-cookie", "=; path= ")),
@@ -98,8 +99,8 @@ def test_what_is_odd_has_a_stand_in_too(field: tuple[str, str], shown: tuple[str
     assert Secrets(DUCKDUCKGO_2025_04).headers((field,)) == (shown,)
 
 
-@pytest.mark.parametrize(
-    ("script", "shown"),
+@each_of(
+    "script, shown",
     [
         ("e = 12345678 + 0xDeadBeef", "e = 11111111 + 0x11111111"),
         (r"'hush\u12'", r"'xxxxxxxx'"),

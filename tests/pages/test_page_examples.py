@@ -19,8 +19,9 @@ from ddg_chat.main import COMMANDS, make_parser
 pytest_plugins = ["pytester"]
 
 DEEP = pytest.mark.deep("a process for each command")
+CONTRACT = pytest.mark.deep("all checks of the contract")
 PYTHON = [
-    pytest.param(name, code, id=f"{name}-{number}")
+    pytest.param(name, code, id=f"{name}-{number}", marks=CONTRACT if "testing.contract" in code else [])
     for name in DOCUMENTS
     for number, code in enumerate(examples(name), 1)
 ]

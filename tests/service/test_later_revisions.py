@@ -55,6 +55,8 @@ WITH_IDS = DUCK_AI_2026_10.updated(
     }
 )
 
+DEEP = pytest.mark.deep("five turns of each revision again")
+
 each_revision = pytest.mark.parametrize("profile", REVISIONS.values(), ids=REVISIONS)
 each_later_one = pytest.mark.parametrize("profile", LATER.values(), ids=LATER)
 each_floor = pytest.mark.parametrize("floor", [lambda session: session, WireSession], ids=["Session", "WireSession"])
@@ -94,7 +96,7 @@ def refused(service: Service) -> list[tuple[object, str]]:
 
 @each_revision
 @each_floor
-@pytest.mark.parametrize("chunks", [byte_by_byte, every(7)], ids=["byte by byte", "by sevens"])
+@pytest.mark.parametrize("chunks", [every(7), pytest.param(byte_by_byte, marks=DEEP)])
 def test_a_conversation_of_five_turns(
     profile: ServiceProfile, floor: Callable[[Session], Session | WireSession], chunks: Any
 ) -> None:
@@ -159,7 +161,7 @@ def test_a_conversation_goes_on_from_a_snapshot_between_any_two_events(profile: 
 
 
 @each_revision
-@pytest.mark.parametrize("redact_texts", [False, True])
+@pytest.mark.parametrize("redact_texts", [True, pytest.param(False, marks=DEEP)])
 def test_a_conversation_is_recorded_without_secrets_and_replays(profile: ServiceProfile, redact_texts: bool) -> None:
     profile = WITH_IDS if profile is DUCK_AI_2026_10 else profile
     service, lines = service_of(profile), list[str]()
