@@ -8,26 +8,10 @@ from typing import Any
 import msgspec
 
 from ._template import placeholders_of
+from ._turn import TurnOptions
 from .models import Model
 from .profile import ServiceProfile
 from .text import shown
-
-
-class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options of a turn.
-
-    Attributes:
-        effort: how hard the model reasons; None means its own default.
-        tools: the service's tools that are asked for.
-        extra: further members of the body; they take the place of the profile's.
-    """
-
-    effort: str | None = None
-    tools: tuple[str, ...] = ()
-    extra: dict[str, Any] = {}
-
-
-NO_OPTIONS = TurnOptions()
 
 
 def read_options(
@@ -48,8 +32,6 @@ def read_options(
     Raises:
         ValueError: the model or the revision doesn't have one of them; the message says which, and what it has.
     """
-    if effort is None and tools == () and extra is None:
-        return NO_OPTIONS
     known, places = profile.model(model), placeholders_of(profile.extra_body)
     if effort is not None:
         _check_effort(profile, known, effort, sent="effort" in places)

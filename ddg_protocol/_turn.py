@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from ._options import NO_OPTIONS, TurnOptions
 from .conversation import Message, Tokens
 from .cookies import CookieJar
 from .events import Queued
@@ -31,6 +30,23 @@ class Credentials(msgspec.Struct):
     spent: bool = False
     headers: Headers = ()
     body: dict[str, Any] = {}
+
+
+class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a turn.
+
+    Attributes:
+        effort: how hard the model reasons; None means its own default.
+        tools: the service's tools that are asked for.
+        extra: further members of the body; they take the place of the profile's.
+    """
+
+    effort: str | None = None
+    tools: tuple[str, ...] = ()
+    extra: dict[str, Any] = {}
+
+
+NO_OPTIONS = TurnOptions()
 
 
 class Turn(msgspec.Struct, kw_only=True):

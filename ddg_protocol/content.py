@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from .errors import ContentDecodingError
+
+if TYPE_CHECKING:
+    import zlib
 
 ACCEPTED = "gzip, deflate"
 """The ``accept-encoding`` of requests whose response may be compressed."""
@@ -61,6 +64,8 @@ class ContentDecoder:
             yield from self._decode(data[start : start + _SLICE])
 
     def _decode(self, data: bytes) -> Iterator[bytes]:
+        import zlib  # which many conversations never need
+
         if self._inflate is None:
             data = self._head + data
             self._head = data if self._coding == "deflate" and len(data) < 2 else b""
@@ -91,6 +96,8 @@ class ContentDecoder:
             raise ContentDecodingError(f"the body ended before its {self._coding} coding was complete")
 
     def _new_inflate(self, data: bytes) -> zlib._Decompress:
+        import zlib
+
         if self._coding == "gzip":
             return zlib.decompressobj(wbits=31)
         # "deflate" is the zlib format (RFC 9110 section 8.4.1.2), but some servers send raw deflate.

@@ -119,7 +119,7 @@ def text_of(content: str | tuple[Part, ...] | None) -> str:
     """Return the text of a question's content; empty if it has none.
 
     Args:
-        content: that of a `Message`, or `Conversation.last_question`.
+        content: that of a message, or `Conversation.last_question`.
     """
     if isinstance(content, str):
         return content

@@ -192,7 +192,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             if len(name) + len(value) > MAX_COOKIE_BYTES:
                 raise ValueError(f"cookies: {shown(name)} is longer than {MAX_COOKIE_BYTES} bytes, with its value")
         for field in (
-            *("label", "models", "tier", "attachment_limits"),
+            *("label", "models", "tier", "attachment_limits", "image_types"),
             *("version_markers", "extra_body", "tool_choice"),
         ):
             try:

@@ -27,8 +27,6 @@ import msgspec
 
 from . import chat, handshake
 from ._exchange import End, Exchange, Failed, Head
-from ._limits import check_kinds
-from ._options import read_options
 from ._phases import Action as Action
 from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
 from ._reports import as_answer, as_bytes, as_fields, check_failure, check_head, check_kind, check_text
@@ -36,7 +34,7 @@ from ._setup import AnswerChallenge as AnswerChallenge
 from ._setup import Setup, named_cookies
 from ._setup import Solver as Solver
 from ._state import COMMANDS, Awaited, Command, Report, State
-from ._turn import Credentials, Turn
+from ._turn import NO_OPTIONS, Credentials, Turn
 from .conversation import Conversation, Message, Messages
 from .cookies import Cookie
 from .errors import DuckChatError, LocalProtocolError
@@ -201,11 +199,17 @@ class Session:
         question = Message("user", chat.read_question(messages, first=not history))
         is_text_alone = question.is_text_alone and machine.is_text_alone()
         if not is_text_alone:
+            from ._limits import check_kinds  # which most conversations never need
+
             check_kinds(setup.profile, setup.profile.model(model), (*history, question))
-        try:
-            options = read_options(setup.profile, model, effort, tools, extra)
-        except ValueError as error:
-            raise LocalProtocolError(str(error)) from None
+        options = NO_OPTIONS
+        if effort is not None or tools != () or extra is not None:
+            from ._options import read_options  # which most turns never need
+
+            try:
+                options = read_options(setup.profile, model, effort, tools, extra)
+            except ValueError as error:
+                raise LocalProtocolError(str(error)) from None
         tokens = conversation.tokens
         opaque = setup.answer_challenge == "on_demand" and setup.profile.challenge_form == "opaque"
         remembered = setup.answer_challenge == "on_demand" and conversation.answers_wanted

@@ -175,11 +175,13 @@ def _comments(module: str) -> dict[tuple[str, str], list[str]]:
     return ModuleAnalyzer.for_module(module).find_attr_docs()
 
 
-def hide_construction(
+def mend_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None] | None:
-    """Leave out the signature of a class that others make, and whose docstring says so."""
-    return ("", None) if what == "class" and "Made by `" in (getattr(obj, "__doc__", "") or "") else None
+    """Leave out the signature of a class that others make, and whose docstring says so; show a new ``dict`` as one."""
+    if what == "class" and "Made by `" in (getattr(obj, "__doc__", "") or ""):
+        return "", None
+    return (signature or "").replace("= <factory>", "= {}") or None, returns
 
 
 def find_where_it_is_public(
@@ -210,5 +212,5 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", lend_comments)
     app.connect("doctree-read", label_sections)
     app.connect("autodoc-process-docstring", link_sections)
-    app.connect("autodoc-process-signature", hide_construction)
+    app.connect("autodoc-process-signature", mend_signature)
     app.connect("missing-reference", find_where_it_is_public)

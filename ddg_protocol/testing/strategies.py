@@ -124,7 +124,7 @@ def attachments() -> SearchStrategy[Image | File]:
 
 
 def contents() -> SearchStrategy[str | tuple[Part, ...]]:
-    """Generate values of `Message.content` for questions: a text, or parts with images and files."""
+    """Generate the content of questions: a text, or parts with images and files."""
     attached = st.lists(attachments(), min_size=1, max_size=3).map(tuple)
     said = texts().filter(lambda text: bool(text.strip()))
     return said | attached | st.tuples(said, attached).map(lambda found: (Text(found[0]), *found[1]))

@@ -331,6 +331,7 @@ PROFILE = json.loads(
 @given(path=st.sampled_from(list(places(PROFILE))[1:]), odd=st.integers(0, len(ODD) - 1))
 @example(path=("extra_body", "a"), odd=ODD.index(10**30))
 @example(path=("label",), odd=ODD.index("\ud800"))
+@example(path=("image_types", 0), odd=ODD.index("\ud800"))
 @example(path=("minimum_interval",), odd=ODD.index(1.7e308))
 def test_whatever_is_in_a_profile_it_is_read_or_refused(path: tuple[Any, ...], odd: int) -> None:
     changed = exchanged(PROFILE, path, ODD[odd])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ddg_protocol import DuckChatError, SendRequest, Signal, SolveChallenge, Wait
-from ddg_protocol.redaction import redacted
 from ddg_protocol.session import Action
 from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
 
@@ -34,6 +33,8 @@ class DriverReport(msgspec.Struct, frozen=True):
         shown = [self.method, f"{type(self.intent).__name__} {self.intent.id}"]
         match self.method, self.arguments:
             case "receive_head", (status, headers):
+                from ddg_protocol.redaction import redacted  # which most programs never need
+
                 shown += [str(status), repr(redacted(headers))]
             case "receive_data", (data,):
                 shown.append(f"<{len(data)} bytes>")
