@@ -145,7 +145,7 @@ def test_whatever_its_sessions_meet_a_client_keeps_the_pace_and_all_turns_end() 
     run_state_machine_as_test(
         PaceMachine,
         settings=settings(
-            max_examples=EXAMPLES or 60,
+            max_examples=EXAMPLES or 25,
             stateful_step_count=30,
             deadline=None,
             derandomize=not EXAMPLES,

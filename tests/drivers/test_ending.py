@@ -453,7 +453,7 @@ def test_a_hook_that_raises_at_any_action_is_heard_and_the_next_question_works(o
     with Emulator(Service(responder=said)) as emulator, HttpcoreTransport() as transport:
         settings: dict[str, Any] = {} if over == "its own" else {"transport": transport}
         before = open_sockets()
-        for n in some(range(1, 200), one_in=17):
+        for n in some(range(1, 200), one_in=29):
             hook = RaisesAt(n)
             with Client(at(emulator.url), on_action=hook, **settings) as client:
                 chat = client.chat()
@@ -484,7 +484,7 @@ def test_a_hook_that_raises_at_any_action_is_heard_in_async_code_too(backend: st
         before = open_sockets()
         async with AsyncHttpcoreTransport() as transport:
             settings: dict[str, Any] = {} if over == "its own" else {"transport": transport}
-            for n in some(range(1, 200), one_in=17):
+            for n in some(range(1, 200), one_in=29):
                 hook = RaisesAt(n)
                 async with AsyncClient(at(url), on_action=hook, **settings) as client:
                     chat = client.chat()
@@ -528,7 +528,7 @@ def test_interrupt_at_each_line() -> None:
     with Emulator(Service(responder=said)) as emulator:
         known = Conversation(fe_version=emulator.service.front_end_version)  # so that there is less of it
         before = open_sockets()
-        for n in some(range(1, 2000), one_in=71):
+        for n in some(range(1, 2000), one_in=101):
             trace = InterruptAt(n, OWN)
             with Client(at(emulator.url)) as client:
                 chat = client.chat(conversation=known, cookies={})

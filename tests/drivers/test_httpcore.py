@@ -188,7 +188,7 @@ def test_a_request_that_is_cancelled_anywhere_costs_no_place_and_no_socket(libra
 
         async with AsyncHttpcoreTransport(make) as transport:
             (pool,) = pools
-            for step in some(range(1, 1000), one_in=3):
+            for step in some(range(1, 1000), one_in=5):
                 reached = await cancelled_at(step, answer(transport, request(peer.url)))
                 with anyio.fail_after(TIMEOUT):
                     assert await answer(transport, request(peer.url)) == b"ok", step
@@ -248,7 +248,7 @@ def test_a_request_that_is_cancelled_as_it_gets_a_place_costs_none(
         steps = 0
         async with AsyncHttpcoreTransport(make) as transport:
             for is_own in (False, True):
-                for step in some(range(1, 1000), one_in=3):
+                for step in some(range(1, 1000), one_in=5):
                     reached = await cancelled(transport, first, second, *((step, 0) if is_own else (0, step)))
                     with anyio.fail_after(TIMEOUT):
                         assert await answer(transport, request(first)) == b"ok", step
@@ -409,7 +409,7 @@ def two_bodies(world: str, url: str, **settings: Any) -> list[bytes]:
 @pytest.mark.usefixtures("only")
 @pytest.mark.parametrize(
     ("framing", "behind", "tls", "world"),
-    thinned(product(FRAMINGS, BEHIND, [False, True], WORLDS), one_in=5, reason="each with each"),
+    thinned(product(FRAMINGS, BEHIND, [False, True], WORLDS), one_in=9, reason="each with each"),
 )
 def test_a_response_that_nobody_asked_for_answers_no_request(framing: str, behind: str, tls: bool, world: str) -> None:
     first = FRAMINGS[framing]
@@ -476,7 +476,7 @@ def test_a_body_that_ends_with_the_connection_is_cut_without_a_close_notify(worl
 
 @pytest.mark.usefixtures("only")
 @pytest.mark.parametrize(
-    ("framing", "tls", "world"), thinned(product(FRAMINGS, [False, True], WORLDS), one_in=5, reason="each with each")
+    ("framing", "tls", "world"), thinned(product(FRAMINGS, [False, True], WORLDS), one_in=9, reason="each with each")
 )
 def test_a_connection_with_nothing_behind_the_response_is_used_again(framing: str, tls: bool, world: str) -> None:
     said = FRAMINGS[framing]
@@ -1149,7 +1149,7 @@ def test_interrupt_at_each_line(library: Any, tls: bool) -> None:
     n = 0
     with Peer(*[[OK]] * 10_000, certificate=certificate) as peer:
         before = open_sockets()
-        for n in some(range(1, 2000), one_in=31):
+        for n in some(range(1, 2000), one_in=53):
             trace, open_ones = InterruptAt(n, OWN), ExitStack()
             with HttpcoreTransport(over(library.ConnectionPool, **settings)) as transport:
                 try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.cases import each_of
+from support.tiers import thinned
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -330,7 +331,9 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("effects", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize(
+    "effects", thinned([(effects,) for effects in ENDLESS.values()], one_in=2, reason="megabytes each")
+)
 def test_a_run_ends_whatever_the_script_says(effects: tuple[f.Effect, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_run, "_MAX_STEPS", 10_000)
     for session in on_both_floors(policy=Policy(max_reply_bytes=1024 * 1024)):
