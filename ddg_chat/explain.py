@@ -14,7 +14,7 @@ from ddg_protocol.challenge.answer import chrome_version
 from ddg_protocol.errors import UnsupportedChallenge
 from ddg_protocol.identity import Identity
 from ddg_protocol.policy import Policy
-from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ddg_protocol.text import printable
 
 EX_DATAERR = 65

@@ -42,7 +42,8 @@ from .intents import (
 from .models import Model
 from .pace import ClientState
 from .policy import Policy
-from .profile import DUCKDUCKGO_2025_04, ServiceProfile
+from .profile import ServiceProfile
+from .revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from .session import Session
 
 __version__ = "0.1.0"

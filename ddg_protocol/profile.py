@@ -388,7 +388,3 @@ def _check_models(models: tuple[Model, ...]) -> None:
 def _check_field_value(what: str, value: str) -> None:
     if not FIELD_VALUE.fullmatch(value):
         raise ValueError(f"{what} is not a header value: {shown(value)}")
-
-
-DUCKDUCKGO_2025_04 = ServiceProfile(allowed_hosts=("duckduckgo.com", ".duckduckgo.com", "duck.ai"))
-"""The service as it was in April 2025."""

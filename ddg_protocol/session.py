@@ -42,7 +42,8 @@ from .events import TurnCancelled
 from .intents import ChallengeAnswer, Failure, Intent, SendRequest, SolveChallenge, Wait
 from .pace import ClientState
 from .policy import Policy
-from .profile import DUCKDUCKGO_2025_04, ServiceProfile
+from .profile import ServiceProfile
+from .revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from .steps import Step
 from .text import shown
 

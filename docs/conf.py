@@ -167,7 +167,7 @@ def lend_comments(app: Sphinx) -> None:
         comments = _comments(public.__name__)
         for module in [module for name, module in sys.modules.items() if name.startswith("ddg_")]:
             for (within, name), comment in _comments(module.__name__).items():
-                if not within and name in public.__all__ and vars(module)[name] is vars(public)[name]:
+                if not within and name in public.__all__ and vars(module).get(name) is getattr(public, name):
                     comments.setdefault((within, name), comment)
 
 

@@ -7,15 +7,31 @@ The marks there: [seen] is in a recording, [code] in a client's code, [claim] in
 To make a revision of your own, change one of these: `ServiceProfile.updated` takes the changes from TOML or JSON.
 """
 
-from ..profile import DUCKDUCKGO_2025_04, IdRule, ServiceProfile
-from .duck_ai_2026_10 import DUCK_AI_2026_10
-from .duckduckgo_2025_07 import DUCKDUCKGO_2025_07
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..profile import IdRule, ServiceProfile
+from .duckduckgo_2025_04 import DUCKDUCKGO_2025_04
+
+if TYPE_CHECKING:
+    from .duck_ai_2026_10 import DUCK_AI_2026_10
+    from .duckduckgo_2025_07 import DUCKDUCKGO_2025_07
+
+    REVISIONS: dict[str, ServiceProfile]
+    """The revisions by the month that each was recorded in, oldest first."""
 
 __all__ = ["DUCKDUCKGO_2025_04", "DUCKDUCKGO_2025_07", "DUCK_AI_2026_10", "REVISIONS", "IdRule"]
 
-REVISIONS: dict[str, ServiceProfile] = {
-    "2025-04": DUCKDUCKGO_2025_04,
-    "2025-07": DUCKDUCKGO_2025_07,
-    "2026-10": DUCK_AI_2026_10,
-}
-"""The revisions by the month that each was recorded in, oldest first."""
+
+def __getattr__(name: str) -> object:
+    """Make the later revisions when one is asked for: every session imports the first of them from here."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .duck_ai_2026_10 import DUCK_AI_2026_10
+    from .duckduckgo_2025_07 import DUCKDUCKGO_2025_07
+
+    revisions = {"2025-04": DUCKDUCKGO_2025_04, "2025-07": DUCKDUCKGO_2025_07, "2026-10": DUCK_AI_2026_10}
+    later = {"DUCK_AI_2026_10": DUCK_AI_2026_10, "DUCKDUCKGO_2025_07": DUCKDUCKGO_2025_07, "REVISIONS": revisions}
+    globals().update(later)
+    return later[name]

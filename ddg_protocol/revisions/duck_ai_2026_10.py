@@ -6,8 +6,8 @@ import msgspec
 
 from ..models import Model
 from ..policy import MIB
-from ..profile import DUCKDUCKGO_2025_04
 from ._own import IDENTITY
+from .duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
 _ALL = ("free", "plus", "pro", "internal")
 _PAID = _ALL[1:]

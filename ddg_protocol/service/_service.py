@@ -17,7 +17,8 @@ from ..headers import Headers
 from ..model_list import write_models
 from ..models import Model, ModelList
 from ..parts import Text, attachments, text_of
-from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ..profile import ServiceProfile
+from ..revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ._answer import Answer
 from ._draw import draw
 from ._exchange import Exchange, Refusal, ServiceRequest, ServiceResponse

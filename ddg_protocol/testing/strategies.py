@@ -39,7 +39,7 @@ from ..events import (
 from ..headers import Headers
 from ..intents import Failure, FailureKind
 from ..parts import File, Image, Part, Text
-from ..profile import DUCKDUCKGO_2025_04
+from ..revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ..service import Fault, PayloadEvent, faults
 from ._run import Chunking, Cut, every, split_at, whole
 

@@ -23,7 +23,8 @@ from ..intents import ChallengeAnswer, SendRequest
 from ..pace import ClientState, Landing
 from ..parts import Text
 from ..policy import Policy
-from ..profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ..profile import ServiceProfile
+from ..revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ..session import Action, Session, no_jitter
 from ..tap import TappedSession
 from ._lines import (

@@ -12,7 +12,7 @@ from support.scripts import script
 from ddg_chat import explain
 from ddg_protocol.challenge import answer_challenge
 from ddg_protocol.identity import Identity
-from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
 SAMPLE = script("<div><div></div><div></div")
 

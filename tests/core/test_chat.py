@@ -17,7 +17,7 @@ from ddg_protocol.errors import (
 )
 from ddg_protocol.identity import Identity
 from ddg_protocol.parts import Text
-from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
 
 def nested(depth: int) -> Any:

@@ -16,7 +16,7 @@ from ddg_protocol.errors import HandshakeError, InvalidToken
 from ddg_protocol.events import ServiceNotice
 from ddg_protocol.handshake import page_headers, read_notice, read_tokens, read_version, require_tokens, status_headers
 from ddg_protocol.identity import Identity
-from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ddg_protocol.steps import Step
 
 PROFILE = DUCKDUCKGO_2025_04

@@ -16,7 +16,8 @@ from ddg_protocol.errors import ModelNotSupportedError
 from ddg_protocol.handshake import page_headers, read_version, status_headers
 from ddg_protocol.identity import Identity
 from ddg_protocol.models import Model
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ddg_protocol.profile import ServiceProfile
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
 OWN = (("user-agent", "{user_agent}"), ("accept-language", "{accept_language}"))
 

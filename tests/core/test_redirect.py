@@ -14,8 +14,9 @@ from support.tiers import examples
 from ddg_protocol.errors import RedirectRefused
 from ddg_protocol.intents import SendRequest
 from ddg_protocol.policy import Policy
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ddg_protocol.profile import ServiceProfile
 from ddg_protocol.redirect import REDIRECTS, redirect_target
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
 STATUS = "https://duckduckgo.com/duckchat/v1/status"
 LOCAL = DUCKDUCKGO_2025_04.at("http://127.0.0.1:8000")

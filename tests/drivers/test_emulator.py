@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiers import examples
 
-from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ddg_protocol.service import Fault, Question, Service
 from ddg_protocol.service.faults import Body, Cut, Drip, Endless
 from ddg_transports import emulator

@@ -42,6 +42,7 @@ NO_PARSERS = {
     "ddg_protocol.revisions": "values",
     "ddg_protocol.revisions._own": "values",
     "ddg_protocol.revisions.duck_ai_2026_10": "values",
+    "ddg_protocol.revisions.duckduckgo_2025_04": "values",
     "ddg_protocol.revisions.duckduckgo_2025_07": "values",
     "ddg_protocol.intents": "values",
     "ddg_protocol.models": "values",

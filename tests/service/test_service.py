@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ddg_protocol.profile import ServiceProfile
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ddg_protocol.service import Fault, Piece, Question, Service, ServiceRequest, ServiceResponse
 from ddg_protocol.service import _service as machine
 from ddg_protocol.service._challenge import Challenge, literal

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.cases import each_of
 
 from ddg_protocol.content import ContentDecoder
-from ddg_protocol.profile import DUCKDUCKGO_2025_04
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ddg_protocol.service import Fault, Piece, Service, ServiceRequest, ServiceResponse, framed
 from ddg_protocol.service.faults import (
     Body,

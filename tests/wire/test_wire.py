@@ -34,7 +34,8 @@ from ddg_protocol.events import (
 )
 from ddg_protocol.intents import Failure, FailureKind, Signal, SolveChallenge, Wait
 from ddg_protocol.policy import Policy
-from ddg_protocol.profile import DUCKDUCKGO_2025_04, ServiceProfile
+from ddg_protocol.profile import ServiceProfile
+from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ddg_protocol.session import Session
 from ddg_protocol.wire import Close, Connect, Send, WireIntent, WireSession
 
