@@ -342,14 +342,14 @@ class Chat:
         failure, self.failure = self.failure, None
         if failure is FailureKind.NOT_SENT and self.turn is not None and not self.turn.redirects:
             self.turn.spent = False
-        landing = self.machine.shared.landing
+        turn, landing = self.turn, self.machine.shared.landing
         try:
             action = self.session.next_action(now=self.machine.now)
         except DuckChatError as error:
             self.turn_failed(error)
             return None
         finally:
-            self.look_at_cookies(landing)
+            self.look_at_cookies(turn, landing)
         self.machine.seen[type(action)] += 1
         match action:
             case SendRequest():
@@ -401,9 +401,12 @@ class Chat:
         elif fields.get("x-vqd-4") and (turn.step == "chat" or (turn.step == "status" and head.status == 200)):
             turn.pair, turn.spent = (fields["x-vqd-4"], fields.get("x-vqd-hash-1", "")), False
 
-    def look_at_cookies(self, before: Landing | None) -> None:
-        """Take the account of what the client knows of the landing page: this chat's news, or news to this chat."""
-        turn, landing = self.turn, self.machine.shared.landing
+    def look_at_cookies(self, turn: Turn | None, before: Landing | None) -> None:
+        """Take the account of what the client knows of the landing page: this chat's news, or news to this chat.
+
+        The turn may be over: a pull that comes late takes what the page brought, and then says that time is up.
+        """
+        landing = self.machine.shared.landing
         phase = self.session._machine.phase
         if landing is not None and landing is not before:
             assert turn is not None
