@@ -14,7 +14,7 @@ import pytest
 from support.cases import each_of
 from support.hand import Hand
 
-from ddg_protocol import SendRequest, ServiceProfile, Session, SolveChallenge
+from ddg_protocol import SendRequest, ServiceProfile, Session, SolveChallenge, revisions
 from ddg_protocol._part_forms import read_part
 from ddg_protocol.chat import chat_body
 from ddg_protocol.conversation import Message
@@ -342,3 +342,8 @@ def test_the_effort_is_the_model_s_own_unless_the_turn_asks_for_another() -> Non
 def test_a_revision_that_can_not_be_sent_is_refused_with_the_reason(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
         DUCK_AI_2026_10.updated(changes)
+
+
+def test_a_name_that_no_revision_has_is_an_attribute_error_as_of_any_module() -> None:
+    with pytest.raises(AttributeError, match=r"'ddg_protocol\.revisions' has no attribute 'DUCK_AI_2099_01'"):
+        _ = revisions.DUCK_AI_2099_01
