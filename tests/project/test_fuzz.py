@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 
 import pytest
 from hypothesis import strategies as st
@@ -180,20 +180,20 @@ def test_what_takes_too_long_is_found() -> None:
 
 
 def test_what_is_not_linear_is_found_however_short_the_input_that_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "NOTICEABLE", 0.005)
-
-    def cubic(data: bytes) -> None:  # as far from linear as a busy machine can't hide
-        for end in range(0, len(data), 256):
-            for _ in range(0, end, 256):
-                sum(data[:end:128])
+    spent = 0.0
+    monkeypatch.setattr(judge, "time", SimpleNamespace(process_time=lambda: spent))
 
     def linear(data: bytes) -> None:
-        for byte in data:
-            sum(range(byte // 4))
+        nonlocal spent
+        spent += len(data) / judge.LARGE
+
+    def quadratic(data: bytes) -> None:
+        nonlocal spent
+        spent += (len(data) / judge.LARGE) ** 2
 
     Judge(fake(linear, seconds=60.0))(b"abc")
     with pytest.raises(Finding, match="not linear") as found:
-        Judge(fake(cubic, seconds=60.0))(b"abc")
+        Judge(fake(quadratic, seconds=60.0))(b"abc")
     assert len(found.value.data) == judge.LARGE
 
 
