@@ -202,7 +202,7 @@ def streaming(**exchange: Any) -> dict[str, Any]:
 
 def bomb(size: int) -> str:
     """Give comments of an event stream, which mean nothing, compressed."""
-    return str(msgspec.to_builtins(gzip.compress(b":\n" * (size // 2), mtime=0)))
+    return str(msgspec.to_builtins(gzip.compress(b":\n" * (size // 2), 1, mtime=0)))
 
 
 def peak_of(run: Callable[[], object]) -> int:

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.crowd import Crowd, Member, Outcome, What
+from support.tiers import examples
 
 from ddg_protocol import DUCKDUCKGO_2025_04, Policy
 from ddg_protocol.events import Queued
@@ -145,7 +146,7 @@ def test_whatever_its_sessions_meet_a_client_keeps_the_pace_and_all_turns_end() 
     run_state_machine_as_test(
         PaceMachine,
         settings=settings(
-            max_examples=EXAMPLES or 25,
+            max_examples=EXAMPLES or examples(25, default=5),
             stateful_step_count=30,
             deadline=None,
             derandomize=not EXAMPLES,

@@ -552,7 +552,7 @@ def peak_while(act: Callable[[], object]) -> int:
 
 
 def bomb(mebibytes: int, filler: bytes = b"x" * 1024) -> bytes:
-    packer = zlib.compressobj(9, wbits=31)
+    packer = zlib.compressobj(1, wbits=31)
     block = filler * (1024 * 1024 // len(filler))
     return b"".join([*(packer.compress(block) for _ in range(mebibytes)), packer.flush()])
 

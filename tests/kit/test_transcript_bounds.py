@@ -70,7 +70,7 @@ def bombs(*sizes: int, head: str = LINES[0]) -> str:
     lines = [head]
     for number, size in enumerate(sizes, 1):
         request = {"type": "SendRequest", "id": number, "method": "GET", "url": "https://duckduckgo.com/"}
-        data = msgspec.to_builtins(gzip.compress(bytes(size), mtime=0))
+        data = msgspec.to_builtins(gzip.compress(bytes(size), 1, mtime=0))
         lines += [
             json.dumps({"do": "next_action", "now": number, "gives": request}),
             json.dumps(
@@ -95,7 +95,7 @@ def front_end_page(size: int, head: str) -> str:
         if line["do"] == "receive_head":
             line["headers"] = [["content-encoding", "gzip"]]
         if line["do"] == "receive_data":
-            data = msgspec.to_builtins(gzip.compress(bytes(size), mtime=0))
+            data = msgspec.to_builtins(gzip.compress(bytes(size), 1, mtime=0))
             pull = {"do": "next_action", "now": 9, "gives": {"type": "NEED_DATA"}}
             chunk = {"do": "receive_data", "id": line["id"], "base64": data}
             return "\n".join([*lines, json.dumps(chunk), json.dumps(pull)])

@@ -31,7 +31,7 @@ def require(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", thinned([path.stem for path in sorted(EXAMPLES.glob("*.py"))], one_in=2, reason="a process each")
+    "name", thinned([path.stem for path in sorted(EXAMPLES.glob("*.py"))], one_in=4, reason="a process each")
 )
 def test_it_runs(name: str) -> None:
     require(name)

@@ -9,6 +9,7 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 
+import pytest
 from support.documents import DOCUMENTS, code_words, prose, read, table
 from support.sources import modules_of, nodes_of
 
@@ -55,6 +56,7 @@ def test_the_words_are_in_order_and_each_has_one_meaning() -> None:
     assert all(row["meaning"].endswith(".") for row in words())
 
 
+@pytest.mark.deep("all sources are searched")
 def test_each_word_is_used_in_the_core_or_in_the_documents() -> None:
     core = (text for module in CORE for text in texts_of(module))
     pages = (prose(name) for name in DOCUMENTS if name != "docs/glossary.md")
@@ -77,6 +79,7 @@ def test_modules_are_held() -> None:
     assert len(HELD) > 100
 
 
+@pytest.mark.deep("all sources are searched")
 def test_no_module_has_a_phrase_that_has_to_be_decoded() -> None:
     found = [(module, text) for module in HELD for text in texts_of(module) if RIDDLES.search(text)]
     assert found == []

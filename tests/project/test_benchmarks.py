@@ -17,7 +17,6 @@ import msgspec
 import pytest
 from support.cases import each_of
 from support.paths import ROOT
-from support.tiers import thinned
 
 from benchmarks import page, plot, server, turns
 from benchmarks.__main__ import PARTS
@@ -142,7 +141,8 @@ def test_the_published_page_and_picture_are_those_of_the_published_results() -> 
 OURS = [name for name in INSTALLED if ALL[name].packages in ((), ("trio",))]
 
 
-@pytest.mark.parametrize("name", thinned(OURS, one_in=8, reason="a process each"))
+@pytest.mark.deep("a process each")
+@pytest.mark.parametrize("name", OURS)
 def test_our_drivers_and_the_floors_hold_the_conversation_that_is_asked_for(name: str) -> None:
     with server.running() as url, Worker(name, url) as worker:
         for question in (server.question(7), server.question(3, apart=1)):
@@ -186,6 +186,7 @@ def test_every_process_has_its_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {len(figures) for figures in found.figures.values()} == {6}
 
 
+@pytest.mark.deep("a process each")
 def test_a_contender_that_fails_is_told_with_its_reason() -> None:
     with server.running() as url, Worker(BLOCKING, url) as worker:
         with pytest.raises(Failed, match=f"^{BLOCKING}: EmptyResponseError"):

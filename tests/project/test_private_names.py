@@ -77,11 +77,8 @@ def is_foreign(name: str) -> bool:
     return first not in OURS and any(map(is_private, rest))
 
 
-@pytest.mark.parametrize(
-    "folders",
-    [PACKAGES, pytest.param(FOLDERS, marks=pytest.mark.deep("the tests are several times as long as the packages"))],
-    ids=["packages", "all"],
-)
+@pytest.mark.deep("all sources are parsed")
+@pytest.mark.parametrize("folders", [PACKAGES, FOLDERS], ids=["packages", "all"])
 def test_private_names_of_other_modules_are_not_used_but_for_those_with_a_reason(folders: tuple[str, ...]) -> None:
     own: set[str] = set()
     found: set[tuple[str, str]] = set()

@@ -110,6 +110,7 @@ def test_leaves():
 """
 
 
+@pytest.mark.deep("it waits for limits, and fills 2 GiB")
 def test_what_takes_too_much_fails_by_its_name_and_the_others_go_on(tmp_path: Path) -> None:
     printed = outcome_of(GREEDY, tmp_path, code=1)
     assert "FAILED test_it.py::test_hangs - Failed: Timeout" in printed

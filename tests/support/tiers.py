@@ -24,10 +24,10 @@ _deep = False
 
 # The time of an example only shows how busy the machine is.
 settings.register_profile("deep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("default", settings.get_profile("deep"), max_examples=20)
+settings.register_profile("default", settings.get_profile("deep"), max_examples=10)
 
 
-def examples(number: int, *, default: int = 20) -> int:
+def examples(number: int, *, default: int = 10) -> int:
     """Return how many examples Hypothesis tries: `number` in the deep tier, at most `default` otherwise."""
     return number if _deep else min(number, default)
 
