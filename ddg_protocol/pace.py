@@ -17,8 +17,11 @@ PATIENCE = 15.0
 """How long turns wait for such fetches in all, where none of them ends. Then each fetches for itself."""
 _LOOK = 0.5
 """A turn that queues asks again after this many seconds at the latest, or when the next request may begin."""
-_FIRST_LOOK, _LAST_LOOK = 0.05, 1.0
-"""A turn that waits for a page asks again after as many seconds as the fetch has taken so far, within these bounds."""
+_FIRST_LOOK = 0.05
+"""A turn that waits for a page asks again after as many seconds as the fetch has taken so far, and at least these.
+
+It asks nine times in `FETCH_SECONDS`: ten thousand turns that ask each second leave the fetch itself no time.
+"""
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Few = Annotated[int, msgspec.Meta(ge=0, le=4)]
@@ -76,7 +79,7 @@ class Fetch(msgspec.Struct, frozen=True):
 
     def next_look(self, now: float) -> float:
         """Return when a turn that waits for it asks again."""
-        return min(self.until, now + min(max(now - self.begun, _FIRST_LOOK), _LAST_LOOK))
+        return min(self.until, now + max(now - self.begun, _FIRST_LOOK))
 
 
 class Queue(msgspec.Struct, frozen=True):

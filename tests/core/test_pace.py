@@ -106,6 +106,17 @@ def test_an_older_turn_that_is_late_has_one_more_interval() -> None:
     assert pacer.reserve(place(1), now=3.0, interval=1.5, gap=1.5).position == 0, "it is the oldest again"
 
 
+@pytest.mark.parametrize("interval", [0.0, INTERVAL])
+def test_a_turn_that_waits_for_a_page_asks_less_often_the_longer_the_fetch_takes(interval: float) -> None:
+    pacer, now, looks = Pacer(), 0.0, 0
+    pacer.begin(Ticket(0.0, 1), Step.FRONT_END, now=now, until=60.0)
+    while now < FETCH_SECONDS:
+        now = pacer.reserve(place(2, pages=(Step.FRONT_END,)), now=now, interval=interval, gap=interval).until
+        looks += 1
+    assert now == FETCH_SECONDS
+    assert looks <= 9
+
+
 def test_clients_begin_with_nothing_in_common() -> None:
     one, other = ClientState(), ClientState()
     one.pacer.begin(one.pacer.enter(1.0), Step.LANDING, now=1.0, until=61.0)
