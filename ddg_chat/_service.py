@@ -102,7 +102,7 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
     )
     way.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="how long a request may take, including its reply (default: 60 s, and 30 s without data)",
     )
@@ -279,8 +279,7 @@ def _emulator(profile: ServiceProfile, faults: list[Fault]) -> Iterator[str]:
     from ddg_protocol.service import Service
     from ddg_transports.emulator import Emulator
 
-    # A conversation can continue with the emulator of another command.
-    with Emulator(Service(profile, script=faults, any_history=True)) as emulator:
+    with Emulator(Service(profile, script=faults)) as emulator:
         yield emulator.url
 
 
@@ -351,14 +350,15 @@ def _fault(text: str) -> Fault:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Parse an option's number of seconds."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= _A_DAY:
+        number = math.nan
+    if not 0 < number <= _A_DAY:
         raise argparse.ArgumentTypeError(f"must be a number of seconds above 0 and at most {_A_DAY}, not {text[:20]!r}")
-    return seconds
+    return number
 
 
 def _count(text: str) -> int:

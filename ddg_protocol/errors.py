@@ -164,6 +164,7 @@ class ServiceError(DuckChatError):
         type: the service's ``ERR_...`` word, or None.
         override_code: the service's code for the case, such as ``"5b5b"``; may be empty.
         reason: the service's reason, or its id of the case (the body's ``r``); may be empty.
+        detail: everything that was wrong with the request, from the emulator (the body's ``reason``); may be empty.
         retry_after: how many seconds the service asks the client to wait, or None.
         retryable: whether the same question can succeed later.
         body: the raw body, bounded.
@@ -172,6 +173,7 @@ class ServiceError(DuckChatError):
     retryable = False
     override_code: str = ""
     reason: str = ""
+    detail: str = ""
 
     def __init__(
         self,
@@ -187,6 +189,10 @@ class ServiceError(DuckChatError):
         self.type = type
         self.retry_after = retry_after
         self.body = body
+
+    def __str__(self) -> str:
+        """Return the message, with the reason that the body has."""
+        return ": ".join(filter(None, (super().__str__(), self.reason, self.detail)))
 
 
 class ChallengeError(ServiceError):

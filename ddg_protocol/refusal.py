@@ -108,6 +108,7 @@ _NO_REFUSAL: _Row = (ServiceError, "the service sent something that is not a rep
 #: Words that only a challenge page of the CDN has.
 _CDN_MARKS = (b"cf-challenge", b"cf_chl_", b"challenge-platform", b"Just a moment...", b"Attention Required!")
 _MAX_WINDOWS = 8
+_MAX_DETAIL = 1000  # the emulator lists everything that is wrong
 _LONGEST = 1e9  # seconds; any clock can be added to it
 
 
@@ -130,6 +131,7 @@ def service_error(status: int, body: bytes, *, retry_after: float | None = None)
     kind = printable(kind, 60) if isinstance(kind, str) and kind else None
     cls, message = row = _row(status, kind, body)
     details: dict[str, Any] = {"override_code": _short(members.get("overrideCode")), "reason": _short(members.get("r"))}
+    details["detail"] = _short(members.get("reason"), _MAX_DETAIL)
     if row is _CHALLENGE and (check := _picture_check(members)):
         message, details["picture_check"] = _PICTURE_CHECK, check
     elif cls is errors.UserLimitError:

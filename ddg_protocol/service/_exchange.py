@@ -90,16 +90,19 @@ class Pieces(Iterator[Piece]):
         pieces: the source of the pieces.
         exchange: the entry of the log.
         length: their total length in bytes, if known: a client that has them all takes no more.
+
+    Attributes:
+        exchange: as given.
     """
 
     def __init__(self, pieces: Iterable[Piece], exchange: Exchange, length: int | None = None) -> None:
         self._pieces = iter(pieces)
-        self._exchange = exchange
+        self.exchange = exchange
         self._length = length
         self._stopped = False
 
     def __next__(self) -> Piece:
-        exchange = self._exchange
+        exchange = self.exchange
         piece = None if self._stopped else next(self._pieces, None)
         if piece is None:
             if not self._stopped:
@@ -117,7 +120,7 @@ class Pieces(Iterator[Piece]):
         Args:
             delivered: whether the last piece reached it.
         """
-        self._give_up("complete" if delivered and self._exchange.taken == self._length else "left")
+        self._give_up("complete" if delivered and self.exchange.taken == self._length else "left")
 
     def break_off(self) -> None:
         """Record that the script ends the connection before the end of the body."""
@@ -129,8 +132,8 @@ class Pieces(Iterator[Piece]):
         self._pieces = iter(())  # releases their source
 
     def _note(self, ended: Literal["complete", "broken", "left"]) -> None:
-        if not self._exchange.ended:
-            self._exchange.ended = ended
+        if not self.exchange.ended:
+            self.exchange.ended = ended
 
 
 class ServiceResponse(msgspec.Struct, frozen=True):
@@ -151,6 +154,11 @@ class ServiceResponse(msgspec.Struct, frozen=True):
     pieces: Pieces
     unanswered: Then = "more"
     on_wire: tuple[StreamEffect, ...] = ()
+
+    @property
+    def exchange(self) -> Exchange:
+        """The entry of the service's log."""
+        return self.pieces.exchange
 
     def __repr__(self) -> str:
         return f"ServiceResponse(status={self.status}, headers={redacted(self.headers)!r})"

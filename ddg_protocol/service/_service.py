@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from .._limits import types_taken
 from .._part_forms import WirePart, from_wire
@@ -20,6 +21,7 @@ from ..parts import Text, attachments, text_of
 from ..profile import ServiceProfile
 from ..revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ._answer import Answer
+from ._checks import Checks, Objections, bad
 from ._draw import draw
 from ._exchange import Exchange, Refusal, ServiceRequest, ServiceResponse
 from ._log import Log
@@ -84,30 +86,37 @@ _HTML = ("content-type", "text/html; charset=UTF-8")
 _read_chat_body = msgspec.json.Decoder(_ChatBody).decode
 
 _NOTHING = Answer.of(200, (), b"")
+#: What a browser needs to let a page send any field, and read any (WHATWG Fetch, section 3.3).
+_PREFLIGHT = (("access-control-allow-methods", "GET, POST"), ("access-control-allow-headers", "*"))
+_EXPOSED = (("access-control-expose-headers", "*"),)
 
 
 class Service:
     """The service of PROTOCOL.md, as a function of the requests so far.
 
-    It keeps what the real one keeps, within bounds: its valid tokens, and the conversations with its replies. It
-    refuses requests that break the contract, with the error of section 7 if there is one, otherwise with one of its
-    own (400 ``ERR_BAD_REQUEST``, 404 ``ERR_NOT_FOUND``, 405 ``ERR_METHOD``); the error body's ``reason`` and the log
-    say what was wrong.
+    It keeps what the real one keeps, within bounds: its valid tokens, and, if its history is asked for, the
+    conversations with its replies. It refuses requests with the error of section 7 if there is one, otherwise with one
+    of its own (400 ``ERR_BAD_REQUEST``, 404 ``ERR_NOT_FOUND``, 405 ``ERR_METHOD``); the error body's ``reason`` and the
+    log say everything that was wrong.
 
     Args:
-        profile: the revision that it speaks: paths, headers, markers, models. Its origin counts only for requests
-            without a ``host``; otherwise ``origin`` and ``referer`` must name the host that the request was sent to.
+        profile: the revision that it speaks: paths, headers, markers, models.
         responder: returns the replies.
         challenge: whether a question without the answer to the challenge is refused with 418. If not,
             ``x-vqd-hash-1`` may be empty; a wrong answer is still refused. A revision whose challenges are opaque wants
             an answer always: they are stand-ins that say so, and `ddg_protocol.testing.stand_in_answer` answers them.
+        strict: whether to ask all of PROTOCOL.md. If not, it asks what the real service is known to ask.
+        checks: what to ask, check by check, instead of ``strict``.
+        latency: seconds before the first piece of a reply that isn't empty.
         delay: seconds between two pieces of a reply.
         script: what goes wrong when. If several faults apply to a request, so do their effects, one after the other.
-        any_history: whether to continue conversations that this service didn't answer, such as those of an earlier run.
+        cors: the origin of the pages that may use the service from a browser, such as ``"http://localhost:3000"``, or
+            ``"*"`` for all; if it is empty, no page may. Preflights (WHATWG Fetch) don't count for faults.
         seed: the source of tokens, challenges and ids; the same seed and requests give the same responses.
 
     Attributes:
         profile: as given.
+        checks: what is asked of requests.
         responder: as given; it may be replaced, from the next question on.
         challenge: as given; it may be changed, from the next question on.
     """
@@ -118,22 +127,29 @@ class Service:
         *,
         responder: Responder = default_responder,
         challenge: bool = False,
+        strict: bool = False,
+        checks: Checks | None = None,
+        latency: float = 0.0,
         delay: float = 0.0,
         script: Iterable[Fault] = (),
-        any_history: bool = False,
+        cors: str = "",
         seed: str = "",
     ) -> None:
         self.profile = profile
         self.challenge = challenge
         self.responder = responder
-        self._any_history = any_history
+        self.checks = checks or (Checks.strict() if strict else Checks())
+        self._latency = latency
         self._delay = delay
+        self._cors = cors
         self._script = [_Planned(fault, 0) for fault in script]
         self._counts: Counter[Endpoint | None] = Counter()
         self._seed = seed
         opaque = profile.challenge_form == "opaque"
         self._version = ("serp_20250401_100419_ET", draw(seed, "front end").hex()[: 40 if opaque else 20])
-        self._tokens = Tokens(seed, limit=UNSPENT_TOKENS, form=profile.challenge_form)
+        self._tokens = Tokens(
+            seed, limit=UNSPENT_TOKENS, form=profile.challenge_form, single_use=self.checks.fresh_tokens
+        )
         self._histories: dict[bytes, None] = {}  # oldest first
         self._replies = 0
         self._log = Log()
@@ -181,15 +197,16 @@ class Service:
             The response. The pieces of its body are made on demand.
         """
         endpoint, method, answer = self._routes.get(request.target, (None, "", self._nowhere))
-        self._counts[endpoint] += 1
-        faults = self._faults(endpoint)
+        is_preflight = bool(self._cors) and endpoint is not None and request.method == "OPTIONS"
+        self._counts[endpoint] += not is_preflight
+        faults = () if is_preflight else self._faults(endpoint)
         exchange = Exchange(request, endpoint, 200, faults=faults)
         effects = [effect for fault in faults for effect in fault.effects]
         try:
-            if any(isinstance(effect, Redirect) for effect in effects):
+            if is_preflight or any(isinstance(effect, Redirect) for effect in effects):
                 answered = _NOTHING
             elif endpoint is not None and request.method != method:
-                raise Refusal(405, "ERR_METHOD", f"the method must be {method}", (("allow", method),))
+                raise _another_method(method, request.method)
             else:
                 answered = answer(request, now)
         except Refusal as refusal:
@@ -198,6 +215,9 @@ class Service:
         for effect in effects:
             answered = answered.after(effect, target=request.target, tokens=self._new_tokens)
             exchange.error = effect.type if isinstance(effect, Refuse) else exchange.error
+        if self._cors:  # on refusals too, so that a page can read them
+            fields = (("access-control-allow-origin", self._cors), *(_PREFLIGHT if is_preflight else _EXPOSED))
+            answered = replace(answered, headers=(*answered.headers, *fields))
         exchange.status = answered.status
         self._log.add(exchange)
         return answered.response(exchange, http_date(now))
@@ -213,33 +233,34 @@ class Service:
     # The endpoints
 
     def _front_end(self, request: ServiceRequest, now: float) -> Answer:
-        self._check_headers(request, self.profile.page_headers)
+        self._check(request, self.profile.page_headers)
         return Answer.of(
             200, (("content-type", "text/html; charset=UTF-8"),), front_end_page(self.profile, self._version)
         )
 
     def _landing(self, request: ServiceRequest, now: float) -> Answer:
-        self._check_headers(request, self.profile.page_headers)
+        self._check(request, self.profile.page_headers)
         return Answer.of(200, (_HTML, *landing_cookies(now)), landing_page())
 
     def _status(self, request: ServiceRequest, now: float) -> Answer:
-        self._check_headers(request, self.profile.status_headers)
-        self._check_origin(request, self.profile.status_headers)
+        self._check(request, self.profile.status_headers, from_page=True)
         return Answer.of(200, (("content-type", "application/json"), *self._new_tokens()), b'{"status":"0"}')
 
     def _chat(self, request: ServiceRequest, now: float) -> Answer:
+        wrong = Objections()
         # A chat request spends its token, whatever else is wrong with it (section 3).
-        pair = self._tokens.spend(request.header("x-vqd-4") or "") if self.profile.vqd_4 else None
-        contract = self.profile.chat_headers
-        self._check_headers(request, contract)
-        self._check_origin(request, contract)
-        version = request.header("x-fe-version")
-        if version is None and OR_EMPTY not in dict(contract).get("x-fe-version", ""):
-            version = ""  # a field without a value is left out
-        if version not in ("", self.front_end_version):
-            raise _bad("x-fe-version must be present, and empty or the version of the front-end page")
-        question = self._question(request.body)
-        self._check_answer(request, pair)
+        pair = self._spend(request, wrong) if self.profile.vqd_4 else None
+        self._check_headers(request, self.profile.chat_headers, wrong)
+        self._check_origin(request, self.profile.chat_headers, wrong)
+        self._check_version(request, wrong)
+        question = self._question(request.body, wrong)
+        if pair is not None or not self.profile.vqd_4:
+            self._check_answer(request, pair, wrong)
+        if question is None or wrong:
+            refusal = wrong.refusal()
+            if refusal.error == "ERR_CHALLENGE":
+                refusal.headers = self._new_tokens()
+            raise refusal
         self._replies += 1
         headers = (("content-type", "text/event-stream"), ("cache-control", "no-cache"), *self._new_tokens())
         return Answer(
@@ -250,7 +271,7 @@ class Service:
 
     def _models(self, request: ServiceRequest, now: float) -> Answer:
         profile = self.profile
-        self._check_headers(request, profile.models_headers)
+        self._check(request, profile.models_headers)
         models = tuple(_judged(model, profile.tier) for model in profile.models)
         listed = ModelList(models, profile.attachment_limits)
         return Answer.of(200, (("content-type", "application/json"),), write_models(listed))
@@ -261,80 +282,128 @@ class Service:
 
     # The checks of a request
 
-    def _check_headers(self, request: ServiceRequest, contract: Headers) -> None:
-        if not request.header("user-agent"):
-            raise _bad("user-agent is missing")
+    def _check(self, request: ServiceRequest, contract: Headers, *, from_page: bool = False) -> None:
+        """Raise everything that is wrong with a request without a body.
+
+        Args:
+            request: the request.
+            contract: its fields, as the profile has them.
+            from_page: whether a page of the service sends it, so that it has an origin.
+        """
+        wrong = Objections()
+        self._check_headers(request, contract, wrong)
+        if from_page:
+            self._check_origin(request, contract, wrong)
+        if wrong:
+            raise wrong.refusal()
+
+    def _check_headers(self, request: ServiceRequest, contract: Headers, wrong: Objections) -> None:
+        checks = self.checks
+        if checks.fields and not request.header("user-agent"):
+            wrong.bad("user-agent is missing")
         for name, value in contract:
+            if not (checks.fields or (checks.accept_tokens and name == "x-vqd-accept")):
+                continue
             if placed := name_in_field(value):
                 rule = self.profile.ids.get(placed)
                 if rule is not None and not _IDS[rule.form].fullmatch(request.header(name) or ""):
-                    raise _bad(f"{name} must be {_FORMS[rule.form]}")
+                    wrong.bad(f"{name} must be {_FORMS[rule.form]}")
+                elif OR_EMPTY in value and request.header(name) is None:
+                    wrong.bad(f"{name} is missing; send it empty if there is nothing to send")
                 continue
             said = _elements(request.header(name) or "")
             if value.lower() not in said and not (name == "accept" and "*/*" in said):
-                raise _bad(f"{name} must be {value}")
+                wrong.bad(f"{name} must be {value}")
 
-    def _check_origin(self, request: ServiceRequest, contract: Headers) -> None:
-        host = request.header("host")
-        origins = (self.profile.origin,) if host is None else (f"https://{host}", f"http://{host}")
-        wanted = dict(contract)
-        origin = request.header("origin")
-        if "origin" not in wanted:
-            named = [f"{each}/" for each in origins]
-        elif origin in origins:
-            named = [f"{origin}/"]
-        else:
-            raise _bad("origin must be the address that the request is sent to")
-        if "referer" in wanted and request.header("referer") not in named:
-            raise _bad("referer must be the origin and a slash")
+    def _check_origin(self, request: ServiceRequest, contract: Headers, wrong: Objections) -> None:
+        if not (self.checks.origin or self.checks.own_origin) or self._cors == "*":
+            return
+        host, origin, referer = (request.header(name) for name in ("host", "origin", "referer"))
+        origins = [self.profile.origin] if host is None else [f"https://{host}", f"http://{host}"]
+        if not self.checks.own_origin:
+            origins += [self.profile.origin, f"{self.profile.origin}:443"]  # the last: [code] fny
+        if self._cors:
+            origins.append(self._cors)
+        if self.checks.own_origin:
+            wanted = dict(contract)
+            if "origin" in wanted and origin not in origins:
+                wrong.bad("origin must be the address that the request is sent to")
+            if "referer" in wanted and referer not in [f"{each}/" for each in origins]:
+                wrong.bad("referer must be the origin and a slash")
+            return
+        allowed = f"{self.profile.origin} or the address that the request is sent to"
+        if origin is not None and origin not in origins:
+            wrong.bad(f"origin must be {allowed}, if it is sent")
+        if referer is not None and not f"{referer}/".startswith(tuple(f"{each}/" for each in origins)):
+            wrong.bad(f"referer must be a page of {allowed}, if it is sent")
 
-    def _question(self, body: bytes) -> Question:
+    def _check_version(self, request: ServiceRequest, wrong: Objections) -> None:
+        if self.checks.front_end_version and request.header("x-fe-version") not in (None, "", self.front_end_version):
+            wrong.bad("x-fe-version must be empty or the version of the front-end page")
+
+    def _spend(self, request: ServiceRequest, wrong: Objections) -> Pair | None:
+        try:
+            return self._tokens.spend(request.header("x-vqd-4") or "")
+        except Refusal as refusal:
+            wrong.add(refusal)
+            return None
+
+    def _question(self, body: bytes, wrong: Objections) -> Question | None:
+        """Return the question; None if it can't be read, and then there is an objection."""
         try:
             asked = _read_chat_body(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise _bad(
+            wrong.bad(
                 'the body must be JSON: {"model": ID, "messages": [{"role": ..., "content": TEXT or PARTS}, ...]}'
-            ) from None
-        messages = []
-        for index, message in enumerate(asked.messages):
-            if message.role == "system":
-                raise _bad("the role system is not supported")
-            role: Role = "assistant" if index % 2 else "user"
-            if message.role != role:
-                raise _bad("the messages must alternate between user and assistant, beginning with user")
-            messages.append(_read(role, message))
-        if len(messages) % 2 == 0:
-            raise _bad("the last message must have the role user")
+            )
+            return None
+        messages = self._messages(asked.messages, wrong)
+        if not asked.messages or asked.messages[-1].role != "user":
+            wrong.bad("the last message must have the role user")
         if asked.model not in (model.id for model in self.profile.models):
-            raise Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model with that id")
-        model = self.profile.model(asked.model)
-        for part in (part for message in messages for part in message.attachments):
-            if part.mime_type.lower() not in types_taken(self.profile, model, part):
-                raise _bad("the model takes no images or files of that type")
-        if len(messages) > 1 and not (self._any_history or self._is_known(messages[:-1])):
-            raise _bad("this service did not answer the history")
-        last = messages[-1]
+            wrong.add(Refusal(404, "ERR_MODEL_UNAVAILABLE", "there is no model with that id"))
+        else:
+            model = self.profile.model(asked.model)
+            for part in (part for message in messages for part in message.attachments):
+                if part.mime_type.lower() not in types_taken(self.profile, model, part):
+                    wrong.bad("the model takes no images or files of that type")
+        if not messages:
+            return None
+        *history, last = messages
+        if history and self.checks.history and not self._is_known(history):
+            wrong.bad("this service did not answer the history")
         return Question(last.content, asked.model, tuple(messages), last.attachments)
 
-    def _check_answer(self, request: ServiceRequest, pair: Pair | None) -> None:
+    def _messages(self, asked: Sequence[_Message], wrong: Objections) -> list[Message]:
+        """Return the messages that can be read."""
+        messages = []
+        for index, message in enumerate(asked):
+            role: Role = "assistant" if message.role == "assistant" else "user"
+            if message.role == "system":
+                wrong.bad("the role system is not supported")
+            elif message.role != role:
+                wrong.bad("a message must have the role user or assistant")
+            if self.checks.turns and message.role != ("assistant" if index % 2 else "user"):
+                wrong.bad("the messages must alternate between user and assistant, beginning with user")
+            try:
+                messages.append(_read(role, message))
+            except Refusal as refusal:
+                wrong.add(refusal)
+        return messages
+
+    def _check_answer(self, request: ServiceRequest, pair: Pair | None, wrong: Objections) -> None:
         answer = request.header("x-vqd-hash-1")
         user_agent, brands = request.header("user-agent") or "", request.header("sec-ch-ua") or ""
-        if pair is None:
-            if not answer and not self._wants_answers:
-                return
-            if not self._tokens.spend_answered(answer or "", user_agent=user_agent, brands=brands):
-                reason = "x-vqd-hash-1 is " + ("not the answer to a challenge that is open" if answer else "empty")
-                raise Refusal(418, "ERR_CHALLENGE", reason, self._new_tokens())
-            return
-        if answer is None:
-            raise _bad("x-vqd-hash-1 is missing; send it empty if there is no answer")
-        if not answer and not self._wants_answers:
-            return
-        if not pair.challenge.is_answered(answer, user_agent=user_agent, brands=brands):
-            reason = "x-vqd-hash-1 is " + (
-                "not the answer to the challenge that came with x-vqd-4" if answer else "empty"
-            )
-            raise Refusal(418, "ERR_CHALLENGE", reason, self._new_tokens())
+        if not answer:
+            if self._wants_answers:
+                wrong.add(Refusal(418, "ERR_CHALLENGE", "x-vqd-hash-1 is empty"))
+        elif pair is None:
+            if not self._tokens.spend_answered(answer, user_agent=user_agent, brands=brands):
+                reason = "x-vqd-hash-1 is not the answer to a challenge that is open"
+                wrong.add(Refusal(418, "ERR_CHALLENGE", reason))
+        elif not pair.challenge.is_answered(answer, user_agent=user_agent, brands=brands):
+            reason = "x-vqd-hash-1 is not the answer to the challenge that came with x-vqd-4"
+            wrong.add(Refusal(418, "ERR_CHALLENGE", reason))
 
     @property
     def _wants_answers(self) -> bool:
@@ -364,20 +433,24 @@ class Service:
 
         yield piece("", 0.0)
         texts = []
+        latency = self._latency
         for said in pieces_of(answer):
             if isinstance(said, str):
                 texts.append(said)
-                yield piece(said, self._delay)
+                yield piece(said, latency + self._delay)
             else:
                 payload, text = payload_of(said)
                 texts.append(text)
-                yield Piece(event(payload), self._delay)
-        yield piece("", self._delay)
+                yield Piece(event(payload), latency + self._delay)
+            latency = 0.0
+        yield piece("", latency + self._delay)
         # Before the client can know that the reply is complete: its next question may come at once.
         self._remember((*question.messages, Message("assistant", "".join(texts))))
         yield Piece(DONE, self._delay)
 
     def _remember(self, messages: Sequence[Message]) -> None:
+        if not self.checks.history:
+            return
         self._histories[_fingerprint(messages)] = None
         if len(self._histories) > KNOWN_HISTORIES:
             del self._histories[next(iter(self._histories))]
@@ -396,11 +469,12 @@ def _judged(model: Model, tier: str) -> Model:
     """Return a model that says whether clients of a tier may use it."""
     if model.available is not None:
         return model
-    return msgspec.structs.replace(model, available=not model.tiers or tier in model.tiers)
+    return replace(model, available=not model.tiers or tier in model.tiers)
 
 
-def _bad(reason: str) -> Refusal:
-    return Refusal(400, "ERR_BAD_REQUEST", reason)
+def _another_method(method: str, got: str) -> Refusal:
+    hint = "; a preflight of a browser is answered if cors names the page's origin" if got == "OPTIONS" else ""
+    return Refusal(405, "ERR_METHOD", f"the method must be {method}{hint}", (("allow", method),))
 
 
 def _read(role: Role, message: _Message) -> Message:
@@ -408,18 +482,18 @@ def _read(role: Role, message: _Message) -> Message:
     content = message.content
     if role == "assistant":
         if not isinstance(content, str):
-            raise _bad("the content of a reply must be a text; its parts have a member of their own")
+            raise bad("the content of a reply must be a text; its parts have a member of their own")
         return Message(role, content or "".join(part.text for part in message.parts if part.type == "text"))
     if message.parts:
-        raise _bad("only a reply has a member parts; a question has its parts as its content")
+        raise bad("only a reply has a member parts; a question has its parts as its content")
     if isinstance(content, str):
         return Message(role, content)
     try:
         parts = tuple(from_wire(part) for part in content)
     except ValueError:
-        raise _bad("an image must be a data URL of its type, and a file must have its data, type and name") from None
+        raise bad("an image must be a data URL of its type, and a file must have its data, type and name") from None
     if not parts or any(isinstance(part, Text) for part in parts[1:]):
-        raise _bad("the parts of a question must be one or more, of which the first alone may be its text")
+        raise bad("the parts of a question must be one or more, of which the first alone may be its text")
     return Message(role, text_of(parts), attachments(parts))
 
 

@@ -35,12 +35,16 @@ class Tokens:
         seed: the service's seed.
         limit: how many unspent tokens are valid. Beyond it, the oldest expires.
         form: the form of the challenges; see `ServiceProfile.challenge_form`.
+        single_use: whether a token, or an answer where there are no tokens, is refused when it comes again.
     """
 
-    def __init__(self, seed: str, *, limit: int, form: Literal["script", "opaque"] = "script") -> None:
+    def __init__(
+        self, seed: str, *, limit: int, form: Literal["script", "opaque"] = "script", single_use: bool = True
+    ) -> None:
         self._seed = seed
         self._challenge: type[Challenge] | type[StandIn] = Challenge if form == "script" else StandIn
         self._limit = limit
+        self._single_use = single_use
         self._last = 0
         self._forgotten = 0  # every number up to this one was spent or has expired
         self._unspent: dict[int, None] = {}  # in the order of their numbers
@@ -64,7 +68,7 @@ class Tokens:
             The pair that it was issued in.
 
         Raises:
-            Refusal: the token is unknown, was used before, or has expired.
+            Refusal: the token is unknown, has expired, or was used before and is for single use.
         """
         match = _TOKEN.fullmatch(token)
         number = int(match[1]) if match else 0
@@ -73,8 +77,9 @@ class Tokens:
         if number not in self._unspent:
             if number <= self._forgotten:
                 raise Refusal(400, "ERR_EXPIRED_VQD", "x-vqd-4 is a token that has expired")
-            raise Refusal(400, "ERR_INVALID_VQD", "x-vqd-4 is a token that was used before")
-        del self._unspent[number]
+            if self._single_use:
+                raise Refusal(400, "ERR_INVALID_VQD", "x-vqd-4 is a token that was used before")
+        self._unspent.pop(number, None)
         return self._pair(number)
 
     def spend_answered(self, answer: str, *, user_agent: str, brands: str) -> bool:
@@ -86,11 +91,12 @@ class Tokens:
             brands: the request's ``sec-ch-ua``, empty if it has none.
 
         Returns:
-            Whether there is such a challenge, unspent.
+            Whether there is such a challenge, unspent or for more than a single use.
         """
         for number in reversed(self._unspent):
             if self._pair(number).challenge.is_answered(answer, user_agent=user_agent, brands=brands):
-                del self._unspent[number]
+                if self._single_use:
+                    del self._unspent[number]
                 return True
         return False
 

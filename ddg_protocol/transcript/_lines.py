@@ -381,8 +381,9 @@ def plain(value: Any) -> Any:
             members = {name: plain(each) for name, each in msgspec.structs.asdict(value).items() if each != ()}
             return {"type": type(value).__name__, **members}
         case DuckChatError():
-            members = {name: plain(member) for name, member in vars(value).items()}
-            return {"type": type(value).__name__, "message": str(value), **members}
+            # What a service's error shows and has in addition follows from its body.
+            members = {name: plain(member) for name, member in vars(value).items() if name != "detail"}
+            return {"type": type(value).__name__, "message": Exception.__str__(value), **members}
         case bytes():
             try:
                 return value.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,8 +13,9 @@ from ..errors import ConversationFormatError, TransportError
 from ..headers import Headers
 from ..intents import Failure, FailureKind, SendRequest
 from ..policy import MAX_SECONDS
-from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse, Then
+from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse
 from ..service._log import Log
+from ..service.faults import Cut
 from ..text import printable
 from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
 
@@ -153,8 +155,12 @@ class TranscriptService:
         exchange.status = found.status
         # The new connection has its own framing.
         headers = tuple((name, value) for name, value in found.headers if name.lower() != "transfer-encoding")
-        unanswered: Then = "more" if found.status else ("hang" if found.failure is None else "reset")
-        return ServiceResponse(found.status, headers, Pieces(self._pieces(found), exchange), unanswered)
+        unanswered: Literal["more", "hang", "reset"] = (
+            "more" if found.status else "hang" if found.failure is None else "reset"
+        )
+        # For those who read bytes, the same: not even a head.
+        on_wire = () if unanswered == "more" else (Cut(0, unanswered, "wire"),)
+        return ServiceResponse(found.status, headers, Pieces(self._pieces(found), exchange), unanswered, on_wire)
 
     def _pieces(self, found: Recorded) -> Iterator[Piece]:
         delay = found.head_after

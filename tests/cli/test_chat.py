@@ -60,12 +60,7 @@ class Person(Terminal):
 
 def emulated(respond: Callable[[Question], Any] | None = None, *faults: str) -> Emulator[Service]:
     script = [fault_from_text(fault) for fault in faults]
-    # A conversation that is resumed goes on with a service that doesn't know it.
-    return Emulator(
-        Service(
-            responder=respond or (lambda question: [f"You asked: {question.text}"]), script=script, any_history=True
-        )
-    )
+    return Emulator(Service(responder=respond or (lambda question: [f"You asked: {question.text}"]), script=script))
 
 
 def asked(emulator: Emulator[Service]) -> list[list[str]]:

@@ -62,7 +62,7 @@ RETRYABLE = (RateLimitError, ServiceUnavailableError, TokenError)
 
 def troubled_service() -> Service:
     """Redirects, gzip, a 418 and a 429, in two turns that both go well in the end."""
-    halves = Service(seed="cut").front_end_version.rsplit("-", 1)
+    halves = Service(strict=True, seed="cut").front_end_version.rsplit("-", 1)
     script = (
         Fault("front_end", (f.Redirect(status=302),), times=1),
         Fault("front_end", (f.Body(PAGE.format(*halves)), f.Coding("gzip")), first=2),  # a short one: each byte counts
@@ -70,7 +70,7 @@ def troubled_service() -> Service:
         Fault("status", (f.Coding("deflate"),)),
         Fault("chat", (f.Refuse(429, "ERR_RATE_LIMIT", retry_after=1),), first=3, times=1),
     )
-    return Service(responder=lambda _: REPLY, challenge=True, script=script, seed="cut")
+    return Service(strict=True, responder=lambda _: REPLY, challenge=True, script=script, seed="cut")
 
 
 class Moment:
@@ -82,7 +82,7 @@ class Moment:
         self.now = now
         self.asked_again: set[tuple[object, ...]] = set()
         self._snapshot = snapshot
-        self._service = Service()
+        self._service = Service(strict=True)
 
     def keep(self, service: Service) -> None:
         service._log = Log()  # else what is kept would grow with the conversation

@@ -209,7 +209,7 @@ def test_the_path_of_the_list_is_checked_and_none_in_april() -> None:
 
 
 def service(*faults: f.Effect, times: int | None = None) -> Service:
-    return Service(SERVED, script=[Fault("models", list(faults), times=times)] if faults else ())
+    return Service(SERVED, strict=True, script=[Fault("models", list(faults), times=times)] if faults else ())
 
 
 def in_pieces(data: bytes) -> Iterator[bytes]:
@@ -236,7 +236,7 @@ def test_a_session_fetches_the_list_without_a_token_and_then_asks(wire: bool, ch
 
 
 def test_the_revision_of_october_2026_lists_its_models() -> None:
-    run = Run(Session(DUCK_AI_2026_10), Service(DUCK_AI_2026_10))
+    run = Run(Session(DUCK_AI_2026_10), Service(DUCK_AI_2026_10, strict=True))
     listed = run.fetch_models()
     assert [model.id for model in listed.models] == [model.id for model in DUCK_AI_2026_10.models]
     assert listed.attachment_limits == DUCK_AI_2026_10.attachment_limits

@@ -257,7 +257,7 @@ def test_what_a_model_does_not_take_is_refused_with_what_it_takes(model: str, pa
 
 
 def test_a_model_is_not_asked_about_images_of_the_history_that_it_does_not_take() -> None:
-    run = Run(Session(PROFILE), Service(PROFILE))
+    run = Run(Session(PROFILE), Service(PROFILE, strict=True))
     run.ask([Text("Hi"), PNG])
     with pytest.raises(LocalProtocolError, match="has an image"):
         run.session.ask("And now?", model="reads", now=run.clock.now)
@@ -288,7 +288,7 @@ def test_more_than_the_service_takes_is_refused_with_the_limit(
             run.ask([Text(part) if isinstance(part, str) else part for part in question])
 
     known = limited(**{limit: most})
-    service = Service(known)
+    service = Service(known, strict=True)
     run = Run(Session(known), service)
     ask(fits)
     run = Run(Session(known), service)
@@ -302,16 +302,16 @@ def test_more_than_the_service_takes_is_refused_with_the_limit(
 
 def test_another_tier_has_other_limits() -> None:
     known = msgspec.structs.replace(limited(images_per_turn=0), tier="pro")
-    assert Run(Session(known), Service(known)).ask([PNG]) is not None
+    assert Run(Session(known), Service(known, strict=True)).ask([PNG]) is not None
 
 
 def test_a_long_text_is_no_matter_without_images_and_files() -> None:
     known = limited(characters_with_attachments=3)
-    assert Run(Session(known), Service(known)).ask("abcd") is not None
+    assert Run(Session(known), Service(known, strict=True)).ask("abcd") is not None
 
 
 def test_the_bound_of_the_policy_counts_the_text_alone() -> None:
-    run = Run(Session(PROFILE, policy=Policy(max_prompt_chars=3)), Service(PROFILE))
+    run = Run(Session(PROFILE, policy=Policy(max_prompt_chars=3)), Service(PROFILE, strict=True))
     run.ask([Text("abc"), PNG])
     with pytest.raises(InputLimitError, match="at most 3 are sent") as refused:
         run.ask([Text("abcd"), PNG])
@@ -328,7 +328,7 @@ def test_a_responder_sees_the_images_and_the_next_turn_sends_them_again() -> Non
         asked.append(question)
         return "A duck."
 
-    run = Run(Session(PROFILE), Service(PROFILE, responder=respond))
+    run = Run(Session(PROFILE), Service(PROFILE, strict=True, responder=respond))
     run.ask([Text("What is this?"), PNG, PDF])
     finished = run.ask("Are you sure?")
     assert isinstance(finished, TurnFinished)
@@ -347,7 +347,7 @@ def test_what_a_reply_has_besides_its_text_is_kept_in_the_history(history_parts:
     image = b'{"role":"generated-image","result":"AAAA"}'
     tool = b'{"role":"tool-invocation","state":"call","toolName":"WebSearch"}'
     replies: list[list[Any]] = [["OK", {"parts": [json.loads(REASONING)]}, tool, source, image], ["Sure."]]
-    service = Service(known, responder=lambda question: replies.pop(0))
+    service = Service(known, strict=True, responder=lambda question: replies.pop(0))
     run = Run(Session(known), service)
     run.ask("Hi")
     reply = run.session.conversation.message_history[1]
@@ -371,7 +371,10 @@ def test_what_a_reply_has_besides_its_text_is_kept_in_the_history(history_parts:
 def test_parts_that_could_not_be_sent_back_are_not_kept() -> None:
     part, half = {"type": "x", "y": 1}, b'{"parts":[{"type":"x","y":"\\ud83e"}]}'
     deep = b'{"parts":[{"type":"x","y":' + b"[" * 600 + b"]" * 600 + b"}]}"
-    run = Run(Session(PROFILE), Service(PROFILE, responder=lambda question: ["Hi", deep, {"parts": [part]}, half]))
+    run = Run(
+        Session(PROFILE),
+        Service(PROFILE, strict=True, responder=lambda question: ["Hi", deep, {"parts": [part]}, half]),
+    )
 
     def finish(depth: int) -> None:
         if depth:
@@ -398,7 +401,7 @@ def test_a_conversation_with_the_revision_of_october_2026(make: Any) -> None:
     lines: list[str] = []
     recorded = RecordedSession(Session(known, solver="embedder"), lines.append, redact_texts=True)
     part = {"parts": [{"type": "reasoning", "encryptedText": "unread"}]}
-    service = Service(known, responder=lambda question: [f"{len(question.attachments)} attached", part])
+    service = Service(known, strict=True, responder=lambda question: [f"{len(question.attachments)} attached", part])
     run = Run(make(recorded), service, solver=stand_in_answer)
     asked: list[tuple[Any, dict[str, Any]]] = [
         ("Hi", {}),

@@ -740,5 +740,5 @@ def test_a_question_of_the_embedders_is_seen_by_the_service() -> None:
         asked.append(question)
         return "Yes."
 
-    Run(Session(), Service(responder=responder)).ask("Did it arrive?")
+    Run(Session(), Service(strict=True, responder=responder)).ask("Did it arrive?")
     assert [question.text for question in asked] == ["Did it arrive?"]

@@ -590,7 +590,7 @@ def test_an_answer_is_of_the_identity_that_is_sent_in_the_style_of_the_profile(
 ) -> None:
     identity = Identity(user_agent="Honest Chrome/137.0.0.0", sec_ch_ua='"Honest";v="1"')
     profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, identity=identity, answer_style=style)
-    run = Run(Session(profile, answer_challenge="always"), Service(profile, challenge=True))
+    run = Run(Session(profile, answer_challenge="always"), Service(profile, strict=True, challenge=True))
     run.ask("Hi")
     assert run.statuses == [200, 200, 200, 200]
     sent = dict(run.requests[-1].headers)

@@ -280,7 +280,9 @@ def test_a_conversation_with_images_and_files_restored_at_every_step_is_the_same
     def respond(question: Question) -> list[Any]:
         return [f"{len(question.attachments)} attached", reasoning]
 
-    plain, restless = (kind(Session(profile), Service(profile, responder=respond), cut=cut) for kind in (Run, Restless))
+    plain, restless = (
+        kind(Session(profile), Service(profile, strict=True, responder=respond), cut=cut) for kind in (Run, Restless)
+    )
     asked: list[Any] = [
         [Text("What is this?"), Image(b"\x89PNG", "image/png")],
         [File(bytes(range(256)), "application/pdf", "ä.pdf")],

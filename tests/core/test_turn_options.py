@@ -48,7 +48,7 @@ PROFILE = msgspec.structs.replace(
 
 def sent(profile: ServiceProfile = PROFILE, **options: Any) -> Any:
     """The body of a turn's request, without its messages."""
-    service = Service(profile)
+    service = Service(profile, strict=True)
     Run(Session(profile), service).ask("Hi", **options)
     body = json.loads(service.log[-1].request.body)
     assert body.pop("messages") == [{"role": "user", "content": "Hi"}]
@@ -99,7 +99,7 @@ def test_members_of_the_turn_take_the_place_of_the_profile_s() -> None:
 
 
 def test_options_are_for_one_turn() -> None:
-    service = Service(PROFILE)
+    service = Service(PROFILE, strict=True)
     run = Run(Session(PROFILE), service)
     run.ask("Hi", effort="low", extra={"x": 1})
     run.ask("Hi")
@@ -108,7 +108,7 @@ def test_options_are_for_one_turn() -> None:
 
 
 def test_members_are_those_of_the_moment_when_the_turn_was_asked_for() -> None:
-    service, extra = Service(PROFILE), {"x": [1]}
+    service, extra = Service(PROFILE, strict=True), {"x": [1]}
     run = Run(Session(PROFILE), service)
     run.begin("Hi", extra=extra)
     extra["x"].append(2)
@@ -134,7 +134,7 @@ def test_a_solver_s_members_go_over_those_of_the_turn() -> None:
 
 @each_of("make", [lambda session: session, WireSession])
 def test_every_floor_takes_them(make: Any) -> None:
-    service = Service(PROFILE)
+    service = Service(PROFILE, strict=True)
     run = Run(make(Session(PROFILE)), service)
     run.ask("Hi", effort="low", tools=("WebSearch",), extra={"x": 1})
     body = json.loads(service.log[-1].request.body)
@@ -200,7 +200,7 @@ def test_a_snapshot_keeps_the_options() -> None:
     session = Session(PROFILE)
     session.ask("Hi", **OPTIONS, now=0.0)
     data = json.loads(json.dumps(session.snapshot(now=0.0)))
-    service, clock = Service(PROFILE), Clock()
+    service, clock = Service(PROFILE, strict=True), Clock()
     run = Run(Session.restore(data, now=clock.now, profile=PROFILE), service, clock=clock)
     while run.next_event() is not None:
         pass
@@ -226,7 +226,7 @@ def test_a_snapshot_with_options_that_are_none_is_refused(options: dict[str, Any
 
 def test_a_transcript_has_the_options_with_stand_ins_for_the_members() -> None:
     lines: list[str] = []
-    run = Run(RecordedSession(Session(PROFILE), lines.append), Service(PROFILE))
+    run = Run(RecordedSession(Session(PROFILE), lines.append), Service(PROFILE, strict=True))
     run.ask("Hi", effort="low", tools=["WebSearch"], extra={"key": "secret", "n": 5})
     text = "".join(lines)
     assert first_difference(Transcript.read(text)) is None

@@ -79,7 +79,7 @@ def first_then(rest: Callable[[str], Iterator[str]]) -> Service:
         yield "first"
         yield from rest(question.text)
 
-    return Service(responder=respond)
+    return Service(strict=True, responder=respond)
 
 
 def long(text: str) -> Iterator[str]:
@@ -152,7 +152,7 @@ async def test_a_piece_of_text_is_given_before_any_more_bytes_exist() -> None:
 
 
 async def test_a_challenge_is_answered_when_the_service_asks() -> None:
-    with Emulator(Service(challenge=True)) as emulator:
+    with Emulator(Service(strict=True, challenge=True)) as emulator:
         async with AsyncClient(at(emulator.url)) as client, client.chat() as chat:
             async with chat.stream("Why is the sky blue?") as reply:
                 assert ChallengeReceived() in [event async for event in reply.events()]
@@ -165,7 +165,7 @@ async def test_a_solver_of_one_s_own_may_wait() -> None:
         await anyio.sleep(0)
         raise UnsupportedChallenge(f"not today, {len(challenge.script) > 100}")
 
-    with Emulator(Service(challenge=True)) as emulator:
+    with Emulator(Service(strict=True, challenge=True)) as emulator:
         async with AsyncClient(at(emulator.url), solver=solve) as client:
             with pytest.raises(UnsupportedChallenge, match="not today, True"):
                 await client.chat().ask("Why?")
@@ -354,7 +354,7 @@ async def converse(chat: AsyncChat, turns: int, finished: list[TurnFinished]) ->
 
 @pytest.mark.parametrize("done", thinned([0, 1], one_in=2, reason="the second turn is the same"))
 async def test_cancelled_at_any_step_of_two_turns_the_conversation_is_whole_and_the_next_turn_works(done: int) -> None:
-    with Emulator(Service(challenge=True)) as emulator:
+    with Emulator(Service(strict=True, challenge=True)) as emulator:
         before = open_sockets()
         turns = list[int]()
         for number in some(range(1, 10_000), one_in=15):

@@ -209,7 +209,7 @@ with Client(DUCKDUCKGO_2025_04.at({emulator.url!r})) as client:
 
 
 def test_a_challenge_is_answered_when_the_service_asks() -> None:
-    with Emulator(Service(challenge=True)) as emulator, Client(at(emulator.url)) as client:
+    with Emulator(Service(strict=True, challenge=True)) as emulator, Client(at(emulator.url)) as client:
         chat = client.chat()
         with chat.stream("Why is the sky blue?") as reply:
             events = list(reply.events())
@@ -226,7 +226,7 @@ def test_a_solver_of_one_s_own_is_handed_the_challenge() -> None:
         seen.append(challenge)
         raise UnsupportedChallenge("not today")
 
-    with Emulator(Service(challenge=True)) as emulator, Client(at(emulator.url), solver=solve) as client:
+    with Emulator(Service(strict=True, challenge=True)) as emulator, Client(at(emulator.url), solver=solve) as client:
         with pytest.raises(UnsupportedChallenge, match="not today"):
             client.chat().ask("Why is the sky blue?")
         assert seen[0].identity == client.profile.identity
@@ -241,7 +241,7 @@ def test_a_piece_of_text_is_given_before_any_more_bytes_exist() -> None:
         yield " second"
 
     with (
-        Emulator(Service(responder=respond)) as emulator,
+        Emulator(Service(strict=True, responder=respond)) as emulator,
         Client(at(emulator.url)) as client,
         client.chat().stream("Why?") as reply,
     ):
@@ -280,7 +280,7 @@ def test_leaving_a_reply_early_cancels_the_turn_and_the_next_one_works() -> None
         yield "first"
         yield from (["."] * 100_000 if question.text == "long" else [" last"])
 
-    with Emulator(Service(responder=respond)) as emulator, Client(at(emulator.url)) as client:
+    with Emulator(Service(strict=True, responder=respond)) as emulator, Client(at(emulator.url)) as client:
         chat = client.chat()
         with chat.stream("long") as reply:
             for _ in reply:
@@ -320,7 +320,10 @@ def test_control_c_while_reading_leaves_the_chat_usable(monkeypatch: pytest.Monk
             reading.set()
 
     seen: list[str] = []
-    with Emulator(Service(responder=respond)) as emulator, Client(at(emulator.url), on_action=on_action) as client:
+    with (
+        Emulator(Service(strict=True, responder=respond)) as emulator,
+        Client(at(emulator.url), on_action=on_action) as client,
+    ):
         chat = client.chat()
         with pytest.raises(KeyboardInterrupt), chat.stream("stall") as reply:
             consume(reply, seen.append)
@@ -408,7 +411,7 @@ def test_one_chat_that_waits_holds_up_no_other() -> None:
         yield " last"
 
     with (
-        ThreadedService(Service(responder=respond)) as server,
+        ThreadedService(Service(strict=True, responder=respond)) as server,
         Client(at(server.url)) as client,
         ThreadPoolExecutor(1) as pool,
         client.chat().stream("stall") as stalled,
@@ -449,7 +452,7 @@ def one_request(service: Service) -> Callable[[socket.socket], None]:
 
 def test_a_kept_connection_that_the_peer_closed_is_made_anew_without_a_word() -> None:
     seen: list[object] = []
-    service = Service()
+    service = Service(strict=True)
 
     def wait_for_the_close(trace: Trace) -> None:
         # The end of the connection must have arrived, or this would be another test.
@@ -580,7 +583,7 @@ def test_a_peer_that_takes_nothing_is_given_up_in_time() -> None:
         assert release.wait(TIMEOUT)
 
     policy = Policy(max_retries=0, write_timeout=0.05, read_timeout=5.0, max_prompt_chars=None)
-    service = Service()
+    service = Service(strict=True)
     conversation = Conversation(vqd="token", fe_version="x-y")
     with peer(deaf) as url, Client(at(url), policy=policy) as client:
         with pytest.raises(ChatTimeoutError, match="write_timeout"):
@@ -651,7 +654,7 @@ def test_https_with_a_certificate_that_the_caller_trusts(certificate: Path) -> N
     seen: list[object] = []
     trusting = ssl.create_default_context(cafile=str(certificate))
     with (
-        ThreadedService(Service(), context=server_context(certificate)) as server,
+        ThreadedService(Service(strict=True), context=server_context(certificate)) as server,
         Client(at(server.url, minimum_interval=0.0), ssl_context=trusting, on_action=kept(seen)) as client,
     ):
         chat = client.chat()

@@ -37,7 +37,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Loop:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    with Emulator(Service(SERVED)) as running:
+    with Emulator(Service(SERVED, strict=True)) as running:
         yield running
 
 

@@ -42,7 +42,10 @@ def check(service: Service, said: list[str]) -> None:
 
 
 def test_a_blocking_chat_takes_them() -> None:
-    with Emulator(Service(PROFILE, responder=respond)) as emulator, Client(PROFILE.at(emulator.url)) as client:
+    with (
+        Emulator(Service(PROFILE, strict=True, responder=respond)) as emulator,
+        Client(PROFILE.at(emulator.url)) as client,
+    ):
         chat = client.chat()
         with chat.stream(ASKED[0], **OPTIONS) as reply:
             said = ["".join(reply)]
@@ -69,5 +72,5 @@ def test_an_async_chat_takes_them(backend: str) -> None:
             with pytest.raises(LocalProtocolError, match="has no tool 'x'"):
                 await chat.ask("Hi", tools=["x"])
 
-    with Emulator(Service(PROFILE, responder=respond)) as emulator:
+    with Emulator(Service(PROFILE, strict=True, responder=respond)) as emulator:
         anyio.run(main, backend=backend)

@@ -81,7 +81,7 @@ DRIVERS: dict[str, Callable[[ServiceProfile], Conversation]] = {
 def test_a_conversation_of_five_turns_with_each_driver(
     driver: Callable[[ServiceProfile], Conversation], profile: ServiceProfile
 ) -> None:
-    with Emulator(Service(profile, challenge=True)) as emulator:
+    with Emulator(Service(profile, strict=True, challenge=True)) as emulator:
         conversation = driver(profile.at(emulator.url))
         chats = [exchange for exchange in emulator.service.log if exchange.endpoint == "chat"]
     assert len(conversation.message_history) == 10
@@ -98,7 +98,7 @@ def test_a_conversation_of_five_turns_with_each_driver(
 
 def test_a_client_without_a_solver_says_what_is_missing() -> None:
     with (
-        Emulator(Service(DUCK_AI_2026_10)) as emulator,
+        Emulator(Service(DUCK_AI_2026_10, strict=True)) as emulator,
         Client(DUCK_AI_2026_10.at(emulator.url)) as client,
         pytest.raises(ChallengeError, match=r"docs/revisions\.md"),
     ):
@@ -120,7 +120,7 @@ def test_no_log_has_a_secret_or_what_an_image_or_a_file_holds(caplog: pytest.Log
     said: list[Said] = [ReasoningDelta("hidden thought"), "hidden text", GeneratedImage(b64encode(data).decode())]
     caplog.set_level(logging.DEBUG)
     with (
-        Emulator(Service(DUCK_AI_2026_10, responder=lambda question: said)) as emulator,
+        Emulator(Service(DUCK_AI_2026_10, strict=True, responder=lambda question: said)) as emulator,
         Client(DUCK_AI_2026_10.at(emulator.url), solver=solver, on_action=note) as client,
     ):
         chat = client.chat()
@@ -140,7 +140,7 @@ def test_no_log_has_a_secret_or_what_an_image_or_a_file_holds(caplog: pytest.Log
 
 def test_each_chat_has_a_journey_of_its_own() -> None:
     with (
-        Emulator(Service(DUCK_AI_2026_10)) as emulator,
+        Emulator(Service(DUCK_AI_2026_10, strict=True)) as emulator,
         Client(DUCK_AI_2026_10.at(emulator.url), solver=answered) as client,
     ):
         for _ in range(2):
@@ -152,7 +152,7 @@ def test_each_chat_has_a_journey_of_its_own() -> None:
 def test_what_is_traced_of_an_answer_says_nothing_of_it() -> None:
     shown: list[str] = []
     with (
-        Emulator(Service(DUCK_AI_2026_10)) as emulator,
+        Emulator(Service(DUCK_AI_2026_10, strict=True)) as emulator,
         Client(
             DUCK_AI_2026_10.at(emulator.url), solver=answered, on_action=lambda trace: shown.append(repr(trace))
         ) as client,

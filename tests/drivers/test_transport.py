@@ -43,7 +43,7 @@ PIECE = b'data: {"action":"success","message":"first"}\n\n'
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    with Emulator(Service(challenge=True)) as running:
+    with Emulator(Service(strict=True, challenge=True)) as running:
         yield running
 
 

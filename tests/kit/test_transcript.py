@@ -26,6 +26,8 @@ from ddg_protocol import (
     ClientState,
     ConversationFormatError,
     DuckChatError,
+    Failure,
+    FailureKind,
     LocalProtocolError,
     Message,
     Model,
@@ -43,7 +45,7 @@ from ddg_protocol._state import COMMANDS, MOVES, State
 from ddg_protocol.errors import ChallengeError, ContentDecodingError, IncompleteStream
 from ddg_protocol.parts import File, Image, Text
 from ddg_protocol.reply import ReplyReader
-from ddg_protocol.service import Fault, Service
+from ddg_protocol.service import Fault, Service, ServiceRequest, framed
 from ddg_protocol.service import faults as f
 from ddg_protocol.service._challenge import Challenge
 from ddg_protocol.tap import DrivenSession, TappedSession
@@ -268,7 +270,7 @@ def test_the_cookies_that_another_session_of_the_client_has_got_are_told_with_st
 
 
 def test_what_the_client_s_other_sessions_found_out_before_any_request_is_told() -> None:
-    shared, service = ClientState(), Service()
+    shared, service = ClientState(), Service(strict=True)
     lines: list[str] = []
     session = RecordedSession(Session(shared=shared), lines.append)
     shared.fe_version = "serp_1_ET-0123456789abcdef0123"
@@ -308,7 +310,7 @@ def test_images_and_files_are_recorded_and_blanked_but_for_kind_and_size(*, reda
     model = Model("sees", takes_images=True, file_types=("application/pdf",))
     profile = msgspec.structs.replace(DUCKDUCKGO_2025_04, models=(model,), history_parts="all")
     part = {"parts": [{"type": "reasoning", "encryptedText": "secret"}, {"type": "odd", "x": "secret"}]}
-    service = Service(profile, responder=lambda question: ["A ", "duck", part], any_history=True)
+    service = Service(profile, responder=lambda question: ["A ", "duck", part])
     image, pdf = Image(b"secret image", "image/png"), File(b"secret file!", "application/pdf", "secret.pdf")
     asked: list[Any] = [{"role": "user", "content": [Text("secret?"), image]}, Message("user", (pdf,))]
     shared = ClientState()
@@ -879,3 +881,18 @@ def test_a_session_that_is_watched_is_the_session_and_tells_of_each_call() -> No
         session.next_action(now=run.clock.now)
     assert told[-3:] == ["challenge_failed", "pulling", "UnsupportedChallenge"]
     assert session.snapshot(now=0.0)["phase"]["type"] == "Ready"
+
+
+def test_a_recorded_exchange_without_a_head_is_served_without_one_to_those_who_read_bytes() -> None:
+    lines: list[str] = []
+    session = RecordedSession(Session(policy=Policy(max_retries=0)), lines.append)
+    session.ask("Hi", now=0.0)
+    session.next_action(now=0.0)
+    asked = session.next_action(now=0.0)
+    assert isinstance(asked, SendRequest)
+    session.transport_failed(asked, Failure(FailureKind.CUT, "cut"))
+    session.next_action(now=0.0)
+    service = TranscriptService(Transcript.read("".join(lines)))
+    response = service.handle(ServiceRequest("GET", DUCKDUCKGO_2025_04.front_end_path, ()), now=0.0)
+    assert [(piece.data, piece.then) for piece in framed(response)] == [(b"", "reset")]
+    assert service.log[-1].ended == "broken"

@@ -50,6 +50,7 @@ NO_PARSERS = {
     "ddg_protocol.service._answer": "what faults make of a response",
     "ddg_protocol.service._challenge_pool": "a table",
     "ddg_protocol.service._draw": "hashes of the service's own",
+    "ddg_protocol.service._checks": "values",
     "ddg_protocol.service._exchange": "values",
     "ddg_protocol.service._log": "exchanges, counted and forgotten",
     "ddg_protocol.service._pages": "the service's own pages",

@@ -119,7 +119,7 @@ def answer(header: str, *, ua: str = UA, brands: str = BRANDS, compact: bool = F
 
 class TestPages:
     def test_front_end_page_is_of_realistic_size_with_the_version_inside(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         response = send(service, "GET", "/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1", PAGE)
         page = body_of(response).decode()
         [before] = re.findall(r'__DDG_BE_VERSION__="([^"]*)"', page)
@@ -131,7 +131,7 @@ class TestPages:
         assert re.fullmatch(r"serp_20\d{6}_\d{6}_ET-[0-9a-f]{20}", service.front_end_version)
 
     def test_landing_page_is_small_and_sets_cookies(self) -> None:
-        response = send(Service(), "GET", "/aichat", PAGE)
+        response = send(Service(strict=True), "GET", "/aichat", PAGE)
         cookies = [value for name, value in response.headers if name == "set-cookie"]
         assert response.status == 200
         assert len(body_of(response)) < 64 * 1024
@@ -140,12 +140,12 @@ class TestPages:
 
     def test_date_is_the_time_that_was_given(self) -> None:
         request = ServiceRequest("GET", "/aichat", tuple(PAGE.items()))
-        assert field(Service().handle(request, now=0.0), "date") == "Thu, 01 Jan 1970 00:00:00 GMT"
-        assert field(Service().handle(request, now=784111777.9), "date") == "Sun, 06 Nov 1994 08:49:37 GMT"
+        assert field(Service(strict=True).handle(request, now=0.0), "date") == "Thu, 01 Jan 1970 00:00:00 GMT"
+        assert field(Service(strict=True).handle(request, now=784111777.9), "date") == "Sun, 06 Nov 1994 08:49:37 GMT"
 
     @pytest.mark.parametrize("path", ["/aichat", "/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1"])
     def test_pages_ask_for_a_user_agent_and_for_html_to_be_wanted(self, path: str) -> None:
-        service = Service()
+        service = Service(strict=True)
         assert bad(send(service, "GET", path, without(PAGE, "user-agent")), "user-agent is missing")
         assert bad(send(service, "GET", path, PAGE | {"accept": "image/png"}), "accept must be text/html")
         assert send(service, "GET", path, PAGE | {"accept": "text/html,application/xml;q=0.9"}).status == 200
@@ -153,7 +153,7 @@ class TestPages:
 
     def test_a_profile_of_another_revision_is_followed(self) -> None:
         profile = ServiceProfile(landing_path="/chat", version_markers=('A="', 'B="'))
-        service = Service(profile)
+        service = Service(profile, strict=True)
         assert send(service, "GET", "/chat", PAGE).status == 200
         assert send(service, "GET", "/aichat", PAGE).status == 404
         page = body_of(send(service, "GET", profile.front_end_path, PAGE)).decode()
@@ -162,21 +162,21 @@ class TestPages:
 
 class TestRouting:
     def test_unknown_target_is_404_and_says_what_there_is(self) -> None:
-        assert refused(send(Service(), "GET", "/", PAGE), 404, "ERR_NOT_FOUND", "GET /duckchat/v1/status")
+        assert refused(send(Service(strict=True), "GET", "/", PAGE), 404, "ERR_NOT_FOUND", "GET /duckchat/v1/status")
 
     @pytest.mark.parametrize(
         ("method", "target", "allowed"),
         [("POST", "/duckchat/v1/status", "GET"), ("GET", "/duckchat/v1/chat", "POST"), ("HEAD", "/aichat", "GET")],
     )
     def test_wrong_method_is_405_and_says_which(self, method: str, target: str, allowed: str) -> None:
-        response = send(Service(), method, target, PAGE)
+        response = send(Service(strict=True), method, target, PAGE)
         assert field(response, "allow") == allowed
         assert refused(response, 405, "ERR_METHOD", f"the method must be {allowed}")
 
 
 class TestStatus:
     def test_status_hands_out_a_token_and_a_challenge(self) -> None:
-        response = status(Service())
+        response = status(Service(strict=True))
         assert response.status == 200
         assert body_of(response) == b'{"status":"0"}'
         assert re.fullmatch(r"4-\d{39}", field(response, "x-vqd-4"))
@@ -186,7 +186,7 @@ class TestStatus:
         "name", ["user-agent", "accept", "content-type", "cache-control", "pragma", "origin", "referer", "x-vqd-accept"]
     )
     def test_each_header_of_the_contract_is_asked_for(self, name: str) -> None:
-        assert bad(send(Service(), "GET", "/duckchat/v1/status", without(STATUS, name)), f"^{name} ")
+        assert bad(send(Service(strict=True), "GET", "/duckchat/v1/status", without(STATUS, name)), f"^{name} ")
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -200,57 +200,57 @@ class TestStatus:
         ],
     )
     def test_a_header_with_another_value_is_refused(self, name: str, value: str) -> None:
-        assert bad(status(Service(), **{name: value}), f"^{name} must be ")
+        assert bad(status(Service(strict=True), **{name: value}), f"^{name} must be ")
 
     def test_names_in_capitals_lists_and_parameters_are_understood(self) -> None:
         headers = {name.title(): value for name, value in STATUS.items()}
         headers["Content-Type"] = "application/json; charset=utf-8"
         headers["Accept"] = "application/json, text/event-stream;q=0.9"
-        assert send(Service(), "GET", "/duckchat/v1/status", headers).status == 200
+        assert send(Service(strict=True), "GET", "/duckchat/v1/status", headers).status == 200
 
     @pytest.mark.parametrize("base", ["http://127.0.0.1:8000", "https://duck.test"])
     def test_origin_is_where_the_request_was_sent_to(self, base: str) -> None:
         host = base.partition("//")[2]
         here = {"host": host, "origin": base, "referer": base + "/"}
-        assert status(Service(), **here).status == 200
-        assert bad(status(Service(), host=host), "^origin ")
-        assert bad(status(Service(), **here | {"referer": "https://duckduckgo.com/"}), "^referer ")
+        assert status(Service(strict=True), **here).status == 200
+        assert bad(status(Service(strict=True), host=host), "^origin ")
+        assert bad(status(Service(strict=True), **here | {"referer": "https://duckduckgo.com/"}), "^referer ")
 
 
 class TestTokens:
     def test_each_token_is_good_for_one_request(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         token = field(status(service), "x-vqd-4")
         assert chat(service, token=token).status == 200
         assert refused(chat(service, token=token), 400, "ERR_INVALID_VQD", "used before")
 
     @pytest.mark.parametrize("token", ["", "4-1", "4-" + "0" * 39, "4-" + "0" * 38 + "1", "x", "4-" + "٣" * 39])
     def test_a_token_of_nobody_is_unknown(self, token: str) -> None:
-        service = Service()
+        service = Service(strict=True)
         status(service)
         assert refused(chat(service, token=token), 400, "ERR_INVALID_VQD", "not a token of this service")
 
     def test_a_token_of_another_service_is_unknown(self) -> None:
-        token = field(status(Service(seed="another")), "x-vqd-4")
-        service = Service()
+        token = field(status(Service(strict=True, seed="another")), "x-vqd-4")
+        service = Service(strict=True)
         status(service)
         assert refused(chat(service, token=token), 400, "ERR_INVALID_VQD", "not a token of this service")
 
     def test_the_oldest_token_expires_when_there_are_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "UNSPENT_TOKENS", 3)
-        service = Service()
+        service = Service(strict=True)
         tokens = [field(status(service), "x-vqd-4") for _ in range(4)]
         assert refused(chat(service, token=tokens[0]), 400, "ERR_EXPIRED_VQD", "has expired")
         assert [chat(service, token=token).status for token in tokens[1:]] == [200, 200, 200]
 
     def test_a_refused_chat_has_spent_its_token_too(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         token = field(status(service), "x-vqd-4")
         assert bad(chat(service, [], token=token), "last message must")
         assert refused(chat(service, token=token), 400, "ERR_INVALID_VQD", "used before")
 
     def test_a_reply_brings_the_next_token(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         first = chat(service)
         second = chat(service, token=field(first, "x-vqd-4"))
         assert second.status == 200
@@ -260,7 +260,7 @@ class TestTokens:
 
 class TestChat:
     def test_reply_streams_word_by_word_between_empty_pieces_and_ends_with_done(self) -> None:
-        service = Service(responder=lambda question: "One two\nthree.")
+        service = Service(strict=True, responder=lambda question: "One two\nthree.")
         response = chat(service)
         pieces = [piece.data for piece in response.pieces]
         assert response.status == 200
@@ -280,13 +280,13 @@ class TestChat:
 
     def test_text_beyond_ascii_comes_through(self) -> None:
         text = "Größe 天 \U0001f986\u2028 \x00\r\n"
-        service = Service(responder=lambda question: question.text)
+        service = Service(strict=True, responder=lambda question: question.text)
         assert text_of(chat(service, [{"role": "user", "content": text}])) == text
 
     @given(text=st.text())
     @settings(deadline=None)
     def test_the_pieces_are_the_reply(self, text: str) -> None:
-        assert text_of(chat(Service(responder=lambda question: text))) == text
+        assert text_of(chat(Service(strict=True, responder=lambda question: text))) == text
 
     def test_a_responder_sees_the_question_and_may_give_its_own_pieces(self) -> None:
         seen: list[Question] = []
@@ -295,7 +295,7 @@ class TestChat:
             seen.append(question)
             return ["two words", " and more"]
 
-        response = chat(Service(responder=responder), model="o3-mini", extra=1)
+        response = chat(Service(strict=True, responder=responder), model="o3-mini", extra=1)
         assert [payload["message"] for payload in payloads(body_of(response))] == ["", "two words", " and more", ""]
         [question] = seen
         assert (question.text, question.model) == ("Hello", "o3-mini")
@@ -309,31 +309,33 @@ class TestChat:
                 made.append(word)
                 yield word
 
-        pieces = chat(Service(responder=responder)).pieces
+        pieces = chat(Service(strict=True, responder=responder)).pieces
         assert payloads(next(pieces).data + b"data: [DONE]\n\n")[0]["message"] == ""
         assert made == []
         next(pieces)
         assert made == ["one"]
 
     def test_delay_stands_between_the_pieces_of_a_reply(self) -> None:
-        pieces = list(chat(Service(delay=0.5, responder=lambda question: "a b")).pieces)
+        pieces = list(chat(Service(strict=True, delay=0.5, responder=lambda question: "a b")).pieces)
         assert [piece.delay for piece in pieces] == [0.0, 0.5, 0.5, 0.5, 0.5]
         assert Piece(b"").delay == 0.0
 
     def test_default_responder_says_who_answers_what(self) -> None:
-        text = text_of(chat(Service(), [{"role": "user", "content": "Why is the sky blue?"}], model="o3-mini"))
+        text = text_of(
+            chat(Service(strict=True), [{"role": "user", "content": "Why is the sky blue?"}], model="o3-mini")
+        )
         assert "emulator" in text
         assert "o3-mini" in text
         assert "Turn 1 " in text
         assert "5 words (20 characters): Why is the sky blue?" in text
 
     def test_default_responder_repeats_a_long_question_in_part(self) -> None:
-        text = text_of(chat(Service(), [{"role": "user", "content": "a" * 100_000}]))
+        text = text_of(chat(Service(strict=True), [{"role": "user", "content": "a" * 100_000}]))
         assert len(text) < 1000
         assert "1 word (100000 characters)" in text
 
     def test_the_version_it_served_is_taken_and_another_is_refused(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         assert chat(service, headers=CHAT | {"x-fe-version": service.front_end_version}).status == 200
         assert bad(chat(service, headers=CHAT | {"x-fe-version": "serp_1-0"}), "^x-fe-version ")
         assert bad(chat(service, headers=without(CHAT, "x-fe-version")), "^x-fe-version ")
@@ -342,11 +344,11 @@ class TestChat:
         "name", ["user-agent", "accept", "content-type", "origin", "referer", "x-fe-version", "x-vqd-hash-1"]
     )
     def test_each_header_of_the_contract_is_asked_for(self, name: str) -> None:
-        assert bad(chat(Service(), headers=without(CHAT, name)), f"^{name} ")
+        assert bad(chat(Service(strict=True), headers=without(CHAT, name)), f"^{name} ")
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/jsonp", ""])
     def test_a_body_of_another_type_is_refused(self, content_type: str) -> None:
-        assert bad(chat(Service(), headers=CHAT | {"content-type": content_type}), "content-type must be")
+        assert bad(chat(Service(strict=True), headers=CHAT | {"content-type": content_type}), "content-type must be")
 
     @pytest.mark.parametrize(
         "body",
@@ -369,7 +371,7 @@ class TestChat:
         ],
     )
     def test_a_body_of_another_shape_is_refused(self, body: bytes) -> None:
-        service = Service()
+        service = Service(strict=True)
         headers = CHAT | {"x-vqd-4": field(status(service), "x-vqd-4")}
         assert bad(send(service, "POST", "/duckchat/v1/chat", headers, body), "^the body must be JSON")
 
@@ -385,16 +387,16 @@ class TestChat:
         ],
     )
     def test_parts_in_a_wrong_form_are_refused(self, content: Any, reason: str) -> None:
-        assert bad(chat(Service(), [{"role": "user", "content": content}]), reason)
+        assert bad(chat(Service(strict=True), [{"role": "user", "content": content}]), reason)
 
     def test_the_parts_of_a_reply_have_a_member_of_their_own(self) -> None:
         asked, text = {"role": "user", "content": "a"}, {"type": "text", "text": "b"}
         sent = [asked, {"role": "assistant", "content": [text]}, asked]
-        assert bad(chat(Service(any_history=True), sent), "the content of a reply must be a text")
-        assert bad(chat(Service(), [{**asked, "parts": [text]}]), "only a reply has a member parts")
+        assert bad(chat(Service(), sent), "the content of a reply must be a text")
+        assert bad(chat(Service(strict=True), [{**asked, "parts": [text]}]), "only a reply has a member parts")
 
     def test_a_history_is_known_by_its_text_in_either_form(self) -> None:
-        service = Service(responder=lambda question: "b")
+        service = Service(strict=True, responder=lambda question: "b")
         asked, text = {"role": "user", "content": "a"}, {"type": "text", "text": "b"}
         assert text_of(chat(service, [asked])) == "b"
         parts = [{"type": "reasoning", "id": "r1"}, text]
@@ -407,11 +409,11 @@ class TestChat:
 
     @pytest.mark.parametrize("model", ["gpt-5", "gpt-4", ""])
     def test_only_ids_of_the_table_are_models(self, model: str) -> None:
-        assert refused(chat(Service(), model=model), 404, "ERR_MODEL_UNAVAILABLE", "no model with that id")
+        assert refused(chat(Service(strict=True), model=model), 404, "ERR_MODEL_UNAVAILABLE", "no model with that id")
 
     @pytest.mark.parametrize("model", [model.id for model in DUCKDUCKGO_2025_04.models])
     def test_each_id_of_the_table_is_a_model(self, model: str) -> None:
-        assert payloads(body_of(chat(Service(), model=model)))[0]["model"] == model
+        assert payloads(body_of(chat(Service(strict=True), model=model)))[0]["model"] == model
 
     @pytest.mark.parametrize(
         ("roles", "reason"),
@@ -428,7 +430,7 @@ class TestChat:
     )
     def test_messages_out_of_turn_are_refused(self, roles: str, reason: str) -> None:
         names = {"u": "user", "a": "assistant", "s": "system", "t": "tool"}
-        assert bad(chat(Service(), [{"role": names[role], "content": "x"} for role in roles]), reason)
+        assert bad(chat(Service(strict=True), [{"role": names[role], "content": "x"} for role in roles]), reason)
 
 
 class TestHistory:
@@ -436,7 +438,7 @@ class TestHistory:
         return [{"role": ("user", "assistant")[i % 2], "content": content} for i, content in enumerate(contents)]
 
     def test_a_conversation_goes_on_with_what_was_really_said(self) -> None:
-        service = Service(responder=lambda question: f"reply to {question.text}")
+        service = Service(strict=True, responder=lambda question: f"reply to {question.text}")
         assert text_of(chat(service, self.asked("1"))) == "reply to 1"
         assert text_of(chat(service, self.asked("1", "reply to 1", "2"))) == "reply to 2"
         third = chat(service, self.asked("1", "reply to 1", "2", "reply to 2", "3"), model="o3-mini")
@@ -452,40 +454,35 @@ class TestHistory:
         ],
     )
     def test_a_history_that_was_not_so_is_refused(self, contents: tuple[str, ...]) -> None:
-        service = Service(responder=lambda question: f"reply to {question.text}")
+        service = Service(strict=True, responder=lambda question: f"reply to {question.text}")
         body_of(chat(service, self.asked("1")))
         assert bad(chat(service, self.asked(*contents)), "^this service did not answer the history")
 
     def test_a_reply_that_the_client_did_not_take_is_no_history(self) -> None:
-        service = Service(responder=lambda question: "a b c")
+        service = Service(strict=True, responder=lambda question: "a b c")
         response = chat(service, self.asked("1"))
         next(response.pieces)
         response.pieces.close()
         assert bad(chat(service, self.asked("1", "a b c", "2")), "^this service did not answer the history")
 
     def test_the_reply_is_history_once_done_was_taken(self) -> None:
-        service = Service(responder=lambda question: "a")
+        service = Service(strict=True, responder=lambda question: "a")
         pieces = chat(service, self.asked("1")).pieces
         assert any(piece.data == b"data: [DONE]\n\n" for piece in pieces)
         assert chat(service, self.asked("1", "a", "2")).status == 200
 
     def test_the_oldest_history_is_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(machine, "KNOWN_HISTORIES", 2)
-        service = Service(responder=lambda question: "a")
+        service = Service(strict=True, responder=lambda question: "a")
         for content in ("1", "2", "3"):
             body_of(chat(service, self.asked(content)))
         assert bad(chat(service, self.asked("1", "a", "?")), "^this service did not answer the history")
         assert chat(service, self.asked("2", "a", "?")).status == 200
 
-    def test_a_conversation_from_elsewhere_goes_on_where_that_is_asked_for(self) -> None:
-        service = Service(any_history=True)
-        assert chat(service, self.asked("1", "said by an earlier run", "2")).status == 200
-        assert bad(chat(service, self.asked("1", "a")), "^the last message must have the role user")
-
 
 class TestChallenge:
     def test_chat_is_refused_until_the_answer_is_right(self) -> None:
-        service = Service(challenge=True)
+        service = Service(strict=True, challenge=True)
         refusal = chat(service)
         assert refused(refusal, 418, "ERR_CHALLENGE", "x-vqd-hash-1 is empty")
         answered = CHAT | {"x-vqd-hash-1": answer(field(refusal, "x-vqd-hash-1"))}
@@ -494,7 +491,7 @@ class TestChallenge:
         assert text_of(reply)
 
     def test_every_snippet_of_the_pool_is_drawn_and_its_answer_taken(self) -> None:
-        service = Service(challenge=True, responder=lambda question: "a")
+        service = Service(strict=True, challenge=True, responder=lambda question: "a")
         handed_out, drawn = status(service), set()
         for _ in range(400):
             header = field(handed_out, "x-vqd-hash-1")
@@ -507,13 +504,13 @@ class TestChallenge:
 
     @pytest.mark.parametrize("compact", [True, False])
     def test_either_spacing_is_taken(self, compact: bool) -> None:
-        service = Service(challenge=True)
+        service = Service(strict=True, challenge=True)
         got = status(service)
         headers = CHAT | {"x-vqd-hash-1": answer(field(got, "x-vqd-hash-1"), compact=compact)}
         assert chat(service, token=field(got, "x-vqd-4"), headers=headers).status == 200
 
     def test_an_answer_goes_with_the_token_of_its_challenge(self) -> None:
-        service = Service(challenge=True)
+        service = Service(strict=True, challenge=True)
         one, other = status(service), status(service)
         headers = CHAT | {"x-vqd-hash-1": answer(field(one, "x-vqd-hash-1"))}
         assert refused(
@@ -522,7 +519,7 @@ class TestChallenge:
         assert chat(service, token=field(one, "x-vqd-4"), headers=headers).status == 200
 
     def test_the_answer_is_about_the_identity_that_is_sent(self) -> None:
-        service = Service(challenge=True)
+        service = Service(strict=True, challenge=True)
         got = status(service)
         headers = CHAT | {"x-vqd-hash-1": answer(field(got, "x-vqd-hash-1"), ua="Other/1.0")}
         assert chat(service, token=field(got, "x-vqd-4"), headers=headers).status == 418
@@ -534,7 +531,7 @@ class TestChallenge:
         assert chat(service, token=field(got, "x-vqd-4"), headers=headers).status == 200
 
     def test_an_answer_that_is_not_quite_one_is_refused(self) -> None:
-        right = answer(field(status(Service()), "x-vqd-hash-1"))
+        right = answer(field(status(Service(strict=True)), "x-vqd-hash-1"))
         said = json.loads(base64.b64decode(right))
 
         def encoded(**changes: Any) -> str:
@@ -557,14 +554,14 @@ class TestChallenge:
             encoded(server_hashes=None),
         ]
         for value in wrong:
-            service = Service(challenge=True)
+            service = Service(strict=True, challenge=True)
             token = field(status(service), "x-vqd-4")
             response = chat(service, token=token, headers=CHAT | {"x-vqd-hash-1": value})
             assert refused(response, 418, "ERR_CHALLENGE", "not the answer to the challenge"), value[:40]
 
     def test_a_wrong_answer_is_refused_even_where_none_is_asked_for(self) -> None:
-        assert chat(Service(), headers=CHAT | {"x-vqd-hash-1": "1000"}).status == 418
-        assert chat(Service(), headers=CHAT | {"x-vqd-hash-1": ""}).status == 200
+        assert chat(Service(strict=True), headers=CHAT | {"x-vqd-hash-1": "1000"}).status == 418
+        assert chat(Service(strict=True), headers=CHAT | {"x-vqd-hash-1": ""}).status == 200
 
     def test_a_snippet_is_written_as_the_literal_that_means_it(self) -> None:
         assert literal("<a b='c\\'>\r\n") == r"'<a b=\'c\\\'>\r\n'"
@@ -593,13 +590,16 @@ class TestSeedAndLog:
         return [(response.headers, body_of(response)) for response in responses]
 
     def test_the_same_seed_gives_the_same_service_and_another_does_not(self) -> None:
-        assert self.run(Service(seed="a")) == self.run(Service(seed="a"))
+        assert self.run(Service(strict=True, seed="a")) == self.run(Service(strict=True, seed="a"))
         assert all(
-            one != other for one, other in zip(self.run(Service(seed="a")), self.run(Service(seed="b")), strict=True)
+            one != other
+            for one, other in zip(
+                self.run(Service(strict=True, seed="a")), self.run(Service(strict=True, seed="b")), strict=True
+            )
         )
 
     def test_the_log_says_what_was_decided(self) -> None:
-        service = Service(challenge=True)
+        service = Service(strict=True, challenge=True)
         body_of(chat(service))
         send(service, "GET", "/nowhere", PAGE)
         assert [(line.endpoint, line.status, line.error, line.complete) for line in service.log] == [
@@ -611,7 +611,7 @@ class TestSeedAndLog:
         assert json.loads(service.log[1].request.body)["messages"] == HELLO
 
     def test_the_log_tells_a_reply_taken_whole_from_one_given_up(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         body_of(chat(service))
         given_up = chat(service).pieces
         next(given_up)
@@ -619,7 +619,7 @@ class TestSeedAndLog:
         assert [line.complete for line in service.log if line.endpoint == "chat"] == [True, False]
 
     def test_a_line_of_the_log_says_what_was_asked_and_what_became_of_it(self) -> None:
-        service = Service(script=[Fault("landing", [Coding("gzip"), Cut(3, "reset")])])
+        service = Service(strict=True, script=[Fault("landing", [Coding("gzip"), Cut(3, "reset")])])
         body_of(chat(service, headers=CHAT | {"x-vqd-hash-1": "bm8="}))
         body_of(send(service, "GET", "/aichat", PAGE))
         given_up = chat(service).pieces
@@ -637,7 +637,7 @@ class TestSeedAndLog:
         assert len(lines[3]) < 400
 
     def test_who_answers_and_whether_it_asks_for_the_challenge_can_change(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         assert chat(service).status == 200
         service.challenge = True
         assert chat(service).status == 418
@@ -646,14 +646,14 @@ class TestSeedAndLog:
 
     def test_the_log_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ddg_protocol.service._log.LOG_LENGTH", 2)
-        service = Service()
+        service = Service(strict=True)
         for target in ("/1", "/2", "/3"):
             send(service, "GET", target, PAGE)
         assert [line.request.target for line in service.log] == ["/2", "/3"]
 
     @pytest.mark.parametrize("many", ["body", "headers"])
     def test_the_log_keeps_at_most_16_mib(self, many: str) -> None:
-        service = Service()
+        service = Service(strict=True)
         body = bytes(1024 * 1024) if many == "body" else b""
         headers = (("a", ""),) * (4096 if many == "headers" else 1)
         for number in range(50):
@@ -661,12 +661,12 @@ class TestSeedAndLog:
         assert [line.request.target for line in service.log] == [f"/{number}" for number in range(35, 50)]
 
     def test_the_log_keeps_the_last_exchange_whatever_its_size(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         service.handle(ServiceRequest("POST", "/", (), bytes(17 * 1024 * 1024)), now=0.0)
         assert len(service.log) == 1
 
     def test_reprs_hide_tokens_and_cookies(self) -> None:
-        service = Service()
+        service = Service(strict=True)
         response = status(service, cookie="secret=1")
         assert field(response, "x-vqd-4") not in repr(response)
         assert "secret=1" not in repr(service.log[0])
@@ -680,7 +680,7 @@ class TestSeedAndLog:
 )
 @settings(deadline=None)
 def test_whatever_comes_gets_a_response(method: str, target: str, headers: Headers, body: bytes) -> None:
-    service = Service(challenge=True)
-    token = field(status(service), "x-vqd-4")
-    for request_headers in (headers, headers | {"x-vqd-4": token}, CHAT | {"x-vqd-4": token} | headers):
-        assert body_of(send(service, method, target, request_headers, body))
+    for service in (Service(strict=True, challenge=True), Service(cors="*")):
+        token = field(status(service), "x-vqd-4")
+        for request_headers in (headers, headers | {"x-vqd-4": token}, CHAT | {"x-vqd-4": token} | headers):
+            assert body_of(send(service, method, target, request_headers, body))

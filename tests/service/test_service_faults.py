@@ -67,7 +67,7 @@ def ask(service: Service, *contents: str, token: str | None = None) -> ServiceRe
 
 def service_with(on: Any, *effects: Effect, **when: Any) -> Service:
     script = [Fault(on, effects, **when)] if effects else []
-    return Service(script=script, responder=lambda question: "one two")
+    return Service(strict=True, script=script, responder=lambda question: "one two")
 
 
 def landing(*effects: Effect) -> ServiceResponse:

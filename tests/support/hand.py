@@ -29,7 +29,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def echoing(*, challenge: bool = False) -> Service:
-    return Service(responder=lambda question: ["You ", "said: ", question.text, " ☃"], challenge=challenge)
+    return Service(strict=True, responder=lambda question: ["You ", "said: ", question.text, " ☃"], challenge=challenge)
 
 
 class Hand:
