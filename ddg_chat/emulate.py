@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
+import math
+import os
+import re
 import secrets
 import signal
 import ssl
@@ -12,12 +16,15 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import msgspec
 
-from ddg_protocol.service import Fault, Service
+from ddg_protocol.errors import ConversationFormatError
+from ddg_protocol.service import Checks, Fault, Handler, Service, default_responder
 from ddg_protocol.service.script import fault_from_text, script_from_toml
 from ddg_transports.emulator import serve, throw_away_tls
 
-from ._service import REVISIONS, revision
+from ._seen import RequestsSeen
+from ._service import REVISIONS, revision, seconds
 
 FAULTS = """\
 faults:
@@ -40,47 +47,116 @@ faults:
 """
 
 
+EXAMPLES = """\
+examples:
+  ddg-chat emulate --port 8000 --reply "Hello, world." --words-per-second 5
+  ddg-chat emulate --challenge --strict -v
+  ddg-chat emulate --cors http://localhost:3000
+  ddg-chat emulate --host 0.0.0.0 --cert-for emulator --ca-file ca.pem
+"""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = (
         "Emulate the service on 127.0.0.1. The only line on standard output is the base\n"
-        "URL, written once clients can connect. SIGINT (Ctrl-C) and SIGTERM end it."
+        "URL, written once clients can connect. Standard error has a line for each\n"
+        "request. SIGINT (Ctrl-C) and SIGTERM end it, with a summary."
     )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = FAULTS
-    parser.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
-    parser.add_argument(
+    parser.epilog = f"{EXAMPLES}\n{FAULTS}"
+    listening = parser.add_argument_group("where it listens")
+    listening.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
+    listening.add_argument(
+        "--host", type=_address, default="127.0.0.1", metavar="ADDRESS", help="the address (default: 127.0.0.1)"
+    )
+    listening.add_argument("--tls", action="store_true", help="serve https, with a certificate made for this run")
+    listening.add_argument("--ca-file", metavar="FILE", help="serve https, and write the CA to trust to a file, in PEM")
+    listening.add_argument(
+        "--cert-for",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve https, with the certificate for this host name or address too; may be repeated",
+    )
+    listening.add_argument(
+        "--cors",
+        type=_origin,
+        metavar="ORIGIN",
+        help="the origin of pages that may use it from a browser; * is any",
+    )
+
+    asked = parser.add_argument_group("what it asks of clients")
+    asked.add_argument(
+        "--strict", action="store_true", help="all of PROTOCOL.md (default: what the real service is known to ask)"
+    )
+    asked.add_argument("--any-history", action="store_true", help="with --strict: take replies of other services")
+    asked.add_argument(
         "--challenge", action="store_true", help="refuse questions (418) that don't answer the challenge"
     )
-    parser.add_argument("--revision", choices=REVISIONS, help="the service's revision (default: 2025-04)")
-    parser.add_argument("--script", metavar="FILE", help="read faults from a TOML file")
-    parser.add_argument("--fault", type=_fault, action="append", default=[], metavar="FAULT", help="a fault; see below")
-    parser.add_argument("--tls", action="store_true", help="serve https, with a certificate made for this run")
-    parser.add_argument("--ca-file", metavar="FILE", help="serve https, and write the CA to trust to a file, in PEM")
+
+    responses = parser.add_argument_group("what it responds")
+    responses.add_argument("--revision", choices=REVISIONS, help="the service's revision (default: 2025-04)")
+    responses.add_argument(
+        "--reply",
+        metavar="TEXT|FILE|-",
+        help="reply with this text, with a file if there is one of that name, or with standard input",
+    )
+    responses.add_argument("--delay", type=seconds, metavar="SECONDS", help="wait before the first word of a reply")
+    responses.add_argument("--words-per-second", type=_rate, metavar="NUMBER", help="slow replies down")
+    responses.add_argument("--script", metavar="FILE", help="read faults from a TOML file")
+    responses.add_argument(
+        "--fault", type=_fault, action="append", default=[], metavar="FAULT", help="a fault; see below"
+    )
+    responses.add_argument(
+        "--transcript", metavar="FILE", help="serve the responses of a recorded run, in order; nothing else is served"
+    )
+
+    said = parser.add_argument_group("what it says")
+    said.add_argument(
+        "-v", "--verbose", action="store_true", help="show header fields too; secrets are cut to their beginnings"
+    )
+    said.add_argument("--json", action="store_true", help="say it all as lines of JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted.
 
     Returns:
-        The exit code: 0 when interrupted; 2 if TLS isn't installed; 74 if a file or the port can't be used.
+        The exit code: 0 when interrupted; 2 if options contradict each other, or TLS isn't installed; 65 if the
+        transcript can't be read; 74 if a file or the port can't be used.
     """
+    if args.any_history and not args.strict:
+        return _fail(2, "--any-history goes with --strict; without it, any history is taken")
+    if args.transcript is not None and (given := _besides_transcript(args)):
+        return _fail(2, f"--transcript has all the responses; leave out {', '.join(given)}")
     try:
-        script, tls = _script(args.script), _tls(args.ca_file) if args.tls or args.ca_file else None
+        tls = _tls(args) if args.tls or args.ca_file or args.cert_for else None
+        handler = _transcript(args.transcript) if args.transcript is not None else _service(args)
+    except ConversationFormatError as error:
+        return _fail(65, f"{args.transcript}: {error}")
     except OSError as error:
         return _fail(74, f"{error.filename}: {error.strerror}")
-    except ValueError as error:
-        return _fail(74, f"{args.script}: {error}")
-    except ImportError as error:
+    except _Unusable as error:
+        return _fail(74, str(error))
+    except (ImportError, ValueError) as error:  # TLS isn't installed, or no certificate can be for such a name
         return _fail(2, str(error))
-    # A new seed for each run, so that tokens of an earlier run are not valid in this one.
-    profile = revision(args.revision)
-    service = Service(profile, challenge=args.challenge, script=(*script, *args.fault), seed=secrets.token_hex(16))
+    if not ipaddress.ip_address(args.host).is_loopback:
+        print(
+            f"ddg-chat emulate: warning: {args.host} is no loopback address; whoever reaches it can use the emulator",
+            file=sys.stderr,
+        )
+    seen = RequestsSeen(sys.stderr, headers=args.verbose, as_json=args.json)
     try:
-        anyio.run(partial(_serve_until_interrupted, service, args.port, tls))
+        anyio.run(partial(_serve_until_interrupted, handler, args.host, args.port, tls, seen))
     except OSError as error:
-        return _fail(74, f"can't listen on 127.0.0.1, port {args.port}: {error.strerror or error}")
+        return _fail(74, f"can't listen on {args.host}, port {args.port}: {error.strerror or error}")
+    seen.summarize(handler.unmet_faults if isinstance(handler, Service) else ())
     return 0
+
+
+class _Unusable(Exception):
+    """The content of a file can't be used; the message names the file."""
 
 
 def _fail(code: int, sentence: str) -> int:
@@ -88,18 +164,65 @@ def _fail(code: int, sentence: str) -> int:
     return code
 
 
+def _besides_transcript(args: argparse.Namespace) -> list[str]:
+    """Return the options that say what the service is, by name."""
+    names = ("strict", "challenge", "revision", "reply", "delay", "words_per_second", "script", "fault", "cors")
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(args, name)]
+
+
+def _service(args: argparse.Namespace) -> Service:
+    checks = Checks.strict() if args.strict else Checks()
+    if args.any_history:
+        checks = msgspec.structs.replace(checks, history=False)
+    reply = None if args.reply is None else _reply(args.reply)
+    return Service(
+        revision(args.revision),
+        responder=default_responder if reply is None else lambda question: reply,
+        challenge=args.challenge,
+        checks=checks,
+        latency=args.delay or 0.0,
+        delay=1 / args.words_per_second if args.words_per_second else 0.0,
+        script=(*_script(args.script), *args.fault),
+        cors=args.cors or "",
+        seed=secrets.token_hex(16),  # tokens of an earlier run are not valid in this one
+    )
+
+
+def _reply(given: str) -> str:
+    """Return the text of ``--reply``: the argument itself, a file's, or standard input's."""
+    if given != "-" and not os.path.isfile(given):
+        return given
+    try:
+        return (sys.stdin.buffer.read() if given == "-" else Path(given).read_bytes()).decode()
+    except UnicodeDecodeError:
+        raise _Unusable(f"{given}: the reply must be UTF-8 text") from None
+
+
 def _script(file: str | None) -> tuple[Fault, ...]:
-    return () if file is None else script_from_toml(Path(file).read_text(encoding="utf-8"))
+    if file is None:
+        return ()
+    try:
+        return script_from_toml(Path(file).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _Unusable(f"{file}: {error}") from None
 
 
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    context, pem = throw_away_tls()
-    if ca_file is not None:
-        Path(ca_file).write_text(pem, encoding="ascii")
+def _transcript(file: str) -> Handler:
+    from ddg_protocol.transcript import Transcript, TranscriptService
+
+    return TranscriptService(Transcript.read(Path(file).read_bytes()))
+
+
+def _tls(args: argparse.Namespace) -> ssl.SSLContext:
+    context, pem = throw_away_tls(*args.cert_for)
+    if args.ca_file is not None:
+        Path(args.ca_file).write_text(pem, encoding="ascii")
     return context
 
 
-async def _serve_until_interrupted(service: Service, port: int, tls: ssl.SSLContext | None) -> None:
+async def _serve_until_interrupted(
+    handler: Handler, host: str, port: int, tls: ssl.SSLContext | None, seen: RequestsSeen
+) -> None:
     loop = asyncio.get_running_loop()
     with anyio.CancelScope() as scope:
         # Set by hand: a shell makes its background jobs ignore SIGINT, and asyncio's own handlers don't exist on
@@ -108,10 +231,10 @@ async def _serve_until_interrupted(service: Service, port: int, tls: ssl.SSLCont
         signals = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, lambda *_: stop()) for number in signals]
         try:
-            await serve(service, port=port, tls=tls, task_status=_Announcement())
+            await serve(handler, host=host, port=port, tls=tls, exposed=True, tell=seen, task_status=_Announcement())
         finally:
-            for number, handler in zip(signals, before, strict=True):
-                signal.signal(number, handler)
+            for number, handler_before in zip(signals, before, strict=True):
+                signal.signal(number, handler_before)
 
 
 class _Announcement:
@@ -125,6 +248,33 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text[:20]!r}")
     return int(text)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be an address such as 127.0.0.1, 0.0.0.0 or ::, not {text[:60]!r}"
+        ) from None
+
+
+def _origin(text: str) -> str:
+    if text not in ("*", "null") and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[\w.:\[\]-]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f"an origin has no path or slash at its end, as http://localhost:3000; * is any; not {text[:60]!r}"
+        )
+    return text
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0.001 <= rate <= 1e6:
+        raise argparse.ArgumentTypeError(f"must be a number of words from 0.001 to 1000000, not {text[:20]!r}")
+    return rate
 
 
 def _fault(text: str) -> Fault:

@@ -9,10 +9,11 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from importlib.util import find_spec
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -20,12 +21,13 @@ import h11
 import pytest
 import trio
 import trio.testing
+from anyio.from_thread import start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.tiers import examples
 
 from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
-from ddg_protocol.service import Fault, Question, Service
+from ddg_protocol.service import Fault, Question, Service, ServiceResponse
 from ddg_protocol.service.faults import Body, Cut, Drip, Endless
 from ddg_transports import emulator
 from ddg_transports.blocking import Client
@@ -198,6 +200,36 @@ def test_what_the_responder_raises_is_raised_at_the_end_of_the_block() -> None:
 def test_only_loopback_addresses_are_listened_on(host: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         anyio.run(partial(serve, Service(), host=host))
+
+
+@contextmanager
+def served(**settings: Any) -> Iterator[tuple[str, list[ServiceResponse | str]]]:
+    """Run `serve`; give its URL, and what it tells."""
+    told: list[ServiceResponse | str] = []
+    with start_blocking_portal() as portal:
+        serving, url = portal.start_task(partial(serve, Service(), tell=told.append, **settings))
+        yield url, told
+        serving.cancel()
+
+
+def test_any_address_is_listened_on_if_that_is_allowed() -> None:
+    with served(host="0.0.0.0", exposed=True) as (url, _):
+        assert url.startswith("http://0.0.0.0:")
+        assert exchange(url.replace("0.0.0.0", "127.0.0.1"), PAGE).startswith(b"HTTP/1.1 200 ")
+    with pytest.raises(ValueError, match=r"an address such as 0\.0\.0\.0"):
+        anyio.run(partial(serve, Service(), host="localhost", exposed=True))
+
+
+def test_it_tells_of_each_response_and_of_what_was_no_request() -> None:
+    with served() as (url, told):
+        exchange(url, PAGE + b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n")
+        exchange(url, b"\x16\x03\x01\x00\xee\r\n\r\n")
+        wait_for(lambda: len(told) == 3)
+    assert [str(each.exchange)[:21] for each in told if not isinstance(each, str)] == [
+        "GET /aichat: 200; com",
+        "GET /nowhere: 404 ERR",
+    ]
+    assert told[2] == "a client sent something that is not an HTTP/1.1 request: illegal request line"
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
@@ -601,6 +633,25 @@ def test_who_does_not_trust_it_is_gone_and_harms_nobody() -> None:
                 pass
         with at(running) as client:
             assert client.chat().ask("Why?").text
+
+
+@needs_trustme
+def test_it_tells_of_a_client_that_does_not_trust_it() -> None:
+    context, _ = throw_away_tls()
+    with served(tls=context) as (url, told):
+        with raw(url) as peer, pytest.raises(ssl.SSLCertVerificationError):
+            ssl.create_default_context().wrap_socket(peer, server_hostname="127.0.0.1")
+        wait_for(lambda: bool(told))
+    assert re.match(r"a TLS handshake failed: \w*UNKNOWN_CA", str(told[0]))
+
+
+@needs_trustme
+def test_the_certificate_is_good_for_another_name_if_that_is_asked_for() -> None:
+    context, pem = throw_away_tls("emulator", "192.0.2.1")
+    with served(tls=context) as (url, _), raw(url) as peer:
+        ssl.create_default_context(cadata=pem).wrap_socket(peer, server_hostname="emulator").close()
+    with pytest.raises(ValueError, match="no certificate can be made for a b"):
+        throw_away_tls("a b")
 
 
 def read_over_tls(effect: Cut | Drip) -> bytes:

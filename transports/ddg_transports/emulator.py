@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, cast, overload
@@ -54,14 +55,18 @@ _BACKLOG = 1024
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def throw_away_tls() -> tuple[ssl.SSLContext, str]:
+def throw_away_tls(*names: str) -> tuple[ssl.SSLContext, str]:
     """Make a certificate for this machine's loopback names and addresses, and a CA for it alone.
+
+    Args:
+        *names: host names and addresses that the certificate is for, too.
 
     Returns:
         The context for `serve`, and the CA's certificate in PEM, for clients to trust. Its key is discarded.
 
     Raises:
         ImportError: trustme isn't installed; the extra ``tls`` installs it.
+        ValueError: a name is neither a host name nor an address.
     """
     try:
         import trustme
@@ -69,7 +74,10 @@ def throw_away_tls() -> tuple[ssl.SSLContext, str]:
         raise ImportError("TLS needs trustme, which makes the certificate: pip install 'ddg-protocol[tls]'") from None
     ca = trustme.CA(organization_name="ddg-protocol", organization_unit_name="emulator")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("localhost", "127.0.0.1", "::1").configure_cert(context)
+    try:
+        ca.issue_cert("localhost", "127.0.0.1", "::1", *names).configure_cert(context)
+    except (ValueError, UnicodeError) as error:
+        raise ValueError(f"no certificate can be made for {printable(', '.join(names))}: {error}") from None
     return context, ca.cert_pem.bytes().decode("ascii")
 
 
@@ -79,6 +87,8 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     tls: ssl.SSLContext | None = None,
+    exposed: bool = False,
+    tell: Callable[[ServiceResponse | str], object] | None = None,
     task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; made for ``await task_group.start(serve, service)``, which returns the base URL.
@@ -88,19 +98,21 @@ async def serve(
 
     Args:
         service: responds to the requests, by this machine's clock. All connections share it.
-        host: a loopback address. A protocol's test double has no business on a network.
+        host: a loopback address, unless ``exposed``.
         port: the port to listen on; 0 chooses a free one.
         tls: for https; see `throw_away_tls`.
+        exposed: whether to listen on any address, for a container or a network of tests. Nothing asks who connects.
+        tell: is called with each response once it has ended, however it did; its ``exchange`` says how. Also with a
+            sentence about each connection that brings something other than a request.
         task_status: gets the base URL, without a slash at the end, once clients can connect.
 
     Raises:
-        ValueError: the host is not a loopback address, or the port is out of range.
+        ValueError: the host is not such an address, or the port is out of range.
         OSError: the port is not available.
     """
-    if not _is_loopback(host):
-        raise ValueError(
-            f"the emulator listens on a loopback address such as 127.0.0.1 or ::1, not {printable(host)!r}"
-        )
+    if not (_is_address(host) if exposed else _is_loopback(host)):
+        which = "an address such as 0.0.0.0" if exposed else "a loopback address such as 127.0.0.1"
+        raise ValueError(f"the emulator listens on {which} or ::1, not {printable(host)!r}")
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is a number from 0 to 65535, not {port}")
     family, name = (socket.AF_INET6, f"[{host}]") if ":" in host else (socket.AF_INET, host)
@@ -108,7 +120,7 @@ async def serve(
         async with anyio.create_task_group() as connections:
             task_status.started(f"http{'s' if tls else ''}://{name}:{listener.getsockname()[1]}")
             while True:
-                connections.start_soon(_converse, service, tls, await _accept(listener))
+                connections.start_soon(_converse, service, tls, tell or _ignore, await _accept(listener))
 
 
 class Emulator(Generic[HandlerT]):
@@ -175,10 +187,19 @@ class Emulator(Generic[HandlerT]):
 
 def _is_loopback(host: str) -> bool:
     # An address, not a name: the machine's configuration decides what "localhost" resolves to.
+    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def _is_address(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
+
+
+def _ignore(ended: ServiceResponse | str) -> None:
+    pass
 
 
 def _listening(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
@@ -211,22 +232,38 @@ async def _accept(listener: socket.socket) -> socket.socket:
             return accepted
 
 
-async def _converse(service: Handler, tls: ssl.SSLContext | None, accepted: socket.socket) -> None:
+async def _converse(
+    service: Handler,
+    tls: ssl.SSLContext | None,
+    tell: Callable[[ServiceResponse | str], object],
+    accepted: socket.socket,
+) -> None:
     """Respond to the requests of one connection until either side ends it."""
-    # Clients may disconnect at any time, and may not trust the certificate.
+    # Clients may disconnect at any time.
     with accepted, suppress(anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError):
         accepted.setblocking(False)
         with suppress(OSError):  # on macOS it fails if the client has left already
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream: ByteStream = SocketStream(accepted)
         if tls is not None:
-            stream = await TLSStream.wrap(stream, server_side=True, ssl_context=tls)
+            try:
+                stream = await TLSStream.wrap(stream, server_side=True, ssl_context=tls)
+            except ssl.SSLError as error:  # among other things, the client doesn't trust the certificate
+                tell(f"a TLS handshake failed: {printable(error.reason or str(error))}")
+                return
         connection = _Connection(stream, accepted)
         try:
             while (request := await connection.receive()) is not None:
-                if not await connection.respond(service.handle(request, now=time.time()), request.method):
+                response = service.handle(request, now=time.time())
+                try:
+                    can_go_on = await connection.respond(response, request.method)
+                finally:
+                    tell(response)
+                if not can_go_on:
                     break
         except h11.RemoteProtocolError as error:
+            what = printable(str(error).partition(":")[0])  # what follows is the client's, and may be a secret
+            tell(f"a client sent something that is not an HTTP/1.1 request: {what}")
             await connection.refuse(error.error_status_hint)
         if isinstance(stream, TLSStream) and accepted.fileno() != -1:
             # Without a close_notify the client sees a cut (RFC 8446, section 6.1). Don't wait long for the client's.
