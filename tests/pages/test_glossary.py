@@ -85,6 +85,7 @@ def test_no_module_has_a_phrase_that_has_to_be_decoded() -> None:
     assert found == []
 
 
+@pytest.mark.deep("all sources are parsed")
 def test_the_docstring_of_each_function_begins_with_a_verb() -> None:
     for module in HELD:
         for node in nodes_of(module):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.documents import DOCUMENTS, blocks, examples, files, passes, read
+from support.documents import DOCUMENTS, blocks, examples, files, read, run
 from support.paths import ROOT
 
 from ddg_chat.main import COMMANDS, make_parser
@@ -21,9 +21,16 @@ pytest_plugins = ["pytester"]
 DEEP = pytest.mark.deep("a process for each command")
 CONTRACT = pytest.mark.deep("all checks of the contract")
 PYTHON = [
-    pytest.param(name, code, id=f"{name}-{number}", marks=CONTRACT if "testing.contract" in code else [])
+    pytest.param(name, found, id=f"{name}-{', '.join(found)}", marks=CONTRACT if is_deep else [])
     for name in DOCUMENTS
-    for number, code in enumerate(examples(name), 1)
+    for is_deep in (False, True)
+    if (
+        found := {
+            f"example_{number}": code
+            for number, code in enumerate(examples(name), 1)
+            if ("testing.contract" in code) == is_deep
+        }
+    )
 ]
 SESSIONS = [
     pytest.param(name, session, id=f"{name}-{number}", marks=[] if name == "README.md" else DEEP)
@@ -33,7 +40,7 @@ SESSIONS = [
 
 
 def test_there_are_examples() -> None:
-    assert len(PYTHON) > 25
+    assert sum(len(examples(name)) for name in DOCUMENTS) > 25
     assert SESSIONS
 
 
@@ -43,11 +50,13 @@ def test_every_block_says_what_it_is_and_none_is_passed_over() -> None:
         assert not {"py", "Python", "python3", "pycon"} & set(opened), f"{name} has Python that isn't run"
 
 
-@pytest.mark.parametrize(("name", "example"), PYTHON)
-def test_an_example_runs(name: str, example: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "found"), PYTHON)
+def test_examples_run(
+    name: str, found: dict[str, str], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_files(name, pytester.path)
     monkeypatch.chdir(ROOT)
-    passes(example, pytester)
+    run(found, pytester)
 
 
 def write_files(name: str, folder: Path) -> None:

@@ -7,7 +7,7 @@ import shlex
 import tomllib
 
 import pytest
-from support.documents import blocks, files, passes, read
+from support.documents import blocks, files, read, run
 from support.paths import ROOT
 
 from ddg_chat.main import main
@@ -30,7 +30,7 @@ def test_a_revision_is_added_by_the_recipe(
             assert main(shlex.split(command)) == 0
             expected = re.escape(printed).replace(re.escape("..."), ".*")
             assert re.fullmatch(expected, capsys.readouterr().out, re.DOTALL)
-            assert passes(text, pytester)
+            assert run({"example": text}, pytester)
         else:
             (pytester.path / name).write_text(text, encoding="utf-8")
 

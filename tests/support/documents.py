@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -53,18 +54,22 @@ def examples(name: str) -> list[str]:
     return blocks(name, "python")
 
 
-def passes(example: str, pytester: pytest.Pytester) -> bool:
-    """Run an example, as a test file if it has tests; return whether it has."""
-    tests = re.findall(r"^(?:async )?def test_", example, re.MULTILINE)
-    if not tests:
-        exec(compile(example, "example", "exec"), {"__name__": "example"})
-        return False
-    file = pytester.makepyfile(example)
-    without = [f"-pno:{plugin}" for plugin in PLUGINS]
-    outcomes = pytester.runpytest_inprocess("-Werror", "--strict-markers", *without, file).parseoutcomes()
-    assert set(outcomes) == {"passed"}
-    assert outcomes["passed"] >= len(tests)
-    return True
+def run(found: dict[str, str], pytester: pytest.Pytester) -> int:
+    """Run examples, given by their names: those that have tests together, as test files. Return how many have tests."""
+    tests = 0
+    files: list[Path] = []
+    for name, example in found.items():
+        if number := len(re.findall(r"^(?:async )?def test_", example, re.MULTILINE)):
+            files.append(pytester.makepyfile(**{name: example}))
+            tests += number
+        else:
+            exec(compile(example, name, "exec"), {"__name__": "example"})
+    if files:
+        without = [f"-pno:{plugin}" for plugin in PLUGINS]
+        outcomes = pytester.runpytest_inprocess("-Werror", "--strict-markers", *without, *files).parseoutcomes()
+        assert set(outcomes) == {"passed"}
+        assert outcomes["passed"] >= tests
+    return len(files)
 
 
 def table(name: str, heading: str) -> list[dict[str, str]]:
