@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -122,3 +123,15 @@ def test_the_page_names_modules_that_there_are() -> None:
     names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert len(names) > 10
     assert all((ROOT / "ddg_protocol" / f"{name}.py").exists() for name in names)
+
+
+def test_the_page_names_classes_and_functions_that_there_are() -> None:
+    modules = {path.stem for path in (ROOT / "ddg_protocol").glob("*.py")}
+    named = re.findall(r"`(\w+)\.([\w.]+)`", PAGE)
+    owned = [(module, path) for module, path in named if module in modules]
+    assert len(owned) > 20
+    for module, path in owned:
+        found: object = importlib.import_module(f"ddg_protocol.{module}")
+        for name in path.split("."):
+            assert hasattr(found, name), f"there is no {module}.{path}"
+            found = getattr(found, name)
