@@ -8,11 +8,11 @@ import msgspec
 
 from .errors import MalformedModelList
 from .models import AttachmentLimits, Model, ModelList
+from .policy import MIB
 from .text import printable
 
 __all__ = ["read_models", "write_models"]
 
-_MIB = 1024 * 1024
 _PAGES = 8
 """The limit of a file's pages if the service doesn't tell."""
 
@@ -24,7 +24,7 @@ _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 class _Access(msgspec.Struct, rename="camel"):
     id: _Text
-    access_tier: _Texts = ()
+    access_tier: _Texts | None = None
 
 
 class _Listed(msgspec.Struct, rename="camel"):
@@ -102,7 +102,9 @@ def _model_of(listed: _Listed) -> Model:
         listed.id,
         name=listed.name or "",
         efforts=listed.supported_reasoning_effort or (),
-        effort_tiers={access.id: access.access_tier for access in listed.reasoning_effort_access or ()},
+        effort_tiers={
+            access.id: access.access_tier for access in listed.reasoning_effort_access or () if access.access_tier
+        },
         tools=listed.supported_tools or (),
         takes_images=listed.supports_image_upload is True,
         file_types=listed.supported_file_types or (),
@@ -115,7 +117,7 @@ def _limits_of(limits: _Limits) -> AttachmentLimits:
     files, images = limits.files or _Files(max_pages_per_file=None), limits.images or _Images()
     return AttachmentLimits(
         files_per_conversation=files.max_per_conversation,
-        file_bytes=None if files.max_file_size_mb is None else files.max_file_size_mb * _MIB,
+        file_bytes=None if files.max_file_size_mb is None else files.max_file_size_mb * MIB,
         total_file_bytes=files.max_total_file_size_bytes,
         pages_per_file=files.max_pages_per_file,
         images_per_turn=images.max_per_turn,
@@ -142,7 +144,7 @@ def _written(model: Model) -> dict[str, Any]:
 def _limits_written(limits: AttachmentLimits) -> dict[str, dict[str, int | None]]:
     files = {
         "maxPerConversation": limits.files_per_conversation,
-        "maxFileSizeMB": None if limits.file_bytes is None else limits.file_bytes // _MIB,
+        "maxFileSizeMB": None if limits.file_bytes is None else limits.file_bytes // MIB,
         "maxTotalFileSizeBytes": limits.total_file_bytes,
         "maxPagesPerFile": limits.pages_per_file,
     }

@@ -216,6 +216,15 @@ def in_pieces(data: bytes) -> Iterator[bytes]:
     return (data[at : at + 61] for at in range(0, len(data), 61))
 
 
+@pytest.mark.parametrize("access", [{"id": "low"}, {"id": "low", "accessTier": None}, {"id": "low", "accessTier": []}])
+def test_an_effort_that_is_listed_without_tiers_is_for_every_tier(access: dict[str, Any]) -> None:
+    listed = {"id": "thinks", "supportedReasoningEffort": ["none", "low"], "reasoningEffortAccess": [access]}
+    models = read_models(json.dumps({"models": [listed]}))
+    assert models.models[0].effort_tiers == {}
+    profile = DUCK_AI_2026_10.with_models(models)
+    Session(profile).ask("Hi", effort="low", now=0.0)
+
+
 @pytest.mark.parametrize("wire", [False, True])
 @pytest.mark.parametrize(
     "chunking", [whole, in_pieces, pytest.param(byte_by_byte, marks=pytest.mark.deep("every cut of some 20 KB"))]
