@@ -205,6 +205,7 @@ class Talk:
             self._chat.close()
         self._conversation, self._chat, self._name, self._unanswered = conversation, None, name, None
         self._stored = conversation if name else None
+        self._drop_unknown_effort()
 
     def _go_on(self, name: str, conversation: Conversation) -> None:
         self._change_to(conversation, name)
@@ -222,12 +223,16 @@ class Talk:
     def _set_model(self, name: str) -> None:
         if name:
             self._model = self._profile.validate_model(name)
-            if self._effort not in self._efforts():
-                self._effort = None
+            self._drop_unknown_effort()
         self._say(f"the model is {self.model}")
 
     def _efforts(self) -> tuple[str, ...]:
         return self._profile.model(self.model).efforts
+
+    def _drop_unknown_effort(self) -> None:
+        """Go back to the model's default if the model has changed to one without the chosen effort."""
+        if self._effort not in self._efforts():
+            self._effort = None
 
     def _set_effort(self, name: str) -> None:
         efforts = self._efforts()

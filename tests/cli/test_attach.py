@@ -96,6 +96,15 @@ def test_the_effort_is_shown_and_kept_until_another_model_has_no_such(
     assert said == ["the effort is none", "the effort is low", "the effort is low", "the effort is none"]
 
 
+def test_a_loaded_conversation_is_not_asked_with_an_effort_that_its_model_has_not(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    lines = ["/model reads", "Hi", "/save talk", "/new", "/model sees", "/effort low", "Hi", "/load talk", "And now?"]
+    assert chat(monkeypatch, *lines) == 0
+    (talk,) = [conversation for conversation in stored(folder) if conversation.model == "reads"]
+    assert len(talk.message_history) == 4
+
+
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
