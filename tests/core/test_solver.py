@@ -68,12 +68,17 @@ def hand_of(profile: Any = PROFILE, **settings: Any) -> Hand:
     return Hand(Session(profile, **{"solver": "embedder", "random_bytes": counting(), **settings}))
 
 
-def to_solve(hand: Hand, challenge: str = "one") -> SolveChallenge:
-    """Ask the first question, and return the request to the solver."""
+def to_status(hand: Hand) -> None:
+    """Ask the first question, up to the status request."""
     hand.session.ask("Hi", now=hand.now)
     hand.request_for("duck.ai/")
     hand.answer(body=PAGE)
     hand.request_for("/status")
+
+
+def to_solve(hand: Hand, challenge: str = "one") -> SolveChallenge:
+    """Ask the first question, and return the request to the solver."""
+    to_status(hand)
     hand.answer(headers=[("x-vqd-hash-1", challenge)], body=b'{"status":"0"}')
     return solve_of(hand)
 
@@ -154,10 +159,7 @@ def test_a_challenge_that_was_spent_in_vain_is_not_used_again() -> None:
 
 def test_an_x_vqd_4_is_not_needed_and_not_kept() -> None:
     hand = hand_of()
-    hand.session.ask("Hi", now=0)
-    hand.request_for("/")
-    hand.answer(body=PAGE)
-    hand.request_for("/status")
+    to_status(hand)
     hand.answer(headers=[("x-vqd-4", "4-1"), ("x-vqd-hash-1", "one")])
     request = solved(hand, solve_of(hand))
     assert "x-vqd-4" not in dict(request.headers)
@@ -168,14 +170,9 @@ def test_an_x_vqd_4_is_not_needed_and_not_kept() -> None:
 
 def test_a_status_without_a_challenge_is_told_apart_from_a_refusal() -> None:
     hand = hand_of(policy=Policy(max_retries=1))
-    hand.session.ask("Hi", now=0)
-    hand.request_for("/")
-    hand.answer(body=PAGE)
-    hand.request_for("/status")
+    to_status(hand)
     hand.answer(body=b'{"status":"0"}')
-    before = hand.now
     hand.request_for("/status")
-    assert hand.now >= before + 30
     hand.answer(body=b'{"status":"0"}')
     with pytest.raises(HandshakeError, match=r"no challenge \(x-vqd-hash-1\), and is no refusal"):
         hand.pull()
@@ -224,10 +221,7 @@ def test_the_solver_of_april_2025_is_told_the_same_and_the_script() -> None:
 
 def test_without_a_solver_no_question_is_sent_and_the_error_says_what_is_missing() -> None:
     hand = hand_of(solver="none")
-    hand.session.ask("Hi", now=0)
-    hand.request_for("/")
-    hand.answer(body=PAGE)
-    hand.request_for("/status")
+    to_status(hand)
     hand.answer(headers=[("x-vqd-hash-1", "one")])
     with pytest.raises(ChallengeError, match=r"pass a solver .* see docs/revisions\.md"):
         hand.pull()
@@ -237,10 +231,7 @@ def test_without_a_solver_no_question_is_sent_and_the_error_says_what_is_missing
 
 def test_with_never_a_question_is_sent_without_an_answer() -> None:
     hand = hand_of(solver="none", answer_challenge="never")
-    hand.session.ask("Hi", now=0)
-    hand.request_for("/")
-    hand.answer(body=PAGE)
-    hand.request_for("/status")
+    to_status(hand)
     hand.answer(headers=[("x-vqd-hash-1", "one")])
     assert "x-vqd-hash-1" not in dict(hand.request_for("/chat").headers)
     hand.answer(418, [("x-vqd-hash-1", "two")], CHALLENGE)
@@ -270,10 +261,7 @@ def test_the_tries_are_bounded(tries: Any, why: str) -> None:
 
 def test_a_challenge_longer_than_the_policy_allows_is_not_handed_out() -> None:
     hand = hand_of(policy=Policy(max_challenge_bytes=3))
-    hand.session.ask("Hi", now=0)
-    hand.request_for("/")
-    hand.answer(body=PAGE)
-    hand.request_for("/status")
+    to_status(hand)
     hand.answer(headers=[("x-vqd-hash-1", "four")])
     with pytest.raises(UnsupportedChallenge, match="longer than 3 bytes"):
         hand.pull()
@@ -562,10 +550,7 @@ def test_every_error_of_october_2026_has_the_consequence_of_its_row(vectors: Pat
 
 def test_a_throttled_status_request_waits_as_the_profile_says() -> None:
     hand = hand_of(policy=Policy(max_retries=1))
-    hand.session.ask("Hi", now=0)
-    hand.request_for("/")
-    hand.answer(body=PAGE)
-    hand.request_for("/status")
+    to_status(hand)
     hand.answer(body=b'{"status":"0"}')
     before = hand.now
     hand.request_for("/status")
