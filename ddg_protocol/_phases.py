@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from . import _plan
+from . import _plan, _request
 from ._exchange import Exchange
 from ._limits import check_limits
 from ._plan import Pause, Riddle
@@ -94,7 +94,7 @@ class Machine:
 
     def send(self, turn: Turn, step: Step, url: str, redirects: int, now: float) -> SendRequest:
         """Write a request, and enter the phase that awaits its response."""
-        request = _plan.write_request(self.setup, self.conversation, turn, step, url, id=self.new_id(), now=now)
+        request = _request.write_request(self.setup, self.conversation, turn, step, url, id=self.new_id(), now=now)
         exchange = Exchange(request, step, redirects, self.setup.policy, now=now, turn_until=turn.until)
         self.move(Move.SEND, Requesting(exchange, turn))
         return request
@@ -185,14 +185,14 @@ class Planning(_Phase):
                     identity=profile.identity,
                     challenge=tokens.vqd_hash_1,
                     origin=profile.origin,
-                    fe_version=_plan.fe_version(machine.setup, machine.conversation),
+                    fe_version=machine.setup.fe_version(machine.conversation),
                     model=turn.model,
                     attempt=turn.challenged + 1,
                 )
                 machine.move(Move.SOLVE, Solving(turn, solve, tokens))
                 return solve
             case step:
-                return machine.send(turn, step, _plan.url_of(machine.setup, step), 0, now)
+                return machine.send(turn, step, _request.url_of(machine.setup.profile, step), 0, now)
 
 
 class Waiting(_Phase):
@@ -422,7 +422,7 @@ class Streaming(Asking):
             vqd_hash_1=tokens.vqd_hash_1,
             message_history=(*turn.messages, reply),
             cookies=turn.jar.cookies,
-            fe_version=_plan.fe_version(machine.setup, before),
+            fe_version=machine.setup.fe_version(before),
             title=before.title if reader.title is None else reader.title,
             limit_reached=before.limit_reached or reader.limit_reached,
             answers_wanted=before.answers_wanted or turn.challenged > 0,

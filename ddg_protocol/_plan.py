@@ -1,4 +1,4 @@
-"""Which request a turn needs next, when it may begin, and what it says (PROTOCOL.md sections 2, 3 and 7)."""
+"""Which request a turn needs next, and when it may begin (PROTOCOL.md sections 2, 3 and 7)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from . import chat, handshake
 from ._response import leave_landing_page
 from ._setup import Setup
-from ._turn import Credentials, Turn
+from ._turn import Turn
 from .conversation import Conversation, Tokens
 from .errors import ChallengeError, ChatTimeoutError, RateLimitError, UnsupportedChallenge
 from .events import Queued
-from .headers import Headers
-from .intents import SendRequest
 from .pace import Place, Slot
 from .policy import MAX_SECONDS
 from .steps import Step
@@ -53,11 +50,6 @@ class Riddle(msgspec.Struct, frozen=True):
 def out_of_time(setup: Setup) -> ChatTimeoutError:
     """Return the exception for a turn that takes too long as a whole."""
     return ChatTimeoutError(f"the turn took longer than {setup.policy.turn_timeout:g} s (turn_timeout)")
-
-
-def fe_version(setup: Setup, conversation: Conversation) -> str:
-    """Return the front-end version; empty if it is not known."""
-    return setup.shared.fe_version or conversation.fe_version
 
 
 def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Step | Pause | Queued | Riddle:
@@ -124,7 +116,7 @@ def _pages_due(setup: Setup, conversation: Conversation, turn: Turn, now: float)
     if turn.landing_due and setup.shared.land(turn.jar, now=now):
         leave_landing_page(setup, turn)
     due = {
-        Step.FRONT_END: turn.front_end_due and not fe_version(setup, conversation),
+        Step.FRONT_END: turn.front_end_due and not setup.fe_version(conversation),
         Step.LANDING: turn.landing_due,
     }
     return tuple(page for page in due if due[page])
@@ -172,64 +164,3 @@ def _find_answer(setup: Setup, turn: Turn) -> Riddle | None:
         return Riddle(script, credentials.tokens)
     credentials.answer = answer_challenge(script, setup.profile.identity, style=setup.profile.answer_style)
     return None
-
-
-def url_of(setup: Setup, step: Step) -> str:
-    """Return the address of a request."""
-    profile = setup.profile
-    paths = {
-        Step.FRONT_END: profile.front_end_path,
-        Step.LANDING: profile.landing_path,
-        Step.STATUS: profile.status_path,
-        Step.CHAT: profile.chat_path,
-        Step.MODELS: profile.models_path or "",
-    }
-    return profile.url(paths[step])
-
-
-def write_request(
-    setup: Setup, conversation: Conversation, turn: Turn, step: Step, url: str, *, id: int, now: float
-) -> SendRequest:
-    """Write a request. The chat request spends its token.
-
-    Args:
-        setup: the session's.
-        conversation: the one that the turn continues.
-        turn: has the cookies, the tokens, and the question.
-        step: which request.
-        url: its address; after a redirect, not that of `url_of`.
-        id: of the intent.
-        now: the caller's clock, in seconds.
-
-    Returns:
-        The intent.
-    """
-    method, body = "GET", b""
-    headers: Headers
-    ids = setup.make_ids(turn.ids)
-    values = {"cookie": turn.jar.header_for(url, now=now), **ids}
-    match step:
-        case Step.FRONT_END | Step.LANDING:
-            headers = handshake.page_headers(setup.profile, values)
-        case Step.STATUS:
-            headers = handshake.status_headers(setup.profile, values)
-        case Step.MODELS:
-            headers = handshake.models_headers(setup.profile, values)
-        case _:
-            credentials = turn.credentials or Credentials(Tokens())
-            method, options = "POST", turn.options
-            body = chat.chat_body(
-                setup.profile,
-                turn.model,
-                turn.messages,
-                text_alone=turn.is_text_alone,
-                effort=options.effort,
-                tools=options.tools,
-                ids=ids,
-                more={**options.extra, **credentials.body},
-            )
-            version, vqd, answer = fe_version(setup, conversation), credentials.tokens.vqd, credentials.answer or ""
-            headers = chat.chat_headers(setup.profile, version, vqd, answer, values, credentials.headers)
-            turn.chat_sent = credentials.spent = True
-    timeout = min(setup.policy.connect_timeout, turn.until - now)
-    return SendRequest(id=id, method=method, url=url, headers=headers, body=body, timeout=timeout)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from .conversation import Conversation
 from .cookies import Cookie, CookieJar
 from .pace import ClientState
 from .policy import Policy
@@ -48,6 +49,10 @@ class Setup(msgspec.Struct):
     def lands(self) -> bool:
         """Whether a turn without cookies visits the landing page for some."""
         return self.supplied is None and self.profile.landing_path != ""
+
+    def fe_version(self, conversation: Conversation) -> str:
+        """Return the front-end version; empty if neither the client nor the conversation has it."""
+        return self.shared.fe_version or conversation.fe_version
 
     def make_ids(self, kept: dict[str, str]) -> dict[str, str]:
         """Return the ids of a request.

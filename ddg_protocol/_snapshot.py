@@ -32,7 +32,6 @@ from ._phases import (
     Streaming,
     Waiting,
 )
-from ._plan import fe_version
 from ._response import Body
 from ._setup import AnswerChallenge, Solver
 from ._solution import check_answer
@@ -170,7 +169,7 @@ def save(machine: Machine, now: float) -> dict[str, Any]:
         solver=setup.solver,
         supplied=setup.supplied,
         jar=machine.jar,
-        fe_version=fe_version(setup, machine.conversation),
+        fe_version=setup.fe_version(machine.conversation),
         last_start=pacer.last_start,
         held_until=pacer.held_until if pacer.held_until > now else None,
         landing=setup.shared.landing,

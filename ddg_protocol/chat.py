@@ -1,7 +1,4 @@
-"""The chat request: its headers, its body, and the one user message that a turn adds (PROTOCOL.md sections 2 and 6).
-
-A message of text alone is written by msgspec as it is. Any other is first put into the service's form.
-"""
+"""The one user message that a turn adds, made of what the caller passes to `Session.ask` (PROTOCOL.md section 6)."""
 
 from __future__ import annotations
 
@@ -10,94 +7,12 @@ from typing import Any
 
 import msgspec
 
-from ._template import fill_body
 from .conversation import Message, Messages
 from .errors import LocalProtocolError
-from .headers import Headers
 from .parts import File, Image, Part, Text, attachments, text_of
-from .profile import ServiceProfile
-from .steps import NOTHING, write_headers
 from .text import encodable, printable
 
-_FIRST = {"model": "{model}", "messages": "{messages}"}
-
 __all__ = ["format_prompt", "last_user_message"]
-
-
-def chat_headers(
-    profile: ServiceProfile,
-    fe_version: str,
-    vqd: str,
-    answer: str,
-    values: Mapping[str, str] = NOTHING,
-    more: Headers = (),
-) -> Headers:
-    """Return the header fields of the chat request (PROTOCOL.md section 2).
-
-    Args:
-        profile: the facts about the service.
-        fe_version: the front-end version; empty if it is not known.
-        vqd: the token; empty in a revision without.
-        answer: the answer to the newest challenge; empty if there is none.
-        values: the cookies and the ids, by the names of the placeholders.
-        more: the fields that the answer brings.
-
-    Returns:
-        The fields. The only coding that ``{accept_encoding}`` names is ``identity``: each event must come through at
-        once.
-    """
-    computed = {"accept_encoding": "identity", "fe_version": fe_version, "vqd_4": vqd, "answer": answer, **values}
-    return write_headers(profile, profile.chat_headers, computed, more)
-
-
-def chat_body(
-    profile: ServiceProfile,
-    model: str,
-    messages: Sequence[Message],
-    *,
-    text_alone: bool = False,
-    effort: str | None = None,
-    tools: Sequence[str] = (),
-    ids: Mapping[str, str] = NOTHING,
-    more: Mapping[str, Any] = NOTHING,
-) -> bytes:
-    """Return the chat request's body.
-
-    Args:
-        profile: has further members of the body, and the form of the messages.
-        model: the id of the model.
-        messages: the history and the new message.
-        text_alone: whether it is known that all of them are text alone. Looking at each costs 6 % of a long turn.
-        effort: how hard the model reasons; None means its own default.
-        tools: the tools that the turn asks for.
-        ids: the ids, by the names of the placeholders.
-        more: the members that the turn or a solver's answer brings.
-
-    Returns:
-        JSON, in UTF-8.
-    """
-    body = {name: value for name, value in _FIRST.items() if name not in profile.extra_body} | profile.extra_body
-    values: dict[str, Any] = {
-        "model": model,
-        "messages": _messages(profile, messages, text_alone),
-        "effort": effort or profile.model(model).default_effort,
-        "uses_tools": bool(tools),
-        "null": None,
-        **ids,
-    }
-    tool_choice = {name: True for name in tools if name not in profile.tool_choice}
-    tool_choice |= {name: name in tools or value for name, value in profile.tool_choice.items()}
-    if tool_choice:
-        values["tool_choice"] = tool_choice
-    return msgspec.json.encode(fill_body(body, values, more))
-
-
-def _messages(profile: ServiceProfile, messages: Sequence[Message], text_alone: bool) -> Sequence[msgspec.Struct]:
-    if text_alone and profile.bare_text and profile.history_parts == "text":
-        return messages
-    from ._message_forms import form_of  # which most conversations never need
-
-    return [form_of(profile, message) for message in messages]
 
 
 def format_prompt(messages: Sequence[Message | Mapping[str, Any]]) -> str:

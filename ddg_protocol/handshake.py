@@ -1,43 +1,18 @@
-"""The handshake: the header fields of its requests, and what is read from its responses (PROTOCOL.md section 3)."""
+"""What is read from the responses of the handshake: version, tokens, notices (PROTOCOL.md section 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from .content import ACCEPTED
 from .conversation import MAX_VERSION_CHARS, Tokens
 from .errors import HandshakeError
 from .events import ServiceNotice
 from .grammar import VISIBLE
 from .headers import Headers, field
 from .profile import ServiceProfile
-from .steps import NOTHING, write_headers
 from .text import printable
 
 _MEANINGS = {"1": "the limit for this user is reached", "2": "the service's own limit is reached"}
-
-
-def page_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
-    """Return the header fields of the requests for the two pages.
-
-    Args:
-        profile: the facts about the service.
-        values: the cookies and the ids, by the names of the placeholders.
-    """
-    return write_headers(profile, profile.page_headers, {"accept_encoding": ACCEPTED, **values})
-
-
-def status_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
-    """Return the header fields of the status request; see `page_headers`."""
-    return write_headers(profile, profile.status_headers, {"accept_encoding": ACCEPTED, **values})
-
-
-def models_headers(profile: ServiceProfile, values: Mapping[str, str] = NOTHING) -> Headers:
-    """Return the header fields of the request for the list of models, which asks for no token; see `page_headers`."""
-    of_status = tuple(field for field in profile.status_headers if field[0] != "x-vqd-accept")
-    return write_headers(profile, profile.models_headers or of_status, {"accept_encoding": ACCEPTED, **values})
 
 
 def read_version(page: bytes | bytearray, profile: ServiceProfile) -> str:

@@ -10,11 +10,10 @@ import msgspec
 import pytest
 from support.cases import each_of
 
-from ddg_protocol.chat import chat_body, chat_headers, format_prompt, last_user_message
+from ddg_protocol._request import chat_body, chat_headers
+from ddg_protocol.chat import format_prompt, last_user_message
 from ddg_protocol.conversation import Message
-from ddg_protocol.errors import (
-    LocalProtocolError,
-)
+from ddg_protocol.errors import LocalProtocolError
 from ddg_protocol.identity import Identity
 from ddg_protocol.parts import Text
 from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cases import each_of
 
+from ddg_protocol._request import page_headers, status_headers
 from ddg_protocol.conversation import MAX_TOKEN_BYTES, MAX_VERSION_CHARS, Conversation, Tokens
 from ddg_protocol.errors import HandshakeError, InvalidToken
 from ddg_protocol.events import ServiceNotice
-from ddg_protocol.handshake import page_headers, read_notice, read_tokens, read_version, require_tokens, status_headers
+from ddg_protocol.handshake import read_notice, read_tokens, read_version, require_tokens
 from ddg_protocol.identity import Identity
 from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ddg_protocol.steps import Step

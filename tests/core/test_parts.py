@@ -13,7 +13,8 @@ from support.cases import each_of
 
 from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Message, Model, Policy, ServiceProfile, Session, TurnFinished
 from ddg_protocol._part_forms import on_wire, read_part
-from ddg_protocol.chat import chat_body, read_question
+from ddg_protocol._request import chat_body
+from ddg_protocol.chat import read_question
 from ddg_protocol.errors import InputLimitError, LocalProtocolError
 from ddg_protocol.models import AttachmentLimits
 from ddg_protocol.parts import MAX_ATTACHMENT_BYTES, File, Image, Part, Text, text_of

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from support.cases import each_of
 
-from ddg_protocol.chat import chat_body, chat_headers
+from ddg_protocol._request import chat_body, chat_headers, page_headers, status_headers
 from ddg_protocol.conversation import Message
 from ddg_protocol.errors import ModelNotSupportedError
-from ddg_protocol.handshake import page_headers, read_version, status_headers
+from ddg_protocol.handshake import read_version
 from ddg_protocol.identity import Identity
 from ddg_protocol.models import Model
 from ddg_protocol.profile import ServiceProfile

@@ -16,7 +16,7 @@ from support.hand import Hand
 
 from ddg_protocol import SendRequest, ServiceProfile, Session, SolveChallenge, revisions
 from ddg_protocol._part_forms import read_part
-from ddg_protocol.chat import chat_body
+from ddg_protocol._request import chat_body
 from ddg_protocol.conversation import Message
 from ddg_protocol.handshake import read_version
 from ddg_protocol.intents import ChallengeAnswer

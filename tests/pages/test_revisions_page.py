@@ -9,9 +9,8 @@ import pytest
 from support.documents import code_words, read, table
 
 from ddg_protocol import ServiceProfile
-from ddg_protocol.chat import chat_body, chat_headers
+from ddg_protocol._request import chat_body, chat_headers, models_headers, page_headers, status_headers
 from ddg_protocol.conversation import Message
-from ddg_protocol.handshake import models_headers, page_headers, status_headers
 from ddg_protocol.revisions import REVISIONS
 
 PAGE = "docs/PROTOCOL.md"

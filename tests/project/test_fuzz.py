@@ -36,6 +36,7 @@ NO_PARSERS = {
     "ddg_protocol.identity": "values",
     "ddg_protocol._limits": "checks what the embedder attaches",
     "ddg_protocol._options": "checks what the embedder asks for",
+    "ddg_protocol._request": "writes requests",
     "ddg_protocol._template": "writes requests",
     "ddg_protocol._message_forms": "writes requests",
     "ddg_protocol._solution": "checks what the embedder's solver gives",
