@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from ._template import placeholders_of
+from ._template import placeholders_of, read_members
 from ._turn import TurnOptions
 from .models import Model
 from .profile import ServiceProfile
@@ -35,7 +33,10 @@ def read_options(
     known, places = profile.model(model), placeholders_of(profile.extra_body)
     if effort is not None:
         _check_effort(profile, known, effort, sent="effort" in places)
-    return TurnOptions(effort, _read_tools(profile, known, tools, sent="tool_choice" in places), _read_extra(extra))
+    if extra is not None and not isinstance(extra, Mapping):
+        raise ValueError(f"extra must be a mapping of members, not {type(extra).__name__}")
+    named = _read_tools(profile, known, tools, sent="tool_choice" in places)
+    return TurnOptions(effort, named, read_members("extra", dict(extra or {})))
 
 
 def _check_effort(profile: ServiceProfile, model: Model, effort: str, *, sent: bool) -> None:
@@ -64,17 +65,3 @@ def _read_tools(profile: ServiceProfile, model: Model, tools: Sequence[str], *, 
             has = f"it has {', '.join(there_are)}" if there_are else "it has none"
             raise ValueError(f"{shown(model.id)} has no tool {shown(tool)}; {has}")
     return tuple(tools)
-
-
-def _read_extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    if extra is not None and not isinstance(extra, Mapping):
-        raise ValueError(f"extra must be a mapping of members, not {type(extra).__name__}")
-    members = dict(extra or {})
-    if not all(isinstance(name, str) for name in members) or {"model", "messages"} & members.keys():
-        raise ValueError("extra must have texts for names, and not model or messages, which are arguments of their own")
-    try:
-        # A copy, of JSON values alone: the caller may change theirs while the turn is under way.
-        copied: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(members))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"extra can't be written as JSON in UTF-8: {error}") from None
-    return copied

@@ -8,8 +8,8 @@ import msgspec
 
 from .errors import LocalProtocolError
 from .headers import Headers
-from .intents import ChallengeAnswer, Failure, FailureKind
-from .text import printable, shown
+from .intents import Failure, FailureKind
+from .text import shown
 
 _NO_TIME = 1e300
 """Sums with longer times are no longer finite numbers."""
@@ -59,20 +59,6 @@ def check_text(what: str, text: str) -> str:
     if not isinstance(text, str):
         raise LocalProtocolError(f"{what} must be text, not {type(text).__name__}")
     return text
-
-
-def as_answer(answer: str | ChallengeAnswer) -> ChallengeAnswer:
-    """Return a solver's answer, of which each part is of its kind.
-
-    Raises:
-        LocalProtocolError: it is neither text nor a `ChallengeAnswer`, or a part of it has another form.
-    """
-    if not isinstance(answer, ChallengeAnswer):
-        return ChallengeAnswer(check_text("answer", answer))
-    try:
-        return msgspec.convert(msgspec.structs.asdict(answer), ChallengeAnswer)
-    except msgspec.ValidationError as error:
-        raise LocalProtocolError(f"the answer has another form: {printable(str(error), 300)}") from None
 
 
 def as_bytes(data: object) -> bytes:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ._answer import read_answer
 from ._exchange import End, Exchange, Failed, Head
 from ._options import read_options
 from ._phases import (
@@ -34,7 +35,6 @@ from ._phases import (
 )
 from ._response import Body
 from ._setup import AnswerChallenge, Solver
-from ._solution import check_answer
 from ._state import Awaited
 from ._turn import Turn
 from .conversation import Conversation
@@ -351,7 +351,7 @@ def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
         case Solving():
             newest = phase.solve.id
             if isinstance(phase.outcome, Solved):
-                check_answer(ChallengeAnswer(phase.outcome.answer, phase.outcome.headers, phase.outcome.body), profile)
+                read_answer(ChallengeAnswer(phase.outcome.answer, phase.outcome.headers, phase.outcome.body), profile)
         case Requesting() | Reading() | Streaming():
             newest = phase.exchange.request.id
             _check_exchange(phase, policy)
@@ -373,7 +373,7 @@ def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile)
             missing = "an x-vqd-4" if profile.vqd_4 else "a challenge"
             raise ValueError(f"the turn's tokens are without {missing}")
         credentials = turn.credentials
-        check_answer(ChallengeAnswer(credentials.answer or "", credentials.headers, credentials.body), profile)
+        read_answer(ChallengeAnswer(credentials.answer or "", credentials.headers, credentials.body), profile)
     Conversation(ids=tuple(turn.ids.items()))
     profile.validate_model(turn.model)
     options = turn.options

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from .headers import Headers
 
 OR_EMPTY = " or empty"
@@ -98,3 +100,22 @@ def placeholders_of(value: Any) -> set[str]:
         case list() | tuple():
             return set().union(*map(placeholders_of, value))
     return set()
+
+
+def read_members(what: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Check members that a caller adds to a body, and return a copy, which the caller can't change any more.
+
+    Args:
+        what: what they are, for the message.
+        members: the members.
+
+    Raises:
+        ValueError: a name is no text, or one that the session has; or a value is not one of JSON.
+    """
+    if not all(isinstance(name, str) for name in members) or {"model", "messages"} & members.keys():
+        raise ValueError(f"{what} must have texts for names, and not model or messages, which the session adds")
+    try:
+        copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(members))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{what} can't be written as JSON in UTF-8: {error}") from None
+    return copy

@@ -29,7 +29,7 @@ from . import chat, handshake
 from ._exchange import End, Exchange, Failed, Head
 from ._phases import Action as Action
 from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
-from ._reports import as_answer, as_bytes, as_fields, check_failure, check_head, check_kind, check_text
+from ._reports import as_bytes, as_fields, check_failure, check_head, check_kind, check_text
 from ._setup import AnswerChallenge as AnswerChallenge
 from ._setup import Setup, named_cookies
 from ._setup import Solver as Solver
@@ -411,16 +411,13 @@ class Session:
         phase = self._solving(solve)
         if phase is None:
             return
-        from ._solution import check_answer  # which most conversations never need
+        from ._answer import read_answer  # which most conversations never need
 
-        found = as_answer(answer)
         try:
-            check_answer(found, self.profile)
+            found = read_answer(answer, self.profile)
         except ValueError as error:
             raise LocalProtocolError(str(error)) from None
-        # A copy: the solver may change its own before the question goes out.
-        body = msgspec.json.decode(msgspec.json.encode(found.body))
-        phase.outcome = Solved(found.value, found.headers, body)
+        phase.outcome = Solved(found.value, found.headers, found.body)
 
     def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
         """Report that there is no answer to a challenge. The turn ends with `UnsupportedChallenge`.

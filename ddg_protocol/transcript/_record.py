@@ -12,7 +12,6 @@ import msgspec
 from msgspec.structs import replace
 
 from .._part_forms import on_wire
-from .._reports import as_answer
 from .._state import State
 from ..chat import Said, read_messages
 from ..content import PIECE, ContentDecoder
@@ -194,13 +193,15 @@ class _Recorder:
             case "wait_elapsed", wait:
                 self._tell(WaitElapsed(wait.id))
             case "challenge_solved", solve, answer:
-                self._tell(self._solved(solve.id, as_answer(answer)))
+                self._tell(self._solved(solve.id, answer))
             case _:  # challenge_failed
                 solve, text = arguments
                 self._tell(ChallengeFailed(solve.id, _encodable(text)))
 
-    def _solved(self, id: int, answer: ChallengeAnswer) -> ChallengeSolved:
+    def _solved(self, id: int, answer: str | ChallengeAnswer) -> ChallengeSolved:
         stand_in = self._secrets.value
+        if isinstance(answer, str):
+            return ChallengeSolved(id, stand_in(answer))
         headers = tuple((name, stand_in(value)) for name, value in answer.headers)
         return ChallengeSolved(id, stand_in(answer.value), headers, self._members(answer.body))
 

@@ -300,7 +300,7 @@ def test_an_answer_that_is_not_known_to_be_spent_goes_out_again_with_all_it_brou
     ("answer", "why"),
     [
         ("two words", "visible ASCII"),
-        (7, "answer must be text, not int"),
+        (7, "answer must be text or a ChallengeAnswer, not int"),
         (ChallengeAnswer("a\n"), "visible ASCII"),
         (ChallengeAnswer("x" * 65537), "at most 64 KiB"),
         (ChallengeAnswer(7), "another form"),  # type: ignore[arg-type]
