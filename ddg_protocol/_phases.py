@@ -18,7 +18,7 @@ import msgspec
 from . import _plan, _request
 from ._exchange import Exchange
 from ._limits import check_limits
-from ._plan import Pause, Riddle
+from ._plan import Challenge, Pause
 from ._response import Body, collect, conclude, is_reply, read_head, redirected_to
 from ._setup import Setup
 from ._state import MOVES, Move, State
@@ -177,7 +177,7 @@ class Planning(_Phase):
                 return wait
             case Queued() as event:
                 return event
-            case Riddle(script, tokens):
+            case Challenge(script, tokens):
                 profile = machine.setup.profile
                 solve = SolveChallenge(
                     id=machine.new_id(),

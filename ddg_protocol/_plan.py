@@ -35,8 +35,8 @@ class Pause(msgspec.Struct, frozen=True):
     reason: Literal["pacing", "backoff"]
 
 
-class Riddle(msgspec.Struct, frozen=True):
-    """The embedder has to answer a challenge before the chat request.
+class Challenge(msgspec.Struct, frozen=True):
+    """A challenge that the embedder has to answer before the chat request.
 
     Attributes:
         script: the challenge's JavaScript source; empty where this package doesn't read it.
@@ -52,7 +52,7 @@ def out_of_time(setup: Setup) -> ChatTimeoutError:
     return ChatTimeoutError(f"the turn took longer than {setup.policy.turn_timeout:g} s (turn_timeout)")
 
 
-def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Step | Pause | Queued | Riddle:
+def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Step | Pause | Queued | Challenge:
     """Choose what a turn does next. A request that may begin now is registered with the pacer.
 
     Args:
@@ -81,8 +81,8 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
     pages = _pages_due(setup, conversation, turn, now)
     needs_tokens = turn.goal is Step.CHAT and turn.credentials is None
     step = pages[0] if pages else Step.STATUS if needs_tokens else turn.goal
-    if step is Step.CHAT and earliest <= now and (riddle := _find_answer(setup, turn)) is not None:
-        return riddle
+    if step is Step.CHAT and earliest <= now and (challenge := _find_answer(setup, turn)) is not None:
+        return challenge
     slot = _slot(setup, turn, step, pages, now, requests=2 if needs_tokens else 1)
     if earliest <= now and slot.least >= turn.until:
         raise ChatTimeoutError(
@@ -140,7 +140,7 @@ def _news(setup: Setup, turn: Turn, slot: Slot) -> Queued | None:
     return turn.told
 
 
-def _find_answer(setup: Setup, turn: Turn) -> Riddle | None:
+def _find_answer(setup: Setup, turn: Turn) -> Challenge | None:
     """Answer the challenge of the turn's tokens if it has to be, or return it for the embedder to answer."""
     credentials = turn.credentials
     if credentials is None or not turn.answering or credentials.answer is not None:
@@ -156,11 +156,11 @@ def _find_answer(setup: Setup, turn: Turn) -> Riddle | None:
             raise UnsupportedChallenge(
                 f"the challenge is longer than {setup.policy.max_challenge_bytes} bytes", expected="a shorter challenge"
             )
-        return Riddle("", credentials.tokens)
+        return Challenge("", credentials.tokens)
     from .challenge import answer_challenge, read_challenge  # which most conversations never need
 
     script = read_challenge(challenge, max_bytes=setup.policy.max_challenge_bytes)
     if setup.solver == "embedder":
-        return Riddle(script, credentials.tokens)
+        return Challenge(script, credentials.tokens)
     credentials.answer = answer_challenge(script, setup.profile.identity, style=setup.profile.answer_style)
     return None
