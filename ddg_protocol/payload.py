@@ -67,16 +67,28 @@ def read_json(raw: bytes) -> dict[str, Any] | None:
     try:
         return _decode_object(raw)
     except NOT_DECODED:
-        pass
+        # msgspec refuses invalid UTF-8, for which the event stream has U+FFFD.
+        return parse_object(str(raw, "utf-8", "replace"))
+
+
+def parse_object(text: str) -> dict[str, Any] | None:
+    """Parse a JSON object that may have halves of surrogate pairs and numbers of any length.
+
+    msgspec refuses the former and `int` the latter, which mean nothing here.
+
+    Args:
+        text: anything.
+
+    Returns:
+        The object; None if the text is not one.
+    """
     from json import loads  # which most conversations never need
 
-    # msgspec refuses halves of surrogate pairs and invalid UTF-8; the standard library reads the former, and the
-    # latter is what the event stream has U+FFFD for. `int` refuses long numbers, which mean nothing here.
     try:
-        payload = loads(str(raw, "utf-8", "replace"), parse_int=_number, parse_constant=_refuse)
+        found = loads(text, parse_int=_number, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    return payload if isinstance(payload, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def is_json(raw: bytes) -> bool:

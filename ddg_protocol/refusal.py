@@ -8,6 +8,7 @@ from . import errors
 from .dates import parse_date, parse_time
 from .errors import ServiceError, UsageWindow
 from .headers import Headers, field
+from .payload import parse_object
 from .text import printable
 
 _Row = tuple[type[ServiceError], str]
@@ -191,16 +192,12 @@ def _row(status: int, kind: str | None, body: bytes) -> _Row:
 
 def _members(body: bytes) -> dict[str, Any]:
     """Return the members of an error body; none where it is no JSON object."""
-    from json import loads  # which most conversations never need
-
     text = str(body, "utf-8", "replace")
     # A body was once seen with undecoded bytes before its JSON: look from the first brace, and from the likely one.
     for start in sorted({text.find("{"), text.find('{"action"')} - {-1}):
-        try:
-            members: dict[str, Any] = loads(text[start:], parse_int=_number)
-        except (ValueError, RecursionError):
-            continue
-        return members
+        members = parse_object(text[start:])
+        if members is not None:
+            return members
     return {}
 
 
@@ -211,7 +208,7 @@ def _short(value: Any, limit: int = 60) -> str:
 
 def _picture_check(members: dict[str, Any]) -> str:
     """Return what a person has to solve, as JSON; empty if there is nothing."""
-    from json import dumps
+    from json import dumps  # which most conversations never need
 
     check = members.get("cd")
     if not check:
@@ -240,10 +237,6 @@ def _allowance(members: dict[str, Any]) -> dict[str, Any]:
     resets = tuple(window.reset_at for window in windows if window.is_blocked and window.reset_at)
     times = [at for time in resets if (at := parse_time(time)) is not None]
     return {"windows": windows, "resets": resets, "reset_at": max(times, default=None)}
-
-
-def _number(digits: str) -> int | float:
-    return int(digits) if len(digits) < 20 else float(digits)  # `int` refuses long numbers, which mean nothing here
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
