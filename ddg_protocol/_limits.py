@@ -27,11 +27,10 @@ def check_kinds(profile: ServiceProfile, model: Model, messages: Sequence[Messag
     for part in _attachments(messages):
         taken = types_taken(profile, model, part)
         if part.mime_type.lower() not in taken:
-            kind = "images" if isinstance(part, Image) else "files"
-            takes = f"it takes {', '.join(taken)}" if taken else f"it takes no {kind}"
-            what = "has an image" if isinstance(part, Image) else "has a file"
+            one, many = ("an image", "images") if isinstance(part, Image) else ("a file", "files")
+            takes = f"it takes {', '.join(taken) or f'no {many}'}"
             raise LocalProtocolError(
-                f"the conversation {what} of the type {shown(part.mime_type)}, "
+                f"the conversation has {one} of the type {shown(part.mime_type)}, "
                 f"which can't be sent to {shown(model.id)}: {takes}"
             )
 
