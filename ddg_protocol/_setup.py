@@ -1,14 +1,14 @@
-"""What a session is given once and never changes: its profile, policy, shared state, jitter, and settings."""
+"""What a session is given when it is made (profile, policy, shared state, settings), and what follows from that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
 
 from .conversation import Conversation
-from .cookies import Cookie, CookieJar
+from .cookies import Cookie, CookieJar, named_cookies
 from .pace import ClientState
 from .policy import Policy
 from .profile import IdRule, ServiceProfile
@@ -45,6 +45,11 @@ class Setup(msgspec.Struct):
     random_bytes: Callable[[int], bytes]
     ids: dict[str, str] = msgspec.field(default_factory=dict)
 
+    def answers_at_once(self, conversation: Conversation) -> bool:
+        """Return whether the first chat request of a turn carries an answer, before the service has asked for one."""
+        is_wanted = conversation.answers_wanted or self.profile.challenge_form == "opaque"
+        return self.answer_challenge == "always" or (self.answer_challenge == "on_demand" and is_wanted)
+
     @property
     def lands(self) -> bool:
         """Whether a turn without cookies visits the landing page for some."""
@@ -80,7 +85,11 @@ class Setup(msgspec.Struct):
 
     def own_cookies(self) -> tuple[Cookie, ...]:
         """Return the cookies that the client always sets (PROTOCOL.md section 1)."""
-        return named_cookies(self.profile, dict(self.profile.cookies))
+        return named_cookies(dict(self.profile.cookies), domain=self.profile.host)
+
+    def jar_for_turn(self, jar: CookieJar) -> CookieJar:
+        """Return a copy of the session's jar, which a turn can change; a fresh one in place of an empty one."""
+        return jar.copy() if jar.cookies else self.fresh_jar()
 
     def fresh_jar(self) -> CookieJar:
         """Return a jar without cookies from the service: the client's own, and those that the embedder supplied."""
@@ -93,19 +102,3 @@ def _made_id(rule: IdRule, data: bytes) -> str:
     number = int.from_bytes(data) & ~(0xF << 76) & ~(0x3 << 62) | 4 << 76 | 2 << 62  # RFC 9562 section 5.4
     digits = f"{number:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def named_cookies(profile: ServiceProfile, cookies: Mapping[str, str] | Iterable[Cookie]) -> tuple[Cookie, ...]:
-    """Return names and values as cookies of the service, and cookies as they are.
-
-    Raises:
-        ValueError: one of them is not a cookie, or can't be sent.
-    """
-    if isinstance(cookies, Mapping):
-        return tuple(Cookie(name=name, value=value, domain=profile.host) for name, value in cookies.items())
-    found = tuple(cookies)
-    for cookie in found:
-        if not isinstance(cookie, Cookie):
-            kind = type(cookie).__name__
-            raise ValueError(f"cookies must be a mapping of names to values, or Cookie values, not {kind}")
-    return found

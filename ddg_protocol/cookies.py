@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -89,6 +89,26 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __repr__(self) -> str:
         return f"<Cookie {self.name!r} of {self.domain}{self.path}, {len(self.value)} characters>"
+
+
+def named_cookies(cookies: Mapping[str, str] | Iterable[Cookie], *, domain: str) -> tuple[Cookie, ...]:
+    """Return cookies that a caller gave, by name and value or as `Cookie` values.
+
+    Args:
+        cookies: the cookies.
+        domain: the host that those without one belong to.
+
+    Raises:
+        ValueError: one of them is not a cookie, or can't be sent.
+    """
+    if isinstance(cookies, Mapping):
+        return tuple(Cookie(name=name, value=value, domain=domain) for name, value in cookies.items())
+    found = tuple(cookies)
+    for cookie in found:
+        if not isinstance(cookie, Cookie):
+            kind = type(cookie).__name__
+            raise ValueError(f"cookies must be a mapping of names to values, or Cookie values, not {kind}")
+    return found
 
 
 class CookieJar:

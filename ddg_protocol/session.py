@@ -31,12 +31,12 @@ from ._phases import Action as Action
 from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
 from ._reports import as_bytes, as_fields, check_failure, check_head, check_kind, check_text
 from ._setup import AnswerChallenge as AnswerChallenge
-from ._setup import Setup, named_cookies
+from ._setup import Setup
 from ._setup import Solver as Solver
 from ._state import COMMANDS, Awaited, Command, Report, State
 from ._turn import NO_OPTIONS, Credentials, Turn
 from .conversation import Conversation, Message, Messages
-from .cookies import Cookie
+from .cookies import Cookie, named_cookies
 from .errors import DuckChatError, LocalProtocolError
 from .events import TurnCancelled
 from .intents import ChallengeAnswer, Failure, Intent, SendRequest, SolveChallenge, Wait
@@ -100,7 +100,7 @@ class Session:
         random_bytes: Callable[[int], bytes] = no_random_bytes,
         trace: Callable[[State], object] | None = None,
     ) -> None:
-        supplied = None if cookies is None else named_cookies(profile, cookies)
+        supplied = None if cookies is None else named_cookies(cookies, domain=profile.host)
         policy, shared = policy or Policy(), shared or ClientState()
         setup = Setup(profile, policy, shared, jitter, answer_challenge, solver, supplied, random_bytes)
         conversation = conversation or Conversation()
@@ -212,17 +212,15 @@ class Session:
             except ValueError as error:
                 raise LocalProtocolError(str(error)) from None
         tokens = conversation.tokens
-        opaque = setup.answer_challenge == "on_demand" and setup.profile.challenge_form == "opaque"
-        remembered = setup.answer_challenge == "on_demand" and conversation.answers_wanted
         turn = Turn(
             messages=(*history, question),
             is_text_alone=is_text_alone,
             options=options,
             model=model,
             until=now + setup.policy.turn_timeout,
-            jar=jar.copy() if jar.cookies else setup.fresh_jar(),
+            jar=setup.jar_for_turn(jar),
             landing_due=setup.lands and not jar.cookies,
-            answering=setup.answer_challenge == "always" or remembered or opaque,
+            answering=setup.answers_at_once(conversation),
             credentials=Credentials(tokens) if handshake.are_usable(tokens, setup.profile) else None,
             ids=setup.kept_ids("conversation", dict(conversation.ids)),
         )
@@ -248,7 +246,7 @@ class Session:
             messages=(),
             model=machine.conversation.model,
             until=now + setup.policy.turn_timeout,
-            jar=machine.jar.copy() if machine.jar.cookies else setup.fresh_jar(),
+            jar=setup.jar_for_turn(machine.jar),
             landing_due=False,
             answering=False,
             credentials=None,
