@@ -6,14 +6,18 @@ import msgspec
 
 from ..models import Model
 from ..policy import MIB
-from ._own import IDENTITY
+from ._identity import IDENTITY
 from .duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
 _ALL = ("free", "plus", "pro", "internal")
 _PAID = _ALL[1:]
+_PRO = _ALL[2:]
 _DOCUMENTS = ("FindInDocument", "ReadDocumentSelection", "ReadDocument")
 _TALK = ("WebSearch", "SportsLookup", "RelatedSearchTerms", "ReplySuggestions", "Greeting", *_DOCUMENTS)
-_SEARCH = ("WebSearch", "SearchResults", "RelatedSearchTerms", "ReplySuggestions", *_DOCUMENTS)
+_MORE = ("LocationPrompt", "GenerateImage")
+_DRAW = (*_TALK, *_MORE)
+_WRITE = (*_TALK, "GenerateImage", "WritingBlocks")
+_SEARCH = ("WebSearch", "SearchResults", "RelatedSearchTerms", "ReplySuggestions", *_DOCUMENTS, *_MORE)
 _OPEN = ("WebSearch", "SportsLookup", "LocationPrompt", *_DOCUMENTS, "Greeting")
 
 
@@ -32,37 +36,20 @@ def _model(id: str, name: str, efforts: str, tiers: tuple[str, ...], tools: tupl
 # [seen] d2a models.json of 2026-10-02, the page's default first ([code] d2a), those that are free before the others.
 # Not in that list is gpt-6-luna, the page's default from 2026-10-06: [code] sdk, kthx.
 MODELS = (
-    _model(
-        "gpt-5.6-luna", "GPT-5.6 Luna", "none low", _ALL, (*_TALK, "LocationPrompt", "GenerateImage"), "images files"
-    ),
+    _model("gpt-5.6-luna", "GPT-5.6 Luna", "none low", _ALL, _DRAW, "images files"),
     msgspec.structs.replace(
-        _model(
-            *("gpt-5.4-mini", "GPT-5.4 mini", "none low medium", _ALL),
-            *((*_TALK, "LocationPrompt", "GenerateImage"), "images files"),
-        ),
-        effort_tiers={"none": _ALL, "low": _ALL, "medium": ("pro", "internal")},
+        _model("gpt-5.4-mini", "GPT-5.4 mini", "none low medium", _ALL, _DRAW, "images files"),
+        effort_tiers={"none": _ALL, "low": _ALL, "medium": _PRO},
     ),
     _model("claude-haiku-4-5", "Claude Haiku 4.5", "none low", _ALL, _TALK, "images files"),
     _model("mistral-small-2603", "Mistral Small 4", "", _ALL, (), ""),
     _model("tinfoil/gpt-oss-120b", "gpt-oss 120B", "low", _ALL, _OPEN, ""),
     _model("tinfoil/gemma4-31b", "Gemma 4 31B", "none low", _ALL, _OPEN, "images"),
     _model("gpt-6-luna", "GPT-6 Luna", "none low", ("free",), (), "images files"),
-    _model(
-        *("gpt-5.6-terra", "GPT-5.6 Terra", "none low medium", _PAID),
-        *((*_SEARCH, "LocationPrompt", "GenerateImage"), "images files"),
-    ),
-    _model(
-        *("claude-sonnet-4-6", "Claude Sonnet 4.6", "none low", _PAID),
-        *((*_TALK, "GenerateImage", "WritingBlocks"), "images files"),
-    ),
-    _model(
-        *("gpt-5.6-sol", "GPT-5.6 Sol", "none low medium", ("pro", "internal")),
-        *((*_SEARCH, "LocationPrompt", "GenerateImage"), "images files"),
-    ),
-    _model(
-        *("claude-opus-4-8", "Claude Opus 4.8", "none low medium", ("pro", "internal")),
-        *(("SearchResults", *_TALK, "GenerateImage", "WritingBlocks"), "images files"),
-    ),
+    _model("gpt-5.6-terra", "GPT-5.6 Terra", "none low medium", _PAID, _SEARCH, "images files"),
+    _model("claude-sonnet-4-6", "Claude Sonnet 4.6", "none low", _PAID, _WRITE, "images files"),
+    _model("gpt-5.6-sol", "GPT-5.6 Sol", "none low medium", _PRO, _SEARCH, "images files"),
+    _model("claude-opus-4-8", "Claude Opus 4.8", "none low medium", _PRO, ("SearchResults", *_WRITE), "images files"),
 )
 # [seen] d2a models.json: files a conversation, MiB in all and each, pages each; images a turn and a conversation.
 LIMITS = {"free": (3, 5, 15, 3, 5), "plus": (5, 25, 35, 3, 10), "pro": (5, 25, 50, 3, 10)}

@@ -1,6 +1,6 @@
-"""The service on duckduckgo.com as it was in April 2025, to which PROTOCOL.md holds. `ServiceProfile` has its values.
+"""The service on duckduckgo.com as it was in April 2025, which sections 1 to 10 of PROTOCOL.md describe.
 
-They are the defaults there, so that a profile names only what it has otherwise.
+Its values are the defaults of `ServiceProfile`, so that another profile names only what differs.
 """
 
 from ..profile import ServiceProfile

@@ -4,7 +4,7 @@ What differs from April 2025: there is no ``x-vqd-4`` since 2025-06-20 ([seen] b
 a form that isn't read here (v4 since 2025-07-04, [code] sct).
 """
 
-from ._own import IDENTITY
+from ._identity import IDENTITY
 from .duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
 DUCKDUCKGO_2025_07 = DUCKDUCKGO_2025_04.updated(

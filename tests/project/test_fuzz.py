@@ -41,7 +41,7 @@ NO_PARSERS = {
     "ddg_protocol._message_forms": "writes requests",
     "ddg_protocol._answer": "checks what the embedder's solver gives",
     "ddg_protocol.revisions": "values",
-    "ddg_protocol.revisions._own": "values",
+    "ddg_protocol.revisions._identity": "values",
     "ddg_protocol.revisions.duck_ai_2026_10": "values",
     "ddg_protocol.revisions.duckduckgo_2025_04": "values",
     "ddg_protocol.revisions.duckduckgo_2025_07": "values",

@@ -1,4 +1,4 @@
-"""What the later revisions have in common."""
+"""The identity that the later revisions send."""
 
 from ..identity import Identity
 
