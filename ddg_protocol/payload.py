@@ -1,4 +1,4 @@
-"""A payload is JSON or words. What it means besides its text: reasoning, tools, sources, images, the unknown.
+"""The payloads of a reply, JSON or words, and what they mean besides text: reasoning, tools, sources, images.
 
 Each kind of payload has a reader. It takes the members that its events hold out of the payload. If anything that
 carries something is left, an `UnknownPayload` with the whole payload follows, so nothing is lost (section 6 of
@@ -92,7 +92,7 @@ def parse_object(text: str) -> dict[str, Any] | None:
 
 
 def is_json(raw: bytes) -> bool:
-    """Return whether a payload that is no object is any other JSON."""
+    """Return whether a payload is JSON of any kind."""
     try:
         msgspec.json.decode(raw, type=msgspec.Raw)
     except NOT_DECODED:
@@ -140,7 +140,7 @@ def _is_known_word(token: bytes) -> bool:
 # What it means
 
 
-def answer_of(payload: _Members) -> tuple[str | None, str]:
+def reply_text(payload: _Members) -> tuple[str | None, str]:
     """Return the text of the reply that a payload brings.
 
     Args:
@@ -150,8 +150,8 @@ def answer_of(payload: _Members) -> tuple[str | None, str]:
         The member that has it, ``message`` or in its place ``content``, and the text; None and an empty text if the
         payload isn't the assistant's, or has none.
     """
-    is_answer = _is_known_action(payload) or any(payload.get(name) is not None for name in _NEVER_EMPTY)
-    if is_answer and payload.get("role") in _ASSISTANT:
+    is_reply = _is_known_action(payload) or any(payload.get(name) is not None for name in _NEVER_EMPTY)
+    if is_reply and payload.get("role") in _ASSISTANT:
         name = "content" if payload.get("message") is None else "message"
         text = payload.get(name)
         if isinstance(text, str):
@@ -195,10 +195,10 @@ def events_of(payload: _Members, raw: bytes, *, text: str | None) -> Iterator[Ev
 
 
 def may_be_image(raw: bytes) -> bool:
-    """Return whether a payload has so few members that almost all of it is one text, as if that were an image.
+    """Return whether a payload has so few members that almost all of it can be one text, such as an image.
 
     Args:
-        raw: a payload that is longer than others may be. It takes little memory more to parse if this is so.
+        raw: a payload that is longer than others may be. Parsing one with few members takes little more memory.
     """
     return raw[:1] == b"{" and sum(map(raw.count, b"{[,")) < _FEW
 
@@ -247,7 +247,7 @@ def _carries(name: str, value: Any) -> bool:
 # The readers, by role
 
 
-def _read_answer(rest: _Members) -> Iterator[Event]:
+def _read_assistant(rest: _Members) -> Iterator[Event]:
     """Read a payload of the assistant, or one without a role: other kinds may lack theirs."""
     yield from _read_sources(rest)
     yield from _read_component(rest)
@@ -341,8 +341,8 @@ def _read_refusal(rest: _Members) -> Iterator[Event]:
 
 
 _READERS: dict[str | None, _Reader] = {
-    None: _read_answer,
-    "assistant": _read_answer,
+    None: _read_assistant,
+    "assistant": _read_assistant,
     "reasoning": _read_reasoning,
     "tool-invocation": _read_tool,
     "source": _read_sources,
@@ -357,7 +357,7 @@ _READERS: dict[str | None, _Reader] = {
 
 
 def _part(part: Any) -> tuple[Event | None, bool]:
-    """Return the event of one part of an answer, and whether it holds all of the part."""
+    """Return the event of one part of a reply, and whether it holds all of the part."""
     if not (isinstance(part, dict) and _has_text(part, "type")):
         return None, not _is_some(part)
     if part["type"] == "generated-image" and _has_text(part, "result"):

@@ -41,7 +41,6 @@ from .events import (
 )
 from .payload import (
     NOT_DECODED,
-    answer_of,
     events_of,
     has_image,
     is_json,
@@ -49,6 +48,7 @@ from .payload import (
     may_be_image,
     part_of,
     read_json,
+    reply_text,
     split_words,
 )
 from .policy import Policy
@@ -133,7 +133,7 @@ _EVENT_BYTES = 256
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
 
 
-#: The attributes of `TurnFinished` that have them.
+#: The attribute of `TurnFinished` that each kind of kept event goes to.
 _GATHERED: dict[type[Kept], str] = {
     ReasoningDelta: "reasoning",
     ReasoningSummary: "summaries",
@@ -145,7 +145,7 @@ _GATHERED: dict[type[Kept], str] = {
     ImageFailed: "failed_images",
     ModelRefusal: "refusals",
 }
-#: The events whose text alone is there.
+#: The events of which `TurnFinished` has the text alone.
 _TEXTS: dict[type[Kept], str] = {ReasoningSummary: "text", PartReceived: "json"}
 
 
@@ -359,7 +359,7 @@ class ReplyReader:
         unfinished = self._decoder.unfinished
         if unfinished is not None and not unfinished.lstrip().startswith(b"["):
             raise IncompleteStream("the reply ended in the middle of an event")
-        if not (self._heard or self.has_content):  # the former is not in older snapshots
+        if not (self._heard or self.has_content):  # older snapshots don't have the former
             silent = EmptyResponseError("the reply has no event at all")
             silent.had_events = False
             raise silent
@@ -441,7 +441,7 @@ class ReplyReader:
         model = payload.get("model")
         if self.served_model is None and isinstance(model, str) and model:
             self.served_model = _encodable(model)
-        name, text = answer_of(payload)
+        name, text = reply_text(payload)
         if name is not None:
             self._ends_empty = not text
             text = self._join_halves(text)
@@ -454,7 +454,7 @@ class ReplyReader:
         """Return the next event of a payload whose text was returned, until there is none."""
         if self._more is None:
             payload = read_json(raw) or {}
-            self._more = islice(events_of(payload, raw, text=answer_of(payload)[0]), self._given - 1, None)
+            self._more = islice(events_of(payload, raw, text=reply_text(payload)[0]), self._given - 1, None)
         event = next(self._more, None)
         if event is None:
             self._given, self._more = 0, None

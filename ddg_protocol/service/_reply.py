@@ -21,7 +21,7 @@ from ..events import (
     ToolStarted,
 )
 from ..parts import File, Image
-from ..payload import answer_of
+from ..payload import reply_text
 
 _WORD = re.compile(r"\S+\s*|\s+")
 
@@ -126,7 +126,7 @@ def payload_of(said: PayloadEvent | Mapping[str, Any] | bytes) -> tuple[bytes, s
     if isinstance(said, bytes):
         return said, ""
     payload = dict(said) if isinstance(said, Mapping) else _written(said)
-    return msgspec.json.encode(payload), answer_of(payload)[1]
+    return msgspec.json.encode(payload), reply_text(payload)[1]
 
 
 def _written(event: PayloadEvent) -> dict[str, Any]:
