@@ -211,13 +211,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
     ) -> Reply:
         """Ask, and read the reply as it arrives: ``with chat.stream("...") as reply``.
 
-        Args:
-            messages: as for `ask`.
-            model: as for `ask`.
-            effort: as for `ask`.
-            tools: as for `ask`.
-            extra: as for `ask`.
-            wait: as for `ask`; entering the reply waits.
+        For the arguments see `ask`. With ``wait``, entering the reply waits.
 
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
