@@ -14,7 +14,7 @@ _TYPES = {"png": "image/png", "jpg": "image/jpeg", "gif": "image/gif", "webp": "
 
 
 def read_attachment(path: Path) -> Image | File:
-    """Read an image or a file. An image is what begins like one, whatever its name.
+    """Read an image or a file. A file that begins like an image is one, whatever its name.
 
     Args:
         path: the file.

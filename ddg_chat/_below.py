@@ -12,7 +12,7 @@ from ddg_protocol.events import GeneratedImage
 from ._files import private
 from ._text import one_line
 
-#: How files begin, and the suffix of their names.
+#: How images begin, and the suffix of their files.
 _KINDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"GIF8", "gif"))
 
 
@@ -48,7 +48,7 @@ def show_below(
 
 
 def kind_of(data: bytes) -> str | None:
-    """Return the suffix of an image's kind, by how its bytes begin; None if it is none of those that are known."""
+    """Return the suffix for an image, by how its bytes begin; None if they don't begin like one that is known."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     return next((kind for begin, kind in _KINDS if data.startswith(begin)), None)

@@ -22,9 +22,9 @@ SaveImage = Callable[[bytes], str]
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
-#: What a backslash takes its meaning from (CommonMark, 2.4).
+#: The characters that a backslash makes plain text (CommonMark, 2.4).
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
-#: What a link's address in angle brackets may not hold as it is.
+#: The characters to escape in a link's address in angle brackets.
 _NOT_IN_ADDRESS = re.compile(r"[^!-;=?-\[\]-~]")
 
 
@@ -110,7 +110,7 @@ def _picture(data: bytes, save_image: SaveImage | None) -> str:
 
 
 def _link(url: str, title: str) -> str:
-    """Return a link to a page. An address of another kind than http is shown, and leads nowhere."""
+    """Return a link to a page. An address that isn't http is shown as text."""
     shown = _escaped(title or url)
     if url.lower().startswith(("http://", "https://")):
         return f"[{shown}](<{_address(url)}>)"

@@ -25,11 +25,11 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 def protocol_of(environment: Mapping[str, str]) -> Protocol | None:
-    """Return the protocol for images that a terminal has by its environment; None if it says nothing of one.
+    """Return the protocol for images that the environment shows the terminal to have; None if it shows none.
 
     Args:
-        environment: the environment's variables. Within tmux and screen they tell of another terminal than the one
-            that is written to, so there is no protocol.
+        environment: its variables. Within tmux and screen they are about another terminal than the one that is
+            written to, so there is no protocol.
     """
     term = environment.get("TERM", "")
     if "TMUX" in environment or "STY" in environment or term.startswith(("screen", "tmux")):
@@ -64,15 +64,15 @@ def size_of(data: bytes) -> tuple[int, int] | None:
 
 
 def sequence_for(data: bytes, protocol: Protocol) -> str:
-    """Return what draws an image.
+    """Return the escape sequences that draw an image.
 
     Args:
         data: the image, from anywhere.
         protocol: the terminal's.
 
     Returns:
-        Escape sequences with the image as base64, and so without a character of it that a terminal could obey. Empty
-        for what the terminal can't draw, and for what isn't a PNG or JPEG of a moderate size.
+        The sequences. They hold the image as base64, so that nothing in it can act on the terminal. Empty if the
+        terminal can't draw it, or if it isn't a PNG or JPEG of a moderate size.
     """
     size = size_of(data)
     if size is None or not all(0 < pixels <= MOST_PIXELS for pixels in size):
@@ -94,7 +94,7 @@ def drawer(stream: TextIO | None = None) -> Callable[[bytes], None] | None:
     """Return a function that draws an image on a terminal; None where the terminal can't.
 
     Args:
-        stream: the terminal, or what is there in its place; none given is standard error.
+        stream: where to draw; None means standard error.
     """
     where = stream or sys.stderr
     protocol = protocol_of(os.environ)

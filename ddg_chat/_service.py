@@ -1,4 +1,4 @@
-"""The options that the commands share that reach the service: which service, how to reach it, and what to record."""
+"""The options of the commands that reach the service: which service, how to reach it, and what to record."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def revision(name: str | None) -> ServiceProfile:
 
 
 def _stand_in(args: argparse.Namespace, profile: ServiceProfile) -> Callable[[SolveChallenge], str] | None:
-    """Return the solver for the emulator's stand-in challenges, if it is they that will come."""
+    """Return the solver for the emulator's stand-in challenges, if the command will get these."""
     if not args.emulator or profile.challenge_form == "script":
         return None
     from ddg_protocol.testing import stand_in_answer

@@ -30,7 +30,7 @@ def solver_of(command: str, *, seconds: float = SECONDS) -> Callable[[SolveChall
     """Return a solver that runs a command for each challenge.
 
     Args:
-        command: is split as a shell would, and run without one. What it writes to standard error is shown.
+        command: split as a shell would split it, but run without a shell. What it writes to standard error is shown.
         seconds: how long it may take.
 
     Returns:

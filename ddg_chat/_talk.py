@@ -251,7 +251,7 @@ class Talk:
             self._attached = []
             self._say("nothing is attached any more")
         else:
-            self._say("nothing is attached; /attach FILE does it")
+            self._say("nothing is attached; /attach FILE attaches an image or a file")
 
     def _retry(self, _: str) -> None:
         question, again = self._unanswered or (self._conversation.last_question, True)

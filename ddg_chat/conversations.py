@@ -36,8 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="?",
         type=Path,
-        help="a new file, with the images next to it; without one, the text goes to standard output, and of an image "
-        "its size",
+        help="a new file, with the images next to it; without one, the text goes to standard output, with the "
+        "size in place of an image",
     )
     remove = actions.add_parser("rm", help="remove conversations permanently")
     remove.add_argument("name", metavar="NAME", nargs="+", help="the conversations' names")

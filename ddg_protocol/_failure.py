@@ -122,7 +122,7 @@ def _answer_next(setup: Setup, turn: Turn, error: ChallengeError) -> Event:
 
 
 def _asked_delay(setup: Setup, error: DuckChatError, now: float) -> float:
-    """Return how long the service asks to wait. A throttled client waits as a whole, as after a ``Retry-After``."""
+    """Return the least time to wait before a retry. A throttled client is held as a whole, as by a ``Retry-After``."""
     if isinstance(error, ServiceError) and error.retry_after is not None:
         return error.retry_after
     # A service without x-vqd-4 gives no challenge, either, to a client that asks too often.

@@ -1,4 +1,4 @@
-"""Checks of a question before anything is sent: what the model takes, and how much of it."""
+"""Checks of a question before anything is sent: the images and files that a model takes, and every limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_kinds(profile: ServiceProfile, model: Model, messages: Sequence[Messag
     """Check that a model takes the images and files of a conversation.
 
     Args:
-        profile: has the types of images.
+        profile: says which types of images are taken.
         model: the model that is asked.
         messages: the history and the question.
 

@@ -1,4 +1,4 @@
-"""The messages of a chat request in the form in which the service reads them, where they are more than text."""
+"""Messages that are more than text, in the form in which the service reads them in a chat request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .parts import Text
 from .profile import ServiceProfile
 
 _IMAGE = '{"type":"generated-image"'
-"""How the history writes a reply's image. It is never sent back: it is not on record that the service takes it."""
+"""How the history stores an image of a reply. It is never sent back: no record shows that the service takes it."""
 
 
 class _WireMessage(msgspec.Struct, omit_defaults=True):

@@ -19,7 +19,7 @@ def read_options(
 
     Args:
         profile: says which options the revision has.
-        model: the id of the one to ask, which says which of them it has.
+        model: the id of the model to ask, which has efforts and tools of its own.
         effort: as in `TurnOptions`.
         tools: as in `TurnOptions`.
         extra: as in `TurnOptions`, or None.
@@ -59,9 +59,9 @@ def _read_tools(profile: ServiceProfile, model: Model, tools: Sequence[str], *, 
         raise ValueError(f"tools must be a list of names, not {type(tools).__name__}")
     if tools and not sent:
         raise ValueError(f"{shown(profile.label)} has no choice of tools, so none can be asked for")
-    there_are = tuple(dict.fromkeys((*model.tools, *profile.tool_choice)))
+    known = tuple(dict.fromkeys((*model.tools, *profile.tool_choice)))
     for tool in tools:
-        if tool not in there_are:
-            has = f"it has {', '.join(there_are)}" if there_are else "it has none"
+        if tool not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
             raise ValueError(f"{shown(model.id)} has no tool {shown(tool)}; {has}")
     return tuple(tools)

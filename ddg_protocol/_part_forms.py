@@ -51,11 +51,11 @@ class _WireImage(msgspec.Struct, tag="image", rename="camel", forbid_unknown_fie
 
 
 class _WireFile(msgspec.Struct, tag="file", rename="camel", forbid_unknown_fields=True):
-    content: bytes  # which msgspec writes as base64
+    content: bytes  # msgspec writes it as base64
     encoding: Literal["base64"]
     mime_type: str
     filename: str
-    # A file that is a page which the person is looking at has these, too. They are read and dropped.
+    # Only a page that the person is looking at, sent as a file, has these. They are read and dropped.
     url: Any = msgspec.UNSET
     title: Any = msgspec.UNSET
     source: Any = msgspec.UNSET

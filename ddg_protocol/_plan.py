@@ -18,8 +18,8 @@ from .policy import MAX_SECONDS
 from .steps import Step
 
 NO_SOLVER = (
-    "the service wants an answer to its challenge, which this package doesn't give in this revision; "
-    "pass a solver (solver=, or --solver) that has an honest way to one: see docs/revisions.md"
+    "the service wants an answer to its challenge, and this package can't give one in this revision; "
+    "pass a solver of your own (solver=, or --solver): see docs/revisions.md"
 )
 
 
@@ -58,7 +58,7 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
     Args:
         setup: the session's.
         conversation: the one that the turn continues.
-        turn: what it has gathered; gets the answer to its challenge, and what was told of its place in the queue.
+        turn: gets the answer to its challenge, and the newest `Queued` for the caller.
         now: the caller's clock, in seconds.
 
     Returns:
@@ -68,7 +68,7 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
         RateLimitError: the service has asked the client to stay away for longer than the policy allows to wait.
         ChatTimeoutError: the turn can't be done in its time.
         UnsupportedChallenge: the challenge is of a form that this package can't read.
-        ChallengeError: the service wants an answer, which nobody here can give.
+        ChallengeError: the service wants an answer, and there is no solver to give it.
     """
     if turn.elapsed is not None:
         # A wait that the driver reported is over, even if its timer is a little early or a test's clock stands still.
@@ -131,7 +131,7 @@ def _slot(setup: Setup, turn: Turn, step: Step, pages: tuple[Step, ...], now: fl
 
 
 def _news(setup: Setup, turn: Turn, slot: Slot) -> Queued | None:
-    """Return what the caller has to be told of the turn's place in the queue, and note that it is told."""
+    """Return the turn's place in the queue if it is news for the caller, and note that it is told."""
     told, position = turn.told, slot.position
     late = 1 + setup.profile.interval
     if not position or (told is not None and told.position == position and slot.start <= told.until + late):

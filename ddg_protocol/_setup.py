@@ -63,7 +63,7 @@ class Setup(msgspec.Struct):
         """Return the ids of a request.
 
         Args:
-            kept: those of the conversation; gets the ones that are new with it.
+            kept: the ids of the conversation; gets those of them that are made now.
         """
         made: dict[str, str] = {}
         for name, rule in self.profile.ids.items():
@@ -74,10 +74,10 @@ class Setup(msgspec.Struct):
         return made
 
     def kept_ids(self, new: Literal["session", "conversation"], stored: Mapping[str, str]) -> dict[str, str]:
-        """Return the stored ids that the profile still has. Those of another revision are not its own.
+        """Return those of the stored ids that the profile has, too. An id of another revision is dropped.
 
         Args:
-            new: with what they are made anew.
+            new: which of them: those that each session makes anew, or each conversation.
             stored: all ids, of a conversation or a snapshot.
         """
         own = {name: rule for name, rule in self.profile.ids.items() if rule.new == new and name in stored}

@@ -16,9 +16,9 @@ has a table of its own:
 So the state changes at two moments, when a command is given and when an action is pulled, and never because bytes
 arrive. A turn begins with the command ASK, or with FETCH_MODELS, which asks no question. In PLANNING the session
 chooses what the turn needs next: time (WAIT), the embedder's answer to a challenge (SOLVE), or a request (SEND). When
-that is over, NEXT leads back to PLANNING. The ways out of this circle that keep what came are REPLY, then DONE, which
-commits the turn, and DONE from READING, with which the list of models is there; FAIL, CANCEL and CLOSE leave the
-conversation as it was before the turn.
+that is over, NEXT leads back to PLANNING. Two ways lead out of this circle with a result: REPLY and then DONE, which
+commits the turn, and DONE from READING, when the list of models has come. FAIL, CANCEL and CLOSE leave the conversation
+as it was before the turn.
 
 Below a `wire.WireSession` there is one more thing with states: its connection, the **link**. `LINKS` says which moves
 each state of it allows. Some moves follow a report at once (CONNECTED, SENT) or a command (ABANDON); all others are

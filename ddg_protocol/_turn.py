@@ -63,14 +63,14 @@ class Turn(msgspec.Struct, kw_only=True):
         answering: whether this turn's chat requests carry answers.
         challenged: how often the service asked for one in this turn.
         chat_sent: whether a chat request went out.
-        repeated: the names of the exceptions that the chat request was repeated after, of those that allow it once.
+        repeated: the names of the exceptions after which the chat request was repeated; each allows that once.
         goal: what it ends with: `Step.CHAT` or `Step.MODELS`.
         retries: how often each kind of request was retried.
         backoff_until: the end of a wait that comes before the next request, on the caller's clock.
-        elapsed: the time that has come since the last request, as the driver reported it.
+        elapsed: the end of the last wait that the driver reported as over; None since the last request.
         begun: when the last request began, on the caller's clock; 0 before the first.
         ticket: says how old the turn is among those of the client.
-        told: what the caller was told last of its place in the queue.
+        told: the last `Queued` that the caller got.
         ids: those that stay the same in the conversation.
         is_text_alone: whether it is known that no message has anything but text.
         options: what it asks for besides the question.

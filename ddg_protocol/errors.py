@@ -95,7 +95,7 @@ class MalformedEvent(RemoteProtocolError):
 
 
 class MalformedModelList(RemoteProtocolError):
-    """The list of models has another form than the one that is known; the message says where."""
+    """The list of models doesn't have the form that is known; the message says where."""
 
 
 class IncompleteStream(RemoteProtocolError):
@@ -199,15 +199,15 @@ class ChallengeError(ServiceError):
     """The service asks for an answer to its challenge, or refused the one it got.
 
     Attributes:
-        picture_check: what a person has to solve on the service's own page, as JSON (the body's ``cd``). Empty if it is
-            for a program.
+        picture_check: what a person has to solve on the service's own page, as JSON (the body's ``cd``). Empty if the
+            challenge is for a program.
     """
 
     picture_check: str = ""
 
 
 class BadRequestError(ServiceError):
-    """The service doesn't take such a request, or not any more."""
+    """The service doesn't accept such a request, or no longer does."""
 
 
 class BlockedError(ServiceError):
@@ -219,10 +219,10 @@ class ConversationLimitError(ServiceError):
 
 
 class InputLimitError(ServiceError):
-    """The question is too long for the service, or has more images or files than it takes; or than the policy allows.
+    """The question is too long, or has too many images or files, for the service or by the policy.
 
     Attributes:
-        limit: the limit that was passed, in the unit that the message names; None where the service doesn't tell.
+        limit: the limit that was passed, in the unit that the message names; None where the service doesn't say.
     """
 
     limit: int | None = None

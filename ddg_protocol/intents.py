@@ -90,7 +90,7 @@ class SolveChallenge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         origin: of the service: scheme, host and port.
         fe_version: the front-end version that goes with the question; empty if it is not known.
         model: the id of the question's model.
-        attempt: 1, and one more for each challenge that the service answered the same question with.
+        attempt: which try of the question this is: 1, and one more after each challenge that came in place of a reply.
     """
 
     id: int
@@ -111,12 +111,12 @@ class SolveChallenge(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ChallengeAnswer(msgspec.Struct, frozen=True):
-    """The answer to a challenge, with what else the question has to carry for it to count.
+    """The answer to a challenge, with whatever else the chat request has to carry with it.
 
     Attributes:
         value: the value of the ``x-vqd-hash-1`` header.
-        headers: more header fields of this one request, names in lower case. None that the session or the driver
-            writes, or that the profile gives a value.
+        headers: more header fields of this one request, names in lower case. It can't have one that the session, the
+            driver or the profile writes.
         body: more members of this one request's body; they replace those of the same name.
     """
 

@@ -14,7 +14,7 @@ from .text import printable
 __all__ = ["read_models", "write_models"]
 
 _PAGES = 8
-"""The limit of a file's pages if the service doesn't tell."""
+"""The limit of a file's pages if the service doesn't say."""
 
 _Text = Annotated[str, msgspec.Meta(max_length=200)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

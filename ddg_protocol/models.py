@@ -12,7 +12,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model of the service, and what it can do. Where only its name is known, the rest is empty: it takes text.
+    """A model of the service, and what it can do. One of which only the name is known takes text alone.
 
     Attributes:
         id: its name on the wire.
@@ -24,7 +24,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         takes_images: whether questions may have images.
         file_types: the media types of the files that questions may have.
         tiers: the tiers that may use it, such as ``"free"``; empty where that is not known.
-        available: whether this client may use it, by the service's word; None if it doesn't tell.
+        available: whether the service says that this client may use it; None if it doesn't say.
     """
 
     id: str

@@ -18,9 +18,9 @@ PATIENCE = 15.0
 _LOOK = 0.5
 """A turn that queues asks again after this many seconds at the latest, or when the next request may begin."""
 _FIRST_LOOK = 0.05
-"""A turn that waits for a page asks again after as many seconds as the fetch has taken so far, and at least these.
+"""A turn that waits for a page asks again after as long as the fetch has taken so far, and at least this many seconds.
 
-It asks nine times in `FETCH_SECONDS`: ten thousand turns that ask each second leave the fetch itself no time.
+So it asks nine times in `FETCH_SECONDS`. If ten thousand turns asked every second, the fetch itself would get no time.
 """
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]

@@ -57,8 +57,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         max_error_bytes: how much is kept of the body of a refusal.
         max_drain_bytes: how much is read of a body that nobody wants, so that the connection can be kept.
         max_event_bytes: the longest line, and the longest event, of the stream.
-        max_image_bytes: the longest event that brings an image, if that is more. An image takes a third more as text,
-            so that 4 MiB are enough for one of 3 MiB.
+        max_image_bytes: the longest event that brings an image, if that is more. As text, an image is a third longer:
+            4 MiB are enough for one of 3 MiB.
         max_reply_bytes: the longest reply. Every byte of its body counts, before and after decompression, whatever it
             means. Each of these is bounded by it, too: twice the memory of the reply's text; twice that of the rest
             that `TurnFinished` has; and all that a `wire.WireSession` reads of chunk extensions, sizes in an unusual

@@ -34,7 +34,7 @@ class IdRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         form: ``"hex"`` for 32 hexadecimal digits, ``"uuid"`` for a random UUID (RFC 9562 section 5.4).
-        new: with what it is new: each ``"request"``, ``"session"`` or ``"conversation"``.
+        new: what gets a new one: each ``"request"``, ``"session"`` or ``"conversation"``.
     """
 
     form: Literal["hex", "uuid"] = "hex"
@@ -71,7 +71,8 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             computed, at any depth: the names of `ids`, ``effort``, ``uses_tools`` (whether the turn asks for tools),
             ``tool_choice``, ``null`` (which TOML can't say), and ``solver`` as a member that only a solver's answer
             brings.
-        tool_choice: the tools of ``tool_choice``, with what it says of each that the turn doesn't ask for.
+        tool_choice: the tools that ``{tool_choice}`` always names, each with its value for a turn that doesn't ask for
+            it.
         ids: the ids that the client makes up, at most 32, by the names that placeholders use.
         vqd_4: whether the service gives an ``x-vqd-4`` token, which each question needs.
         challenge_form: ``"script"`` is the plain form of April 2025, which this package can answer; ``"opaque"`` is any
@@ -89,8 +90,8 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             service's 1.5, and 0 for a plain http origin.
         chat_is_repeatable: whether to repeat a chat request whose connection broke before the reply, though the service
             may have processed it.
-        repeated_once: after what a chat request is repeated once, at once and with fresh tokens, as after an unknown
-            token: ``"unauthorized"`` is a 401, ``"no_events"`` a reply without any event.
+        repeated_once: the failures after which a chat request is repeated, once and at once, with fresh tokens:
+            ``"unauthorized"`` is a 401, ``"no_events"`` a reply without any event. After an unknown token it always is.
         throttle_delay: seconds that a throttled client waits at least, where the service doesn't say how long; at most
             1,000,000.
         answer_style: how the JSON of a challenge's answer is spaced: ``"python"`` (", " and ": ") or ``"compact"``.
@@ -323,7 +324,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(printable(message, 300)) from None
 
     def with_models(self, listed: ModelList) -> ServiceProfile:
-        """Return the same profile with the models that the service lists, and its limits of attachments.
+        """Return the same profile with the models and the limits of attachments that the service lists.
 
         Args:
             listed: what `Session.fetch_models` or a client's ``models`` gave. Models that the profile has keep their
@@ -343,7 +344,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return msgspec.structs.replace(self, models=tuple(models), attachment_limits=listed.attachment_limits)
 
     def model(self, id: str) -> Model:
-        """Return what is known of a model; of one that is not in `models`, that it takes text.
+        """Return a model. One that is not in `models` takes text alone.
 
         Args:
             id: its id on the wire.

@@ -30,7 +30,7 @@ _UNAVAILABLE: _Row = (errors.ServiceUnavailableError, "the service is not availa
 _UPSTREAM: _Row = (errors.ServiceUnavailableError, "the service could not reach the model; try again later")
 _NOT_TAKEN: _Row = (
     errors.BadRequestError,
-    "the service does not take this request; choose another model, or leave out what the model may not have",
+    "the service does not accept this request; choose another model, or leave out what this one does not take",
 )
 _USED_UP: _Row = (errors.UserLimitError, "this user's allowance is used up; wait until it is renewed")
 
@@ -60,7 +60,7 @@ _BY_TYPE: dict[tuple[int, str], _Row] = {
     ),
 }
 
-#: The rows that a type alone decides: those whose status is not known, and, where the body has none inside a 200, all.
+#: The rows that a type alone decides, whatever the status.
 _OF_ANY_STATUS: dict[str, _Row] = {
     "ERR_INVALID_CHALLENGE": _CHALLENGE,
     _ACCOUNT_LIMIT: (
@@ -77,6 +77,7 @@ _OF_ANY_STATUS: dict[str, _Row] = {
     ),
     **dict.fromkeys(("ERR_UPSTREAM", "ERR_SERVICE_OFFLINE", "ERR_NETWORK", "ERR_STREAM_NETWORK"), _UPSTREAM),
 }
+#: Inside a 200 there is no other status, so the type alone decides every row.
 _INSIDE_200 = {
     "ERR_SERVICE_UNAVAILABLE": _UNAVAILABLE,
     **{kind: row for (_, kind), row in _BY_TYPE.items()},
@@ -143,7 +144,7 @@ def service_error(status: int, body: bytes, *, retry_after: float | None = None)
         message += f"; it says to come back in {retry_after:.0f} s"
     message += f" ({status} {kind})" if kind else f" ({status})"
     error = cls(message, status=status, type=kind, retry_after=retry_after, body=body)
-    # What a body doesn't have is an attribute of the class alone, so that older transcripts stay as they are.
+    # What the body lacks stays an attribute of the class: transcripts of earlier versions have none of these.
     vars(error).update((name, value) for name, value in details.items() if value or name == "resets")
     return error
 

@@ -31,7 +31,7 @@ def http_date(when: float) -> str:
 def front_end_page(profile: ServiceProfile, version: tuple[str, str]) -> bytes:
     """Return a page as large as the real one, over 200 KiB.
 
-    The version's two halves are past its middle; where their markers are attributes, they are those of its first tag.
+    The version's two halves are in a script past its middle, or, if their markers are attributes, in its first tag.
     """
     before, after = profile.version_markers
     in_tag = before.startswith("data-") and after.startswith("data-")

@@ -1,6 +1,6 @@
-"""What the service has in place of the later challenges: a text that says what it is, and nothing of a browser in it.
+"""A stand-in for the challenges of the later revisions: a text that says what it is, and asks nothing of a browser.
 
-It shares no code with `ddg_protocol.testing.stand_in_answer`, the client's half.
+This module shares no code with `ddg_protocol.testing.stand_in_answer`, which answers it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,6 @@ class StandIn(msgspec.Struct, frozen=True):
         return base64.b64encode(text.encode()).decode()
 
     def is_answered(self, answer: str, *, user_agent: str, brands: str) -> bool:
-        """Check the request's ``x-vqd-hash-1``. As that of a real one, the answer is bound to the ``user-agent``."""
+        """Check the request's ``x-vqd-hash-1``. Like a real answer, it is bound to the ``user-agent``."""
         right = f"stand-in answer to number {self.name} for {user_agent}"
         return answer == base64.b64encode(right.encode("latin-1")).decode()

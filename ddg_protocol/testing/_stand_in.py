@@ -12,7 +12,7 @@ _BEGINNING = b"stand-in challenge of the emulator of ddg-protocol"
 
 
 def stand_in_answer(solve: SolveChallenge) -> str:
-    """Answer the challenge that a `Service` of a later revision gives, which is a stand-in that says so.
+    """Answer the stand-in for a challenge that a `Service` of a later revision gives.
 
     Args:
         solve: the session's request for an answer.

@@ -1,4 +1,4 @@
-"""Profiles as transcripts of earlier versions have them, in the form of today."""
+"""Profiles in transcripts of earlier versions, brought into the form of today."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AFTER = {
         ["x-vqd-hash-1", "{answer or empty}"],
     ],
 }
-"""What sessions wrote after the fields of each list, which then had only the others."""
+"""What sessions wrote after the fields of each list, when lists had only fields of their own."""
 
 
 def complete(head: dict[str, Any]) -> dict[str, Any]:

@@ -373,7 +373,7 @@ def plain(value: Any) -> Any:
         case enum.Enum():
             return {"type": value.name} if isinstance(value, Signal) else value.value
         case SolveChallenge() if value.script:
-            # The rest follows from the script and the profile; transcripts from before there was any stay as they are.
+            # The rest follows from script and profile. Without it, transcripts of earlier versions stay the same.
             identity = plain(value.identity)
             return {"type": "SolveChallenge", "id": value.id, "script": value.script, "identity": identity}
         case msgspec.Struct():

@@ -206,7 +206,7 @@ class _Recorder:
         return ChallengeSolved(id, stand_in(answer.value), headers, self._members(answer.body))
 
     def _members(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return members of a body with stand-ins for their values: the session knows nothing of them."""
+        """Return members of a body with stand-ins for their values, any of which may be a secret."""
         encoded = {name: msgspec.json.encode(value).decode() for name, value in members.items()}
         # With its quotes, a stand-in is as long as the value, so that an answer stays within its bounds.
         return {name: self._secrets.value(value)[2:] if len(value) > 1 else 0 for name, value in encoded.items()}

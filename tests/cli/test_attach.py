@@ -73,7 +73,7 @@ def test_what_was_attached_goes_again_with_a_retry_and_can_be_dropped(
     lines = ["/attach", "/attach duck.png", "/attach", "Hi", "/new", "/attach duck.png", "What is this?", "/retry"]
     assert chat(monkeypatch, *lines) == 0
     said = capsys.readouterr().err
-    assert said.index("nothing is attached; /attach FILE does it") < said.index("nothing is attached any more")
+    assert said.index("nothing is attached; /attach FILE attaches") < said.index("nothing is attached any more")
     contents = {conversation.message_history[0].content for conversation in stored(folder)}
     assert contents == {"Hi", (Text("What is this?"), Image(PNG, "image/png"))}
 
