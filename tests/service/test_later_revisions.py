@@ -307,7 +307,7 @@ def test_the_challenge_of_the_emulator_says_what_it_is() -> None:
     assert text.startswith("stand-in challenge of the emulator of ddg-protocol, not of the real service; ")
 
 
-@pytest.mark.parametrize("challenge", ["", "e30=", "not base64", base64.b64encode(b"(function(){})()").decode()])
+@pytest.mark.parametrize("challenge", ["", "e30=", "not base64", "é", base64.b64encode(b"(function(){})()").decode()])
 def test_the_solver_of_the_test_kit_answers_nothing_else(challenge: str) -> None:
     solve = SolveChallenge(id=1, script="", identity=Identity(), challenge=challenge)
     with pytest.raises(UnsupportedChallenge, match="no stand-in challenge"):
