@@ -1,3 +1,5 @@
+"""The answer to a challenge: the public answers to the byte, and what is refused."""
+
 from __future__ import annotations
 
 import base64

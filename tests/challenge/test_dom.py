@@ -1,3 +1,5 @@
+"""The DOM fingerprint: as Chromium has it, version by version, or refused."""
+
 from __future__ import annotations
 
 import json

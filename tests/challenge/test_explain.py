@@ -1,3 +1,5 @@
+"""``ddg-chat explain``: a challenge taken apart, as far as it can be read."""
+
 from __future__ import annotations
 
 import argparse

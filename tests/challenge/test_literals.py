@@ -1,3 +1,5 @@
+"""String literals of JavaScript: their values as in Chromium, or where they break."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The script of a challenge: read as a browser would run it, or refused with the place."""
+
 from __future__ import annotations
 
 import time
