@@ -30,7 +30,6 @@ from ddg_protocol import (
     TurnAborted,
     TurnFinished,
 )
-from ddg_protocol.conversation import Messages as Messages
 from ddg_protocol.errors import ChatBusy
 from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge, Solver
@@ -214,9 +213,6 @@ class BaseChat(Generic[LineT]):
         self._answering = False  # a reply has the key
         self._queue: deque[Place] = deque()  # first come, first served; the first is called when the chat is free
         self._closed = False
-
-    def _asks(self, messages: Messages, **options: Any) -> Ask:
-        return partial(self._line.session.ask, messages, **options)
 
     @property
     def conversation(self) -> Conversation:

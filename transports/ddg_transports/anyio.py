@@ -43,6 +43,7 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
+from ddg_protocol.conversation import Messages
 from ddg_protocol.events import ModelsReceived
 from ddg_protocol.intents import ChallengeAnswer
 from ddg_protocol.models import ModelList
@@ -50,7 +51,7 @@ from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
 from ._async_lines import AsyncRequestLine, AsyncWireLine
-from ._client import Action, BaseChat, BaseClient, BaseReply, Messages, Tell, is_event
+from ._client import Action, BaseChat, BaseClient, BaseReply, Tell, is_event
 from ._streams import AsyncConnector, WaitEnded, connected, loop_clock, on_asyncio, tcp, unix
 from ._trace import DriverReport, Trace, Watch, WatchedWire
 from .transport import AsyncTransport
@@ -223,7 +224,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        ask = self._asks(messages, model=model, effort=effort, tools=tools, extra=extra)
+        ask = partial(self._line.session.ask, messages, model=model, effort=effort, tools=tools, extra=extra)
         return AsyncReply(self, ask, wait=wait)
 
     async def _fetch_models(self) -> ModelList:

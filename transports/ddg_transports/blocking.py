@@ -38,13 +38,14 @@ from ddg_protocol import (
     UnsupportedChallenge,
     Wait,
 )
+from ddg_protocol.conversation import Messages
 from ddg_protocol.events import ModelsReceived
 from ddg_protocol.intents import ChallengeAnswer
 from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import Action, BaseChat, BaseClient, BaseReply, Messages, Tell, is_event
+from ._client import Action, BaseChat, BaseClient, BaseReply, Tell, is_event
 from ._lines import RequestLine, WireLine
 from ._sockets import Connector, connected, tcp, unix
 from ._trace import DriverReport, Trace, Watch, WatchedWire
@@ -216,7 +217,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        ask = self._asks(messages, model=model, effort=effort, tools=tools, extra=extra)
+        ask = partial(self._line.session.ask, messages, model=model, effort=effort, tools=tools, extra=extra)
         return Reply(self, ask, wait=wait)
 
     def _fetch_models(self) -> ModelList:
