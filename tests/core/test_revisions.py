@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from support.cases import each_of
-from support.hand import Hand
+from support.hand import Hand, counting
 
 from ddg_protocol import SendRequest, ServiceProfile, Session, SolveChallenge, revisions
 from ddg_protocol._part_forms import read_part
@@ -26,12 +25,6 @@ from ddg_protocol.revisions import DUCK_AI_2026_10, DUCKDUCKGO_2025_04, DUCKDUCK
 FIXTURES = Path(__file__).with_name("revisions")
 CHALLENGE = "Y2hhbGxlbmdl"
 UUID = "00000000-0000-4000-8000-{:012d}"
-
-
-def counting() -> Callable[[int], bytes]:
-    """Return a source of random bytes for tests: 0, 1, 2 and so on."""
-    numbers = iter(range(1000))
-    return lambda length: next(numbers).to_bytes(length)
 
 
 def recorded(revision: str) -> ServiceProfile:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hand import DONE, HELLO, STREAM, Hand
+from support.hand import DONE, HELLO, STREAM, Hand, counting
 
 from ddg_protocol import (
     PAUSED,
@@ -57,11 +56,6 @@ IDS = PROFILE.updated(
         "extra_body": {"durableStream": {"messageId": "{message_id}", "conversationId": "{conversation_id}"}},
     }
 )
-
-
-def counting() -> Callable[[int], bytes]:
-    numbers = iter(range(1000))
-    return lambda length: next(numbers).to_bytes(length)
 
 
 def hand_of(profile: Any = PROFILE, **settings: Any) -> Hand:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 
 import msgspec
 
@@ -26,6 +27,12 @@ PAGE = b'<script>__DDG_BE_VERSION__="serp_1_ET";__DDG_FE_CHAT_HASH__="0123456789
 STREAM = (("content-type", "text/event-stream"),)
 HELLO = b'data: {"action":"success","message":"Hel"}\n\ndata: {"action":"success","message":"lo"}\n\n'
 DONE = b"data: [DONE]\n\n"
+
+
+def counting() -> Callable[[int], bytes]:
+    """Return a source of random bytes for tests: 0, 1, 2 and so on."""
+    numbers = count()
+    return lambda length: next(numbers).to_bytes(length)
 
 
 def echoing(*, challenge: bool = False) -> Service:
