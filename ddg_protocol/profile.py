@@ -25,6 +25,8 @@ from .urls import check_origin, is_host
 BY_DRIVER = {"host", "connection", "content-length", "transfer-encoding"}
 _LISTS = ("page_headers", "status_headers", "models_headers", "chat_headers")
 _PAIRS = {"cookies", *_LISTS}
+#: The fields whose texts may be any that UTF-8 can encode.
+_TEXTS = ("label", "models", "tier", "attachment_limits", "image_types", "version_markers", "extra_body", "tool_choice")
 #: The only placeholders that these may have.
 _PLACED = {"user-agent": "user_agent", "cookie": "cookie", "x-vqd-4": "vqd_4", "x-vqd-hash-1": "answer"}
 
@@ -192,10 +194,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"cookies: {shown(name)} with {shown(value)} is not a cookie")
             if len(name) + len(value) > MAX_COOKIE_BYTES:
                 raise ValueError(f"cookies: {shown(name)} is longer than {MAX_COOKIE_BYTES} bytes, with its value")
-        for field in (
-            *("label", "models", "tier", "attachment_limits", "image_types"),
-            *("version_markers", "extra_body", "tool_choice"),
-        ):
+        for field in _TEXTS:
             try:
                 msgspec.json.encode(getattr(self, field))
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
