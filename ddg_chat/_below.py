@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
@@ -31,9 +31,7 @@ def show_below(
         folder: where the images go; None is the current folder.
         draw: draws an image on the terminal; None if it can't.
     """
-    titles: dict[str, str] = {}
-    for source in turn.sources:
-        titles[source.url] = titles.get(source.url) or source.title or source.site
+    titles = titles_of((source.url, source.title or source.site) for source in turn.sources)
     for number, (url, title) in enumerate(titles.items(), 1):
         say(f"[{number}] {one_line(title, 100)}: {one_line(url)}" if title else f"[{number}] {one_line(url)}")
     for image in turn.images:
@@ -45,6 +43,18 @@ def show_below(
         say(f"an image could not be made: {why}" if why else "an image could not be made")
     if turn.refusals:
         say("the model refused to answer")
+
+
+def titles_of(sources: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the addresses of sources, each once, with the first title that isn't empty.
+
+    Args:
+        sources: addresses and titles.
+    """
+    titles: dict[str, str] = {}
+    for url, title in sources:
+        titles[url] = titles.get(url) or title
+    return titles
 
 
 def kind_of(data: bytes) -> str | None:

@@ -13,7 +13,7 @@ from ddg_protocol import Conversation, Message
 from ddg_protocol.events import GeneratedImage
 from ddg_protocol.parts import File, Image, attachments
 
-from ._below import save_image
+from ._below import save_image, titles_of
 from ._errors import CommandError
 from ._files import private
 from ._text import harmless, one_line
@@ -85,15 +85,17 @@ def _besides(message: Message, save_image: SaveImage | None) -> Iterator[str]:
         match part:
             case {"type": "generated-image", "result": str(text)} if data := GeneratedImage(text).data:
                 yield _picture(data, save_image)
-    titles: dict[str, str] = {}
+    if titles := titles_of(_sources(parts)):
+        yield "\n".join(f"{number}. {_link(url, title)}" for number, (url, title) in enumerate(titles.items(), 1))
+
+
+def _sources(parts: list[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the address and the title of each source."""
     for part in parts:
         match part:
             case {"type": "source", "source": {"url": str(url)} as source} if url:
-                titles[url] = titles.get(url) or next(
-                    (title for name in ("title", "site") if isinstance(title := source.get(name), str) and title), ""
-                )
-    if titles:
-        yield "\n".join(f"{number}. {_link(url, title)}" for number, (url, title) in enumerate(titles.items(), 1))
+                named = (source.get("title"), source.get("site"))
+                yield url, next((text for text in named if isinstance(text, str) and text), "")
 
 
 def _read(part: str) -> Any:
