@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -209,6 +210,27 @@ def test_a_reply_is_sent_back_as_its_text_alone_unless_the_profile_says_otherwis
     assert written(Message("assistant", "OK"), history_parts="all") == [
         {"role": "assistant", "content": "", "parts": [text]}
     ]
+
+
+@pytest.mark.parametrize(
+    "image", ['{"type": "generated-image", "result": "AAAA"}', '{"result":"AAAA","type":"generated-image"}']
+)
+def test_an_image_is_not_sent_back_however_it_was_written(image: str) -> None:
+    reply = Message("assistant", "OK", (image, REASONING))
+    (sent,) = written(reply, history_parts="all")
+    assert [part["type"] for part in sent["parts"]] == ["text", "reasoning"]
+
+
+def test_a_part_that_is_nested_as_deep_as_a_stack_allows_is_sent_from_a_deeper_one() -> None:
+    def deeper(levels: int) -> bytes:
+        return deeper(levels - 1) if levels else chat_body(profile(history_parts="all"), "sees", [reply])
+
+    for depth in count(1):
+        try:
+            reply = Message("assistant", "OK", ('{"type":"odd","x":' + "[" * depth + "]" * depth + "}",))
+        except ValueError:
+            break
+    assert reply.parts[0].encode() in deeper(100)
 
 
 def test_a_reply_without_text_is_sent_back_as_its_parts() -> None:
