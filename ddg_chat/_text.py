@@ -1,4 +1,4 @@
-"""Text from outside, made safe for a terminal, here and nowhere else."""
+"""Text from outside, made safe to show: on a terminal, in a diagram, on a page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ _CONTROLS = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range
 _REORDERING = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 #: Characters that only some programs treat as line ends.
 _SEPARATORS = (0x2028, 0x2029)
+
+#: Not printable by Unicode's definition, but part of what people write: the joiners of Persian, Hindi and emoji, the
+#: marks of direction of Hebrew and Arabic, the signs of Arabic numbers, and the spaces of French and Japanese.
+_WRITTEN = frozenset(
+    "\u200c\u200d\u200e\u200f\u061c\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u08e2\u00a0\u202f\u2009\u3000"
+)
 
 _HARMFUL = dict.fromkeys((*_CONTROLS, *_REORDERING, *_SEPARATORS), "\N{REPLACEMENT CHARACTER}")
 
@@ -24,6 +30,27 @@ def harmless(text: str) -> str:
         Its length, tabs and line feeds stay.
     """
     return text.translate(_HARMFUL)
+
+
+def escaped(text: str) -> str:
+    r"""Return a complete text in one line, as text in every script that people write.
+
+    Args:
+        text: as for `harmless`.
+
+    Returns:
+        The text, with an escape such as ``\x1b`` for each control character, each character that reorders or hides
+        text, and each line end.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _WRITTEN else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def visible(text: str) -> str:
+    """Return a text as `escaped` does, but keep its lines and tabs; CR LF becomes LF."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(map(escaped, line.split("\t"))) for line in lines)
 
 
 def one_line(text: str, limit: int = 0) -> str:

@@ -15,7 +15,8 @@ from ddg_protocol.errors import UnsupportedChallenge
 from ddg_protocol.identity import Identity
 from ddg_protocol.policy import Policy
 from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
-from ddg_protocol.text import printable
+
+from ._text import escaped
 
 EX_DATAERR = 65
 """The challenge has an unsupported form (``sysexits.h``)."""
@@ -97,22 +98,17 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"script         {len(found['script'])} characters"
     if "server_hashes" in found:
         for number, server_hash in enumerate(found["server_hashes"]):
-            yield f"{'' if number else 'server hashes':<15}{_shown(server_hash)}"
-        yield f"snippet        {_shown(found['html'])}"
+            yield f"{'' if number else 'server hashes':<15}{escaped(server_hash)}"
+        yield f"snippet        {escaped(found['html'])}"
     if "chrome" in found:
         yield f"read as        {'an unknown browser' if found['chrome'] is None else 'Chrome ' + str(found['chrome'])}"
     if "dom" in found:
         yield "DOM            <div>"
         for line in found["dom"]:
-            yield f"{'':<15}{'  ' * line['depth']}{_shown(line['node'])}"
-        yield f"innerHTML      {_shown(found['inner_html'])}"
+            yield f"{'':<15}{'  ' * line['depth']}{escaped(line['node'])}"
+        yield f"innerHTML      {escaped(found['inner_html'])}"
         yield f"number         {found['offset']} + {found['length']} = {found['number']}"
     if "answer" in found:
-        yield f"client hashes  {found['client_hashes'][0]}  of {_shown(found['user_agent'] + found['sec_ch_ua'])}"
+        yield f"client hashes  {found['client_hashes'][0]}  of {escaped(found['user_agent'] + found['sec_ch_ua'])}"
         yield f"{'':<15}{found['client_hashes'][1]}  of {found['number']}"
         yield f"x-vqd-hash-1   {found['answer']}"
-
-
-def _shown(text: str) -> str:
-    """Make text of the challenge safe for a terminal, without cutting it."""
-    return printable(text, limit=10 * len(text) + 10)

@@ -9,7 +9,8 @@ import msgspec
 
 from ddg_protocol import State
 
-from ._texts import columns, fit, one_line, wrapped
+from .._text import escaped
+from ._texts import columns, fit, wrapped
 from ._timeline import Entry, Kind, Party, Timeline
 
 NARROWEST = 60
@@ -188,8 +189,8 @@ class _Drawing:
     def _alone(self, entry: Entry) -> _Row:
         if entry.kind == "chunks" and entry.title == "chunk":
             return self._chunks([entry], over=False, preview=True)
-        title = one_line(entry.title).replace("→", self._glyphs.to)
-        text = _quoted(entry.text) if entry.title in _SAID else one_line(entry.text)
+        title = escaped(entry.title).replace("→", self._glyphs.to)
+        text = _quoted(entry.text) if entry.title in _SAID else escaped(entry.text)
         return _Row(entry, f"{title}:" if entry.bad and text and entry.kind != "requests" else title, text)
 
     def _chunks(self, chunks: list[Entry], *, over: bool, preview: bool) -> _Row:
@@ -202,7 +203,7 @@ class _Drawing:
             text += ", end"
         body = "".join(entry.text for entry in chunks) if preview else ""
         if body and (self._style.full or len(body) <= _PREVIEW):
-            text += f": {one_line(body)}"
+            text += f": {escaped(body)}"
         return _Row(chunks[0], "chunk," if len(chunks) == 1 else f"{len(chunks):,} chunks,", text)
 
     def _row(self, row: _Row, at: str) -> Iterator[str]:
@@ -271,4 +272,4 @@ def _is_stream(entry: Entry) -> bool:
 
 
 def _quoted(text: str) -> str:
-    return f'"{one_line(text)}"'
+    return f'"{escaped(text)}"'

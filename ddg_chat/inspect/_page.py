@@ -18,7 +18,8 @@ from string import Template
 
 import msgspec
 
-from ._texts import cut, one_line, visible
+from .._text import escaped, visible
+from ._texts import cut
 from ._timeline import Detail, Entry, Kind, Timeline
 
 _CUT = 4_000
@@ -79,13 +80,13 @@ def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
     if rows.left_out:
         notes.append(f"{rows.left_out:,} texts of details are left out: {_MOST_TEXT:,} characters are drawn.")
     return Template(_part("page.html")).substitute(
-        name=_said(one_line(name)),
+        name=_said(escaped(name)),
         style=style,
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
         facts="\n".join(f"<div><dt>{label}</dt><dd>{_said(value)}</dd></div>" for label, value in _facts(whole)),
-        flaws="\n".join(f'<p class="flaw" role="note">{_said(one_line(flaw))}</p>' for flaw in timeline.flaws),
+        flaws="\n".join(f'<p class="flaw" role="note">{_said(escaped(flaw))}</p>' for flaw in timeline.flaws),
         scaled=chart.scaled(),
         compressed=chart.compressed(),
         kinds="\n".join(_boxes(timeline)),
@@ -111,13 +112,13 @@ def _said(text: str) -> str:
 
 def _line(text: str, limit: int) -> str:
     """Return the beginning of a text in one line, and the number of characters left out."""
-    return one_line(cut(text, limit))
+    return escaped(cut(text, limit))
 
 
 def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
     turns = sum(entry.kind == "calls" and entry.title == "ask" for entry in timeline.entries)
     errors = sum(entry.kind == "errors" for entry in timeline.entries)
-    yield "Service", one_line(timeline.origin)
+    yield "Service", escaped(timeline.origin)
     yield "Turns", f"{turns:,}"
     yield "Requests", f"{timeline.requests:,}"
     yield "Received", f"{timeline.received:,} bytes"
@@ -202,7 +203,7 @@ class _Rows:
         return f"<b>{_said(title)}</b>{more}"
 
     def _detail(self, detail: Detail) -> str:
-        parts = [f"<h3>{_said(one_line(detail.label))}</h3>"]
+        parts = [f"<h3>{_said(escaped(detail.label))}</h3>"]
         if detail.fields:
             fields = (f"<dt>{self._text(name)}</dt><dd>{self._text(value)}</dd>" for name, value in detail.fields)
             parts.append(f"<dl>{''.join(fields)}</dl>")

@@ -1,21 +1,8 @@
-"""Text from outside, made ready to show: visible, measured, and cut with the number of characters left out."""
+"""Text that is fit to be shown, measured, and cut with the number of characters left out."""
 
 from __future__ import annotations
 
 import unicodedata
-
-from ddg_protocol.text import printable
-
-
-def one_line(text: str) -> str:
-    """Return a complete text in one line, with escapes for unprintable characters."""
-    return printable(text, limit=10 * len(text) + 10)  # no escape is longer
-
-
-def visible(text: str) -> str:
-    """Return a text with escapes for unprintable characters, keeping lines and tabs; CR LF becomes LF."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in lines)
 
 
 def cut(text: str, limit: int, ellipsis: str = "…") -> str:
@@ -83,6 +70,6 @@ def first(text: str, width: int) -> str:
 
 
 def _columns_of(character: str) -> int:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):  # accents, vowel signs, joiners
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from support.paths import ROOT, TRANSCRIPTS
 from support.tiers import examples, thinned
 
+from ddg_chat._text import escaped, visible
 from ddg_chat.inspect._diagram import ASCII, Style, draw
 from ddg_chat.inspect._page import page
-from ddg_chat.inspect._texts import columns, cut, first, fit, one_line, visible, wrapped
+from ddg_chat.inspect._texts import columns, cut, first, fit, wrapped
 from ddg_chat.inspect._timeline import Entry, Timeline, read_timeline
 from ddg_chat.main import COMMANDS, main
 from ddg_protocol import ConversationFormatError, DuckChatError, Session
@@ -332,7 +333,7 @@ def test_a_run_in_which_nothing_happened_is_drawn() -> None:
 
 
 def is_inert(text: str) -> bool:
-    return all(character == "\n" or character.isprintable() for character in text)
+    return all(character in "\n\u200c\u200d\u200e\u200f\xa0" or character.isprintable() for character in text)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -424,7 +425,7 @@ def test_whatever_is_said_to_have_been_done_is_shown(actions: list[tuple[bool, f
 
 @given(st.text(), st.integers(1, 40))
 def test_a_text_that_is_broken_into_lines_is_all_there(text: str, width: int) -> None:
-    shown = one_line(text)
+    shown = escaped(text)
     lines = wrapped(shown, width)
     assert "".join(lines).replace(" ", "") == shown.replace(" ", "")
     assert all(columns(line) <= max(width, 2) for line in lines)
@@ -438,7 +439,7 @@ def test_a_text_that_is_cut_says_by_how_much(text: str, limit: int) -> None:
     else:
         assert found
         assert len(found[1]) + int(found[2].replace(",", "")) == len(text)
-    shown = one_line(text)
+    shown = escaped(text)
     assert columns(fit(shown, limit)) <= max(limit, len(f"… (+{len(shown):,})"))
     assert shown.startswith(first(shown, limit))
 
@@ -447,6 +448,31 @@ def test_wide_characters_count_twice_and_accents_not_at_all() -> None:
     assert (columns("日本"), columns("e\u0301"), columns("é☃")) == (4, 1, 2)
     assert fit("日本語" * 10, 20) == "日本語日本語… (+24)"
     assert visible("a\r\n\tb\x1b[m\u2028") == "a\n\tb\\x1b[m\\u2028"
+
+
+SCRIPTS = [
+    *("می\u200cخواهم", "👩\u200d👩\u200d👧", "🏳\ufe0f\u200d🌈", "שלום\u200f!"),
+    *("क्\u200dष", "Ah\u202f! 12\u00a0km", "日本\u3000語"),
+]
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_scripts_of_people_are_shown_as_text_in_the_diagram_and_on_the_page(text: str) -> None:
+    assert visible(text) == text
+    lines: list[str] = []
+    run = Run(RecordedSession(Session(), lines.append), Service(responder=lambda _: [text]))
+    run.ask("Why?")
+    assert f'"{text}"' in drawn("".join(lines), full=True)
+    assert f"“{text}”" in page(timeline_of("".join(lines)), "run")
+
+
+def test_a_joiner_takes_no_column() -> None:
+    assert (columns("می\u200cخواهم"), columns("a\u200e\u200d")) == (7, 1)
+
+
+@pytest.mark.parametrize("control", ["\x1b", "\x07", "\x00", "\x9b", "\u202e", "\u2066", "\u2069", "\u200b", "\ufeff"])
+def test_controls_and_what_reorders_or_hides_text_are_shown_as_escapes(control: str) -> None:
+    assert visible(f"a{control}b") == f"a{control.encode('unicode_escape').decode()}b"
 
 
 if __name__ == "__main__":
