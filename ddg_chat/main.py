@@ -19,6 +19,7 @@ COMMANDS = {
     "chat": ("ddg_chat.chat", "hold a conversation, with commands, and save it"),
     "conversations": ("ddg_chat.conversations", "list, export or remove the saved conversations"),
     "models": ("ddg_chat.models", "list the models, as built in or as the service says"),
+    "check": ("ddg_chat.check", "hold a client program against what a service can do"),
     "emulate": ("ddg_chat.emulate", "emulate the service on a loopback port"),
     "replay": ("ddg_chat.replay", "repeat a recorded run and compare the results"),
     "inspect": ("ddg_chat.inspect", "show what happened in a recorded run, as a diagram or as a page"),
