@@ -18,7 +18,7 @@ from ddg_transports.emulator import Emulator
 
 PAGE = read("docs/faults.md")
 ROWS = re.findall(r"^\| [^|]+ \| `(\w+:[^`]*)` \| `(\w+)`(?: \(`(\w+)`\))?", PAGE, re.MULTILINE)
-QUICK = Policy(max_retries=0, read_timeout=0.5, total_timeout=1.0, max_page_bytes=1024 * 1024, max_event_bytes=65536)
+QUICK = Policy(max_retries=0, read_timeout=0.25, total_timeout=0.5, max_page_bytes=1024 * 1024, max_event_bytes=65536)
 
 
 def test_the_toml_of_the_page_says_what_the_lines_beside_it_say() -> None:
