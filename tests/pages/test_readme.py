@@ -11,12 +11,13 @@ from support.documents import code_words, examples, read, table
 from support.paths import ROOT
 
 import ddg_protocol
+from ddg_transports.testing.scenarios import SCENARIOS
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def test_the_readme_compares_this_version() -> None:
-    assert f"| this, {ddg_protocol.__version__} |" in read("README.md")
+    assert f"| blocking | {ddg_protocol.__version__} | {len(SCENARIOS)} | 0 | 0 | 0 |" in read("README.md")
 
 
 def test_the_readme_names_every_extra() -> None:
