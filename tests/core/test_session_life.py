@@ -587,7 +587,7 @@ def test_a_page_that_is_a_bomb_is_an_event_and_costs_no_more_than_the_bound() ->
     hand = Hand()
     hand.session.ask("Hi", now=0)
     hand.request_for("duckai=1")
-    body = bomb(64)
+    body = bomb(32)
     assert peak_while(lambda: fed_whole(hand, 200, [GZIP], body)) < 28 * 1024 * 1024
     (event,) = hand.events[1:]
     assert isinstance(event, FrontEndVersionUnknown)
@@ -598,7 +598,7 @@ def test_a_page_that_is_a_bomb_is_an_event_and_costs_no_more_than_the_bound() ->
 def test_an_error_body_that_is_a_bomb_is_kept_to_its_bound() -> None:
     hand = Hand()
     hand.to_chat()
-    body = bomb(64)
+    body = bomb(32)
 
     def refuse() -> None:
         with pytest.raises(AccessDeniedError) as caught:
@@ -624,7 +624,7 @@ def test_a_reply_that_is_a_bomb_ends_at_the_bound_of_its_text() -> None:
     hand = Hand(Session(policy=Policy(max_reply_bytes=1024 * 1024)))
     hand.to_chat()
     event = b'data: {"action":"success","message":"%s"}\n\n'
-    body = bomb(64, event % (b"x" * (1024 - len(event) + 2)))
+    body = bomb(32, event % (b"x" * (1024 - len(event) + 2)))
 
     def stream() -> None:
         with pytest.raises(StreamTooLarge, match="reply") as caught:
@@ -640,7 +640,7 @@ def test_an_event_that_is_a_bomb_ends_at_the_bound_of_an_event() -> None:
 
     def stream() -> None:
         with pytest.raises(StreamTooLarge, match="event") as caught:
-            fed_whole(hand, 200, [*STREAM, GZIP], bomb(64))
+            fed_whole(hand, 200, [*STREAM, GZIP], bomb(32))
         assert caught.value.limit == 1024 * 1024
 
     assert peak_while(stream) < 8 * 1024 * 1024

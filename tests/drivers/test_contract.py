@@ -405,7 +405,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 def test_a_transport_that_is_broken_in_one_way_is_found_by_that_check_alone(
     name: str, impatient: pytest.MonkeyPatch
 ) -> None:
-    others = some([other for other in CHECKS if other != name], one_in=8)
+    others = some([other for other in CHECKS if other != name], one_in=16)
     factory, tls = partial(factory_of, WAYS[name]), CHECKS[name].over == "tls"
     report = check(factory, [name], tls=tls)
     assert [result.name.removesuffix(" (tls)") for result in report.broken] == [name], str(report)
