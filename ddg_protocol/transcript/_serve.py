@@ -158,7 +158,7 @@ class TranscriptService:
         unanswered: Literal["more", "hang", "reset"] = (
             "more" if found.status else "hang" if found.failure is None else "reset"
         )
-        # For those who read bytes, the same: not even a head.
+        # In bytes it is the same: not even a head comes.
         on_wire = () if unanswered == "more" else (Cut(0, unanswered, "wire"),)
         return ServiceResponse(found.status, headers, Pieces(self._pieces(found), exchange), unanswered, on_wire)
 
