@@ -508,7 +508,6 @@ class Chat:
                 assert turn.lists
                 assert [model.id for model in listed.models] == ["listed"]
                 self.turn = None
-                self.leave_exchange()
             case TextDelta(text):
                 assert text
                 text.encode()

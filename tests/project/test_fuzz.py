@@ -46,6 +46,7 @@ NO_PARSERS = {
     "ddg_protocol.revisions.duckduckgo_2025_04": "values",
     "ddg_protocol.revisions.duckduckgo_2025_07": "values",
     "ddg_protocol.intents": "values",
+    "ddg_protocol.steps": "names",
     "ddg_protocol.models": "values",
     "ddg_protocol.service": "names",
     "ddg_protocol.service._answer": "what faults make of a response",

@@ -92,11 +92,12 @@ class InterruptAt:
         self.left = n
         self.where = ""
         self._files = files
+        self._tracer = self._trace  # kept: CPython 3.11 may call it once more when it has been unset
 
     @contextmanager
     def tracing(self) -> Iterator[None]:
         before = sys.gettrace()
-        sys.settrace(self._trace)
+        sys.settrace(self._tracer)
         try:
             yield
         finally:
@@ -111,4 +112,4 @@ class InterruptAt:
             if self.left == 0:
                 self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
                 raise KeyboardInterrupt
-        return self._trace
+        return self._tracer
