@@ -37,7 +37,8 @@ SCENARIOS = (
         "The client prints the whole reply.",
         9,
         _TURNS,
-        replied(_BODY, CHUNKED, Split((1,), of="wire")),
+        # Without a pause, a client that is slower than the service finds whole lines.
+        replied(_BODY, CHUNKED, Split((1,), of="wire"), Drip(0.001, of="wire")),
     ),
     Scenario(
         "cut-in-a-character",
