@@ -295,7 +295,7 @@ SERVICES = (
     HostileService(
         "chunk extensions",
         lambda: chain([CHUNKED], endless(b"1;" + b"e" * 40 + b"\r\n:\r\n")),
-        FRAMING,
+        (*FRAMING, *TOO_MUCH),  # whichever a machine comes to first: the end of the time, or of a line
         policy={**SMALL, **SHORT},
     ),
     HostileService(
