@@ -1,23 +1,20 @@
 """The results as one self-contained page, without scripts: it needs no network.
 
-All text from outside goes through `_said`: it is text in the page and nothing else, whatever it contains.
+All text from outside goes through `said`: it is text in the page and nothing else, whatever it contains.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from string import Template
 from typing import get_args
 
 from ddg_transports.testing.scenarios import FAMILIES, Kind
 
-from .._text import escaped, visible
+from .._document import document, part, said
+from .._text import escaped
 from ._report import Line, Report
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -32,34 +29,22 @@ def page(report: Report) -> str:
     Returns:
         HTML. Its content security policy allows only its own style, by its hash: it loads nothing, and runs nothing.
     """
-    style = _part("page.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     counts = Counter(line.verdict for line in report.results)
     families = {family: [line for line in report.results if _family(line) == family] for family in FAMILIES}
     families = {family: lines for family, lines in families.items() if lines}
-    return Template(_part("page.html")).substitute(
-        program=_said(escaped(report.program)),
-        style=style,
-        style_hash=f"sha256-{digest}",
+    body = Template(part(__package__, "page.html")).substitute(
+        program=said(escaped(report.program)),
         counts="\n".join(f'<li class="{_class(kind)}"><b>{counts[kind]}</b> {kind}</li>' for kind in _KINDS),
-        when=f"{_said(report.began)} UTC, in {report.seconds:.0f} s, by ddg-protocol {_said(report.version)}",
+        when=f"{said(report.began)} UTC, in {report.seconds:.0f} s, by ddg-protocol {said(report.version)}",
         families="\n".join(_entry(family, lines) for family, lines in families.items()),
         sections="\n".join(_section(family, lines) for family, lines in families.items()),
     )
-
-
-def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _said(text: str) -> str:
-    """Escape a text for HTML, as text or as an attribute's value."""
-    return html.escape(visible(text))
+    return document("check", report.program, body, style=part(__package__, "page.css"))
 
 
 def _prose(text: str) -> str:
     """Return a sentence of a scenario, with its code words marked."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _said(text))
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", said(text))
 
 
 def _family(line: Line) -> str:
@@ -83,13 +68,13 @@ def _section(family: str, lines: Sequence[Line]) -> str:
 
 def _scenario(line: Line) -> str:
     kind = _class(line.verdict)
-    why = _said(": ".join(filter(None, (line.mistake, line.why))))
+    why = said(": ".join(filter(None, (line.mistake, line.why))))
     why = f'<span class="why">{why}</span>' if why else ""
     took = f"{line.seconds:.1f} s" if line.seconds else ""
     return (
         f'<details class="scenario {kind}" id="{line.name}"{" open" if kind == "wrong" else ""}>'
         f'<summary><span class="verdict">{line.verdict}</span>'
-        f'<span class="name">{_said(line.name.partition("/")[2])}{why}'
+        f'<span class="name">{said(line.name.partition("/")[2])}{why}'
         f'</span><span class="took">{took}</span></summary>'
         f'<div class="more">{"".join(_more(line))}</div></details>'
     )
@@ -101,11 +86,11 @@ def _more(line: Line) -> Iterator[str]:
     yield f'<p class="section">Section {line.section}{code}</p>'
     for heading, text in (("On standard output", line.printed), ("On standard error", line.said)):
         if text.strip():
-            yield f"<h3>{heading}</h3><pre>{_said(text)}</pre>"
+            yield f"<h3>{heading}</h3><pre>{said(text)}</pre>"
     if line.requests:
         requests = (
-            f"<li><b>{request.at:.2f} s</b>{_said(escaped(f'{request.method} {request.target}'))} {request.status}"
-            f"{f' <i>{_said(escaped(request.note))}</i>' if request.note else ''}</li>"
+            f"<li><b>{request.at:.2f} s</b>{said(escaped(f'{request.method} {request.target}'))} {request.status}"
+            f"{f' <i>{said(escaped(request.note))}</i>' if request.note else ''}</li>"
             for request in line.requests
         )
         yield f'<h3>What the service saw</h3><ol class="requests">{"".join(requests)}</ol>'

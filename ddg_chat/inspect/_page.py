@@ -1,24 +1,21 @@
 """The timeline as one self-contained page: it needs no network, and can be read without scripts.
 
-All text from outside goes through `_said`: it is text in the page and nothing else, whatever it contains.
+All text from outside goes through `said`: it is text in the page and nothing else, whatever it contains.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from itertools import pairwise, zip_longest
 from string import Template
 
 import msgspec
 
-from .._text import escaped, visible
+from .._document import document, part, said
+from .._text import escaped
 from ._texts import cut
 from ._timeline import Detail, Entry, Kind, Timeline
 
@@ -66,7 +63,6 @@ def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
     """
     left_out = len(timeline.entries) - _MOST_ENTRIES
     whole, timeline = timeline, msgspec.structs.replace(timeline, entries=timeline.entries[:_MOST_ENTRIES])
-    style, script = _part("page.css"), _part("page.js")
     parties = ["caller", "session", "service"]
     if any("solver" in (entry.source, entry.target) for entry in timeline.entries):
         parties.append("solver")
@@ -79,14 +75,10 @@ def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
         notes.append(f"The last {left_out:,} entries are left out: {_MOST_ENTRIES:,} are drawn.")
     if rows.left_out:
         notes.append(f"{rows.left_out:,} texts of details are left out: {_MOST_TEXT:,} characters are drawn.")
-    return Template(_part("page.html")).substitute(
-        name=_said(escaped(name)),
-        style=style,
-        style_hash=_hash(style),
-        script=script,
-        script_hash=_hash(script),
-        facts="\n".join(f"<div><dt>{label}</dt><dd>{_said(value)}</dd></div>" for label, value in _facts(whole)),
-        flaws="\n".join(f'<p class="flaw" role="note">{_said(escaped(flaw))}</p>' for flaw in timeline.flaws),
+    body = Template(part(__package__, "page.html")).substitute(
+        name=said(escaped(name)),
+        facts="\n".join(f"<div><dt>{label}</dt><dd>{said(value)}</dd></div>" for label, value in _facts(whole)),
+        flaws="\n".join(f'<p class="flaw" role="note">{said(escaped(flaw))}</p>' for flaw in timeline.flaws),
         scaled=chart.scaled(),
         compressed=chart.compressed(),
         kinds="\n".join(_boxes(timeline)),
@@ -95,19 +87,7 @@ def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
         turns="\n".join(turns),
         notes=" ".join(notes),
     )
-
-
-def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _said(text: str) -> str:
-    """Escape a text for HTML, as text or as an attribute's value."""
-    return html.escape(visible(text))
+    return document("inspect", name, body, style=part(__package__, "page.css"), script=part(__package__, "page.js"))
 
 
 def _line(text: str, limit: int) -> str:
@@ -163,8 +143,8 @@ class _Rows:
             question = next((entry for entry in entries if entry.kind == "calls" and entry.title == "ask"), None)
             number += question is not None
             title = "Before the first question" if question is None else f"Turn {number}"
-            said = "" if question is None else f"<span>{_said(_line(question.text, _CUT_LINE))}</span>"
-            yield f'<section class="turn{solver}" aria-label="{title}">\n<h2><small>{title}</small>{said}</h2>\n<ol>'
+            asked = "" if question is None else f"<span>{said(_line(question.text, _CUT_LINE))}</span>"
+            yield f'<section class="turn{solver}" aria-label="{title}">\n<h2><small>{title}</small>{asked}</h2>\n<ol>'
             yield from map(self._entry, entries)
             yield "</ol>\n</section>"
 
@@ -199,11 +179,11 @@ class _Rows:
                 '<svg class="length" aria-hidden="true"><rect width="100%" height="100%" rx="2"/>'
                 f'<rect width="{part:.2f}%" height="100%" rx="2"/></svg>'
             )
-        more = f' <span class="more">{length}{_said(text)}</span>' if text else ""
-        return f"<b>{_said(title)}</b>{more}"
+        more = f' <span class="more">{length}{said(text)}</span>' if text else ""
+        return f"<b>{said(title)}</b>{more}"
 
     def _detail(self, detail: Detail) -> str:
-        parts = [f"<h3>{_said(escaped(detail.label))}</h3>"]
+        parts = [f"<h3>{said(escaped(detail.label))}</h3>"]
         if detail.fields:
             fields = (f"<dt>{self._text(name)}</dt><dd>{self._text(value)}</dd>" for name, value in detail.fields)
             parts.append(f"<dl>{''.join(fields)}</dl>")
@@ -218,7 +198,7 @@ class _Rows:
             self.left_out += 1
             return "(left out)"
         self._left -= len(text) + _MARKUP
-        return _said(text)
+        return said(text)
 
 
 class _Chart:
@@ -319,7 +299,7 @@ class _Chart:
         for index, entry in enumerate(self._entries):
             if "caller" in (entry.source, entry.target) or (entry.kind == "errors" and entry.target == entry.source):
                 bad = " bad" if entry.bad else ""
-                text = _said(_line(f"{entry.title} {entry.text[:80]}", 80))
+                text = said(_line(f"{entry.title} {entry.text[:80]}", 80))
                 radius = 3 if entry.title == "TextDelta" else 5
                 yield (
                     f'<a class="e {entry.kind}{bad}" href="#e{index}" aria-label="{text}"><title>{text}</title>'
@@ -331,15 +311,15 @@ class _Chart:
         begin = self._places[index]
         width, y = max(_THINNEST, end - begin), self._y(lane)
         thin = " thin" if width == _THINNEST else ""
-        said = _said(title)
+        text = said(title)
         bar = f'<rect x="{begin:.3f}%" y="{y}" width="{width:.3f}%" height="{self._BAR}"/>'
         label = next((label for label in labels if _LETTER * len(label) + _MARGIN < width), "")
         if label:
             bar += (
                 f'<svg x="{begin:.3f}%" y="{y}" width="{width:.3f}%" height="{self._BAR}" aria-hidden="true">'
-                f'<text x="4" y="13">{_said(label)}</text></svg>'
+                f'<text x="4" y="13">{said(label)}</text></svg>'
             )
-        return f'<a class="{classes}{thin}" href="#e{index}" aria-label="{said}"><title>{said}</title>{bar}</a>'
+        return f'<a class="{classes}{thin}" href="#e{index}" aria-label="{text}"><title>{text}</title>{bar}</a>'
 
     def _place(self, index: int | None) -> float:
         return 100.0 if index is None else self._places[index]
