@@ -123,6 +123,8 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
 decode_text = msgspec.json.Decoder(TextPayload).decode
 
 _DONE = b"[DONE]"
+#: In place of the end of a chunk that has been read, which would keep the chunk in memory.
+_NOTHING = memoryview(b"")
 #: The most bytes that are cut into payloads at once: 64 KiB of tiny events take 1 MiB of memory.
 _SLICE = 64 * 1024
 #: How many deltas are kept before they are joined: each takes 50 bytes more than its text.
@@ -373,7 +375,7 @@ class ReplyReader:
     def _cut(self) -> None:
         """Cut the next bytes into payloads, a slice at a time to save memory, and check the bounds."""
         if self.done:
-            self._unread = memoryview(b"")
+            self._unread = _NOTHING
             return
         if limit := self._too_large:
             raise StreamTooLarge(f"a line or an event of the stream is longer than {limit} bytes", limit=limit)
@@ -381,7 +383,7 @@ class ReplyReader:
         size = min(len(self._unread), _SLICE, limit - self._size)
         if size <= 0:
             raise StreamTooLarge(f"the reply is longer than {limit} bytes", limit=limit)
-        data, self._unread = bytes(self._unread[:size]), self._unread[size:]
+        data, self._unread = bytes(self._unread[:size]), self._unread[size:] or _NOTHING
         self._size += size
         self._whole_until = min(self._size + _SLICE, limit)
         self._begin_to_measure()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import tracemalloc
 from contextlib import suppress
 from typing import Any
@@ -417,6 +418,15 @@ def test_the_text_of_a_reply_takes_half_as_much_memory_as_a_reply_may_have_bytes
         fill()
     assert events == said[: len(events)]
     assert fits - 1000 <= len(source.text) <= fits
+
+
+def test_a_chunk_that_has_been_read_is_not_kept_in_memory() -> None:
+    data = stream(*[b'{"message": "Hello"}'] * 20)
+    before = sys.getrefcount(data)
+    source = reader()
+    source.chunks.append(data)
+    assert pulled(source) == [TextDelta("Hello")] * 20
+    assert sys.getrefcount(data) == before
 
 
 def test_plain_text_is_read_the_short_way_however_long_the_reply_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,6 +279,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
             while True:
                 action = None
                 action = self._pull(key, tell)
+                tell = None  # it has what was read, which needn't stay in memory while more is awaited
                 if action is not NEED_DATA and is_event(action):
                     return action
                 if action is PAUSED:

@@ -276,11 +276,12 @@ class Chat(BaseChat[WireLine | RequestLine]):
         try:
             while True:
                 action = self._pull(key, tell)
+                tell = None  # it has what was read, which needn't stay in memory while more is awaited
                 if action is not NEED_DATA and is_event(action):
                     return action
                 with self._world:
                     if key is not self._key:
-                        tell = None  # the turn was taken away; the next pull raises
+                        pass  # the turn was taken away; the next pull raises
                     elif action is NEED_DATA:
                         tell = self._line.carry_out(action)
                     elif action is PAUSED:
