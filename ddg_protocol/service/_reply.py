@@ -96,12 +96,12 @@ def default_responder(question: Question) -> str:
         The reply's text.
     """
     turn = sum(message.role == "user" for message in question.messages)
-    words = len(question.text.split())
+    words, length = len(question.text.split()), len(question.text)
     shown = question.text if len(question.text) <= 500 else question.text[:499] + "…"
     return (
         f"This is the emulator of ddg-protocol, not a language model: {question.model} was asked, but nobody thought "
         f"about it. Turn {turn} of this conversation came with {words} {'word' if words == 1 else 'words'} "
-        f"({len(question.text)} characters): {shown}"
+        f"({length} {'character' if length == 1 else 'characters'}): {shown}"
     )
 
 

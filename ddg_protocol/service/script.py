@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -43,6 +43,27 @@ _CHOICES: dict[str, tuple[object, ...]] = {"do": tuple(_EFFECTS)} | {
     for struct in (*get_args(Effect), Fault)
     for field in msgspec.structs.fields(struct)
     if get_origin(field.type) is Literal
+}
+#: What msgspec says of a number that is none, too small or too large, and where.
+_NOT_A_NUMBER = re.compile(r"Expected `(?:int|float)(?: \| null)?`[^`]*(?:`\w+`)? - at `(?:\$\.)?([^`]+)`")
+
+
+def _kind_of_number(kind: object) -> str | None:
+    """Return the numbers that a type allows, in words; None if it is no number's."""
+    number, *notes = get_args(kind) or (kind,)
+    if get_origin(kind) is Annotated and number in (int, float):
+        (meta,) = notes
+        words = "a whole number" if number is int else "a number"
+        return f"{words}, {meta.ge} or more" if meta.le is None else f"{words} from {meta.ge} to {meta.le:,.0f}"
+    return next((words for each in get_args(kind) if (words := _kind_of_number(each))), None)
+
+
+#: The numbers that an attribute allows, by its name; no two of a name allow different ones.
+_NUMBERS: dict[str, str] = {
+    field.encode_name: words
+    for struct in (*get_args(Effect), Fault)
+    for field in msgspec.structs.fields(struct)
+    if (words := _kind_of_number(field.type))
 }
 
 
@@ -136,6 +157,9 @@ def _explained(message: str, effects: Sequence[dict[str, object]] = ()) -> str:
     for number, effect in enumerate(effects):
         message = message.replace(f"effects[{number}]", str(effect["do"]))
     *_, attribute = re.split(r"[.`]", message.rstrip("`"))
+    if number_at := _NOT_A_NUMBER.fullmatch(message):
+        name = attribute.partition("[")[0]
+        return f"{printable(number_at[1], 300)} must be {_NUMBERS.get(name, 'a number')}"
     could = _CHOICES.get(attribute, ()) if message.startswith("Invalid") else ()
     there_are = f"; there are {', '.join(map(str, could))}" if could else ""
     return printable(message.replace("`$.", "`"), 300) + there_are

@@ -329,6 +329,13 @@ class TestChat:
         assert "Turn 1 " in text
         assert "5 words (20 characters): Why is the sky blue?" in text
 
+    @pytest.mark.parametrize(
+        ("text", "said"), [("a", "1 word (1 character): a"), ("a b", "2 words (3 characters): a b")]
+    )
+    def test_default_responder_counts_one_as_one(self, text: str, said: str) -> None:
+        reply = text_of(chat(Service(strict=True), [{"role": "user", "content": text}]))
+        assert reply.endswith(said)
+
     def test_default_responder_repeats_a_long_question_in_part(self) -> None:
         text = text_of(chat(Service(strict=True), [{"role": "user", "content": "a" * 100_000}]))
         assert len(text) < 1000

@@ -535,13 +535,15 @@ class TestNotation:
             ),
             ("chat:429,at=1", "'at' is neither an attribute of refuse \\(status, type, retry-after, tokens\\) nor"),
             ("chat:\x1b[31m", r"x1b\[31m' is no effect"),
-            ("chat:999", "<= 599 - at `refuse.status`"),
-            ("chat:cut=many", "Expected `int`, got `str` - at `cut.at`"),
+            ("chat:42", "^refuse.status must be a whole number from 200 to 599$"),
+            ("chat:999", "^refuse.status must be a whole number from 200 to 599$"),
+            ("chat:cut=many", "^cut.at must be a whole number, 0 or more$"),
+            ("chat:drip=slowly", "^drip.seconds must be a number from 0 to 1,000,000,000$"),
             ("chat:cut=1,then=explode", "'explode' - at `cut.then`; there are close, reset, hang, end"),
             ("chat:redirect,status=300", "at `redirect.status`; there are 301, 302, 303, 307, 308"),
-            ("chat:split=", "at `split.sizes"),
+            ("chat:split=", "^split.sizes\\[0\\] must be a whole number, 1 or more$"),
             ("chat:insert", "missing required field `text` - at `insert`"),
-            ("chat:429,times=often", "at `times`"),
+            ("chat:429,times=often", "^times must be a whole number, 1 or more$"),
         ],
     )
     def test_a_line_that_says_nothing_is_refused_with_what_could_stand_there(self, line: str, says: str) -> None:
@@ -558,7 +560,10 @@ class TestNotation:
             ('[[fault]]\non = "chat"\neffects = []', "at `fault\\[0\\].effects`"),
             ('[[fault]]\non = "chat"\neffects = [{ do = "x" }]', "do`; there are refuse, redirect"),
             ('[[fault]]\non = "chat"\neffects = [{ do = "cut", to = 1 }]', "unknown field `to`"),
-            ('[[fault]]\non = "chat"\neffects = [{ do = "cut", at = "1" }]', "got `str` - at `fault\\[0\\].effects"),
+            (
+                '[[fault]]\non = "chat"\neffects = [{ do = "cut", at = "1" }]',
+                "^fault\\[0\\].effects\\[0\\].at must be a whole number, 0 or more$",
+            ),
         ],
     )
     def test_a_document_that_is_no_script_is_refused_with_the_place(self, toml: str, says: str) -> None:
