@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -15,27 +16,27 @@ from ._attach import described, read_attachment
 from ._below import show_below
 from ._errors import CommandError
 from ._export import heading, write_markdown
+from ._input import checked
+from ._say import table, width_of
 from ._service import Asking
 from ._store import Store, name_for
 from ._text import one_line
 
-HELP = """\
-  /model [NAME]    show the model, or switch to another
-  /effort [NAME]   show how hard the model reasons, or change it
-  /attach [FILE]   attach an image or a file to the next question, or drop what
-                   is attached
-  /retry           ask the last question again; the new reply replaces the old
-  /new             start a new conversation
-  /save [NAME]     show the conversation's name, or rename it; every turn is
-                   saved in any case
-  /load [NAME]     list the saved conversations, or continue one
-  /export [FILE]   write the conversation to a new file, as Markdown
-  /help            show this help
-  /quit            leave; so does Ctrl-D
-
+HELP = (
+    ("/model [NAME]", "show the model, or switch to another"),
+    ("/effort [NAME]", "show how hard the model reasons, or change it"),
+    ("/attach [FILE]", "attach an image or a file to the next question, or drop what is attached"),
+    ("/retry", "ask the last question again; the new reply replaces the old"),
+    ("/new", "start a new conversation"),
+    ("/save [NAME]", "show the conversation's name, or rename it; every turn is saved in any case"),
+    ("/load [NAME]", "list the saved conversations, or continue one"),
+    ("/export [FILE]", "write the conversation to a new file, as Markdown"),
+    ("/help", "show this help"),
+    ("/quit", "leave; so does Ctrl-D"),
+)
+NOTES = """
   A line that ends in \\ continues on the next, and Ctrl-C stops a reply.
-  To ask a question that begins with /, put a space before it.
-"""
+  To ask a question that begins with /, put a space before it."""
 
 
 class Talk:
@@ -84,7 +85,7 @@ class Talk:
             "/save": self._save,
             "/load": self._load,
             "/export": self._export,
-            "/help": lambda _: self._say(HELP),
+            "/help": self._help,
         }
 
     @property
@@ -116,7 +117,7 @@ class Talk:
             DuckChatError: the question was refused, or the reply broke; the conversation is as it was before.
             OSError: a file can't be used.
         """
-        if not line.startswith("/"):
+        if not checked(line, "the line").startswith("/"):
             if line.strip():
                 attached, self._attached = tuple(self._attached), []
                 self._ask((Text(line.strip()), *attached) if attached else line.strip())
@@ -219,6 +220,9 @@ class Talk:
         self._name, self._stored = kept_as, self._conversation
 
     # The commands
+
+    def _help(self, _: str) -> None:
+        self._say(f"{table(HELP, width_of(sys.stderr))}\n{NOTES}")
 
     def _set_model(self, name: str) -> None:
         if name:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 #: Characters that a terminal could obey: C0 (except tab and line feed), DEL and C1.
 _CONTROLS = (*(code for code in range(0x20) if code not in (0x09, 0x0A)), *range(0x7F, 0xA0))
 #: Characters that reorder text: the embeddings, overrides and isolates of the bidirectional algorithm (UAX 9). Its
@@ -65,3 +67,25 @@ def one_line(text: str, limit: int = 0) -> str:
     """
     shown = " ".join(harmless(text).split())
     return shown if not limit or len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def columns(text: str) -> int:
+    """Return the number of terminal columns of a text."""
+    return len(text) if text.isascii() else sum(map(columns_of, text))
+
+
+def columns_of(character: str) -> int:
+    """Return the number of terminal columns of a character."""
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):  # accents, vowel signs, joiners
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def first(text: str, width: int) -> str:
+    """Return the beginning of a text that fits into ``width`` columns."""
+    taken = 0
+    for index, character in enumerate(text):
+        taken += columns_of(character)
+        if taken > width:
+            return text[:index]
+    return text

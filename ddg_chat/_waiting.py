@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
-from ddg_protocol import Retrying, SendRequest, ServiceProfile, TextDelta, TurnCancelled, TurnFinished, Wait
+from ddg_protocol import (
+    DuckChatError,
+    Retrying,
+    SendRequest,
+    ServiceError,
+    ServiceProfile,
+    TextDelta,
+    TurnCancelled,
+    TurnFinished,
+    Wait,
+)
 from ddg_protocol.events import LimitReached, Queued, ReasoningDelta, ReasoningSummary, ServiceNotice, ToolStarted
 from ddg_transports.blocking import Trace
 
-from ._text import harmless, one_line
+from ._say import Fold, say, width_of
+from ._text import columns, first, harmless, one_line
 
 _WORTH_SAYING = 0.3  # seconds; a shorter wait would only flicker
 _STEP = 0.1
@@ -74,12 +84,15 @@ class StatusLine:
                     self._change.wait(_STEP)
 
     def _write(self, text: str) -> None:
-        text = one_line(text, max(10, shutil.get_terminal_size().columns - 1))
+        text, most = one_line(text), max(10, width_of(self._stream) - 1)
+        if columns(text) > most:
+            text = f"{first(text, most - 1)}…"
         if text or self._shown:
             end = "" if text else "\r"
-            self._stream.write(f"\r{text.ljust(self._shown)}{end}")
+            wide = columns(text)
+            self._stream.write(f"\r{text}{' ' * (self._shown - wide)}{end}")
             self._stream.flush()
-            self._shown = len(text)
+            self._shown = wide
 
 
 class Waiting:
@@ -101,6 +114,7 @@ class Waiting:
         self._moving = moving
         self._dimmed = "\x1b[2m{}\x1b[22m" if dim else "{}"
         self._in_reasoning = False  # whether the cursor is within a line of reasoning
+        self._fold: Fold | None = None  # of the reasoning, on a terminal
         self._in_reply = False  # whether text of the reply has come
         self._late: list[str] = []  # reasoning that came after it
         self._status: StatusLine | None = None
@@ -134,7 +148,8 @@ class Waiting:
                 if self._moving:
                     self._show(lambda now: f"{what}: {now - begun:.1f} s")
             case Retrying():
-                self._say(f"will retry: {action.cause}")
+                when = f"in {math.ceil(action.delay)} s" if action.delay else "at once"
+                self._say(f"will retry {when}: {_what(action.cause)}")
             case ServiceNotice():
                 self._say(action.text)
             case ReasoningDelta(text):
@@ -188,18 +203,27 @@ class Waiting:
 
     def _reason(self, text: str) -> None:
         """Show reasoning, unless a reply that has begun would be broken by it."""
+        if self._fold is None and self._stream.isatty():
+            self._fold = Fold(width_of(self._stream))
         if self._in_reply:
             self._late.append(text)
             return
         self.clear()
-        self._stream.write(self._dimmed.format(harmless(text)))
-        self._stream.flush()
+        self._write_reasoning(self._fold.feed(harmless(text)) if self._fold else harmless(text))
         self._in_reasoning = not text.endswith("\n")
+
+    def _write_reasoning(self, text: str) -> None:
+        if text:
+            self._stream.write(self._dimmed.format(text))
+            self._stream.flush()
 
     def _end_reasoning(self) -> None:
         if self._in_reasoning:
+            if self._fold is not None:
+                self._write_reasoning(self._fold.end())
             self._stream.write("\n")
             self._in_reasoning = False
+            self._fold = None
 
     def _show(self, text: Callable[[float], str]) -> None:
         self._end_reasoning()
@@ -210,4 +234,12 @@ class Waiting:
     def _say(self, text: str) -> None:
         self._end_reasoning()
         self.clear()
-        print(f"ddg-chat: {one_line(text)}", file=self._stream, flush=True)
+        say(f"ddg-chat: {one_line(text)}", self._stream)
+
+
+def _what(error: DuckChatError) -> str:
+    """Return what an error says has happened, without its advice, which is for the end of the turn."""
+    what, _, advice = str(error).partition("; ")
+    if not advice or not isinstance(error, ServiceError) or not error.status:
+        return what
+    return f"{what} ({error.status} {error.type})" if error.type else f"{what} ({error.status})"

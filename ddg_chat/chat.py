@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import _service
 from ._errors import CommandError, is_lost_reader, sentence
-from ._text import harmless
+from ._say import say
 
 if TYPE_CHECKING:
     from ._talk import Talk
@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     with _service.opened(args) as asking:
         store = Store(folder / "conversations")
         write = writer(no_color=args.no_color, set_off=True)
-        talk = Talk(asking, store, write=write, say=_say, draw=drawer(), model=args.model)
+        talk = Talk(asking, store, write=write, say=say, draw=drawer(), model=args.model)
         interactive = sys.stdin.isatty()
         if interactive and not args.quiet:
-            _say(f"{talk.model} at {asking.client.profile.origin}; /help lists the commands, Ctrl-D leaves")
+            say(f"{talk.model} at {asking.client.profile.origin}; /help lists the commands, Ctrl-D leaves")
         if args.resume is not None:
             talk.resume(args.resume)
         if interactive:
@@ -84,9 +84,10 @@ def run(args: argparse.Namespace) -> int:
 
 def require_extra(command: str) -> None:
     """Raise a `CommandError` that says what to install, if something is missing."""
-    missing = [name for name in ("platformdirs", "prompt_toolkit", "rich") if find_spec(name) is None]
+    needed = {"platformdirs": "platformdirs", "prompt_toolkit": "prompt-toolkit", "rich": "rich"}
+    missing = [package for module, package in needed.items() if find_spec(module) is None]
     if missing:
-        raise CommandError(f"{command} needs {', '.join(missing)}: pip install 'ddg-protocol[cli]'")
+        raise CommandError(f"{command} needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def plain_lines(lines: Iterable[str]) -> Callable[[], str]:
@@ -131,11 +132,11 @@ def _converse(talk: Talk, history: Path, *, no_color: bool) -> None:
             try:
                 goes_on = talk.take(line)
             except KeyboardInterrupt:
-                _say("stopped; the conversation is as it was before, and /retry asks again")
+                say("stopped; the conversation is as it was before, and /retry asks again")
             except Exception as error:
                 if is_lost_reader(error):
                     raise
-                print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
+                say(f"ddg-chat: {sentence(error)}")
 
 
 def _read_on(talk: Talk, read: Callable[[], str]) -> None:
@@ -147,7 +148,3 @@ def _read_on(talk: Talk, read: Callable[[], str]) -> None:
         except EOFError:
             return
         goes_on = talk.take(line)
-
-
-def _say(text: str) -> None:
-    print(harmless(text).rstrip("\n"), file=sys.stderr, flush=True)

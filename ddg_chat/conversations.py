@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from ._export import as_markdown, write_markdown
+from ._say import say
 from ._store import Store, data_folder
 from ._talk import listed
 from .chat import require_extra
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         case _:
             lines = list(listed(store))
             if not lines:
-                print("there is no saved conversation yet", file=sys.stderr)
+                say("there is no saved conversation yet")
             for line in lines:
                 print(line)
     return 0

@@ -14,6 +14,7 @@ import msgspec
 from ddg_protocol.transcript import Transcript
 
 from .._files import private
+from .._say import say
 from .._screen import takes_escapes
 from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
 from ._timeline import read_timeline
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             file.write(written)
     sys.stdout.flush()  # the flaws come after the diagram
     for flaw in timeline.flaws:
-        print(f"ddg-chat: {flaw}", file=sys.stderr)
+        say(f"ddg-chat: {flaw}")
     if damage is not None:
         return EX_DATAERR
     return 1 if timeline.flaws else 0

@@ -9,8 +9,8 @@ import msgspec
 
 from ddg_protocol import State
 
-from .._text import escaped
-from ._texts import columns, fit, wrapped
+from .._text import columns, escaped
+from ._texts import fit, wrapped
 from ._timeline import Entry, Kind, Party, Timeline
 
 NARROWEST = 60

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+from .._text import columns, columns_of, first
 
 
 def cut(text: str, limit: int, ellipsis: str = "…") -> str:
@@ -17,11 +17,6 @@ def cut(text: str, limit: int, ellipsis: str = "…") -> str:
         The text, or its beginning and the number of missing characters.
     """
     return text if len(text) <= limit else f"{text[:limit]}{ellipsis} (+{len(text) - limit:,})"
-
-
-def columns(text: str) -> int:
-    """Return the number of terminal columns of a text."""
-    return len(text) if text.isascii() else sum(map(_columns_of, text))
 
 
 def fit(text: str, width: int, ellipsis: str = "…") -> str:
@@ -47,7 +42,7 @@ def wrapped(text: str, width: int) -> list[str]:
     start = taken = 0
     space = -1
     for index, character in enumerate(text):
-        wide = _columns_of(character)
+        wide = columns_of(character)
         if taken + wide > width and index > start:
             end = space + 1 if space > (start + index) // 2 and character != " " else index
             lines.append(text[start:end].rstrip(" "))
@@ -57,19 +52,3 @@ def wrapped(text: str, width: int) -> list[str]:
         if character == " ":
             space = index
     return [*lines, text[start:].lstrip(" ") if lines else text]
-
-
-def first(text: str, width: int) -> str:
-    """Return the beginning of a text that fits into ``width`` columns."""
-    taken = 0
-    for index, character in enumerate(text):
-        taken += _columns_of(character)
-        if taken > width:
-            return text[:index]
-    return text
-
-
-def _columns_of(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):  # accents, vowel signs, joiners
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

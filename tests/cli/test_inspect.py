@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from support.paths import ROOT, TRANSCRIPTS
 from support.tiers import examples, thinned
 
-from ddg_chat._text import escaped, visible
+from ddg_chat._text import columns, escaped, first, visible
 from ddg_chat.inspect._diagram import ASCII, Style, draw
 from ddg_chat.inspect._page import page
-from ddg_chat.inspect._texts import columns, cut, first, fit, wrapped
+from ddg_chat.inspect._texts import cut, fit, wrapped
 from ddg_chat.inspect._timeline import Entry, Timeline, read_timeline
 from ddg_chat.main import COMMANDS, main
 from ddg_protocol import ConversationFormatError, DuckChatError, Session

@@ -125,7 +125,7 @@ def test_what_is_worth_knowing_stays(stream: Watched) -> None:
         tell(waiting, Retrying(1, 2.5, RateLimitError("too\x1b[2J many", status=429)))
         tell(waiting, TextDelta("It"))
         tell(waiting, LimitReached("conversation"))
-        assert stream.getvalue() == "ddg-chat: will retry: too\N{REPLACEMENT CHARACTER}[2J many\n"
+        assert stream.getvalue() == "ddg-chat: will retry in 3 s: too\N{REPLACEMENT CHARACTER}[2J many\n"
     assert stream.getvalue().endswith("\nddg-chat: the service reports that the conversation limit is reached\n")
 
 

@@ -149,7 +149,8 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._timeout = timeout
         self._command = command
-        self._env = {**os.environ, "TERM": "xterm-256color", **(env or {})}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self._env = {**inherited, "TERM": "xterm-256color", **(env or {})}
         self.raw = b""
         self.ended = False
 

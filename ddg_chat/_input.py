@@ -1,0 +1,69 @@
+"""Texts that a person gives as arguments, at the prompt or in files: UTF-8, or a sentence that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ddg_protocol.text import encodable
+
+from ._errors import CommandError
+from ._text import one_line
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+"""The longest file that is read as text. No question may be as long."""
+
+
+def checked(text: str, what: str = "the question") -> str:
+    """Return a text if it can be sent as UTF-8.
+
+    Args:
+        text: from an argument or from the prompt, where Python keeps bytes that aren't text as lone surrogates.
+        what: what it is, for the message.
+
+    Raises:
+        CommandError: it can't.
+    """
+    if not encodable(text):
+        raise CommandError(f"{what} has bytes in it that are not UTF-8 text; write it again, or convert it", 65)
+    return text
+
+
+def text_or_file(text: str) -> str:
+    """Return the text of an option.
+
+    Args:
+        text: the text itself, or ``@`` and the name of a file that has it.
+
+    Raises:
+        CommandError: the file isn't UTF-8 text, or too long.
+        OSError: the file can't be read.
+    """
+    return read_text(Path(text[1:])) if text.startswith("@") else checked(text, "the text")
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CommandError: it isn't UTF-8 text, or too long.
+        OSError: it can't be read.
+    """
+    name = one_line(str(path), 80)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except ValueError:  # a NUL
+        raise CommandError(f"{name} can't be the name of a file", 74) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise CommandError(f"{name} is longer than {MAX_FILE_BYTES:,} bytes, which is more than can be asked", 65)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{name} is not UTF-8 text: it has the byte 0x{data[error.start]:02x} at position {error.start}; "
+            "convert it, for example with iconv -f LATIN1 -t UTF-8",
+            65,
+        ) from None
