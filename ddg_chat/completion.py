@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import shtab
     except ModuleNotFoundError:
-        raise CommandError("completion needs shtab: pip install 'ddg-protocol[cli]'") from None
+        raise CommandError("completion needs shtab: pip install shtab") from None
     from ddg_protocol import DUCKDUCKGO_2025_04
 
     from .main import COMMANDS, make_parser

@@ -337,7 +337,7 @@ def test_without_the_extra_it_is_said_what_to_install(
 ) -> None:
     monkeypatch.setattr("ddg_chat.chat.find_spec", lambda name: None if name == "rich" else sys)
     assert main(["conversations"]) == 2
-    assert capsys.readouterr().err == "ddg-chat: conversations needs rich: pip install 'ddg-protocol[cli]'\n"
+    assert capsys.readouterr().err == "ddg-chat: conversations needs rich: pip install rich\n"
 
 
 @pytest.mark.parametrize(

@@ -682,5 +682,5 @@ def test_who_hangs_up_over_tls_is_noticed_too() -> None:
 
 def test_without_trustme_tls_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trustme", None)
-    with pytest.raises(ImportError, match=re.escape("pip install 'ddg-protocol[tls]'")):
+    with pytest.raises(ImportError, match=re.escape("pip install trustme")):
         Emulator(tls=True)

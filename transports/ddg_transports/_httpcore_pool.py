@@ -255,7 +255,7 @@ class Library:
         uds: str | None,
     ) -> None:
         if http2:
-            _require("h2", "http2")
+            _require("h2", "HTTP/2")
         made = pool and pool(network)
         self._library = library = library_of(made)
         self.pool: Any = made or getattr(library, kind)(
@@ -323,7 +323,7 @@ class Library:
         if parts.scheme not in ("http", "https", "socks5"):
             raise ValueError(f"a proxy is http://, https:// or socks5://, not {printable(parts.scheme)!r}")
         if parts.scheme == "socks5":
-            _require("socksio", "socks")
+            _require("socksio", "a SOCKS proxy")
         if parts.username is None:
             return self._library.Proxy(url)
         return self._library.Proxy(url, auth=(unquote(parts.username).encode(), unquote(parts.password or "").encode()))
@@ -346,10 +346,10 @@ def library_of(pool: Any) -> Any:
     raise TypeError("the pool is from neither httpcore nor httpcore2")
 
 
-def _require(module: str, extra: str) -> None:
+def _require(module: str, purpose: str) -> None:
     # The library itself imports it only when it connects.
     if find_spec(module) is None:
-        raise ModuleNotFoundError(f"this needs {module}: pip install 'ddg-protocol[{extra}]'", name=module)
+        raise ModuleNotFoundError(f"{purpose} needs {module}: pip install {module}", name=module)
 
 
 def text(headers: list[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:

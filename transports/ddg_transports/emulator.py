@@ -71,7 +71,7 @@ def throw_away_tls(*names: str) -> tuple[ssl.SSLContext, str]:
     try:
         import trustme
     except ImportError:
-        raise ImportError("TLS needs trustme, which makes the certificate: pip install 'ddg-protocol[tls]'") from None
+        raise ImportError("TLS needs trustme, which makes the certificate: pip install trustme") from None
     ca = trustme.CA(organization_name="ddg-protocol", organization_unit_name="emulator")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
