@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import sys
+from typing import Any
 
 from ddg_protocol import FailureKind, errors
 
 from ._text import one_line
+from .main import UsageError
 
 
 class CommandError(Exception):
@@ -23,14 +25,18 @@ class CommandError(Exception):
         self.code = code
 
 
+#: What the library says to programs, and what the command line says instead.
+_WORDS = ((", or set Policy.max_prompt_chars", ""), (" (see answer_challenge)", ""))
+
 #: Exceptions with their exit codes, and advice where the error itself has none. The first match counts;
 #: `main.EXIT_CODES` documents the codes.
 _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
+    ((UsageError,), 2, ""),
     ((errors.ModelNotSupportedError,), 2, ""),
     ((errors.InputLimitError, errors.OutputLimitError, errors.ConversationLimitError), 65, ""),
     ((errors.LocalProtocolError,), 65, ""),
     ((errors.ConversationFormatError,), 65, "transcripts are written by --record FILE"),
-    ((UnicodeError,), 65, "the input must be UTF-8 text"),
+    ((UnicodeError,), 65, "convert the input to UTF-8, for example with iconv -f LATIN1 -t UTF-8"),
     ((errors.RateLimitError, errors.UserLimitError), 75, ""),
     ((errors.TokenError,), 75, ""),
     ((errors.ChatTimeoutError,), 75, "try again, or allow more time with --timeout"),
@@ -92,7 +98,31 @@ def sentence(error: Exception) -> str:
     said = str(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
         said = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, UnicodeDecodeError):
+        said = f"the byte 0x{error.object[error.start]:02x} on standard input is not {error.encoding.upper()} text"
+    for word, ours in _WORDS:
+        said = said.replace(word, ours)
     return one_line(said if advice in said else f"{said}; {advice}")
+
+
+def as_object(error: Exception) -> dict[str, Any]:
+    """Return an error as JSON values, for programs that read ``--json``.
+
+    Args:
+        error: as for `exit_code`.
+
+    Returns:
+        Its ``kind``, which is the exception's name, its ``message``, as of `sentence`, and the ``exit_code``; of a
+        refusal also the ``status``, and ``type`` and ``retry_after`` where the service has sent them.
+
+    Raises:
+        Exception: as `exit_code` does.
+    """
+    members: dict[str, Any] = {"kind": type(error).__name__, "message": sentence(error), "exit_code": exit_code(error)}
+    if isinstance(error, errors.ServiceError):
+        found = {"status": error.status, "type": error.type, "retry_after": error.retry_after}
+        members |= {name: value for name, value in found.items() if value}
+    return members
 
 
 def _row(error: Exception) -> tuple[int, str]:

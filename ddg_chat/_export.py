@@ -14,8 +14,7 @@ from ddg_protocol.events import GeneratedImage
 from ddg_protocol.parts import File, Image, attachments
 
 from ._below import save_image, titles_of
-from ._errors import CommandError
-from ._files import private
+from ._files import create
 from ._text import harmless, one_line
 
 SaveImage = Callable[[bytes], str]
@@ -62,14 +61,9 @@ def write_markdown(conversation: Conversation, path: Path) -> None:
         CommandError: the file is there already, or no file can have this name.
         OSError: it can't be written.
     """
-    try:
-        with open(path, "x", encoding="utf-8", newline="\n", opener=private) as file:
-            save = partial(save_image, folder=path.parent, name=path.stem)
-            file.write(as_markdown(conversation, lambda image: save(image).name))
-    except FileExistsError:
-        raise CommandError(f"{path} already exists; name another file", 74) from None
-    except ValueError:  # a NUL
-        raise CommandError(f"{one_line(str(path), 40)} can't be the name of a file", 74) from None
+    with create(path) as file:
+        save = partial(save_image, folder=path.parent, name=path.stem)
+        file.write(as_markdown(conversation, lambda image: save(image).name))
 
 
 def _attached(part: Image | File, save_image: SaveImage | None) -> str:

@@ -1,4 +1,4 @@
-"""Private files, a lock that ends with its process, and replacing a file at once."""
+"""New files, private ones, a lock that ends with its process, and replacing a file at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, TextIO
+
+from ._errors import CommandError
+from ._text import one_line
 
 _TRIES, _PAUSE = 100, 0.02  # of replacing a file on Windows; seconds between two
 
@@ -18,6 +23,34 @@ def private(path: str, flags: int) -> int:
     Windows has no such mode: there a new file has the permissions of its folder.
     """
     return os.open(path, flags, 0o600)
+
+
+def create(path: Path, *, by_line: bool = False) -> TextIO:
+    """Create a text file, in UTF-8, private to its owner. A file that is there is never overwritten.
+
+    Args:
+        path: the file. A device or a pipe is there, and is written to.
+        by_line: whether each line is written at once.
+
+    Returns:
+        The file, open for writing.
+
+    Raises:
+        CommandError: there is a file already, or no file can have this name.
+        OSError: it can't be created.
+    """
+
+    def opened(mode: Literal["x", "w"]) -> TextIO:
+        return open(path, mode, 1 if by_line else -1, encoding="utf-8", newline="\n", opener=private)
+
+    try:
+        return opened("x")
+    except FileExistsError:
+        if path.is_file():
+            raise CommandError(f"{path} already exists; name another file, or remove it first", 74) from None
+        return opened("w")
+    except ValueError:  # a NUL
+        raise CommandError(f"{one_line(str(path), 40)} can't be the name of a file", 74) from None
 
 
 if sys.platform == "win32":

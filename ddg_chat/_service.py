@@ -28,7 +28,7 @@ from ddg_protocol.tap import DrivenSession
 from ddg_transports.blocking import Chat, Client, Reply
 
 from ._errors import CommandError
-from ._files import private
+from ._files import create
 from ._screen import is_dumb
 from ._waiting import Waiting
 
@@ -87,6 +87,10 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
         metavar="FAULT",
         help="with --emulator: a fault, such as chat:429 (see: ddg-chat emulate --help); may be repeated",
     )
+    if asks:
+        service.add_argument(
+            "--challenge", action="store_true", help="with --emulator: ask for the answer to a challenge (418)"
+        )
 
     way = parser.add_argument_group("connection")
     way.add_argument(
@@ -120,13 +124,13 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
     output.add_argument("--quiet", action="store_true", help="don't show status messages")
     output.add_argument("--no-color", action="store_true", help="no colours")
     if not asks:
-        parser.set_defaults(solver=None, strict=False, record=None, blank_texts=False)
+        parser.set_defaults(challenge=False, solver=None, strict=False, record=None, blank_texts=False)
         return
     output.add_argument(
         "--record",
         type=Path,
         metavar="FILE",
-        help="write a transcript, without tokens and cookies (see: ddg-chat replay)",
+        help="write a transcript to a new file, without tokens and cookies (see: ddg-chat replay)",
     )
     output.add_argument(
         "--blank-texts",
@@ -194,9 +198,8 @@ class Transcripts:
             path = self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
         except ValueError:  # the path is empty, or a root
             raise CommandError(f"{str(self._first)!r} can't be the name of a file", 74) from None
-        # Line-buffered, so that the file is complete up to now even if this process is killed.
-        opened_file = open(path, "w", 1, encoding="utf-8", newline="\n", opener=private)  # noqa: SIM115
-        file = self._stack.enter_context(opened_file)
+        # By line, so that the file is complete up to now even if this process is killed.
+        file = self._stack.enter_context(create(path, by_line=True))
         return RecordedSession(session, file.write, redact_texts=self._redact_texts)
 
 
@@ -217,12 +220,14 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
         raise CommandError("--blank-texts needs a transcript; add --record FILE")
     if args.fault and not args.emulator:
         raise CommandError("--fault needs the emulator; add --emulator")
+    if args.challenge and not args.emulator:
+        raise CommandError("--challenge needs the emulator; add --emulator")
     if args.proxy and args.transport == "sockets":
         raise CommandError("--transport sockets doesn't support proxies; leave it out, or use httpcore")
     with ExitStack() as stack:
         profile = profile_of(args)
         if args.emulator:
-            profile = profile.at(stack.enter_context(_emulator(profile, args.fault)))
+            profile = profile.at(stack.enter_context(_emulator(profile, args.fault, challenge=args.challenge)))
         waiting = _waiting(args, profile)
         transcripts = None
         if args.record is not None:
@@ -275,11 +280,11 @@ def profile_of(args: argparse.Namespace) -> ServiceProfile:
 
 
 @contextmanager
-def _emulator(profile: ServiceProfile, faults: list[Fault]) -> Iterator[str]:
+def _emulator(profile: ServiceProfile, faults: list[Fault], *, challenge: bool) -> Iterator[str]:
     from ddg_protocol.service import Service
     from ddg_transports.emulator import Emulator
 
-    with Emulator(Service(profile, script=faults)) as emulator:
+    with Emulator(Service(profile, script=faults, challenge=challenge)) as emulator:
         yield emulator.url
 
 

@@ -15,8 +15,9 @@ from . import _service
 from ._below import show_below
 from ._errors import CommandError
 from ._inline import drawer
+from ._input import checked
+from ._say import say
 from ._screen import writer
-from ._text import harmless
 
 EPILOG = """\
 examples:
@@ -58,16 +59,13 @@ def run(args: argparse.Namespace) -> int:
         with asking.stream(asking.chat(model=args.model), question) as reply:
             show(reply)
         if reply.finished is not None and not args.json:
-            show_below(reply.finished, _say, draw=drawer())
+            show_below(reply.finished, say, draw=drawer())
     return 0
-
-
-def _say(text: str) -> None:
-    print(harmless(text), file=sys.stderr, flush=True)
 
 
 def _question(arguments: list[str]) -> str:
     """Join the question's words with spaces, and set off standard input with empty lines."""
+    arguments = [checked(argument) for argument in arguments]
     if "-" not in arguments:
         return " ".join(arguments)
     where = arguments.index("-")

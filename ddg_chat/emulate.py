@@ -23,6 +23,8 @@ from ddg_protocol.service import Checks, Fault, Handler, Service, default_respon
 from ddg_protocol.service.script import fault_from_text, script_from_toml
 from ddg_transports.emulator import serve, throw_away_tls
 
+from ._errors import CommandError
+from ._say import say
 from ._seen import RequestsSeen
 from ._service import REVISIONS, revision, seconds
 
@@ -127,41 +129,26 @@ def run(args: argparse.Namespace) -> int:
         transcript can't be read; 74 if a file or the port can't be used.
     """
     if args.any_history and not args.strict:
-        return _fail(2, "--any-history goes with --strict; without it, any history is taken")
+        raise CommandError("--any-history goes with --strict; without it, any history is taken")
     if args.transcript is not None and (given := _besides_transcript(args)):
-        return _fail(2, f"--transcript has all the responses; leave out {', '.join(given)}")
+        raise CommandError(f"--transcript has all the responses; leave out {', '.join(given)}")
     try:
         tls = _tls(args) if args.tls or args.ca_file or args.cert_for else None
         handler = _transcript(args.transcript) if args.transcript is not None else _service(args)
     except ConversationFormatError as error:
-        return _fail(65, f"{args.transcript}: {error}")
-    except OSError as error:
-        return _fail(74, f"{error.filename}: {error.strerror}")
-    except _Unusable as error:
-        return _fail(74, str(error))
+        raise CommandError(f"{args.transcript}: {error}", 65) from None
     except (ImportError, ValueError) as error:  # TLS isn't installed, or no certificate can be for such a name
-        return _fail(2, str(error))
-    if not ipaddress.ip_address(args.host).is_loopback:
-        print(
-            f"ddg-chat emulate: warning: {args.host} is no loopback address; whoever reaches it can use the emulator",
-            file=sys.stderr,
-        )
+        raise CommandError(str(error)) from None
     seen = RequestsSeen(sys.stderr, headers=args.verbose, as_json=args.json)
+    if not ipaddress.ip_address(args.host).is_loopback:
+        warning = f"{args.host} is no loopback address; whoever reaches it can use the emulator"
+        seen(warning) if args.json else say(f"ddg-chat emulate: warning: {warning}")
     try:
         anyio.run(partial(_serve_until_interrupted, handler, args.host, args.port, tls, seen))
     except OSError as error:
-        return _fail(74, f"can't listen on {args.host}, port {args.port}: {error.strerror or error}")
+        raise CommandError(f"can't listen on {args.host}, port {args.port}: {error.strerror or error}", 74) from None
     seen.summarize(handler.unmet_faults if isinstance(handler, Service) else ())
     return 0
-
-
-class _Unusable(Exception):
-    """The content of a file can't be used; the message names the file."""
-
-
-def _fail(code: int, sentence: str) -> int:
-    print(f"ddg-chat emulate: {sentence}", file=sys.stderr)
-    return code
 
 
 def _besides_transcript(args: argparse.Namespace) -> list[str]:
@@ -195,7 +182,7 @@ def _reply(given: str) -> str:
     try:
         return (sys.stdin.buffer.read() if given == "-" else Path(given).read_bytes()).decode()
     except UnicodeDecodeError:
-        raise _Unusable(f"{given}: the reply must be UTF-8 text") from None
+        raise CommandError(f"{given}: the reply must be UTF-8 text", 74) from None
 
 
 def _script(file: str | None) -> tuple[Fault, ...]:
@@ -204,7 +191,7 @@ def _script(file: str | None) -> tuple[Fault, ...]:
     try:
         return script_from_toml(Path(file).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise _Unusable(f"{file}: {error}") from None
+        raise CommandError(f"{file}: {error}", 74) from None
 
 
 def _transcript(file: str) -> Handler:

@@ -16,6 +16,7 @@ from ddg_protocol.identity import Identity
 from ddg_protocol.policy import Policy
 from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 
+from ._say import say
 from ._text import escaped
 
 EX_DATAERR = 65
@@ -47,14 +48,16 @@ def run(args: argparse.Namespace) -> int:
     except UnsupportedChallenge as error:
         refusal = error
         found["error"] = {
+            "kind": type(error).__name__,
             "message": str(error),
+            "exit_code": EX_DATAERR,
             "position": error.position,
             "expected": error.expected,
             "form": error.form,
         }
     print(json.dumps(found, indent=2) if args.json else "\n".join(_lines(found)))
     if refusal and not args.json:
-        print(f"ddg-chat: {refusal}", file=sys.stderr)
+        say(f"ddg-chat: {refusal}")
     return EX_DATAERR if refusal else 0
 
 

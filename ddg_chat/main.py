@@ -9,9 +9,13 @@ import argparse
 import importlib
 import io
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from ._say import folded, say
 
 #: Each command's module and help. A module has ``configure(parser)`` and ``run(args) -> int``.
 COMMANDS = {
@@ -69,20 +73,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _open_what_is_closed()
     before = signal.signal(signal.SIGTERM, _terminate)
+    args = argparse.Namespace()
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
+        args = _parsed(list(sys.argv[1:] if argv is None else argv))
+        code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        from ._errors import exit_code, is_lost_reader, sentence
+        from ._errors import exit_code, is_lost_reader
 
         if is_lost_reader(error):
             # Python flushes once more when it exits; that must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         code = exit_code(error)
-        print(f"ddg-chat: {sentence(error)}", file=sys.stderr)
+        _report(error, as_json=getattr(args, "json", None) is True, command=getattr(args, "command", ""))
     finally:
         signal.signal(signal.SIGTERM, before)
     return code
@@ -97,10 +103,11 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
     Returns:
         The parser; it knows only the names and summaries of the other commands.
     """
-    parser = argparse.ArgumentParser(
+    width = shutil.get_terminal_size().columns
+    parser = _Parser(
         prog="ddg-chat",
         description="DuckDuckGo AI Chat as of spring 2025: the protocol's command line.",
-        epilog=EPILOG,
+        epilog=folded(EPILOG, width),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
@@ -110,7 +117,27 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name in configured:
             importlib.import_module(module).configure(command)
+            if command.epilog:  # written for 80 columns
+                command.epilog = folded(command.epilog, width)
     return parser
+
+
+class UsageError(Exception):
+    """The arguments can't be understood.
+
+    Args:
+        parser: the parser of the command.
+        message: what is wrong.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
+        super().__init__(message)
+        self.parser = parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(self, message)
 
 
 class _ShowVersion(argparse.Action):
@@ -133,13 +160,37 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
-def _run(arguments: list[str]) -> int:
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    """Parse the arguments, and prepare the standard streams."""
     command = arguments[0] if arguments and arguments[0] in COMMANDS else None
     parser = make_parser([command] if command else [])
-    args = parser.parse_args(arguments)
-    if command is None:
-        parser.error("the command must come first")
+    try:
+        args = parser.parse_args(arguments)
+        if command is None:
+            parser.error("the command must come first")
+    except UsageError as error:
+        options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        as_json = "--json" in options and error.parser.get_default("json") is False
+        if not as_json:
+            error.parser.print_usage(sys.stderr)
+        _report(error, as_json=as_json, command=command or "")
+        sys.exit(2)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="strict")  # what isn't text is an error here, and not in the middle of a turn
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a character that the terminal lacks must not end the reply
-    code: int = importlib.import_module(COMMANDS[command][0]).run(args)
-    return code
+    return args
+
+
+def _report(error: Exception, *, as_json: bool, command: str) -> None:
+    """Say what went wrong: in a sentence on standard error, or as one JSON object where the output is JSON."""
+    from ._errors import as_object, sentence
+
+    if as_json:
+        import json
+
+        # The first line of `emulate` on standard output is its address, and its JSON goes to standard error.
+        stream = sys.stderr if command == "emulate" else sys.stdout
+        print(json.dumps({"error": as_object(error)}), file=stream, flush=True)
+    else:
+        say(f"{f'{error.parser.prog}: error' if isinstance(error, UsageError) else 'ddg-chat'}: {sentence(error)}")

@@ -60,10 +60,10 @@ def _kind_of_number(kind: object) -> str | None:
 
 #: The numbers that an attribute allows, by its name; no two of a name allow different ones.
 _NUMBERS: dict[str, str] = {
-    field.encode_name: words
+    field.encode_name: kind
     for struct in (*get_args(Effect), Fault)
     for field in msgspec.structs.fields(struct)
-    if (words := _kind_of_number(field.type))
+    if (kind := _kind_of_number(field.type))
 }
 
 

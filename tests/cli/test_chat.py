@@ -92,7 +92,7 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
         assert person.enter("Why is the sky blue?") == "Reply 1 to Why is the sky blue?"
         assert person.enter("And at dusk?") == "Reply 2 to And at dusk?"
         assert person.enter("/retry") == "Reply 3 to And at dusk?"
-        assert person.enter("/save sky").startswith("saved as sky, in ")
+        assert person.enter("/save sky").startswith("saved as sky, in\n")
         person.write("/quit\r")
         assert person.wait() == 0
         with Person(tmp_path, "chat", "--resume", "sky", "--base-url", emulator.url, columns=500) as person:
@@ -100,7 +100,10 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
             assert person.enter("Is it ever green?") == "Reply 4 to Is it ever green?"
             file = tmp_path / "sky.md"
             assert person.enter(f"/export {file}") == f"written to {file}"
-            assert person.enter(f"/export {file}") == f"ddg-chat: {file} already exists; name another file"
+            assert (
+                person.enter(f"/export {file}")
+                == f"ddg-chat: {file} already exists; name another file, or remove it first"
+            )
             person.write("\x04")  # Ctrl-D
             assert person.wait() == 0
         first = ["Why is the sky blue?"]
@@ -233,7 +236,7 @@ def test_the_commands(tmp_path: Path) -> None:
         assert person.enter("Three?") == "You asked: Three?"
         assert person.enter("/save ../../etc").startswith("ddg-chat: '../../etc' isn't a valid name for a conversation")
         assert all(word in person.enter("/help") for word in ("/model", "/retry", "/new", "/save", "/load", "/export"))
-        assert "there is no command /sing; /help lists the commands" in person.enter("/sing").replace("\n", "")
+        assert "there is no command /sing; /help lists the commands" in person.enter("/sing").replace("\n", " ")
         assert person.enter(" /etc/hosts?") == "You asked: /etc/hosts?"
         assert asked(emulator)[-2] == ["One?", "You asked: One?", "Three?"]
     models = [
@@ -344,7 +347,20 @@ def test_why_and_for_how_long_it_is_waited_before_another_try(tmp_path: Path) ->
         person.wait_for(re.compile(r"\nwaiting to retry: \d\.\d s$").search)
         person.write("\x03")
         assert person.wait() == 130
-    assert person.text == "ddg-chat: will retry: the service is not available now; try again later (503)"
+    said = re.fullmatch(r"ddg-chat: will retry in (\d) s: the service is not available now \(503\)", person.text)
+    assert said is not None
+    assert 4 <= int(said[1]) <= 8
+
+
+def test_a_retry_does_not_promise_a_shorter_wait_than_it_takes(tmp_path: Path) -> None:
+    with (
+        emulated(None, "chat:429,retry-after=1") as emulator,
+        Person(tmp_path, "ask", "Why?", "--base-url", emulator.url) as person,
+    ):
+        person.wait_for(re.compile(r"\nwaiting to retry: \d\.\d s$").search)
+        person.write("\x03")
+        assert person.wait() == 130
+    assert re.fullmatch(r"ddg-chat: will retry in [4-8] s: too many requests for now \(429\)", person.text)
 
 
 def test_quiet_is_quiet(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(
         url = gone.url
     assert main(["ask", "Why?", "--base-url", url]) == 69
     *notes, _ = capsys.readouterr().err.splitlines()
-    assert [note for note in notes if re.fullmatch(r"ddg-chat: will retry: .*Connection refused", note)]
+    assert [note for note in notes if re.fullmatch(r"ddg-chat: will retry in \d s: .*Connection refused", note)]
     assert [note for note in notes if re.fullmatch(r"ddg-chat: waiting to retry: \d+ s", note)]
 
 
@@ -256,7 +256,7 @@ def test_a_person_at_a_terminal_is_told_what_is_waited_for(
     ("arguments", "code", "said"),
     [
         (["--model", "gpt-17"], 2, "no model is called 'gpt-17'; the models are: gpt-4o-mini"),
-        (["x" * 16_001], 65, "at most 16000"),
+        (["x" * 16_001], 65, "is 16001 characters long, and at most 16000 are sent; shorten it\n"),
         ([" "], 65, "the question is empty"),
         (["half \ud800"], 65, "UTF-8"),
     ],
@@ -312,12 +312,73 @@ def test_an_error_that_nobody_foresaw_is_not_hidden() -> None:
         exit_code(ZeroDivisionError())
 
 
+@pytest.mark.parametrize("arguments", [["ask", "-"], ["chat"]])
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # the second is Python's in the C locale
 def test_standard_input_that_is_no_text_is_code_65(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], errors: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8"))
-    assert main(["ask", "-", "--base-url", "http://127.0.0.1:1"]) == 65
-    assert "ddg-chat: " in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\xff"), encoding="utf-8", errors=errors))
+    assert main([*arguments, "--base-url", "http://127.0.0.1:1"]) == 65
+    assert capsys.readouterr().err == (
+        "ddg-chat: the byte 0xff on standard input is not UTF-8 text; "
+        "convert the input to UTF-8, for example with iconv -f LATIN1 -t UTF-8\n"
+    )
+
+
+# Errors as JSON
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize(
+    ("arguments", "code", "members"),
+    [
+        (
+            ["ask", "Why?", "--json", "--emulator", "--fault", "chat:429,type=ERR_USER_LIMIT"],
+            75,
+            {"kind": "UserLimitError", "status": 429, "type": "ERR_USER_LIMIT"},
+        ),
+        (
+            ["ask", "Why?", "--json", "--emulator", "--retries", "0", "--fault", "chat:429,retry-after=90"],
+            75,
+            {"kind": "RateLimitError", "status": 429, "retry_after": 90.0},
+        ),
+        (["ask", "Why?", "--json", "--emulator", "--model", "gpt-17"], 2, {"kind": "ModelNotSupportedError"}),
+        (["ask", "Why?", "--json", "--fault", "chat:429"], 2, {"kind": "CommandError"}),
+        (["ask", "Why?", "--json", "--profile", "/nowhere"], 74, {"kind": "FileNotFoundError"}),
+        (["ask", "Why?", "--json", "--timeout", "soon"], 2, {"kind": "UsageError"}),
+        (["ask", "--json"], 2, {"kind": "UsageError"}),
+        (["explain", "garbage!", "--json"], 65, {"kind": "UnsupportedChallenge"}),
+    ],
+)
+def test_an_error_is_one_json_object_where_the_output_is_json(
+    arguments: list[str], code: int, members: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if members["kind"] == "UsageError":
+        with pytest.raises(SystemExit, match=str(code)):
+            main(arguments)
+    else:
+        assert main(arguments) == code
+    out, err = capsys.readouterr()
+    assert err == ""
+    error = json.loads(out if arguments[0] == "explain" else out.splitlines()[-1])["error"]
+    assert error["message"]
+    assert error["exit_code"] == code
+    assert {name: error.get(name) for name in members} == members
+
+
+def test_the_emulator_s_errors_are_json_where_its_lines_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["emulate", "--json", "--any-history"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "", "a reader of the address gets nothing else"
+    assert json.loads(err)["error"]["kind"] == "CommandError"
+
+
+def test_a_question_that_speaks_of_json_asks_for_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["ask", "--timeout", "soon", "--", "what is", "--json"])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: ")
 
 
 def test_an_interrupted_reply_keeps_what_came_and_ends_with_code_130() -> None:

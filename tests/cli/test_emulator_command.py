@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_exit_code_74(capsys: pytest.Ca
         assert main(["emulate", "--port", str(port)]) == 74
     said, complained = capsys.readouterr()
     assert said == ""
-    assert re.fullmatch(rf"ddg-chat emulate: can't listen on 127\.0\.0\.1, port {port}: .*in use\n", complained)
+    assert re.fullmatch(rf"ddg-chat: can't listen on 127\.0\.0\.1, port {port}: .*in use\n", complained)
 
 
 def test_an_address_beyond_the_loopback_comes_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +195,7 @@ def test_a_file_that_can_not_be_used_is_one_sentence(
     assert main(["emulate", option, str(file)]) == code
     said, complained = capsys.readouterr()
     assert said == ""
-    assert complained.startswith(f"ddg-chat emulate: {file}: ")
+    assert complained.startswith(f"ddg-chat: {file}: ")
     assert says in complained
     assert complained.count("\n") == 1
 

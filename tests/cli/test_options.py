@@ -216,6 +216,7 @@ def test_a_proxy_that_isn_t_there_is_said_without_its_password(
         (["--retries", "1.5"], "must be a whole number from 0 to 9999"),
         (["--transport", "pigeon"], "invalid choice: 'pigeon'"),
         (["--fault", "chat:nonsense"], "argument --fault: "),
+        (["--fault", "chat:42"], "argument --fault: refuse.status must be a whole number from 200 to 599\n"),
     ],
 )
 def test_an_option_that_can_t_be_understood_says_what_could_be(
@@ -232,6 +233,7 @@ def test_an_option_that_can_t_be_understood_says_what_could_be(
     [
         (["--blank-texts"], "--record FILE"),
         (["--fault", "chat:429"], "add --emulator"),
+        (["--challenge"], "add --emulator"),
         (["--proxy", "http://127.0.0.1:1", "--transport", "sockets"], "--transport sockets doesn't support proxies"),
     ],
 )
@@ -260,9 +262,14 @@ def test_a_connection_that_can_t_be_made_in_time(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("library", "arguments", "said"),
     [
-        ("h2", ["ask", "Why?", "--emulator", "--transport", "http2"], "'ddg-protocol[http2]'"),
-        ("socksio", ["ask", "Why?", "--emulator", "--proxy", "socks5://127.0.0.1:1"], "'ddg-protocol[socks]'"),
-        ("shtab", ["completion", "bash"], "'ddg-protocol[cli]'"),
+        ("h2", ["ask", "Why?", "--emulator", "--transport", "http2"], "HTTP/2 needs h2: pip install h2"),
+        (
+            "socksio",
+            ["ask", "Why?", "--emulator", "--proxy", "socks5://127.0.0.1:1"],
+            "a SOCKS proxy needs socksio: pip install socksio",
+        ),
+        ("shtab", ["completion", "bash"], "pip install shtab"),
+        ("trustme", ["emulate", "--tls"], "pip install trustme"),
     ],
 )
 def test_a_library_that_isn_t_installed_is_named(
@@ -395,6 +402,26 @@ def test_nobody_else_can_read_a_file_that_is_written_for_a_person(
 def test_a_record_needs_the_name_of_a_file(name: str, emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", "Why?", "--base-url", emulator.url, "--record", name]) == 74
     assert "can't be the name of a file" in capsys.readouterr().err
+
+
+def test_a_record_replaces_no_file(emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "run.jsonl"
+    file.write_text("mine")
+    assert main(["ask", "Why?", "--record", str(file), "--base-url", emulator.url]) == 74
+    assert capsys.readouterr().err == f"ddg-chat: {file} already exists; name another file, or remove it first\n"
+    assert file.read_text() == "mine"
+    assert not emulator.service.log
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs /dev/null")
+def test_a_record_can_go_to_a_device(emulator: Emulator) -> None:
+    assert main(["ask", "Why?", "--record", "/dev/null", "--base-url", emulator.url]) == 0
+
+
+def test_an_emulator_of_the_command_s_own_asks_for_a_challenge(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "Why?", "--emulator", "--challenge", "--json"]) == 0
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events.count("ChallengeReceived") == 1
 
 
 def test_a_record_that_can_t_be_written_is_said_before_anything_is_asked(
