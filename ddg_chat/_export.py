@@ -15,6 +15,7 @@ from ddg_protocol.parts import File, Image, attachments
 
 from ._below import save_image, titles_of
 from ._files import create
+from ._opening import typed_in
 from ._text import harmless, one_line
 
 SaveImage = Callable[[bytes], str]
@@ -125,7 +126,7 @@ def _escaped(text: str) -> str:
 
 def heading(conversation: Conversation) -> str:
     """Return a conversation's title, or else its first question, in one line."""
-    first = conversation.message_history[0].text if conversation.message_history else "Nothing yet"
+    first = typed_in(conversation.message_history[0].text) if conversation.message_history else "Nothing yet"
     return one_line(conversation.title or first, 70)
 
 

@@ -21,7 +21,11 @@ MARK = "> "
 
 
 def line_editor(
-    history: Path, completions: Callable[[str], Iterator[str]], *, no_color: bool = False
+    history: Path,
+    completions: Callable[[str], Iterator[str]],
+    *,
+    status: Callable[[], str] | None = None,
+    color: bool = True,
 ) -> Callable[[], str]:
     """Make a line editor.
 
@@ -31,7 +35,8 @@ def line_editor(
     Args:
         history: the file of earlier inputs, readable by its owner only.
         completions: returns the possible completions of a line's last word.
-        no_color: whether colours are off.
+        status: returns what the line below the prompt says; None shows no such line.
+        color: whether colours may be used.
 
     Returns:
         A function that reads the next input; it raises KeyboardInterrupt for Ctrl-C and EOFError for Ctrl-D.
@@ -47,7 +52,8 @@ def line_editor(
         completer=_Completer(completions),
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
-        color_depth=ColorDepth.DEPTH_1_BIT if no_color else None,
+        color_depth=None if color else ColorDepth.DEPTH_1_BIT,
+        bottom_toolbar=status,
         output=create_output(always_prefer_tty=True),  # only the replies go into a pipe
     )
     return session.prompt

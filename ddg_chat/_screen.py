@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from typing import TextIO
 
+from ._say import Fold, width_of
 from ._text import harmless
 
 Writer = Callable[[Iterable[str]], None]
@@ -16,21 +17,29 @@ Writer = Callable[[Iterable[str]], None]
 
 def write_plain(pieces: Iterable[str]) -> None:
     """Write a reply as plain, harmless text, and end its last line, even if the reply breaks."""
+    fold = Fold(width_of(sys.stdout)) if sys.stdout.isatty() else None
     ended = True
     try:
         for text in pieces:
             ended = text.endswith("\n")
-            print(harmless(text), end="", flush=True)
+            print(fold.feed(harmless(text)) if fold else harmless(text), end="", flush=True)
     finally:
+        if fold:
+            print(fold.end(), end="", flush=True)
         if not ended:
             print(flush=True)
 
 
-def writer(*, no_color: bool, set_off: bool = False) -> Writer:
+def whole(write: Writer) -> Writer:
+    """Return a writer that writes a reply once it is complete, and nothing of one that breaks."""
+    return lambda pieces: write(["".join(pieces)])
+
+
+def writer(*, color: bool = True, set_off: bool = False) -> Writer:
     """Return the writer that suits standard output.
 
     Args:
-        no_color: whether colours are off.
+        color: whether colours may be used.
         set_off: whether an empty line follows a reply on a terminal.
     """
     if not sys.stdout.isatty() or is_dumb() or find_spec("rich") is None:
@@ -39,7 +48,7 @@ def writer(*, no_color: bool, set_off: bool = False) -> Writer:
 
     from ._markdown import write_markdown
 
-    console = Console(no_color=no_color or None, highlight=False)
+    console = Console(no_color=None if color else True, highlight=False)
 
     def write(pieces: Iterable[str]) -> None:
         has_come = False

@@ -8,9 +8,9 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from ddg_protocol import (
@@ -25,11 +25,16 @@ from ddg_protocol import (
 from ddg_protocol.conversation import Messages
 from ddg_protocol.models import ModelList
 from ddg_protocol.tap import DrivenSession
-from ddg_transports.blocking import Chat, Client, Reply
+from ddg_transports.blocking import Chat, Client, Reply, Trace
 
 from ._errors import CommandError
 from ._files import create
+from ._input import text_or_file
+from ._opening import NOTHING_BEFORE, Opening, read_opening
+from ._say import say
 from ._screen import is_dumb
+from ._settings import declare
+from ._text import harmless
 from ._waiting import Waiting
 
 if TYPE_CHECKING:
@@ -42,44 +47,78 @@ _A_DAY = 86_400  # seconds; clocks and sockets can't count without end
 
 EPILOG = """\
 environment:
-  NO_COLOR                 no colours, like --no-color
-  SSL_CERT_FILE            certificates to trust instead of the system's
+  DDG_CHAT_MODEL and so on  options for every command (see: ddg-chat config)
+  NO_COLOR                  no colours, like --no-color
+  SSL_CERT_FILE             certificates to trust instead of the system's
 """
 
 
 def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
-    """Declare the common options.
+    """Declare the common options, group by group.
 
     Args:
         parser: the command's.
         asks: whether the command asks questions, and has the options for these.
     """
     if asks:
-        parser.add_argument("--model", metavar="NAME", help="a model's id or alias (see: ddg-chat models)")
+        _declare_question(parser)
+    _declare_service(parser, asks=asks)
+    _declare_connection(parser, asks=asks)
+    _declare_output(parser, asks=asks)
+    if not asks:
+        parser.set_defaults(
+            challenge=False, solver=None, strict=False, record=None, blank_texts=False, output=None, stream=None
+        )
 
-    service = parser.add_argument_group("service")
-    where = service.add_mutually_exclusive_group()
-    where.add_argument("--emulator", action="store_true", help="start an emulator of the service for this command")
-    where.add_argument(
-        "--base-url",
-        type=_base_url,
-        metavar="URL",
-        help="the service's address: https://HOST[:PORT], or http for a loopback address",
+
+def _declare_question(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("question")
+    declare(
+        parser,
+        group.add_argument("--model", metavar="NAME", help="a model's id or alias (see: ddg-chat models)"),
+        group.add_argument(
+            "--system",
+            metavar="TEXT|@FILE",
+            help="instructions that go with the first question of a conversation; @ reads them from a file",
+        ),
     )
-    service.add_argument("--revision", choices=REVISIONS, help="the service's revision (default: 2025-04)")
+    group.add_argument(
+        "--messages",
+        type=Path,
+        metavar="FILE",
+        help="messages that come before the question: a JSON list with roles and contents, as OpenAI's, or a "
+        "conversation of this program's",
+    )
+
+
+def _declare_service(parser: argparse.ArgumentParser, *, asks: bool) -> None:
+    group = parser.add_argument_group("service")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--emulator", action="store_true", help="start an emulator of the service for this command")
+    declare(
+        parser,
+        where.add_argument(
+            "--base-url",
+            type=_base_url,
+            metavar="URL",
+            help="the service's address: https://HOST[:PORT], or http for a loopback address",
+        ),
+        group.add_argument("--revision", choices=REVISIONS, help="the service's revision (default: 2025-04)"),
+        group.add_argument(
+            "--profile",
+            metavar="FILE",
+            help="changes to the service's profile, in TOML: attributes of ddg_protocol.ServiceProfile",
+        ),
+    )
     if asks:
-        service.add_argument(
+        solver = group.add_argument(
             "--solver",
             type=_solver,
             metavar="CMD",
             help="a command that answers challenges: JSON in, JSON out, 30 s (see docs/revisions.md)",
         )
-    service.add_argument(
-        "--profile",
-        metavar="FILE",
-        help="changes to the service's profile, in TOML: attributes of ddg_protocol.ServiceProfile",
-    )
-    service.add_argument(
+        declare(parser, solver)
+    group.add_argument(
         "--fault",
         type=_fault,
         action="append",
@@ -88,55 +127,91 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
         help="with --emulator: a fault, such as chat:429 (see: ddg-chat emulate --help); may be repeated",
     )
     if asks:
-        service.add_argument(
+        group.add_argument(
             "--challenge", action="store_true", help="with --emulator: ask for the answer to a challenge (418)"
         )
 
-    way = parser.add_argument_group("connection")
-    way.add_argument(
-        "--proxy",
-        type=_proxy,
-        metavar="URL",
-        help="use a proxy: http://, https:// or socks5://[USER:PASSWORD@]HOST:PORT",
-    )
-    way.add_argument(
-        "--transport",
-        choices=("sockets", "httpcore", "http2"),
-        help="how to send requests: sockets (default), httpcore (default with --proxy), http2 (httpcore with HTTP/2)",
-    )
-    way.add_argument(
-        "--timeout",
-        type=seconds,
-        metavar="SECONDS",
-        help="how long a request may take, including its reply (default: 60 s, and 30 s without data)",
-    )
-    way.add_argument(
-        "--retries",
-        type=_count,
-        metavar="N",
-        help="how often to retry a failed request, each time after a longer wait (default: 3, or 1 if the service does "
-        "not respond)",
+
+def _declare_connection(parser: argparse.ArgumentParser, *, asks: bool) -> None:
+    group = parser.add_argument_group("connection")
+    declare(
+        parser,
+        group.add_argument(
+            "--proxy",
+            type=_proxy,
+            metavar="URL",
+            help="use a proxy: http://, https:// or socks5://[USER:PASSWORD@]HOST:PORT",
+        ),
+        group.add_argument(
+            "--transport",
+            choices=("sockets", "httpcore", "http2"),
+            help="how to send requests: sockets (default), httpcore (default with --proxy), http2 (httpcore with "
+            "HTTP/2)",
+        ),
+        group.add_argument(
+            "--timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="how long a request may take, including its reply (default: 60 s, and 30 s without data)",
+        ),
+        group.add_argument(
+            "--retries",
+            type=_count,
+            metavar="N",
+            help="how often to retry a failed request, each time after a longer wait (default: 3, or 1 if the service "
+            "does not respond)",
+        ),
     )
     if asks:
-        way.add_argument("--strict", action="store_true", help="treat malformed reply data as an error")
+        declare(parser, _flag(group.add_argument, "--strict", "treat malformed reply data as an error"))
 
-    output = parser.add_argument_group("output")
-    output.add_argument("--quiet", action="store_true", help="don't show status messages")
-    output.add_argument("--no-color", action="store_true", help="no colours")
+
+def _declare_output(parser: argparse.ArgumentParser, *, asks: bool) -> None:
+    group = parser.add_argument_group("output")
+    declare(
+        parser,
+        _flag(group.add_argument, "--quiet", "show no status messages"),
+        _flag(group.add_argument, "--color", "use colours (default: on a terminal)"),
+    )
     if not asks:
-        parser.set_defaults(challenge=False, solver=None, strict=False, record=None, blank_texts=False)
         return
-    output.add_argument(
+    declare(
+        parser,
+        _flag(group.add_argument, "--stream", "show the reply while it arrives (default), or once it is complete"),
+    )
+    group.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the reply to a new file as well, as it came: Markdown"
+    )
+    group.add_argument(
         "--record",
         type=Path,
         metavar="FILE",
         help="write a transcript to a new file, without tokens and cookies (see: ddg-chat replay)",
     )
-    output.add_argument(
+    group.add_argument(
         "--blank-texts",
         action="store_true",
         help="with --record: omit questions and body texts from the transcript",
     )
+
+
+def _flag(add_argument: Callable[..., argparse.Action], name: str, help: str) -> argparse.Action:
+    """Declare an option that can be turned on and off; it is None where nobody does."""
+    return add_argument(name, action=argparse.BooleanOptionalAction, help=help)
+
+
+def opening_of(args: argparse.Namespace) -> Opening:
+    """Return what comes before the first question, as the options say.
+
+    Raises:
+        CommandError: a file has something else.
+        OSError: a file can't be read.
+    """
+    opening = NOTHING_BEFORE if args.messages is None else read_opening(args.messages)
+    system = text_or_file(args.system).strip() if args.system else ""
+    if system and opening.conversation.message_history and not args.quiet:
+        say("ddg-chat: the instructions are left out: they go with a first question, and this conversation has begun")
+    return opening._replace(system=system)
 
 
 class Asking:
@@ -144,16 +219,27 @@ class Asking:
 
     Args:
         client: the client.
-        waiting: a context manager that shows the status of waits.
+        waiting: shows the status of waits; None shows none.
         transcripts: records the conversations; None records nothing.
+        output: gets the replies too; None if nothing does.
+        streams: whether a reply is shown while it arrives.
     """
 
     def __init__(
-        self, client: Client, waiting: AbstractContextManager[object], transcripts: Transcripts | None
+        self,
+        client: Client,
+        waiting: Waiting | None,
+        transcripts: Transcripts | None,
+        output: TextIO | None,
+        *,
+        streams: bool,
     ) -> None:
         self.client = client
+        self.streams = streams
         self._waiting = waiting
         self._transcripts = transcripts
+        self._output = output
+        self._has_written = False
 
     def chat(self, *, model: str | None = None, conversation: Conversation | None = None) -> Chat:
         """Start a conversation, or continue one."""
@@ -161,16 +247,37 @@ class Asking:
 
     def models(self) -> ModelList:
         """Ask the service for its models; waits show their status."""
-        with self._waiting:
+        with self._waiting or nullcontext():
             return self.client.models()
 
     @contextmanager
     def stream(
-        self, chat: Chat, question: Messages, *, model: str | None = None, effort: str | None = None
+        self, chat: Chat, question: Messages, *, model: str | None = None, effort: str | None = None, about: str = ""
     ) -> Iterator[Reply]:
-        """Ask, and yield the reply; within the block, waits show their status."""
-        with self._waiting, chat.stream(question, model=model, effort=effort) as reply:
-            yield reply
+        """Ask, and yield the reply; within the block, waits show their status.
+
+        Args:
+            chat: the conversation.
+            question: what to ask.
+            model: the model; None uses the conversation's own.
+            effort: how hard it reasons; None leaves that to the model.
+            about: which turn it is, for the status.
+        """
+        if self._waiting is not None:
+            self._waiting.about = about
+        with self._waiting or nullcontext(), chat.stream(question, model=model, effort=effort) as reply:
+            try:
+                yield reply
+            finally:
+                if self._output is not None and reply.text and (self.streams or reply.finished is not None):
+                    self._append(self._output, reply.text)
+
+    def _append(self, file: TextIO, reply: str) -> None:
+        """Write a reply to the file of the replies; an empty line is between two."""
+        file.write("\n" if self._has_written else "")
+        file.write(harmless(reply) if reply.endswith("\n") else f"{harmless(reply)}\n")
+        file.flush()
+        self._has_written = True
 
 
 class Transcripts:
@@ -204,11 +311,12 @@ class Transcripts:
 
 
 @contextmanager
-def opened(args: argparse.Namespace) -> Iterator[Asking]:
+def opened(args: argparse.Namespace, *, on_action: Callable[[Trace], object] | None = None) -> Iterator[Asking]:
     """Make a client with the command line's options, and everything it needs.
 
     Args:
         args: the options that `configure` declares.
+        on_action: gets the traces of the client's chats, in place of the status line.
 
     Yields:
         The client; the end of the block closes it.
@@ -227,21 +335,23 @@ def opened(args: argparse.Namespace) -> Iterator[Asking]:
     with ExitStack() as stack:
         profile = profile_of(args)
         if args.emulator:
-            profile = profile.at(stack.enter_context(_emulator(profile, args.fault, challenge=args.challenge)))
+            profile = profile.at(stack.enter_context(emulator(profile, args.fault, challenge=args.challenge)))
         waiting = _waiting(args, profile)
         transcripts = None
         if args.record is not None:
             # Closed after the client: closing its conversations writes their last lines.
             files = stack.enter_context(ExitStack())
             transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=files)
+        output = None if args.output is None else stack.enter_context(create(args.output))
         client = Client(
             profile,
             policy=_policy(args),
             transport=_transport(args, stack),
             solver=args.solver or _stand_in(args, profile),
-            on_action=waiting,
+            on_action=on_action or waiting,
         )
-        yield Asking(stack.enter_context(client), waiting or nullcontext(), transcripts)
+        streams = args.stream is not False
+        yield Asking(stack.enter_context(client), waiting, transcripts, output, streams=streams)
 
 
 def revision(name: str | None) -> ServiceProfile:
@@ -280,12 +390,13 @@ def profile_of(args: argparse.Namespace) -> ServiceProfile:
 
 
 @contextmanager
-def _emulator(profile: ServiceProfile, faults: list[Fault], *, challenge: bool) -> Iterator[str]:
+def emulator(profile: ServiceProfile, faults: list[Fault], *, challenge: bool) -> Iterator[str]:
+    """Emulate a service within a block, and yield its address."""
     from ddg_protocol.service import Service
     from ddg_transports.emulator import Emulator
 
-    with Emulator(Service(profile, script=faults, challenge=challenge)) as emulator:
-        yield emulator.url
+    with Emulator(Service(profile, script=faults, challenge=challenge)) as running:
+        yield running.url
 
 
 def _policy(args: argparse.Namespace) -> Policy:
@@ -297,7 +408,7 @@ def _policy(args: argparse.Namespace) -> Policy:
         given |= {name: min(getattr(policy, name), args.timeout) for name in ("connect_timeout", "write_timeout")}
     # A busy service may soon be free; a wrong address stays wrong.
     given |= {"max_unanswered_retries": 1} if args.retries is None else {"max_retries": args.retries}
-    return Policy(strict=args.strict, **given)
+    return Policy(strict=bool(args.strict), **given)
 
 
 def _transport(args: argparse.Namespace, stack: ExitStack) -> Transport | None:
@@ -315,8 +426,8 @@ def _waiting(args: argparse.Namespace, profile: ServiceProfile) -> Waiting | Non
     if args.quiet or not sys.stderr.isatty():
         return None
     can_move = not is_dumb()
-    may_dim = can_move and not args.no_color and not os.environ.get("NO_COLOR")
-    return Waiting(sys.stderr, profile, moving=can_move, dim=may_dim)
+    may_dim = can_move and args.color is not False and not os.environ.get("NO_COLOR")
+    return Waiting(sys.stderr, profile, moving=can_move, dim=may_dim, streams=args.stream is not False)
 
 
 def _base_url(text: str) -> str:

@@ -16,8 +16,10 @@ from ._attach import described, read_attachment
 from ._below import show_below
 from ._errors import CommandError
 from ._export import heading, write_markdown
-from ._input import checked
+from ._input import checked, text_or_file
+from ._opening import NOTHING_BEFORE, Opening, typed_in
 from ._say import table, width_of
+from ._search import found_in
 from ._service import Asking
 from ._store import Store, name_for
 from ._text import one_line
@@ -26,10 +28,14 @@ HELP = (
     ("/model [NAME]", "show the model, or switch to another"),
     ("/effort [NAME]", "show how hard the model reasons, or change it"),
     ("/attach [FILE]", "attach an image or a file to the next question, or drop what is attached"),
+    ("/system [TEXT]", "show the instructions of new conversations, or change them; - removes them"),
     ("/retry", "ask the last question again; the new reply replaces the old"),
+    ("/undo", "take back the last question and its reply"),
+    ("/copy", "put the last reply into the clipboard; needs --clipboard"),
     ("/new", "start a new conversation"),
     ("/save [NAME]", "show the conversation's name, or rename it; every turn is saved in any case"),
     ("/load [NAME]", "list the saved conversations, or continue one"),
+    ("/search TEXT", "find the saved conversations that have a text"),
     ("/export [FILE]", "write the conversation to a new file, as Markdown"),
     ("/help", "show this help"),
     ("/quit", "leave; so does Ctrl-D"),
@@ -48,7 +54,9 @@ class Talk:
         write: writes a reply, delta by delta as it arrives.
         say: shows lines to the user.
         draw: draws an image; None if the terminal can't.
+        copy: puts a text into the clipboard; None if the user hasn't allowed that.
         model: the model of the next turns; None uses the conversation's own.
+        opening: what comes before the first question. Its instructions hold for every new conversation.
     """
 
     def __init__(
@@ -59,16 +67,20 @@ class Talk:
         write: Callable[[Iterable[str]], None],
         say: Callable[[str], None],
         draw: Callable[[bytes], None] | None = None,
+        copy: Callable[[str], None] | None = None,
         model: str | None = None,
+        opening: Opening = NOTHING_BEFORE,
     ) -> None:
         self._asking = asking
         self._store = store
         self._write = write
         self._say = say
         self._draw = draw
+        self._copy_text = copy
+        self._opening = opening
         self._profile = asking.client.profile
         self._model = self._profile.validate_model(model) if model else None
-        self._conversation = Conversation()
+        self._conversation = opening.conversation
         self._chat: Chat | None = None  # of this conversation, once it has a question
         self._name: str | None = None
         self._stored: Conversation | None = None  # the version last stored under that name by this object
@@ -80,10 +92,14 @@ class Talk:
             "/model": self._set_model,
             "/effort": self._set_effort,
             "/attach": self._attach,
+            "/system": self._set_system,
             "/retry": self._retry,
+            "/undo": self._undo,
+            "/copy": self._copy,
             "/new": self._begin_anew,
             "/save": self._save,
             "/load": self._load,
+            "/search": self._search,
             "/export": self._export,
             "/help": self._help,
         }
@@ -102,6 +118,11 @@ class Talk:
     def name(self) -> str | None:
         """The conversation's name in the store, now or once it is stored; None until it has one."""
         return self._name
+
+    def status(self) -> str:
+        """Return the model, the number of turns and the name, for the line below the prompt."""
+        attached = f"{len(self._attached)} attached" if self._attached else ""
+        return " · ".join(filter(None, (self.model, _turns(self._conversation), self._name, attached)))
 
     def take(self, line: str) -> bool:
         """Handle a line of input.
@@ -179,10 +200,14 @@ class Talk:
         else:
             chat = self._chat = self._chat or self._asking.chat(conversation=self._conversation)
         before = len(chat.conversation.message_history)
+        # A question that is asked again has in it what came before it the first time.
+        asked = question if again or before else self._opening.before(question)
         self._unanswered = question, again
+        turn = 1 + sum(message.role == "user" for message in chat.conversation.message_history)
+        about = f"{self.model} · turn {turn}"
         try:
-            with self._asking.stream(chat, question, model=self._model, effort=self._effort) as reply:
-                self._write(reply)
+            with self._asking.stream(chat, asked, model=self._model, effort=self._effort, about=about) as reply:
+                self._write(reply if self._asking.streams else list(reply))
             if reply.finished is not None:
                 show_below(reply.finished, self._say, draw=self._draw)
         finally:
@@ -213,7 +238,7 @@ class Talk:
         self._say(f"{name}: {heading(conversation)} ({_turns(conversation)} so far, with {self.model})")
 
     def _keep(self) -> None:
-        name = self._name or name_for(text_of(self._conversation.last_question), date.today())
+        name = self._name or name_for(typed_in(text_of(self._conversation.last_question or "")), date.today())
         kept_as = self._store.save(name, self._conversation, seen=self._stored)
         if self._name is not None and kept_as != name:
             self._say(f"another process has changed {name}; this conversation is saved as {kept_as}")
@@ -263,8 +288,44 @@ class Talk:
             raise CommandError("there is no question to ask again yet")
         self._ask(question, again=again)
 
+    def _undo(self, _: str) -> None:
+        question = self._conversation.last_question
+        if question is None:
+            raise CommandError("there is no question to take back")
+        if self._chat is not None:
+            self._chat.close()
+        self._chat, self._unanswered = None, None
+        self._conversation = self._conversation.rewound()
+        self._keep()
+        self._say(f"taken back: {one_line(typed_in(text_of(question)), 70)} ({_turns(self._conversation)} left)")
+
+    def _set_system(self, text: str) -> None:
+        if text:
+            self._opening = self._opening._replace(system="" if text == "-" else text_or_file(text).strip())
+        if not self._opening.system:
+            self._say("new conversations have no instructions")
+            return
+        self._say(f"the instructions are: {one_line(self._opening.system, 300)}")
+        if text and self._conversation.message_history:
+            self._say("this conversation has begun without them; /new begins one with them")
+
+    def _copy(self, _: str) -> None:
+        if self._copy_text is None:
+            raise CommandError("copying is off; start with --clipboard, or set clipboard = true (see ddg-chat config)")
+        reply = next((each.text for each in reversed(self._conversation.message_history) if each.role != "user"), None)
+        if reply is None:
+            raise CommandError("there is no reply to copy yet")
+        self._copy_text(reply)
+        self._say(f"the terminal was asked to copy the last reply ({len(reply):,} characters)")
+
+    def _search(self, text: str) -> None:
+        if not text:
+            raise CommandError("say what to look for: /search TEXT")
+        self._say("\n".join(found_in(self._store, text)) or f"no saved conversation has {one_line(text, 40)!r}")
+
     def _begin_anew(self, _: str) -> None:
         self._model = self.model
+        self._opening = self._opening._replace(messages=())
         self._change_to(Conversation(), None)
         self._say(f"a new conversation, with {self.model}")
 
@@ -281,6 +342,7 @@ class Talk:
         if name:
             conversation = self._store.load(name)
             self._model = None
+            self._opening = self._opening._replace(messages=())
             self._go_on(name, conversation)
         else:
             self._say("\n".join(listed(self._store)) or "there is no saved conversation yet")

@@ -107,9 +107,17 @@ class Waiting:
         profile: the service's profile.
         moving: whether the terminal can overwrite text; if not, a wait is shown as a line.
         dim: whether the terminal can dim text, and may.
+        streams: whether a reply is shown while it arrives; if not, that is waited for, too.
+
+    Attributes:
+        about: what the status line says besides, such as which turn it is.
     """
 
-    def __init__(self, stream: TextIO, profile: ServiceProfile, *, moving: bool = True, dim: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, profile: ServiceProfile, *, moving: bool = True, dim: bool = False, streams: bool = True
+    ) -> None:
+        self.about = ""
+        self._streams = streams
         self._stream = stream
         self._moving = moving
         self._dimmed = "\x1b[2m{}\x1b[22m" if dim else "{}"
@@ -164,6 +172,11 @@ class Waiting:
                 self._at_the_end[f"the service reports that the {action.limit} limit is reached"] = None
             case TurnFinished(reason="length"):
                 self._at_the_end["the reply was cut short by a limit of the service"] = None
+            case TextDelta() if not self._streams and self._moving:
+                if not self._in_reply:
+                    begun = time.monotonic()
+                    self._show(lambda now: f"the reply arrives: {now - begun:.1f} s")
+                self._in_reply = True
             case TextDelta() | TurnFinished() | TurnCancelled():
                 self._end_reasoning()
                 self._in_reply = True
@@ -229,7 +242,8 @@ class Waiting:
         self._end_reasoning()
         if self._status is None:
             self._status = StatusLine(self._stream)
-        self._status.show(text)
+        about = f" · {self.about}" if self.about else ""
+        self._status.show(lambda now: f"{text(now)}{about}")
 
     def _say(self, text: str) -> None:
         self._end_reasoning()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
-from ddg_protocol import LocalProtocolError
-from ddg_transports.blocking import Reply
+from ddg_protocol import Event, LocalProtocolError
 
 from . import _service
 from ._below import show_below
 from ._errors import CommandError
 from ._inline import drawer
 from ._input import checked
+from ._opening import Opening
 from ._say import say
 from ._screen import writer
 
@@ -42,41 +44,50 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "question",
         metavar="QUESTION",
-        nargs="+",
-        help="the question, as one or more arguments; - stands for standard input",
+        nargs="*",
+        help="the question, as one or more arguments; - stands for standard input. With --messages it may be left out",
     )
-    parser.add_argument("--json", action="store_true", help="print each event as a line of JSON")
+    parser.add_argument("--json", action="store_true", help="print each event as a line of JSON, and an error as one")
     _service.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask, and print the reply as it arrives."""
-    question = _question(args.question)
-    if not question.strip():
-        raise LocalProtocolError("the question is empty")
-    show = _print_events if args.json else writer(no_color=args.no_color)
+    opening = _service.opening_of(args)
+    asked = opening.before(_question(args.question, opening))
+    show = _print_events if args.json else writer(color=args.color is not False)
     with _service.opened(args) as asking:
-        with asking.stream(asking.chat(model=args.model), question) as reply:
-            show(reply)
+        chat = asking.chat(model=args.model, conversation=opening.conversation)
+        with asking.stream(chat, asked) as reply:
+            pieces: Iterable[Any] = reply.events() if args.json else reply
+            show(pieces if asking.streams else list(pieces))
         if reply.finished is not None and not args.json:
             show_below(reply.finished, say, draw=drawer())
     return 0
 
 
-def _question(arguments: list[str]) -> str:
-    """Join the question's words with spaces, and set off standard input with empty lines."""
+def _question(arguments: list[str], opening: Opening) -> str | None:
+    """Join the question's words with spaces, and set off standard input with empty lines; None if there is none."""
+    if not arguments and opening.asks:
+        return None
+    if not arguments:
+        raise CommandError("the question is missing: ddg-chat ask QUESTION, or - for standard input")
     arguments = [checked(argument) for argument in arguments]
     if "-" not in arguments:
-        return " ".join(arguments)
-    where = arguments.index("-")
-    before, after = arguments[:where], arguments[where + 1 :]
-    if "-" in after:
-        raise CommandError("standard input can be read only once; use one -")
-    return "\n\n".join(part for part in (" ".join(before), sys.stdin.read(), " ".join(after)) if part)
+        question = " ".join(arguments)
+    else:
+        where = arguments.index("-")
+        before, after = arguments[:where], arguments[where + 1 :]
+        if "-" in after:
+            raise CommandError("standard input can be read only once; use one -")
+        question = "\n\n".join(part for part in (" ".join(before), sys.stdin.read(), " ".join(after)) if part)
+    if not question.strip():
+        raise LocalProtocolError("the question is empty")
+    return question
 
 
-def _print_events(reply: Reply) -> None:
-    for event in reply.events():
+def _print_events(events: Iterable[Event]) -> None:
+    for event in events:
         print(json.dumps(_as_json(event)), flush=True)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from . import _service
 from ._errors import CommandError, is_lost_reader, sentence
 from ._say import say
+from ._settings import declare
 
 if TYPE_CHECKING:
     from ._talk import Talk
@@ -30,13 +31,15 @@ without tokens and cookies; ddg-chat conversations lists them. In the chat,
 /help lists the commands. The replies go to standard output, everything else to
 standard error: the model's reasoning, dimmed on a terminal, sources as numbered
 links, and the names of the files that images are saved to. Terminals that speak
-the protocol of kitty or iTerm2 show the images, too. Without a terminal, each
-line of standard input is a question or a command, and the first that fails ends
-the chat.
+the protocol of kitty or iTerm2 show the images, too. Below the prompt is the
+model, the number of turns and the conversation's name; --quiet leaves that out.
+Without a terminal, each line of standard input is a question or a command, and
+the first that fails ends the chat.
 
 examples:
   ddg-chat chat --emulator
   ddg-chat chat --resume
+  ddg-chat chat --system "Answer in one sentence."
   ddg-chat chat --proxy socks5://127.0.0.1:9050 --model o3-mini
   printf '%s\\n' "Name a colour." "Why that one?" | ddg-chat chat --emulator
 
@@ -54,29 +57,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="continue a saved conversation; without a name, the last one",
     )
+    copying = parser.add_argument(
+        "--clipboard",
+        action=argparse.BooleanOptionalAction,
+        help="let /copy use the terminal's clipboard (OSC 52; default: off, as not every terminal asks you)",
+    )
     _service.configure(parser)
+    declare(parser, copying)
 
 
 def run(args: argparse.Namespace) -> int:
     """Chat until the user leaves."""
     require_extra("chat")
+    from ._clipboard import copy
     from ._inline import drawer
     from ._screen import writer
     from ._store import Store, data_folder
     from ._talk import Talk
 
     folder = data_folder()
+    opening = _service.opening_of(args)
+    color = args.color is not False
     with _service.opened(args) as asking:
-        store = Store(folder / "conversations")
-        write = writer(no_color=args.no_color, set_off=True)
-        talk = Talk(asking, store, write=write, say=say, draw=drawer(), model=args.model)
+        talk = Talk(
+            asking,
+            Store(folder / "conversations"),
+            write=writer(color=color, set_off=True),
+            say=say,
+            draw=drawer(),
+            copy=copy if args.clipboard else None,
+            model=args.model,
+            opening=opening,
+        )
         interactive = sys.stdin.isatty()
         if interactive and not args.quiet:
             say(f"{talk.model} at {asking.client.profile.origin}; /help lists the commands, Ctrl-D leaves")
         if args.resume is not None:
             talk.resume(args.resume)
         if interactive:
-            _converse(talk, folder / "questions", no_color=args.no_color)
+            status = None if args.quiet else talk.status
+            _converse(talk, folder / "questions", status=status, color=color)
         else:
             _read_on(talk, plain_lines(sys.stdin))
     return 0
@@ -115,11 +135,11 @@ def plain_lines(lines: Iterable[str]) -> Callable[[], str]:
     return read
 
 
-def _converse(talk: Talk, history: Path, *, no_color: bool) -> None:
+def _converse(talk: Talk, history: Path, *, status: Callable[[], str] | None, color: bool) -> None:
     """Handle inputs from a terminal until the user leaves. Errors are shown, and don't end the chat."""
     from ._prompt import echo_off, line_editor
 
-    read = line_editor(history, talk.completions, no_color=no_color)
+    read = line_editor(history, talk.completions, status=status, color=color)
     with echo_off():
         goes_on = True
         while goes_on:

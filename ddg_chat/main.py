@@ -21,13 +21,15 @@ from ._say import folded, say
 COMMANDS = {
     "ask": ("ddg_chat.ask", "ask a question and stream the reply"),
     "chat": ("ddg_chat.chat", "hold a conversation, with commands, and save it"),
-    "conversations": ("ddg_chat.conversations", "list, export or remove the saved conversations"),
+    "conversations": ("ddg_chat.conversations", "list, find, export, rename or delete the saved conversations"),
     "models": ("ddg_chat.models", "list the models, as built in or as the service says"),
     "check": ("ddg_chat.check", "hold a client program against what a service can do"),
     "emulate": ("ddg_chat.emulate", "emulate the service on a loopback port"),
     "replay": ("ddg_chat.replay", "repeat a recorded run and compare the results"),
     "inspect": ("ddg_chat.inspect", "show what happened in a recorded run, as a diagram or as a page"),
     "explain": ("ddg_chat.explain", "show the parts of a challenge"),
+    "config": ("ddg_chat.config", "show the options that are set for every command"),
+    "doctor": ("ddg_chat.doctor", "say what is installed, and what answers at an address"),
     "completion": ("ddg_chat.completion", "write a shell's completion script"),
 }
 
@@ -76,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = argparse.Namespace()
     try:
         args = _parsed(list(sys.argv[1:] if argv is None else argv))
+        if "settable" in args:
+            from ._settings import fill
+
+            fill(args)
         code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,16 @@ from ddg_transports.testing.clock import SkippingClock
 def _screen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the screen one width, whatever the tests were started from."""
     monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture(autouse=True)
+def config_file(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration file, which isn't there, whatever the settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("DDG_CHAT_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path_factory.mktemp("config")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    return folder / "ddg-chat" / "config.toml"
 
 
 @pytest.fixture

@@ -33,6 +33,9 @@ def _quick_start(pytestconfig: pytest.Config) -> Iterator[None]:
         yield
 
 
+#: The line below the prompt.
+BELOW = re.compile(r" ?\S+ · \d+ turns?( · .*)?")
+
 Responder = Callable[[Question], Iterator[str]]
 
 
@@ -44,6 +47,18 @@ class Person(Terminal):
         super().__init__(
             *(sys.executable, "-m", "ddg_chat", *arguments), env={**places, **(env or {})}, timeout=TIMEOUT, **size
         )
+
+    @property
+    def text(self) -> str:
+        """The text, without the line below the prompt."""
+        text = super().text
+        before, _, last = text.rpartition("\n")
+        return before.rstrip() if BELOW.fullmatch(last) and before.rstrip().endswith("\n>") else text
+
+    @property
+    def below(self) -> str:
+        """The line below the prompt."""
+        return super().text.rpartition("\n")[2].strip()
 
     def prompted(self) -> str:
         """Wait until the program waits for the person."""

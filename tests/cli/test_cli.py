@@ -278,7 +278,7 @@ def test_what_can_t_be_asked_is_said_in_a_sentence(
     [
         ([], "required: COMMAND"),
         (["sing"], "invalid choice: 'sing'"),
-        (["ask"], "required: QUESTION"),
+        (["conversations", "search"], "required: TEXT"),
         (["--", "ask", "Why?"], "ddg-chat: error: "),
         (["ask", "Why?", "--base-url", "http://example.org"], "plain http is for loopback addresses only"),
         (["ask", "Why?", "--base-url", "http://127.0.0.1:1", "--emulator"], "not allowed with"),
@@ -327,6 +327,8 @@ def test_standard_input_that_is_no_text_is_code_65(
 
 # Errors as JSON
 
+MISSING = "the question is missing: ddg-chat ask QUESTION, or - for standard input"
+
 
 @pytest.mark.usefixtures("waits")
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_standard_input_that_is_no_text_is_code_65(
         (["ask", "Why?", "--json", "--fault", "chat:429"], 2, {"kind": "CommandError"}),
         (["ask", "Why?", "--json", "--profile", "/nowhere"], 74, {"kind": "FileNotFoundError"}),
         (["ask", "Why?", "--json", "--timeout", "soon"], 2, {"kind": "UsageError"}),
-        (["ask", "--json"], 2, {"kind": "UsageError"}),
+        (["ask", "--json"], 2, {"kind": "CommandError", "message": MISSING}),
         (["explain", "garbage!", "--json"], 65, {"kind": "UnsupportedChallenge"}),
     ],
 )
