@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -309,6 +310,71 @@ def test_what_is_typed_during_a_reply_is_not_drawn_into_it(tmp_path: Path) -> No
         halves.more.set()
         text = person.wait_for("the model is gpt-4o-mini")
         assert "> One?\nThe first half.\n\nThe second half.\n\n> /model\nthe model is gpt-4o-mini" in text
+
+
+def test_the_line_below_the_prompt_has_model_turns_and_name(tmp_path: Path) -> None:
+    image = tmp_path / "sky.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url) as person:
+        person.wait_for(lambda _: person.below == "gpt-4o-mini · 0 turns")
+        person.enter("/model o3-mini")
+        person.enter("/save sky")
+        assert person.enter("Why?") == "You asked: Why?"
+        person.wait_for(lambda _: person.below == "o3-mini · 1 turn · sky")
+        person.enter(f"/attach {image}")
+        person.wait_for(lambda _: person.below == "o3-mini · 1 turn · sky · 1 attached")
+    with emulated() as emulator, Person(tmp_path, "chat", "--quiet", "--base-url", emulator.url) as person:
+        person.wait_for(lambda text: text == ">")
+        person.write("Why?\r")
+        assert person.prompted() == "> Why?\nYou asked: Why?\n\n>"
+        person.enter("/model")
+        assert person.below == ">"
+
+
+def test_a_wait_says_which_turn_it_is_and_of_which_model(tmp_path: Path) -> None:
+    halves = Halves("", "At last.")
+    with emulated(halves) as emulator, Person(tmp_path, "chat", "--base-url", emulator.url) as person:
+        for turn in (1, 2):
+            person.prompted()
+            person.write("Why?\r")
+            said = rf"\nwaiting for the reply: \d\.\d s · gpt-4o-mini · turn {turn}$"
+            person.wait_for(re.compile(said).search)
+            halves.more.set()
+            person.wait_for(re.compile(rf"(?s)(At last\..*){{{turn}}}").search)
+            halves.more.clear()
+
+
+def test_a_reply_that_is_shown_when_it_is_complete_is_waited_for(tmp_path: Path) -> None:
+    halves = Halves()
+    with emulated(halves) as emulator, Person(tmp_path, "chat", "--no-stream", "--base-url", emulator.url) as person:
+        person.prompted()
+        person.write("Why?\r")
+        text = person.wait_for(re.compile(r"\nthe reply arrives: \d\.\d s · gpt-4o-mini · turn 1$").search)
+        assert "half" not in text
+        halves.more.set()
+        assert person.prompted().endswith("> Why?\nThe first half.\n\nThe second half.\n\n>")
+
+
+def test_a_reply_is_copied_by_the_terminal_if_the_user_has_asked_for_it(tmp_path: Path) -> None:
+    with (
+        emulated(lambda question: ["**Yes**\x1b[2J"]) as emulator,
+        Person(tmp_path, "chat", "--clipboard", "--base-url", emulator.url) as person,
+    ):
+        person.enter("Why?")
+        assert person.enter("/copy") == "the terminal was asked to copy the last reply (11 characters)"
+    (copied,) = re.findall(rb"\x1b]52;c;([A-Za-z0-9+/=]*)\a", person.raw)
+    assert base64.b64decode(copied).decode() == "**Yes**\N{REPLACEMENT CHARACTER}[2J"
+
+
+def test_a_reply_that_no_terminal_would_copy_is_said(tmp_path: Path) -> None:
+    with (
+        emulated(lambda question: ["word " * 12_000]) as emulator,
+        Person(tmp_path, "chat", "--clipboard", "--base-url", emulator.url, columns=200) as person,
+    ):
+        person.enter("Why?")
+        said = "ddg-chat: the reply has 60,000 bytes, and terminals copy at most 56,244; /export writes it to a file"
+        assert person.enter("/copy") == said
+    assert b"\x1b]52" not in person.raw
 
 
 def test_a_byte_that_is_no_text_is_refused_and_no_more(tmp_path: Path) -> None:
