@@ -39,7 +39,6 @@ that arrived stays. ddg-chat --help lists the exit codes.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG + _service.EPILOG
     parser.add_argument(
         "question",

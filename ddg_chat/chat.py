@@ -48,7 +48,6 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG + _service.EPILOG
     parser.add_argument(
         "--resume",

@@ -21,7 +21,6 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell; its script goes to standard output")
 

@@ -35,7 +35,6 @@ _PASSWORD = re.compile(r"(?<=//)[^/@]*@")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

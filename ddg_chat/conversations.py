@@ -31,7 +31,6 @@ ddg-chat chat --resume NAME continues one.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     actions = parser.add_subparsers(dest="action", metavar="ACTION", help="what to do with them (default: list)")
     actions.add_parser("list", help="print name, last turn, number of turns and title of each, newest first")

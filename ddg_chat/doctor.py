@@ -49,7 +49,6 @@ _OPTIONAL = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG + _service.EPILOG
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _service.configure(parser, asks=False)

@@ -65,7 +65,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "URL, written once clients can connect. Standard error has a line for each\n"
         "request. SIGINT (Ctrl-C) and SIGTERM end it, with a summary."
     )
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"{EXAMPLES}\n{FAULTS}"
     listening = parser.add_argument_group("where it listens")
     listening.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")

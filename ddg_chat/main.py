@@ -9,11 +9,10 @@ import argparse
 import importlib
 import io
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ._say import folded, say
 
@@ -109,12 +108,10 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
     Returns:
         The parser; it knows only the names and summaries of the other commands.
     """
-    width = shutil.get_terminal_size().columns
     parser = _Parser(
         prog="ddg-chat",
         description="DuckDuckGo AI Chat as of spring 2025: the protocol's command line.",
-        epilog=folded(EPILOG, width),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG,
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
@@ -123,8 +120,6 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name in configured:
             importlib.import_module(module).configure(command)
-            if command.epilog:  # written for 80 columns
-                command.epilog = folded(command.epilog, width)
     return parser
 
 
@@ -142,8 +137,24 @@ class UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **options})
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(self, message)
+
+
+class _Help(argparse.HelpFormatter):
+    """Breaks lines between words alone. argparse also breaks them at hyphens, as in ``ddg-chat``, and long words.
+
+    These are the methods that argparse's own formatters override.
+    """
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return folded(text, width).split("\n")
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return folded(text, width + 2).rstrip("\n")  # argparse leaves two columns free
 
 
 class _ShowVersion(argparse.Action):

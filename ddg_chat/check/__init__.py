@@ -42,7 +42,6 @@ scenarios.
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = (
         "Run a client program in each of the scenarios of a service, and say what it gets\n"
         "wrong. They run side by side. A program hangs that does nothing for 35 s."

@@ -462,6 +462,21 @@ def test_help_fits_a_usual_terminal(
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("columns", [24, 80])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_breaks_no_word(
+    command: str, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {}
+    for width in (columns, 1000):
+        monkeypatch.setenv("COLUMNS", str(width))
+        with pytest.raises(SystemExit):
+            main([*([command] if command else []), "--help"])
+        _, said[width] = capsys.readouterr().out.split("\n\n", 1)  # the usage has its own rules
+    assert said[columns].split() == said[1000].split()
+    assert all(len(line) <= columns or len(line.split()) <= 2 for line in said[columns].splitlines())
+
+
 COMPLETE = """
 . "$1"
 function=$(complete -p ddg-chat | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
