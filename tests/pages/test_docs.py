@@ -19,6 +19,7 @@ from support.documents import DOCUMENTS, blocks, code_words, prose, read, table
 from support.paths import ROOT
 
 import ddg_protocol
+from ddg_chat._settings import known, name_of
 from ddg_chat._talk import HELP
 from ddg_chat.main import COMMANDS, EXIT_CODES
 from ddg_protocol import (
@@ -239,11 +240,21 @@ def test_every_exit_code_has_its_row_and_means_what_the_help_says() -> None:
 def test_a_command_of_a_chat_that_is_named_is_one() -> None:
     named = [word for word in code_words(prose("docs/command-line.md")) if re.fullmatch(r"/[a-z]+", word)]
     assert len(named) > 5
-    assert set(named) <= set(re.findall(r"^  (/[a-z]+)", HELP, re.MULTILINE))
+    assert set(named) <= {term.split()[0] for term, _ in HELP}
+
+
+def test_every_command_of_a_chat_has_its_row() -> None:
+    rows = [row["command"].strip("`") for row in table("docs/command-line.md", "A conversation")]
+    assert rows == [*(term for term, _ in HELP[:-2]), "/help`, `/quit"]
+
+
+def test_the_settings_of_the_page_are_some() -> None:
+    toml, _ = blocks("docs/command-line.md", "toml")
+    assert tomllib.loads(toml).keys() <= {name_of(action) for action in known()}
 
 
 def test_the_profile_of_the_page_is_one() -> None:
-    (toml,) = blocks("docs/command-line.md", "toml")
+    _, toml = blocks("docs/command-line.md", "toml")
     profile = DUCKDUCKGO_2025_04.updated(tomllib.loads(toml))
     assert profile.validate_model("mini") == "gpt-4o-mini"
     assert profile.identity.user_agent == "my-program/1.0"

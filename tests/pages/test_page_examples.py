@@ -73,6 +73,7 @@ def shell(tmp_path: Path) -> Callable[[str], str]:
     command.chmod(0o755)
     paths = os.pathsep.join([str(ROOT), str(ROOT / "transports")])
     home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}  # where conversations are kept
+    home["XDG_CONFIG_HOME"] = str(tmp_path / "config")
     environment = {
         **os.environ,
         **home,
