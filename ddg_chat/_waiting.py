@@ -28,6 +28,7 @@ from ._text import columns, first, harmless, one_line
 
 _WORTH_SAYING = 0.3  # seconds; a shorter wait would only flicker
 _STEP = 0.1
+_ROOM = 3  # columns that stay free: the terminal echoes Ctrl-C as two characters
 
 
 class StatusLine:
@@ -84,9 +85,7 @@ class StatusLine:
                     self._change.wait(_STEP)
 
     def _write(self, text: str) -> None:
-        text, most = one_line(text), max(10, width_of(self._stream) - 1)
-        if columns(text) > most:
-            text = f"{first(text, most - 1)}…"
+        text = fitted(one_line(text), width_of(self._stream) - _ROOM)
         if text or self._shown:
             end = "" if text else "\r"
             wide = columns(text)
@@ -243,12 +242,32 @@ class Waiting:
         if self._status is None:
             self._status = StatusLine(self._stream)
         about = f" · {self.about}" if self.about else ""
-        self._status.show(lambda now: f"{text(now)}{about}")
+
+        def with_turn(now: float) -> str:
+            whole = f"{text(now)}{about}"
+            return whole if columns(whole) <= width_of(self._stream) - _ROOM else text(now)
+
+        self._status.show(with_turn)
 
     def _say(self, text: str) -> None:
         self._end_reasoning()
         self.clear()
         say(f"ddg-chat: {one_line(text)}", self._stream)
+
+
+def fitted(status: str, most: int) -> str:
+    """Shorten a status to a number of columns. What is cut is what is waited for, and not for how long.
+
+    Args:
+        status: what is waited for, a colon, and how long.
+        most: the columns. A time is shown in any case.
+    """
+    if columns(status) <= most:
+        return status
+    what, colon, seconds = status.rpartition(": ")
+    if not colon:
+        return f"{first(status, most - 1)}…"
+    return f"{first(what, max(0, most - 2 - columns(seconds)))}… {seconds}"
 
 
 def _what(error: DuckChatError) -> str:

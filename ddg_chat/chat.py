@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from . import _service
 from ._errors import CommandError, is_lost_reader, sentence
-from ._say import say
+from ._say import folded, say, width_of
 from ._settings import declare
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         if args.resume is not None:
             talk.resume(args.resume)
         if interactive:
-            status = None if args.quiet else talk.status
+            status = None if args.quiet else lambda: folded(talk.status(), width_of(sys.stderr))
             _converse(talk, folder / "questions", status=status, color=color)
         else:
             _read_on(talk, plain_lines(sys.stdin))

@@ -75,7 +75,7 @@ def _look(args: argparse.Namespace) -> tuple[dict[str, Any], list[int]]:
     found: dict[str, Any] = {
         "ddg-protocol": __version__,
         "python": platform.python_version(),
-        "platform": platform.platform(terse=True),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "needed": {name: _version(name) for name in _NEEDED},
         "optional": optional,
     }

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -15,7 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.terminal import Terminal, forking
+from support.person import Person
+from support.terminal import forking
 from support.tiers import thinned
 
 from ddg_chat._prompt import _History
@@ -34,44 +34,7 @@ def _quick_start(pytestconfig: pytest.Config) -> Iterator[None]:
         yield
 
 
-#: The line below the prompt.
-BELOW = re.compile(r" ?\S+ · \d+ turns?( · .*)?")
-
 Responder = Callable[[Question], Iterator[str]]
-
-
-class Person(Terminal):
-    """Somebody at a terminal with ``ddg-chat``, whose conversations are kept in a folder of the test's."""
-
-    def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None, **size: int) -> None:
-        places = {"XDG_DATA_HOME": str(folder), "HOME": str(folder)}
-        super().__init__(
-            *(sys.executable, "-m", "ddg_chat", *arguments), env={**places, **(env or {})}, timeout=TIMEOUT, **size
-        )
-
-    @property
-    def text(self) -> str:
-        """The text, without the line below the prompt."""
-        text = super().text
-        before, _, last = text.rpartition("\n")
-        return before.rstrip() if BELOW.fullmatch(last) and before.rstrip().endswith("\n>") else text
-
-    @property
-    def below(self) -> str:
-        """The line below the prompt."""
-        return super().text.rpartition("\n")[2].strip()
-
-    def prompted(self) -> str:
-        """Wait until the program waits for the person."""
-        return self.wait_for(lambda text: text.endswith("\n>"))
-
-    def enter(self, line: str) -> str:
-        """Write a line at the prompt, and wait for the next; gives what was said to it."""
-        before = len(self.prompted()) - 1
-        self.write(f"{line}\r")
-        echo = f"> {line}\n"
-        text = self.wait_for(lambda text: echo in text[before - 1 :] and text.endswith("\n>"))
-        return text[text.index(echo, before - 1) + len(echo) : -2].strip("\n")
 
 
 def emulated(respond: Callable[[Question], Any] | None = None, *faults: str) -> Emulator[Service]:
@@ -328,7 +291,7 @@ def test_the_line_below_the_prompt_has_model_turns_and_name(tmp_path: Path) -> N
         person.write("Why?\r")
         assert person.prompted() == "> Why?\nYou asked: Why?\n\n>"
         person.enter("/model")
-        assert person.below == ">"
+        assert person.below == ""
 
 
 def test_a_wait_says_which_turn_it_is_and_of_which_model(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def test_a_status_line_fits_its_terminal(stream: Watched, monkeypatch: pytest.Mo
     status = StatusLine(stream)
     status.show(lambda now: "a status that is longer than the line")
     stream.wait_for(lambda text: "a status" in text)
-    assert stream.line == "a status that is l…"
+    assert stream.line == "a status that is…"
+    status.show(lambda now: "what is waited for: 12.3 s")
+    stream.wait_for(lambda text: "12.3 s" in text)
+    assert stream.line == "what is w… 12.3 s", "how long it takes is never cut"
     status.close()
     assert stream.line == ""
 
