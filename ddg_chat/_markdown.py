@@ -28,6 +28,8 @@ from ._text import harmless
 
 #: The longest unit that is laid out or coloured, in characters: some Markdown takes quadratic time.
 _LONGEST = 8 * 1024
+#: The most opening brackets of a unit that is laid out: each may be looked at with all that follows it.
+_MOST_BRACKETS = 1000
 #: The most lines of code that are coloured together.
 _MOST_LINES = 200
 #: The longest line that opens a code block, in characters: each stretch of the block begins with it.
@@ -258,7 +260,8 @@ class MarkdownStream:
 
     def _lines(self, unit: _Unit) -> list[_Line]:
         """Lay out a unit, with the empty line before it, if it has one."""
-        renderable: RenderableType = Text(unit.text) if unit.is_plain else _markdown(unit.text)
+        is_plain = unit.is_plain or (unit.text.count("[") > _MOST_BRACKETS and not unit.is_code)
+        renderable: RenderableType = Text(unit.text) if is_plain else _markdown(unit.text)
         options = self._console.options.update(width=self._width, height=None)
         lines = [_trimmed(line) for line in self._console.render_lines(renderable, options, pad=False)]
         if not unit.is_code:

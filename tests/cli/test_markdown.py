@@ -6,8 +6,10 @@ import io
 import re
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable
 from itertools import pairwise
+from random import Random
 
 import pyte
 import pytest
@@ -23,11 +25,24 @@ from ddg_chat._pace import Pace
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
 
 
+class _Cells(pyte.HistoryScreen):
+    """Puts an accent onto the last column, as terminals do. pyte alone begins a new line with it."""
+
+    def draw(self, data: str) -> None:
+        for part in re.split("(\N{COMBINING ACUTE ACCENT})", data):
+            if part == "\N{COMBINING ACUTE ACCENT}" and self.cursor.x == self.columns:
+                row = self.buffer[self.cursor.y]
+                at = self.columns - (1 if row[self.columns - 1].data else 2)  # the second half of a wide one is empty
+                row[at] = row[at]._replace(data=unicodedata.normalize("NFC", row[at].data + part))
+            elif part:
+                super().draw(part)
+
+
 class Screen:
     """A terminal that keeps what scrolls away, and what was written to it."""
 
     def __init__(self, columns: int, rows: int) -> None:
-        self._screen = pyte.HistoryScreen(columns, rows, history=100_000)
+        self._screen = _Cells(columns, rows, history=100_000)
         self._screen.set_mode(pyte.modes.LNM)
         self._stream = pyte.Stream(self._screen)
         self._out = io.StringIO()
@@ -353,6 +368,7 @@ LONG = {
     "a lazy quote": "> a\n" + "b\n" * 5000,
     "quotes in quotes": "> " * 5000 + "x\n",
     "brackets": "[" * 40_000,
+    "some brackets in each paragraph": ("[" * 1000 + "x" * 7000 + "\n\n") * 5,
     "links": "[a](\n" * 10_000,
     "emphasis": "*a_ " * 10_000,
     "entities": "&amp;" * 10_000,
@@ -475,3 +491,52 @@ def test_what_goes_wrong_while_drawing_is_raised_where_the_reply_is_read() -> No
 
     with pytest.raises(BrokenPipeError):
         read()
+
+
+# Twenty thousand documents
+
+_EACH = 500
+
+
+def random_pieces(random: Random) -> list[str]:
+    """A document of blocks, words and what is hostile, cut at random places, often between any two characters."""
+    kinds = (WORDS, WORDS, BLOCKS, CODE, INLINE, HOSTILE, SPACE, SPACE)
+    text = "".join(random.choice(random.choice(kinds)) for _ in range(random.randint(1, random.choice((20, 60, 150)))))
+    cuts = sorted(random.randint(0, len(text)) for _ in range(random.choice((1, 3, 10, 30))))
+    return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+
+
+def drawn_in_time(pieces: list[str], columns: int, rows: int) -> tuple[Screen, float]:
+    """Draw a text, once after each of its pieces; returns the screen, and the time that drawing took on a processor."""
+    screen = Screen(columns, rows)
+    spent = -time.thread_time()
+    with MarkdownStream(screen.console) as stream:
+        for piece in pieces:
+            stream.feed(piece)
+            stream.draw()
+    spent += time.thread_time()
+    screen.take()
+    return screen, spent
+
+
+@pytest.mark.deep("20,000 documents")
+@pytest.mark.parametrize("seed", range(40))
+def test_the_screen_is_that_of_the_whole_document_however_it_came(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(_EACH):
+        pieces = random_pieces(random)
+        text = "".join(pieces)
+        columns, rows = random.choice((3, 10, 24, 80, 200)), random.choice((2, 5, 24))
+        in_pieces, _ = drawn_in_time(pieces, columns, rows)
+        at_once, spent = drawn_in_time([text], columns, rows)
+        assert in_pieces.text == at_once.text, (pieces, columns, rows)
+        assert spent < 0.1 * max(1.0, len(text.encode()) / 1024), (text, columns, rows)
+
+
+@pytest.mark.deep("much of each kind")
+@pytest.mark.parametrize("kind", LONG)
+def test_no_kind_of_text_takes_more_than_a_tenth_of_a_second_a_kib(kind: str) -> None:
+    text = LONG[kind]
+    pieces = [text[start : start + 1024] for start in range(0, len(text), 1024)]
+    _, spent = drawn_in_time(pieces, 80, 24)
+    assert spent < 0.1 * len(text.encode()) / 1024
