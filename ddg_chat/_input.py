@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from ddg_protocol.text import encodable
 
@@ -39,6 +41,26 @@ def text_or_file(text: str) -> str:
         OSError: the file can't be read.
     """
     return read_text(Path(text[1:])) if text.startswith("@") else checked(text, "the text")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file has.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CommandError: it isn't TOML; the message says where.
+        OSError: it can't be read.
+    """
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except RecursionError:
+        raise CommandError(f"{path}: it is nested too deeply", 74) from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path}: it is not UTF-8 text at position {error.start}; save it as UTF-8", 74) from None
+    except ValueError as error:  # a number of too many digits is no TOMLDecodeError
+        raise CommandError(f"{path}: it is not TOML: {error}", 74) from None
 
 
 def read_text(path: Path) -> str:

@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -29,7 +28,7 @@ from ddg_transports.blocking import Chat, Client, Reply, Trace
 
 from ._errors import CommandError
 from ._files import create
-from ._input import text_or_file
+from ._input import read_toml, text_or_file
 from ._opening import NOTHING_BEFORE, Opening, read_opening
 from ._say import say
 from ._screen import is_dumb
@@ -381,10 +380,8 @@ def profile_of(args: argparse.Namespace) -> ServiceProfile:
     profile = revision(args.revision)
     if args.profile is not None:
         try:
-            profile = profile.updated(tomllib.loads(Path(args.profile).read_text(encoding="utf-8")))
-        except RecursionError:
-            raise CommandError(f"{args.profile}: it is nested too deeply", 74) from None
-        except ValueError as error:  # including TOMLDecodeError and UnicodeError
+            profile = profile.updated(read_toml(Path(args.profile)))
+        except ValueError as error:
             raise CommandError(f"{args.profile}: {error}", 74) from None
     return profile if args.base_url is None else profile.at(args.base_url)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ._errors import CommandError
+from ._input import read_toml
 from ._text import one_line
 
 PREFIX = "DDG_CHAT_"
@@ -119,13 +119,9 @@ def _written(path: Path | None) -> Mapping[str, Any]:
     if path is None:
         return {}
     try:
-        written = tomllib.loads(path.read_bytes().decode())
+        written = read_toml(path)
     except FileNotFoundError:
         return {}
-    except RecursionError:
-        raise CommandError(f"{path}: it is nested too deeply", 74) from None
-    except ValueError as error:  # including TOMLDecodeError and UnicodeError
-        raise CommandError(f"{path}: {error}", 74) from None
     names = [name_of(action) for action in known()]
     for key in written:
         if key not in names:

@@ -136,7 +136,7 @@ class Store:
             if path.exists():
                 raise CommandError(
                     f"there is already a conversation called {new!r}; choose another name, or remove it first: "
-                    f"ddg-chat conversations rm {new}",
+                    f"ddg-chat conversations delete {new}",
                     74,
                 )
             if name is not None:

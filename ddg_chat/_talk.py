@@ -166,7 +166,7 @@ class Talk:
         if not name:
             names = self._store.names()
             if not names:
-                raise CommandError("there is no saved conversation yet", 74)
+                raise CommandError("there is no saved conversation yet; leave out --resume to begin one", 74)
             name = names[0]
         self._go_on(name, self._store.load(name))
 

@@ -55,7 +55,7 @@ def _kind_of_number(kind: object) -> str | None:
         (meta,) = notes
         words = "a whole number" if number is int else "a number"
         return f"{words}, {meta.ge} or more" if meta.le is None else f"{words} from {meta.ge} to {meta.le:,.0f}"
-    return next((words for each in get_args(kind) if (words := _kind_of_number(each))), None)
+    return next((inner for each in get_args(kind) if (inner := _kind_of_number(each))), None)
 
 
 #: The numbers that an attribute allows, by its name; no two of a name allow different ones.

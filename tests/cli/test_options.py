@@ -306,7 +306,7 @@ def test_a_profile_changes_what_it_names(emulator: Emulator, tmp_path: Path) -> 
         (b"minimum_interval = -1", "minimum_interval"),
         (b"origin = 'http://example.org'", "loopback"),
         (b"models = []", "model"),
-        (b"\xff\xfe", "utf-8"),
+        (b"\xff\xfe", "it is not UTF-8 text at position 0; save it as UTF-8"),
         (b"a = " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
         (b"status_path = 'a\\u001b[2J'", "status_path"),
         (None, "No such file or directory"),

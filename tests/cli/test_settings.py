@@ -67,7 +67,7 @@ def test_what_is_on_in_the_file_can_be_turned_off(
         ("color = 7", "color: must be true or false, not '7'"),
         ("revision = '1999'", "revision: '1999' is none of 2025-04, "),
         ("base-url = 'http://example.org'", "base-url: "),
-        ("model =", "Invalid value"),
+        ("model =", "it is not TOML: Invalid value"),
         ("a = " + "[" * 5000, "nested too deeply"),
     ],
 )

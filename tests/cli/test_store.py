@@ -318,7 +318,7 @@ def test_what_is_not_there_or_damaged_is_said(
 
 def test_there_may_be_nothing_to_go_on_with(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chat", "--emulator", "--resume"]) == 74
-    assert capsys.readouterr().err == "ddg-chat: there is no saved conversation yet\n"
+    assert capsys.readouterr().err == "ddg-chat: there is no saved conversation yet; leave out --resume to begin one\n"
 
 
 def test_a_conversation_of_a_later_version_is_left_alone(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
