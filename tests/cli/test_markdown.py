@@ -66,7 +66,10 @@ class Screen:
     @property
     def text(self) -> str:
         gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
-        return "\n".join(line.rstrip() for line in (*gone, *self._screen.display)).rstrip()
+        # The screen's own `display` measures each character again.
+        rows = [self._screen.buffer[number] for number in range(self._screen.lines)]
+        seen = ["".join(row[x].data if x in row else " " for x in range(self._screen.columns)) for row in rows]
+        return "\n".join(line.rstrip() for line in (*gone, *seen)).rstrip()
 
 
 def drawn(pieces: Iterable[str], *, columns: int = 60, rows: int = 24) -> Screen:
@@ -502,7 +505,7 @@ def random_pieces(random: Random) -> list[str]:
     """A document of blocks, words and what is hostile, cut at random places, often between any two characters."""
     kinds = (WORDS, WORDS, BLOCKS, CODE, INLINE, HOSTILE, SPACE, SPACE)
     text = "".join(random.choice(random.choice(kinds)) for _ in range(random.randint(1, random.choice((20, 60, 150)))))
-    cuts = sorted(random.randint(0, len(text)) for _ in range(random.choice((1, 3, 10, 30))))
+    cuts = sorted(random.randint(0, len(text)) for _ in range(random.choice((1, 2, 5, 12))))
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
 
 
