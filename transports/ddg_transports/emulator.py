@@ -51,6 +51,8 @@ MAX_BODY_BYTES = 1024 * 1024
 
 _LINGER = 1.0  # seconds
 _BACKLOG = 1024
+#: What runs a responder.
+_MACHINERY = {"anyio", "ddg_protocol", "ddg_transports"}
 #: The system has no resources to accept a connection for now (accept(2)).
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -126,8 +128,9 @@ async def serve(
 class Emulator(Generic[HandlerT]):
     """Runs `serve` in a thread of its own, from ``with`` to the end of the block.
 
-    Leaving the block closes every connection, and raises the exception of the service's responder, if there was one.
-    After that, the service's log says how every exchange ended.
+    Leaving the block closes every connection, and raises the exception of the service's responder, if there was one:
+    in place of what the client made of it, and with a traceback that begins in the responder. After that, the service's
+    log says how every exchange ended.
 
     Args:
         service: responds to the requests, for example a `ddg_protocol.transcript.TranscriptService`; None uses a plain
@@ -178,11 +181,29 @@ class Emulator(Generic[HandlerT]):
 
     def close(self) -> None:
         """Stop the server, as leaving the block does; may be called again."""
-        self._running.close()
+        try:
+            self._running.close()
+        except BaseExceptionGroup as group:
+            if (mistake := _mistake(group)) is None:
+                raise
+            raise mistake from None
 
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
         with anyio.CancelScope() as self._scope:
             await serve(self.service, port=self._port, tls=self._tls, task_status=task_status)
+
+
+def _mistake(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return the exception of the responder, if that is all there is, with a traceback of its own frames alone."""
+    if len(group.exceptions) != 1:
+        return None
+    error, frames = group.exceptions[0], group.exceptions[0].__traceback__
+    while frames is not None and frames.tb_frame.f_globals["__name__"].partition(".")[0] in _MACHINERY:
+        frames = frames.tb_next
+    if frames is None:  # it is no mistake of the responder, but one of this library
+        return None
+    error.add_note("The responder of the emulator's service raised this.")
+    return error.with_traceback(frames)
 
 
 def _is_loopback(host: str) -> bool:
