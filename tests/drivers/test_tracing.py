@@ -68,6 +68,36 @@ def test_a_turn_is_two_records_and_each_response_one(caplog: pytest.LogCaptureFi
     assert of(caplog, "connection", logging.DEBUG)[0][1].startswith("chat 1: connect to 127.0.0.1:")
 
 
+def test_a_client_without_a_hook_logs_once_its_logger_is_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing used to reach `logging` unless a hook was given."""
+
+    async def ask_async(url: str) -> None:
+        async with AsyncClient(at(url)) as client:
+            await client.chat().ask("Why?")
+
+    for level, told in ((logging.DEBUG, True), (logging.INFO, False)):
+        caplog.set_level(level, "ddg_transports")
+        caplog.clear()
+        with Emulator() as emulator:
+            with Client(at(emulator.url)) as client:
+                client.chat().ask("Why?")
+            anyio.run(ask_async, emulator.url)
+        turns = [text for _, text in of(caplog, "turn") if "begins" in text]
+        assert turns == ["chat 1: the turn begins, with gpt-4o-mini"] * 2 * told
+        assert bool(of(caplog, "request", logging.DEBUG)) == told
+
+
+def test_a_hook_takes_the_place_of_the_records(caplog: pytest.LogCaptureFixture) -> None:
+    with Emulator() as emulator, Client(at(emulator.url), on_action=lambda trace: None) as client:
+        client.chat().ask("Why?")
+    assert caplog.records == []
+
+
+def test_a_client_does_not_import_logging_to_find_that_nobody_wants_it() -> None:
+    code = "import sys, ddg_transports.blocking as b; b.Client().chat(); sys.exit('logging' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_place_in_the_queue_is_a_record(caplog: pytest.LogCaptureFixture) -> None:
     tracing.log(Trace(7, Queued(2, 25.0), 5.0))
     assert of(caplog, "wait") == [("INFO", "chat 7: 2 ahead in the queue, for about 20.0 s")]

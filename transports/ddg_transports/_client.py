@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 import threading
 import warnings
 import weakref
@@ -83,6 +84,16 @@ def _jitter() -> float:
     return random()
 
 
+def _log_hook() -> Watcher | None:
+    """Return `tracing.log` if the program has the logger ``ddg_transports`` at DEBUG."""
+    logging = sys.modules.get("logging")  # nobody has set it up where it isn't imported, which takes long
+    if logging is None or not logging.getLogger("ddg_transports").isEnabledFor(logging.DEBUG):
+        return None
+    from .tracing import log
+
+    return log
+
+
 _NOBODY_WATCHES: deque[Trace] = deque(maxlen=0)
 
 LineT = TypeVar("LineT", bound=Line)
@@ -148,7 +159,8 @@ class BaseClient(Generic[ChatT, LineT]):
         self._must_be_open()
         id, clock = next(self._ids), self._chat_clock()
         seen: deque[Trace] = deque()
-        watch = None if self._on_action is None else Watch(seen.append, id, clock)
+        show = self._on_action or _log_hook()
+        watch = None if show is None else Watch(seen.append, id, clock)
         session = Session(
             self.profile,
             conversation=conversation,
@@ -167,7 +179,7 @@ class BaseClient(Generic[ChatT, LineT]):
 
             driven = TappedSession(driven, watch)
         chat = self._new_chat(driven, id, clock, watch)
-        chat._seen = _NOBODY_WATCHES if watch is None else seen
+        chat._show, chat._seen = show, _NOBODY_WATCHES if watch is None else seen
         # A collected chat is closed by the next call that enters a reply or closes, not during garbage collection.
         weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
         with self._lock:
@@ -201,6 +213,7 @@ class BaseChat(Generic[LineT]):
         id: tells the chat from the others of its client, in a `Trace`: 1 for the first.
     """
 
+    _show: Watcher | None
     _seen: deque[Trace]
 
     def __init__(self, client: BaseClient[Any, LineT], line: LineT, id: int, clock: Callable[[], float]) -> None:
@@ -296,8 +309,8 @@ class BaseChat(Generic[LineT]):
                     tell()
                 return self._line.session.next_action(now=self._clock())
         finally:
-            while self._seen and (show := self._client._on_action) is not None:
-                show(self._seen.popleft())
+            while self._seen and self._show is not None:
+                self._show(self._seen.popleft())
 
 
 _MAY_BE_ASKED = frozenset({State.READY, State.DRAINING})

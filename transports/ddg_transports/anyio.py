@@ -93,6 +93,7 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
             exception and `DriverReport`. It is called in the chat's task, and may close the chat. If it raises an
             exception, the turn is cancelled, and the call that reads the reply raises that exception.
+            None means `tracing.log` for chats that are started while the logger ``ddg_transports`` is at DEBUG.
     """
 
     def __init__(

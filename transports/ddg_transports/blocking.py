@@ -75,6 +75,7 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
             exception and `DriverReport`. It is called in the chat's thread, and may close the chat. If it raises an
             exception, the turn is cancelled, and the call that reads the reply raises that exception.
+            None means `tracing.log` for chats that are started while the logger ``ddg_transports`` is at DEBUG.
         clock: returns the time, in seconds. Pacing, backoff, ``Retry-After`` and the policy's timeouts go by it. It
             must never go back, and must go on while the client waits for a socket or a transport: such a wait takes
             real time, at most as much as is left on the clock.
