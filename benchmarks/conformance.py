@@ -25,7 +25,6 @@ from ddg_transports.testing.scenarios import FAMILIES, SCENARIOS
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "conformance.json"
 PAGE = ROOT / "docs" / "conformance.md"
-README = ROOT / "README.md"
 _PLACE = re.compile(r"<!-- (conformance-\w+) -->\n.*?<!-- end -->", re.DOTALL)
 _MARKS = {"right": "✓", "tolerable": "~", "wrong": "✗", "not asked": "·"}
 
@@ -148,16 +147,15 @@ def read() -> Found:
 
 
 def publish(found: Found) -> None:
-    """Write the results, and the pages that are made of them."""
+    """Write the results, and the page that is made of them."""
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
-    for page in (PAGE, README):
-        page.write_text(filled(page.read_text(encoding="utf-8"), found), encoding="utf-8")
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.conformance", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=PROGRAMS, default=list(PROGRAMS), metavar="NAME")
-    parser.add_argument("--publish", action="store_true", help="write benchmarks/conformance.json and the pages of it")
+    parser.add_argument("--publish", action="store_true", help="write benchmarks/conformance.json and the page of it")
     arguments = parser.parse_args(argv)
     runs = []
     for name in arguments.only:

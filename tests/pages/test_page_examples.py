@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.documents import DOCUMENTS, blocks, examples, files, read, run
+from support.documents import DOCUMENTS, RECIPES, blocks, examples, files, read, run
 from support.paths import ROOT
 
 from ddg_chat.main import COMMANDS, make_parser
@@ -23,6 +23,7 @@ CONTRACT = pytest.mark.deep("all checks of the contract")
 PYTHON = [
     pytest.param(name, found, id=f"{name}-{', '.join(found)}", marks=CONTRACT if is_deep else [])
     for name in DOCUMENTS
+    if name not in RECIPES  # which test_recipes.py runs
     for is_deep in (False, True)
     if (
         found := {

@@ -29,8 +29,10 @@ import ddg_chat
 import ddg_protocol
 import ddg_transports
 from ddg_protocol import DuckChatError, FailureKind, Policy, Session, TransportError, TurnStarted
+from ddg_protocol.errors import IncompleteStream
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.testing import Chunking, Dialogue, Run, raises, request, strategies
+from ddg_transports import AsyncClient
 
 SMALL = Policy(max_page_bytes=4096, max_reply_bytes=4096, max_error_bytes=1024, max_drain_bytes=1024)
 
@@ -43,6 +45,16 @@ def test_what_is_imported_is_what_was_installed_here(package: object) -> None:
 def test_there_is_one_installation() -> None:
     names = [found.name for found in importlib.metadata.distributions() if "ddg" in found.name]
     assert names == ["ddg-protocol"]
+
+
+@pytest.mark.anyio
+@pytest.mark.duck("chat:cut=500,then=reset,times=1")
+async def test_a_reply_that_breaks_off_leaves_nothing_behind(duck_async_client: AsyncClient) -> None:
+    chat = duck_async_client.chat()
+    with pytest.raises(IncompleteStream):
+        await chat.ask("Why is the sky blue?")
+    assert not chat.conversation.message_history
+    assert (await chat.ask("Why is the sky blue?")).text
 
 
 @given(strategies.scripts(), strategies.chunkings())
@@ -85,7 +97,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_fixtures_and_the_strategies_are_there(project: Path) -> None:
     python = project / "venv" / "bin" / "python"
     printed = run(python, "-m", "pytest", "-W", "error", "--strict-markers", "--strict-config", "-q", cwd=project)
-    assert re.search(r"^9 passed in ", printed, re.MULTILINE), printed  # one of the README's runs on two event loops
+    assert re.search(r"^9 passed in ", printed, re.MULTILINE), printed  # one runs on two event loops
 
 
 def test_the_types_are_there(project: Path) -> None:

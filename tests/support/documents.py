@@ -16,6 +16,8 @@ DOCUMENTS = tuple(
     if "_build" not in path.parts
 )
 
+RECIPES = tuple(name for name in DOCUMENTS if name.startswith("docs/recipes/") and not name.endswith("index.md"))
+
 _BLOCK = re.compile(r"^(?P<continues><!-- continues -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```", re.M | re.S)
 
 
@@ -47,6 +49,12 @@ def files(name: str) -> dict[str, str]:
     """Return the files that a document shows, by their names: blocks that a comment ``file: NAME`` precedes."""
     found = re.findall(r"^<!-- file: (\S+) -->\n```\w+\n(.*?)^```", read(name), re.MULTILINE | re.DOTALL)
     return dict(found)
+
+
+def marked(name: str, mark: str) -> str:
+    """Return the one block of a document that a comment precedes, such as ``<!-- setup -->``."""
+    (block,) = re.findall(rf"^<!-- {mark} -->\n```\w+\n(.*?)^```", read(name), re.MULTILINE | re.DOTALL)
+    return str(block)
 
 
 def examples(name: str) -> list[str]:
