@@ -127,7 +127,7 @@ def read_messages(messages: Messages) -> list[Said]:
         raise LocalProtocolError(f"messages must be text or a list of messages, not {type(messages).__name__}")
     found = list(messages)
     if not found:
-        raise LocalProtocolError("messages must hold one message at least")
+        raise LocalProtocolError("messages must have at least one message")
     if isinstance(found[0], Part):
         return [_read_content("messages", "user", found)]
     return [_read_message(f"messages[{index}]", message) for index, message in enumerate(found)]

@@ -360,9 +360,9 @@ class ReplyReader:
             return
         unfinished = self._decoder.unfinished
         if unfinished is not None and not unfinished.lstrip().startswith(b"["):
-            raise IncompleteStream("the reply ended in the middle of an event")
+            raise IncompleteStream("the reply ended in the middle of an event; ask again")
         if not (self._heard or self.has_content):  # older snapshots don't have the former
-            silent = EmptyResponseError("the reply has no event at all")
+            silent = EmptyResponseError("the reply has no event at all; ask again")
             silent.had_events = False
             raise silent
         if not self._ends_empty:
@@ -527,7 +527,7 @@ class ReplyReader:
             from .refusal import limit_error  # which most conversations never need
 
             raise limit_error(self._limit) or EmptyResponseError(
-                "the reply is complete, and holds neither text nor anything else"
+                "the reply is complete, and holds neither text nor anything else; ask again, or differently"
             )
         self.done = True
         self._whole_until = -1

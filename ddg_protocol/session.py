@@ -241,7 +241,9 @@ class Session:
         machine = self._machine
         setup = machine.setup
         if setup.profile.models_path is None:
-            raise LocalProtocolError("the profile names no list of models to ask for (models_path)")
+            raise LocalProtocolError(
+                "this revision of the service has no list of models to ask for (models_path of the profile)"
+            )
         turn = Turn(
             messages=(),
             model=machine.conversation.model,

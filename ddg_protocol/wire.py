@@ -134,7 +134,7 @@ class WireSession:
         self._ended = False
         self._failure: Failure | None = None
         if (lost := session.request) is not None:  # a snapshot keeps an exchange, but no connection
-            session.transport_failed(lost, Failure(FailureKind.CUT, "its connection is lost"))
+            session.transport_failed(lost, Failure(FailureKind.CUT, "the connection did not survive the snapshot"))
 
     @property
     def conversation(self) -> Conversation:

@@ -55,7 +55,7 @@ def test_a_later_turn_takes_the_trailing_run_of_user_messages() -> None:
 @each_of(
     "messages, says",
     [
-        ([], "one message at least"),
+        ([], "at least one message"),
         (["hi"], r"messages\[0\] must be a mapping with role and content, not str"),
         ([Message("user", "a"), {"content": "b"}], r"messages\[1\]: role must be text, not NoneType"),
         ([{"role": "user"}], r"messages\[0\]: content must be text or a list of parts, not NoneType"),
