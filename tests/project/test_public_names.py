@@ -67,6 +67,7 @@ def test_the_packages_have_the_version_of_their_distribution() -> None:
     assert project["project"]["dynamic"] == ["version"]
     assert project["tool"]["hatch"]["version"]["path"] == "ddg_protocol/__init__.py"
     assert f"\n## {ddg_protocol.__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {ddg_protocol.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_each_name_at_the_top_of_the_drivers_is_the_one_that_a_type_checker_sees() -> None:
