@@ -5,11 +5,12 @@ from __future__ import annotations
 import html.parser
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
-from support import public
+from support import chromium, public
 from support.paths import ROOT
 
 pytestmark = pytest.mark.deep("Sphinx builds the whole site")
@@ -97,3 +98,68 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
     assert missing == []
     assert "ddg_protocol.Session.next_action" in documented
     assert "ddg_protocol.Policy.max_retries" in documented
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Browser]:
+    browser = chromium.started(lambda: chromium.Browser(tmp_path_factory.mktemp("browser")))
+    yield browser
+    browser.close()
+
+
+def test_no_page_is_wider_than_a_narrow_screen(site: Path, pages: dict[str, Page], browser: chromium.Browser) -> None:
+    browser.size(400, 800)
+    wide = {}
+    for name in sorted(set(pages) - SKIPPED):
+        browser.open((site / name).as_uri())
+        width = browser.run("document.documentElement.scrollWidth")
+        if width > 400:
+            wide[name] = width
+    assert wide == {}
+
+
+def test_the_search_finds_a_word_of_a_page_and_a_name_of_the_reference(site: Path, browser: chromium.Browser) -> None:
+    for words, page in (("back-pressure", "recipes/trio-service.html"), ("receive_head", "reference/protocol.html")):
+        browser.open(f"{(site / 'search.html').as_uri()}?q={words}")
+        browser.until("document.querySelector('#search-results .search a')")
+        browser.until(f"[...document.querySelectorAll('#search-results a')].some((a) => a.href.includes('{page}'))")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_pictures_can_be_read_by_day_and_by_night(scheme: str, site: Path, browser: chromium.Browser) -> None:
+    """The contrast of text is that of WCAG 2.2, AA: 4.5 to 1. A picture has a ground of its own, or is none."""
+    browser.size(1200, 800)
+    browser.scheme(scheme)
+    for name in ("index.html", "tour.html", "errors.html", "recipes/openai-endpoint.html"):
+        browser.open((site / name).as_uri())
+        assert browser.run(CONTRAST) == [], name
+
+
+CONTRAST = """(() => {
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((c) => c / 255).map((c) => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
+    return .2126 * x + .7152 * y + .0722 * z;
+  };
+  const ground = (element) => {
+    for (; element; element = element.parentElement) {
+      const [r, g, b, a = 1] = numbers(getComputedStyle(element).backgroundColor);
+      if (a > .99) return [r, g, b];
+    }
+    return [255, 255, 255];
+  };
+  const poor = new Map();
+  const walker = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest(".headerlink")) continue;
+    const color = getComputedStyle(element).color;
+    const [a, b] = [light(numbers(color)), light(ground(element))].sort((x, y) => y - x);
+    const ratio = (a + .05) / (b + .05);
+    if (ratio < 4.5) poor.set(`${element.className} ${color} on ${ground(element)}: ${ratio.toFixed(1)}`, 1);
+  }
+  return [...poor.keys()];
+})()"""
