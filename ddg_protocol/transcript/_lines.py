@@ -363,7 +363,7 @@ def _read_head(line: bytes) -> Head:
 def _checked(line: Line) -> Line:
     """Check that a line is one that the recorder writes."""
     if isinstance(line, NextAction) and (line.gives is None) == (line.raises is None):
-        raise ValueError("a line of next_action must have either an action or an error")
+        raise ValueError("next_action either gives or raises")
     return line
 
 
