@@ -81,9 +81,8 @@ def _texts(node: ast.expr | None, known: list[ast.Assign | ast.AnnAssign]) -> It
                     yield from _texts(assigned.value, known)
 
 
-def tables() -> Iterator[str]:
+def tables(found: Messages) -> Iterator[str]:
     """Yield a table for each kind."""
-    found = messages()
     for kind in KINDS:
         if kind in found:
             about = OTHERS.get(kind)
@@ -95,10 +94,10 @@ def tables() -> Iterator[str]:
     yield "\n"
 
 
-def written(page: str) -> str:
-    """Return the page with the tables of today's messages."""
-    return _PLACE.sub(lambda _: "".join(tables()), page)
+def written(page: str, found: Messages) -> str:
+    """Return the page with the tables of some messages."""
+    return _PLACE.sub(lambda _: "".join(tables(found)), page)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), messages()), encoding="utf-8")
