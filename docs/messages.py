@@ -68,7 +68,7 @@ def _texts(node: ast.expr | None, known: list[ast.Assign | ast.AnnAssign]) -> It
         case ast.Constant(value=str(text)):
             yield text
         case ast.JoinedStr(values=parts):
-            yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts)
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
         case ast.BinOp(left=left, op=ast.Add()):
             yield from (f"{text}…" for text in _texts(left, known))
         case ast.IfExp(body=one, orelse=other):

@@ -120,11 +120,12 @@ def test_the_types_and_the_style_of_every_recipe_hold(tmp_path: Path) -> None:
                 (folder / file).write_text(text, encoding="utf-8")
     options = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", tmp_path / ".cache"]
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "transports", tmp_path, tmp_path / "property_tests")))
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         [sys.executable, "-m", "mypy", *options, *tmp_path.glob("*/*.py")],
         ["ruff", "check", "--config", ROOT / "pyproject.toml", "--ignore", "D", tmp_path],
         ["ruff", "format", "--check", "--config", ROOT / "pyproject.toml", tmp_path],
-    ):
+    )
+    for command in commands:
         done = subprocess.run(
             command, cwd=tmp_path, env={**os.environ, "MYPYPATH": paths}, capture_output=True, text=True, check=False
         )
