@@ -115,11 +115,11 @@ def test_the_types_and_the_style_of_every_recipe_hold(tmp_path: Path) -> None:
     for name in RECIPES:
         for file, text in files(name).items():
             if file.endswith(".py"):
-                folder = tmp_path / Path(name).stem.replace("-", "_")
+                folder = tmp_path / f"of_{Path(name).stem.replace('-', '_')}"  # of no library's name
                 folder.mkdir(exist_ok=True)
                 (folder / file).write_text(text, encoding="utf-8")
     options = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", tmp_path / ".cache"]
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "transports", tmp_path, tmp_path / "property_tests")))
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "transports", tmp_path, tmp_path / "of_property_tests")))
     commands: tuple[list[str | Path], ...] = (
         [sys.executable, "-m", "mypy", *options, *tmp_path.glob("*/*.py")],
         ["ruff", "check", "--config", ROOT / "pyproject.toml", "--ignore", "D", tmp_path],
@@ -418,6 +418,10 @@ def test_records_and_spans_are_written_and_nothing_private(recipe: Recipe) -> No
 @DEEP
 @of("property-tests")
 def test_the_property_tests_pass_and_find_a_mistake(recipe: Recipe) -> None:
+    quick = (
+        "settings.register_profile('quick', phases=[Phase.generate], max_examples=30); settings.load_profile('quick')"
+    )
+    (recipe.folder / "conftest.py").write_text(f"from hypothesis import Phase, settings\n\n{quick}\n")  # no shrinking
     done = recipe.run()
     assert re.search(r"\b2 passed\b", done.stdout), done.stdout
     path = recipe.folder / "showing.py"
