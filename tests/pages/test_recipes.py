@@ -122,7 +122,7 @@ def test_the_types_and_the_style_of_every_recipe_hold(tmp_path: Path) -> None:
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "transports", tmp_path, tmp_path / "of_property_tests")))
     commands: tuple[list[str | Path], ...] = (
         [sys.executable, "-m", "mypy", *options, *tmp_path.glob("*/*.py")],
-        ["ruff", "check", "--config", ROOT / "pyproject.toml", "--ignore", "D", tmp_path],
+        ["ruff", "check", "--config", ROOT / "pyproject.toml", "--ignore", "D,I", tmp_path],
         ["ruff", "format", "--check", "--config", ROOT / "pyproject.toml", tmp_path],
     )
     for command in commands:
@@ -418,10 +418,12 @@ def test_records_and_spans_are_written_and_nothing_private(recipe: Recipe) -> No
 @DEEP
 @of("property-tests")
 def test_the_property_tests_pass_and_find_a_mistake(recipe: Recipe) -> None:
-    quick = (
-        "settings.register_profile('quick', phases=[Phase.generate], max_examples=30); settings.load_profile('quick')"
-    )
-    (recipe.folder / "conftest.py").write_text(f"from hypothesis import Phase, settings\n\n{quick}\n")  # no shrinking
+    quick = """from hypothesis import Phase, settings
+
+settings.register_profile("quick", phases=[Phase.generate], max_examples=30)  # no shrinking
+settings.load_profile("quick")
+"""
+    (recipe.folder / "conftest.py").write_text(quick, encoding="utf-8")
     done = recipe.run()
     assert re.search(r"\b2 passed\b", done.stdout), done.stdout
     path = recipe.folder / "showing.py"
