@@ -218,6 +218,8 @@ class MarkdownStream:
         Args:
             whole: whether the text is complete.
         """
+        if not whole and len(self._pending) > 2 * _LONGEST and 4 * sum(map(len, self._fed.copy())) < len(self._pending):
+            return  # a line of code without end: it is laid out as a whole, so seldom enough for a linear time
         if not self._written:
             self._width = self._console.width  # may change between units, but not within one
         pending = self._pending + "".join(self._fed.popleft() for _ in range(len(self._fed)))

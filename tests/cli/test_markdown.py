@@ -391,9 +391,11 @@ class Measured(MarkdownStream):
     """Takes note of how much is laid out at once."""
 
     most = 0
+    total = 0
 
     def _lines(self, unit: _Unit) -> list[list[Segment]]:
         self.most = max(self.most, len(unit.text))
+        self.total += len(unit.text)
         return super()._lines(unit)
 
 
@@ -410,6 +412,16 @@ def test_however_long_a_text_is_drawing_more_of_it_takes_a_bounded_time(kind: st
             # A tenth of it is usual. Of the whole text it would be minutes for brackets, and more with each piece.
             assert time.process_time() - begun < 8.0
     assert stream.most <= 2 * _LONGEST or kind == "a line of code"  # which is not coloured
+
+
+@pytest.mark.parametrize("kind", thinned(LONG, one_in=16, reason="much of each kind"))
+def test_what_is_laid_out_grows_as_the_text_does(kind: str) -> None:
+    text = LONG[kind][:100_000]
+    with Measured(Screen(80, 24).console) as stream:
+        for start in range(0, len(text), 1024):
+            stream.feed(text[start : start + 1024])
+            stream.draw()
+    assert stream.total <= 16 * len(text), "each KiB is laid out a bounded number of times"
 
 
 # The pace
