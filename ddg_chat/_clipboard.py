@@ -23,7 +23,7 @@ def copy(text: str) -> None:
         CommandError: there is no terminal, or the text is too long for one.
     """
     if not takes_escapes(sys.stderr):
-        raise CommandError("there is no terminal to copy with")
+        raise CommandError("nothing can be copied: standard error is no terminal; /export writes a file")
     data = harmless(text).encode()
     if len(data) > MAX_BYTES:
         raise CommandError(

@@ -106,7 +106,10 @@ class Lines:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [([], "copying is off; start with --clipboard"), (["--clipboard"], "there is no terminal to copy with")],
+    [
+        ([], "copying is off; start with --clipboard"),
+        (["--clipboard"], "nothing can be copied: standard error is no terminal"),
+    ],
 )
 def test_nothing_is_copied_unless_the_user_asks_and_a_terminal_is_there(
     options: list[str],
