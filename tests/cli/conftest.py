@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import pytest
+from support.terminal import forking
 
 from ddg_transports.blocking import Client
 from ddg_transports.testing.clock import SkippingClock
@@ -26,6 +29,13 @@ def config_file(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("config")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     return folder / "ddg-chat" / "config.toml"
+
+
+@pytest.fixture(scope="session")
+def quick_start(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Start the command on terminals in forks, except in the deep tier."""
+    with nullcontext() if pytestconfig.getoption("--deep") else forking("ddg_chat"):
+        yield
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from support.person import Person
-from support.terminal import forking
 from support.tiers import thinned
 
 from ddg_chat._prompt import _History
@@ -24,14 +22,9 @@ from ddg_protocol.service import Question, Service
 from ddg_protocol.service.script import fault_from_text
 from ddg_transports.emulator import Emulator
 
+pytestmark = pytest.mark.usefixtures("quick_start")
+
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_start(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Start the command in forks, except in the deep tier."""
-    with nullcontext() if pytestconfig.getoption("--deep") else forking("ddg_chat"):
-        yield
 
 
 Responder = Callable[[Question], Iterator[str]]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from support.person import Person
-from support.terminal import forking
 from support.tiers import thinned
 
 from ddg_chat._talk import HELP, NOTES
@@ -18,12 +15,7 @@ from ddg_protocol.service import Service
 from ddg_protocol.service.script import fault_from_text
 from ddg_transports.emulator import Emulator
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_start(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Start the command in forks, except in the deep tier."""
-    with nullcontext() if pytestconfig.getoption("--deep") else forking("ddg_chat"):
-        yield
+pytestmark = pytest.mark.usefixtures("quick_start")
 
 
 def emulated(*said: object, faults: tuple[str, ...] = ()) -> Emulator[Service]:
@@ -33,9 +25,8 @@ def emulated(*said: object, faults: tuple[str, ...] = ()) -> Emulator[Service]:
 
 SIZES = [24, 80, 200]
 LOOKS = [("--color", "xterm-256color"), ("--no-color", "xterm-256color"), ("--color", "dumb")]
-CASES = thinned(
-    [(columns, color, term) for columns in SIZES for color, term in LOOKS], one_in=3, reason="a process each"
-)
+ALL = [(columns, color, term) for columns in SIZES for color, term in LOOKS]
+CASES = thinned(ALL, one_in=3, reason="a process each")
 
 #: Words of every kind of script, each once: accents, right to left, wide. pyte loses joiners and vowel signs.
 LATIN = [f"wort{number}" for number in range(60)]
@@ -78,7 +69,7 @@ def test_a_reply_has_all_its_words_whole(columns: int, color: str, term: str, tm
     assert bool(coloured) == (color == "--color" and term != "dumb")
 
 
-@pytest.mark.parametrize(("columns", "color", "term"), CASES)
+@pytest.mark.parametrize(("columns", "color", "term"), thinned(ALL, one_in=9, reason="a process each"))
 def test_reasoning_has_all_its_words_whole(columns: int, color: str, term: str, tmp_path: Path) -> None:
     thought = " ".join([*LATIN, *PEOPLE_S])
     pieces = [ReasoningDelta(thought[start : start + 7]) for start in range(0, len(thought), 7)]
