@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,8 +64,8 @@ def read_opening(path: Path) -> Opening:
     """Read the messages of a file.
 
     Args:
-        path: a JSON file: a list of objects with ``role`` and ``content``, an object with such a list as its
-            ``messages``, or a conversation as `Conversation.to_json` writes it.
+        path: a JSON file, or - for standard input: a list of objects with ``role`` and ``content``, an object with such
+            a list as its ``messages``, or a conversation as `Conversation.to_json` writes it.
 
     Returns:
         The messages, or the conversation.
@@ -73,7 +74,9 @@ def read_opening(path: Path) -> Opening:
         CommandError: the file has something else.
         OSError: it can't be read.
     """
-    name, text = one_line(str(path), 80), read_text(path)
+    from_stdin = str(path) == "-"
+    name = "standard input" if from_stdin else one_line(str(path), 80)
+    text = sys.stdin.read() if from_stdin else read_text(path)
     try:
         found = json.loads(text)
         if isinstance(found, dict) and "conversation" in found:

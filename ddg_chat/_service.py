@@ -86,7 +86,7 @@ def _declare_question(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="messages that come before the question: a JSON list with roles and contents, as OpenAI's, or a "
-        "conversation of this program's",
+        "conversation of this program's; - reads standard input",
     )
 
 

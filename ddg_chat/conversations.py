@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from ._errors import CommandError
@@ -82,14 +83,14 @@ def run(args: argparse.Namespace) -> int:
             if not lines:
                 say("there is no saved conversation yet")
             for line in lines:
-                print(line)
+                say(line, sys.stdout)
     return 0
 
 
 def _search(store: Store, text: str) -> int:
     lines = list(found_in(store, text))
     for line in lines:
-        print(line)
+        say(line, sys.stdout)
     if not lines:
         say(f"no saved conversation has {one_line(text, 40)!r}")
     return 0 if lines else 1

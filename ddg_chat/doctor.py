@@ -17,7 +17,7 @@ from ddg_transports.blocking import Trace
 
 from . import _service, _settings
 from ._errors import CommandError, exit_code, sentence
-from ._say import folded, width_of
+from ._say import say
 from ._text import one_line
 
 EPILOG = """\
@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=1))
     else:
-        lines = "\n".join(_lines(found))
-        print(folded(lines, width_of(sys.stdout)) if sys.stdout.isatty() else lines)
+        say("\n".join(_lines(found)), sys.stdout)
     return next(filter(None, codes), 0)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ddg_protocol import ServiceProfile
 
 from . import _service
 from ._errors import CommandError
+from ._say import say
 from ._text import one_line
 
 
@@ -41,4 +43,4 @@ def _print(profile: ServiceProfile) -> None:
             *(f"alias {one_line(alias)}" for alias in model.aliases),
             *(["not for this client"] if model.available is False else []),
         ]
-        print(one_line(model.id) + (f"  ({', '.join(notes)})" if notes else ""))
+        say(one_line(model.id) + (f"  ({', '.join(notes)})" if notes else ""), sys.stdout)

@@ -75,6 +75,12 @@ def test_messages_of_openai_s_form_come_before_the_question(wrap: object, emulat
     assert asked(emulator) == [[f"{AS_PROMPT}\nAssistant:"], [f"{AS_PROMPT}\nUser: Three?\nAssistant:"]]
 
 
+def test_messages_can_come_through_a_pipe(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(OPENAI).encode()), encoding="utf-8"))
+    assert main(["ask", "--messages", "-", "--base-url", emulator.url]) == 0
+    assert asked(emulator) == [[f"{AS_PROMPT}\nAssistant:"]]
+
+
 def test_a_conversation_of_this_program_s_is_continued(
     emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,15 @@ def test_config_shows_what_is_set_and_where(
     assert found["settings"]["model"] == {"value": "gpt-4", "source": "DDG_CHAT_MODEL"}
 
 
+def test_config_names_a_variable_that_sets_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DDG_CHAT_MODL", "o3-mini")
+    assert main(["config"]) == 0
+    said = "# DDG_CHAT_MODL is in the environment, but there is no such setting\n"
+    assert capsys.readouterr().out.endswith(said)
+
+
 def test_config_shows_no_password(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("DDG_CHAT_PROXY", "http://me:secret@h:1")
     for options in ([], ["--json"]):

@@ -9,7 +9,9 @@ import pytest
 from support.person import Person
 from support.tiers import thinned
 
+from ddg_chat._store import Store
 from ddg_chat._talk import HELP, NOTES
+from ddg_protocol import Conversation, Message
 from ddg_protocol.events import ReasoningDelta
 from ddg_protocol.service import Service
 from ddg_protocol.service.script import fault_from_text
@@ -114,6 +116,18 @@ def test_what_a_chat_says_has_all_its_words_whole(columns: int, tmp_path: Path) 
         assert person.enter("/save my-dear-friend").split()[-1] == "my-dear-friend"
         assert person.enter("Why?") == "So."
         person.wait_for(lambda _: person.below == "gpt-4o-mini · 1 turn · my-dear-friend")
+
+
+@pytest.mark.parametrize("columns", thinned(SIZES, one_in=3, reason="a process each"))
+def test_lists_have_all_their_words_whole(columns: int, tmp_path: Path) -> None:
+    history = (Message("user", " ".join(LATIN[:8])), Message("assistant", "So."))
+    Store(tmp_path / "ddg-chat" / "conversations").save("sky", Conversation(message_history=history))
+    for command, first, count in ((["conversations"], "sky", 13), (["conversations", "search", "wort3"], "sky", 19)):
+        with Person(tmp_path, *command, columns=columns) as person:
+            assert person.wait() == 0
+        assert person.text.split()[0] == first
+        assert len(person.text.split()) == count
+        assert set(re.findall(r"wort\w*", person.text)) <= set(LATIN)
 
 
 @pytest.mark.parametrize("columns", thinned(SIZES, one_in=3, reason="a process each"))
