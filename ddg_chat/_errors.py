@@ -26,7 +26,11 @@ class CommandError(Exception):
 
 
 #: What the library says to programs, and what the command line says instead.
-_WORDS = ((", or set Policy.max_prompt_chars", ""), (" (see answer_challenge)", ""))
+_WORDS = (
+    (", or set Policy.max_prompt_chars", ""),
+    (" (see answer_challenge)", ""),
+    ("pass a solver of your own (solver=, or --solver)", "name a program that can, with --solver CMD"),
+)
 
 #: Exceptions with their exit codes, and advice where the error itself has none. The first match counts;
 #: `main.EXIT_CODES` documents the codes.

@@ -188,9 +188,9 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     except UsageError as error:
         options = arguments[: arguments.index("--")] if "--" in arguments else arguments
         as_json = "--json" in options and error.parser.get_default("json") is False
-        if not as_json:
-            error.parser.print_usage(sys.stderr)
         _report(error, as_json=as_json, command=command or "")
+        if not as_json:
+            say(f"{error.parser.prog} --help says what it takes")
         sys.exit(2)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="strict")  # what isn't text is an error here, and not in the middle of a turn
@@ -210,4 +210,5 @@ def _report(error: Exception, *, as_json: bool, command: str) -> None:
         stream = sys.stderr if command == "emulate" else sys.stdout
         print(json.dumps({"error": as_object(error)}), file=stream, flush=True)
     else:
-        say(f"{f'{error.parser.prog}: error' if isinstance(error, UsageError) else 'ddg-chat'}: {sentence(error)}")
+        who = f"{error.parser.prog}: error" if isinstance(error, UsageError) else "ddg-chat"
+        say(f"{who}: {sentence(error)}")

@@ -380,7 +380,7 @@ def test_a_question_that_speaks_of_json_asks_for_none(capsys: pytest.CaptureFixt
         main(["ask", "--timeout", "soon", "--", "what is", "--json"])
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("usage: ")
+    assert re.fullmatch(r"ddg-chat ask: error: [^\n]*\nddg-chat ask --help says what it takes\n", err)
 
 
 def test_an_interrupted_reply_keeps_what_came_and_ends_with_code_130() -> None:

@@ -137,7 +137,7 @@ def test_without_a_solver_the_error_links_the_page(capsys: pytest.CaptureFixture
     with Emulator(Service(REVISIONS["2026-10"])) as emulator:
         assert main(["ask", "--base-url", emulator.url, "--revision", "2026-10", "Hi"]) == 77
     error = capsys.readouterr().err
-    assert "see docs/revisions.md" in error
+    assert "name a program that can, with --solver CMD: see docs/revisions.md" in error
     assert "try again later" not in error
 
 
