@@ -88,6 +88,7 @@ def read_opening(path: Path) -> Opening:
                 "object with such a list as its messages, or a conversation of this program's",
                 65,
             )
+        messages = [_with_images(message) for message in messages]
         read_messages(messages)
     except RecursionError:
         raise CommandError(f"{name} is nested too deeply", 65) from None
@@ -96,6 +97,25 @@ def read_opening(path: Path) -> Opening:
     except ValueError as error:
         raise CommandError(f"{name} is not JSON: {error}", 65) from None
     return Opening(messages=tuple(messages))
+
+
+def _with_images(message: Any) -> Any:
+    """Return a message with its images in the service's form, where it has them in OpenAI's."""
+    match message:
+        case {"content": [*parts]}:
+            return {**message, "content": [_as_ours(part) for part in parts]}
+    return message
+
+
+def _as_ours(part: Any) -> Any:
+    match part:
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            if not url.startswith("data:"):
+                raise LocalProtocolError(
+                    f"the image {one_line(url, 60)} is not in the file; put it there as a data: URL"
+                )
+            return {"type": "image", "mimeType": url.removeprefix("data:").partition(";")[0], "image": url}
+    return part
 
 
 def typed_in(question: str) -> str:

@@ -15,6 +15,7 @@ from ddg_chat._store import Store
 from ddg_chat.main import main
 from ddg_protocol import Conversation, Message
 from ddg_protocol.chat import format_prompt
+from ddg_protocol.revisions import REVISIONS
 from ddg_protocol.service import Service
 from ddg_transports.emulator import Emulator
 
@@ -73,6 +74,38 @@ def test_messages_of_openai_s_form_come_before_the_question(wrap: object, emulat
     assert main(["ask", "--messages", str(file), "--base-url", emulator.url]) == 0
     assert main(["ask", "Three?", "--messages", str(file), "--base-url", emulator.url]) == 0
     assert asked(emulator) == [[f"{AS_PROMPT}\nAssistant:"], [f"{AS_PROMPT}\nUser: Three?\nAssistant:"]]
+
+
+def with_image(url: str) -> str:
+    image = {"type": "image_url", "image_url": {"url": url}}
+    return json.dumps([{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}])
+
+
+def test_an_image_of_openai_s_form_is_sent_where_the_model_takes_images(tmp_path: Path) -> None:
+    file = tmp_path / "messages.json"
+    file.write_text(with_image("data:image/png;base64,iVBORw0KGgo="))
+    with Emulator(Service(REVISIONS["2026-10"])) as emulator:
+        solver = f"{sys.executable} -c 'import json; print(json.dumps(dict(value=\"YQ==\")))'"
+        options = ["--revision", "2026-10", "--solver", solver, "--base-url", emulator.url]
+        main(["ask", "--messages", str(file), *options])
+        (body,) = [json.loads(each.request.body) for each in emulator.service.log if each.endpoint == "chat"][:1]
+    assert body["messages"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is it?"},
+                {"type": "image", "mimeType": "image/png", "image": "data:image/png;base64,iVBORw0KGgo="},
+            ],
+        }
+    ]
+
+
+def test_an_image_that_is_elsewhere_is_not_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "messages.json"
+    file.write_text(with_image("https://example.org/sky.png"))
+    assert main(["ask", "--messages", str(file), "--emulator"]) == 65
+    said = "the image https://example.org/sky.png is not in the file; put it there as a data: URL\n"
+    assert capsys.readouterr().err == f"ddg-chat: {file}: {said}"
 
 
 def test_messages_can_come_through_a_pipe(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
