@@ -73,7 +73,7 @@ def read_text(path: Path) -> str:
         CommandError: it isn't UTF-8 text, or too long.
         OSError: it can't be read.
     """
-    name = one_line(str(path), 80)
+    name = one_line(str(path))
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

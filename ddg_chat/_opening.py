@@ -75,7 +75,7 @@ def read_opening(path: Path) -> Opening:
         OSError: it can't be read.
     """
     from_stdin = str(path) == "-"
-    name = "standard input" if from_stdin else one_line(str(path), 80)
+    name = "standard input" if from_stdin else one_line(str(path))
     text = sys.stdin.read() if from_stdin else read_text(path)
     try:
         found = json.loads(text)

@@ -271,7 +271,7 @@ def test_what_is_typed_during_a_reply_is_not_drawn_into_it(tmp_path: Path) -> No
 def test_the_line_below_the_prompt_has_model_turns_and_name(tmp_path: Path) -> None:
     image = tmp_path / "sky.png"
     image.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url) as person:
+    with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url, columns=200) as person:
         person.wait_for(lambda _: person.below == "gpt-4o-mini · 0 turns")
         person.enter("/model o3-mini")
         person.enter("/save sky")
