@@ -109,13 +109,13 @@ class Fold:
             return ""
         before = self._end_word()
         if part != "\n":
-            self._blank += part.expandtabs(4)
+            self._blank += part
             return before
         self._indent, self._taken, self._blank = "", 0, ""
         return f"{before}\n"
 
     def _end_word(self) -> str:
-        word, blank = "".join(self._word), self._blank
+        word, blank = "".join(self._word), self._blank.expandtabs(4)
         if not word:
             return ""
         self._word, self._blank = [], ""

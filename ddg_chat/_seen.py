@@ -13,6 +13,7 @@ from ddg_protocol.headers import Headers
 from ddg_protocol.redaction import SECRET_HEADERS
 from ddg_protocol.service import Fault, ServiceResponse
 
+from ._say import folded, width_of
 from ._text import one_line
 
 _SHOWN = 8  # characters of a secret at most: enough to tell which one it is
@@ -91,8 +92,10 @@ class RequestsSeen:
         self._write(f"ddg-chat emulate: {said}")
 
     def _write(self, line: str | dict[str, Any]) -> None:
-        text = line if isinstance(line, str) else json.dumps(line)
         with suppress(OSError, ValueError):
+            text = line if isinstance(line, str) else json.dumps(line)
+            if isinstance(line, str) and self._out.isatty():
+                text = folded(text, width_of(self._out))
             self._out.write(f"{text}\n")
             self._out.flush()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ddg_transports.testing.scenarios import FAMILIES, SCENARIOS, Kind, Scenario
 
 from .. import __version__
 from .._errors import CommandError
+from .._say import say
 from .._text import one_line
 from ._report import Report
 from ._running import Program, Result, run_all
@@ -67,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
     for result in run_all(program, scenarios):
         results.append(result)
         for line in _lines(result):
-            print(line, flush=True)
+            say(line, sys.stdout)
     report = Report.of(shlex.join(program.words), results, began, time.monotonic() - started, __version__)
-    print(summary(results, report.seconds))
+    say(summary(results, report.seconds), sys.stdout)
     if args.json:
         _write(args.json, msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n")
     if args.html:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddg_chat._say import Fold, folded, say, table, width_of
+from ddg_chat._seen import RequestsSeen
 from ddg_chat._text import columns
 
 PIECES = ["a", "Wort", " ", "  ", "\n", "\t", "語", "e\u0301", "\N{ARABIC LETTER BEH}", "👩‍👧"]
@@ -28,6 +29,11 @@ def test_lines_that_fit_stay_as_they_are(text: str, width: int) -> None:
     lines = [line.rstrip() for line in text.expandtabs(4).split("\n")]
     if all(columns(line) <= width for line in lines) and "\t" not in text:
         assert folded(text, width).rstrip("\n ") == "\n".join(lines).rstrip("\n ")
+
+
+def test_a_tab_is_as_wide_however_it_arrives() -> None:
+    fold = Fold(80)
+    assert fold.feed("a ") + fold.feed(" \tb") + fold.end() == folded("a  \tb", 80)
 
 
 @given(text=TEXTS, width=WIDTHS, data=st.data())
@@ -67,3 +73,11 @@ def test_only_a_terminal_gets_broken_lines(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_width_that_nobody_knows_is_80(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert width_of(io.StringIO()) == 80
+
+
+def test_what_the_emulator_says_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    screen = Screen()
+    RequestsSeen(screen)("a connection brought no request: it was closed at once")
+    _, _, said = screen.getvalue().partition(" ")
+    assert said == "a connection\nbrought no request: it\nwas closed at once\n"
