@@ -55,6 +55,7 @@ examples:
   ddg-chat ask Why is the sky blue?  the reply streams to the terminal
   ddg-chat chat                      a saved conversation; /help in it says more
   ddg-chat ask --emulator "Why?"     no network: an emulator replies
+  ddg-chat doctor                    what is installed, and what is missing
   ddg-chat COMMAND --help            the arguments of a command
 
 {EXIT_CODES}"""
