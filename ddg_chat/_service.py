@@ -280,7 +280,7 @@ class Asking:
 
 
 class Transcripts:
-    """Records conversations, each in a file of its own: FILE, then FILE-2 and so on, before its suffix.
+    """Records conversations, each in a new file: FILE, then FILE-2 and so on, before its suffix.
 
     Args:
         first: the first file.
@@ -298,15 +298,20 @@ class Transcripts:
         """Return a session that records this one, to be driven in its place."""
         from ddg_protocol.transcript import RecordedSession
 
-        self._count += 1
-        number = f"-{self._count}" if self._count > 1 else ""
-        try:
-            path = self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
-        except ValueError:  # the path is empty, or a root
-            raise CommandError(f"{str(self._first)!r} can't be the name of a file", 74) from None
+        path = self._next()
+        while self._count > 1 and path.exists():  # of an earlier run; the user can't name another one now
+            path = self._next()
         # By line, so that the file is complete up to now even if this process is killed.
         file = self._stack.enter_context(create(path, by_line=True))
         return RecordedSession(session, file.write, redact_texts=self._redact_texts)
+
+    def _next(self) -> Path:
+        self._count += 1
+        number = f"-{self._count}" if self._count > 1 else ""
+        try:
+            return self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
+        except ValueError:  # the path is empty, or a root
+            raise CommandError(f"{str(self._first)!r} can't be the name of a file", 74) from None
 
 
 @contextmanager

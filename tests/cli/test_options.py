@@ -413,6 +413,17 @@ def test_a_record_replaces_no_file(emulator: Emulator, tmp_path: Path, capsys: p
     assert not emulator.service.log
 
 
+def test_a_later_conversation_of_a_chat_is_recorded_in_a_file_that_is_free(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run-2.jsonl").write_text("mine")
+    with_input(monkeypatch, b"One?\n/new\nTwo?\n")
+    assert main(["chat", "--record", str(tmp_path / "run.jsonl"), "--base-url", emulator.url]) == 0
+    assert (tmp_path / "run-2.jsonl").read_text() == "mine"
+    assert "One?" in (tmp_path / "run.jsonl").read_text()
+    assert "Two?" in (tmp_path / "run-3.jsonl").read_text()
+
+
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs /dev/null")
 def test_a_record_can_go_to_a_device(emulator: Emulator) -> None:
     assert main(["ask", "Why?", "--record", "/dev/null", "--base-url", emulator.url]) == 0
