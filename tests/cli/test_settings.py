@@ -45,6 +45,14 @@ def test_an_option_goes_over_the_environment_which_goes_over_the_file(
     assert model_asked(emulator) == "gpt-4o-mini"
 
 
+def test_an_emulator_of_its_own_goes_over_the_address_of_the_file(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(config_file, 'base-url = "http://127.0.0.1:1"\n')
+    assert main(["ask", "Why?", "--emulator"]) == 0
+    assert "emulator" in capsys.readouterr().out
+
+
 def test_what_is_on_in_the_file_can_be_turned_off(
     config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
