@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def test_every_block_says_what_it_is_and_none_is_passed_over() -> None:
         assert not {"py", "Python", "python3", "pycon"} & set(opened), f"{name} has Python that isn't run"
 
 
+@pytest.fixture
+def _logging_as_before() -> Iterator[None]:
+    """Undo what an example sets up: a client logs, and is slower, once its logger is at DEBUG."""
+    root, own = logging.getLogger(), logging.getLogger("ddg_transports")
+    handlers, levels = root.handlers[:], (root.level, own.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
+
+
+@pytest.mark.usefixtures("_logging_as_before")
 @pytest.mark.parametrize(("name", "found"), PYTHON)
 def test_examples_run(
     name: str, found: dict[str, str], pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
