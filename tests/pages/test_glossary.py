@@ -11,18 +11,13 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from support.documents import DOCUMENTS, code_words, prose, read, table
+from support.english import RIDDLES
 from support.sources import modules_of, nodes_of
 
 CORE = modules_of("ddg_protocol")
 #: Those of the drivers and the command line too.
 HELD = (*CORE, *modules_of("transports/ddg_transports"), *modules_of("ddg_chat"))
 
-#: Turns of phrase that a native reader has to decode.
-RIDDLES = re.compile(
-    r"\bbeside\b|\bone floor\b|\bas (?:[\w`.()]+ ){1,3}has it\b|\bof no more use\b|\bfor none\b|\bfor ever\b"
-    r"|\b(?:it|those) who\b|\btakes? note\b|\bsees? to it\b|\bthe want of\b|\bput in the place of\b|\bcomes of it\b",
-    re.IGNORECASE,
-)
 #: What a function's docstring must not begin with: its first word is an imperative verb of the field.
 NO_VERB = {"A", "All", "An", "Give", "How", "Tell", "The", "What", "When", "Where", "Whether", "Which"}
 

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from support.documents import RECIPES, prose
+from support.cases import each_of
+from support.documents import DOCUMENTS, RECIPES, prose
+from support.english import RIDDLES
 
 LONGEST = 35  # words
 
@@ -52,3 +54,10 @@ second one, over two lines: and goes on after a colon.
 """
     found = [(len(sentence.split()), sentence.split()[0]) for sentence in sentences_of(text)]
     assert found == [(8, "A"), (14, "Code"), (2, "an"), (4, "another;"), (1, "cell"), (2, "Code")]
+
+
+@pytest.mark.deep("all pages are searched")
+@each_of("name", [name for name in DOCUMENTS if not name.startswith(("CHANGELOG", "docs/upstream/"))])
+def test_no_page_has_a_phrase_that_has_to_be_decoded(name: str) -> None:
+    text = " ".join(prose(name).split())
+    assert [text[found.start() - 40 : found.end() + 40] for found in RIDDLES.finditer(text)] == []

@@ -89,7 +89,7 @@ SCENARIOS = (
     ),
     Scenario(
         "redirect-loop",
-        "The status request is redirected to itself, for ever.",
+        "The status request is redirected to itself, without end.",
         "The client gives up after ten, and says so.",
         3,
         _NOTHING,
