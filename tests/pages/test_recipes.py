@@ -118,7 +118,7 @@ def test_the_types_and_the_style_of_every_recipe_hold(tmp_path: Path) -> None:
                 folder = tmp_path / f"of_{Path(name).stem.replace('-', '_')}"  # of no library's name
                 folder.mkdir(exist_ok=True)
                 (folder / file).write_text(text, encoding="utf-8")
-    options = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", tmp_path / ".cache"]
+    options: list[str | Path] = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", tmp_path / ".cache"]
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "transports", tmp_path, tmp_path / "of_property_tests")))
     commands: tuple[list[str | Path], ...] = (
         [sys.executable, "-m", "mypy", *options, *tmp_path.glob("*/*.py")],
