@@ -245,6 +245,19 @@ def test_flask_streams_a_reply_or_says_why_not(recipe: Recipe) -> None:
 
 @DEEP
 @of("flask")
+def test_a_reply_of_flask_that_breaks_off_is_noticed(recipe: Recipe) -> None:
+    recipe.service.responder = lambda question: ["word "] * 100
+    recipe.service.add_fault(fault_from_text("chat:cut=2000,then=reset,times=1"))
+    recipe.serve()
+    with httpx.stream("POST", f"{recipe.url}/ask", content=BLUE, timeout=30) as response:
+        pieces = response.iter_text()
+        assert next(pieces).startswith("word ")
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+
+
+@DEEP
+@of("flask")
 def test_the_command_of_the_page_asks_flask(recipe: Recipe) -> None:
     if shutil.which("curl") is None:
         pytest.skip("needs curl")
