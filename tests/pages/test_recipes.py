@@ -18,6 +18,7 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,25 @@ USED_UP = Fault("chat", [Refuse(429, "ERR_USER_LIMIT")], times=1)
 DEEP = pytest.mark.deep("a process, and libraries that take long to import")
 
 
+#: What each recipe needs, by the name of its page.
+NEEDS = {
+    "docs/recipes/" + re.findall(r"\]\((.*?)\)", row["recipe"])[0]: code_words(row["needs"])
+    for row in table("docs/recipes/index.md", "Recipes")
+}
+
+
+def require(*packages: str) -> None:
+    """Skip the test if one of the packages isn't installed."""
+    for name in packages:
+        if find_spec(name.replace("-", ".").partition(".")[0]) is None:
+            pytest.skip(f"needs {name}: pip install -e '.[dev]'")
+
+
 def test_there_is_a_row_of_each_recipe_and_of_what_it_needs() -> None:
-    rows = table("docs/recipes/index.md", "Recipes")
-    linked = [re.findall(r"\]\((.*?)\)", row["recipe"])[0] for row in rows]
-    assert sorted(f"docs/recipes/{page}" for page in linked) == sorted(RECIPES)
+    assert sorted(NEEDS) == sorted(RECIPES)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     known = {re.split(r"[\[<>=;]", line)[0] for line in (*extras["dev"], *extras["trio"], "starlette")}  # fastapi's
-    assert {name for row in rows for name in code_words(row["needs"])} <= known
+    assert {name for names in NEEDS.values() for name in names} <= known
 
 
 class Recipe:
@@ -101,6 +114,7 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def recipe(request: pytest.FixtureRequest, tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    require(*NEEDS[f"docs/recipes/{request.param}.md"])
     monkeypatch.chdir(tmp_path)
     return Recipe(request.param, tmp_path, stack)
 
@@ -111,6 +125,7 @@ def of(name: str) -> pytest.MarkDecorator:
 
 @pytest.mark.deep("mypy reads the libraries of all recipes")
 def test_the_types_and_the_style_of_every_recipe_hold(tmp_path: Path) -> None:
+    require(*(name for names in NEEDS.values() for name in names), "openai")
     shutil.copy(ROOT / "examples" / "traced.py", tmp_path)
     for name in RECIPES:
         for file, text in files(name).items():
@@ -350,6 +365,7 @@ def test_the_bot_takes_messages_at_once_and_limits(recipe: Recipe) -> None:
 @of("openai-endpoint")
 def test_the_openai_package_is_answered(recipe: Recipe) -> None:
     recipe.service.responder = lambda question: ["You asked ", question.model, ": ", question.text]
+    require("openai")
     recipe.serve()
     done = recipe.shell("python client.py")
     assert done.stderr == ""
