@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,8 +17,10 @@ from ddg_protocol.service.faults import Cut, Refuse
 from ddg_protocol.service.script import fault_from_text
 from ddg_protocol.wire import WireSession
 from ddg_transports import Emulator
+from ddg_transports.testing.scenarios import FAMILIES, SCENARIOS, play
 
-QUICK = Policy(base_delay=0.0, read_timeout=0.2, max_retries=1)
+QUICK = Policy(base_delay=0.0, max_retries=1)
+IMPATIENT = Policy(base_delay=0.0, max_retries=1, read_timeout=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +38,19 @@ def selector() -> Iterator[selectors.BaseSelector]:
         assert not selector.get_map(), "a connection was left open"
 
 
-def ask(page: dict[str, Any], selector: selectors.BaseSelector, url: str, *, sessions: int = 1, turns: int = 1) -> None:
+def ask(
+    page: dict[str, Any],
+    selector: selectors.BaseSelector,
+    url: str,
+    *,
+    sessions: int = 1,
+    turns: int = 1,
+    policy: Policy = QUICK,
+) -> None:
     shared = ClientState()
     profile = DUCKDUCKGO_2025_04.at(url)
     drivers = [
-        page["Driver"](WireSession(Session(profile, policy=QUICK, shared=shared)), selector) for _ in range(sessions)
+        page["Driver"](WireSession(Session(profile, policy=policy, shared=shared)), selector) for _ in range(sessions)
     ]
     for _ in range(turns):
         for driver in drivers:
@@ -82,8 +92,9 @@ def test_what_goes_wrong_ends_the_turn_or_is_tried_again(
     selector: selectors.BaseSelector,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    hangs = any(isinstance(effect, Cut) and effect.then == "hang" for effect in fault.effects)
     with Emulator(Service(script=[fault], responder=lambda question: "Because.")) as emulator:
-        ask(page, selector, emulator.url)
+        ask(page, selector, emulator.url, policy=IMPATIENT if hangs else QUICK)
     assert capsys.readouterr().out.startswith(said)
 
 
@@ -92,3 +103,39 @@ def test_nobody_listening_is_a_failed_turn(
 ) -> None:
     ask(page, selector, f"http://127.0.0.1:{free_port()}")
     assert "refused" in capsys.readouterr().out
+
+
+@pytest.mark.deep("every scenario, in real time")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_is_right_in_every_scenario(
+    family: str, page: dict[str, Any], selector: selectors.BaseSelector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def client(url: str, questions: Sequence[str], say: Callable[[str], object]) -> None:
+        failures: list[Exception] = []
+
+        def told(*arguments: Any) -> None:  # the example prints a reply, or a sentence and an error
+            if isinstance(arguments[-1], Exception):
+                failures.append(arguments[-1])
+            else:
+                say(*arguments)
+
+        monkeypatch.setitem(page, "print", told)
+        policy = Policy(read_timeout=1.0 if "silen" in name else 30.0, drain_timeout=0.1, base_delay=0.5)
+        profile = DUCKDUCKGO_2025_04.at(url, minimum_interval=1.5 if name == "pace/interval" else 0.0)
+        driver = page["Driver"](WireSession(Session(profile, policy=policy)), selector)
+        for question in questions:
+            driver.wire.ask(question, now=time.monotonic())
+            driver.due = 0.0
+            page["drive"]([driver], selector)
+        driver.wire.close()
+        driver.due = 0.0
+        page["drive"]([driver], selector)
+        if failures:
+            raise failures[-1]
+
+    found = {}
+    for name, scenario in SCENARIOS.items():
+        if scenario.family == family:
+            found[name] = scenario.judge(play(scenario, client))
+    assert found
+    assert {name: str(verdict) for name, verdict in found.items() if verdict.kind != "right"} == {}
