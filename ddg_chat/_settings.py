@@ -44,7 +44,7 @@ def fill(args: argparse.Namespace) -> None:
     """Set the options that the command line leaves open.
 
     Args:
-        args: the parsed arguments. A flag that nobody sets becomes what its declaration says.
+        args: the parsed arguments. What nobody sets stays None.
 
     Raises:
         CommandError: the file can't be read or has an unknown key, or a value can't be understood.
