@@ -23,7 +23,7 @@ def document(command: str, name: str, body: str, *, style: str, script: str = ""
         name: what it is about, for its title.
         body: HTML, in which every text from outside went through `said`.
         style: CSS, besides what the pages share.
-        script: JavaScript; empty for none.
+        script: JavaScript; empty if there is none.
 
     Returns:
         HTML. Its content security policy allows only its own style and script, by their hashes.
