@@ -1,0 +1,228 @@
+"""What sessions ask of an engine, and what it answers: frozen values, times as durations (COORDINATION.md sections 2-4).
+
+An engine keeps two kinds of things. The *pace* of one client is a queue of turns: `Reserve` and `Hold`. Each
+*conversation* is a document with a revision, a lease and a fence: `Claim`, `Mark`, `Commit` and `Release`. One call
+touches one of them, so that a store can carry it out as one step. Every call may be repeated after its answer was lost:
+nonces, fences, revisions and turn keys tell that it is the same one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+# The pace
+
+
+class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Ask when a turn's next request may begin. Answered by `Slot` or `Refused`.
+
+    The turn keeps its place in the queue, the oldest first, until it has made `need` requests. A slot that is not final
+    is asked for once more when its delay is over.
+
+    Attributes:
+        nonce: unique for each request that is to begin; the same when the call is repeated or the slot confirmed.
+        interval: seconds from the start of one request to the next one's.
+        window: seconds for which a slot may be used. The engine leaves ``interval + window`` between slots.
+        need: how many paced requests the turn has still to make, this one included.
+        ticket: of an earlier `Slot` of the same turn; empty for its first.
+        epoch: of that slot; a ticket of another epoch is void, and the turn is the youngest.
+        max_wait: the longest delay, in seconds, that is of use. A longer one is refused, and takes no place.
+        fetches: whether the request is for the front-end version. It waits while another turn's is under way.
+        fe_version: the front-end version that the session knows; the engine keeps the newest for a day.
+    """
+
+    nonce: str
+    interval: float
+    window: float
+    need: int = 1
+    ticket: str = ""
+    epoch: str = ""
+    max_wait: float
+    fetches: bool = False
+    fe_version: str = ""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """When a request may begin.
+
+    Attributes:
+        delay: seconds, from when the call was made, after which the slot begins.
+        final: whether it is the turn's. Then the request begins within the window behind the delay, or never: later
+            than that, the turn reserves anew. Otherwise the turn asks again after the delay.
+        ticket: says how old the turn is; opaque.
+        epoch: of the engine's life; opaque.
+        position: how many turns are ahead.
+        fe_version: the front-end version that any client of the engine has fetched; empty if none has.
+    """
+
+    delay: float
+    final: bool
+    ticket: str
+    epoch: str
+    position: int = 0
+    fe_version: str = ""
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The slot would be further off than the turn can wait, or the queue is full.
+
+    Attributes:
+        wait: seconds until the slot would begin.
+    """
+
+    wait: float
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let no request begin for a while, as a ``Retry-After`` asks. Answered by `Held`.
+
+    Attributes:
+        seconds: for how long.
+    """
+
+    seconds: float
+
+
+class Held(msgspec.Struct, frozen=True, tag=True):
+    """Slots that were not final begin after the hold."""
+
+
+# A conversation
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Take, or keep, the lease of a conversation. Answered by `Claimed`, `Busy`, `Done` or `Lost`.
+
+    Attributes:
+        key: the conversation's.
+        holder: a nonce of the turn that claims. A claim by the holder of the lease renews it.
+        lease: seconds for which the lease holds.
+        turn: the turn's key; one that the conversation has already done is answered by `Done`. Empty if it has none.
+        fence: 0 to claim; to renew, that of `Claimed`: if the lease has passed to another, the answer is `Lost`.
+        take_over: whether to take it from a holder whose lease has not ended.
+    """
+
+    key: str
+    holder: str
+    lease: float
+    turn: str = ""
+    fence: int = 0
+    take_over: bool = False
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The conversation is the turn's.
+
+    Attributes:
+        fence: larger than that of every claim before; the later calls name it.
+        revision: of the document; 0 before the first.
+        document: what was stored last; empty before the first.
+        sent: whether an earlier holder has marked a turn and neither committed nor released it: its token may be spent.
+    """
+
+    fence: int
+    revision: int
+    document: bytes
+    sent: bool = False
+
+
+class Busy(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Another turn has the lease.
+
+    Attributes:
+        retry_after: seconds until it ends, unless it is renewed.
+    """
+
+    retry_after: float
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The turn was done already.
+
+    Attributes:
+        reply: what `Commit` stored with it.
+        revision: of the document now.
+        document: the document now.
+    """
+
+    reply: bytes
+    revision: int
+    document: bytes
+
+
+class Lost(msgspec.Struct, frozen=True, tag=True):
+    """The lease has passed to another turn. Nothing was changed."""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Note that the question is about to be sent. Answered by `Marked` or `Lost`.
+
+    Attributes:
+        key: the conversation's.
+        fence: of the claim.
+        lease: seconds for which the lease holds from now on.
+    """
+
+    key: str
+    fence: int
+    lease: float
+
+
+class Marked(msgspec.Struct, frozen=True, tag=True):
+    """The next claim says that a question may have been sent."""
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Store the conversation after its turn, and end the lease. Answered by `Committed` or `Lost`.
+
+    Attributes:
+        key: the conversation's.
+        fence: of the claim.
+        revision: that of the claim; the new one is larger by one.
+        document: the conversation, as it is stored.
+        turn: the turn's key; empty if it has none.
+        reply: the reply, as it is stored for that key.
+    """
+
+    key: str
+    fence: int
+    revision: int
+    document: bytes
+    turn: str = ""
+    reply: bytes = b""
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """It is stored, now or by the same call before.
+
+    Attributes:
+        revision: of the document now.
+    """
+
+    revision: int
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """End the lease of a turn that was not done. Answered by `Released` or `Lost`.
+
+    Attributes:
+        key: the conversation's.
+        fence: of the claim.
+        revision: that of the claim.
+        document: the conversation without its spent token; None leaves what is stored.
+    """
+
+    key: str
+    fence: int
+    revision: int
+    document: bytes | None = None
+
+
+class Released(msgspec.Struct, frozen=True, tag=True):
+    """The conversation is free, its history as it was."""
+
+
+PaceCall = Reserve | Hold
+ConversationCall = Claim | Mark | Commit | Release
+Call = PaceCall | ConversationCall
+Result = Slot | Refused | Held | Claimed | Busy | Done | Lost | Marked | Committed | Released
