@@ -52,6 +52,7 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.ModelUnavailableError,), 69, "ddg-chat models lists the models"),
     ((errors.TransportError,), 69, "check the address, the network and the proxy"),
     ((errors.HandshakeError,), 69, "try again later"),
+    ((errors.EngineUnavailable,), 69, ""),
     ((errors.IncompleteStream, errors.EmptyResponseError), 76, "ask again"),
     ((errors.TurnAborted,), 130, ""),
     ((errors.RemoteProtocolError,), 76, "--record FILE records what the service sent"),

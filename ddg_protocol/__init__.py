@@ -14,6 +14,7 @@ from .cookies import Cookie
 from .errors import (
     ChatTimeoutError,
     ConversationFormatError,
+    CoordinationError,
     DuckChatError,
     HandshakeError,
     LocalProtocolError,
@@ -59,6 +60,7 @@ __all__ = [
     "Conversation",
     "ConversationFormatError",
     "Cookie",
+    "CoordinationError",
     "DuckChatError",
     "Event",
     "Failure",

@@ -24,8 +24,10 @@ __all__ = [
     "ContentDecodingError",
     "ConversationFormatError",
     "ConversationLimitError",
+    "CoordinationError",
     "DuckChatError",
     "EmptyResponseError",
+    "EngineUnavailable",
     "FrontEndVersionMissing",
     "HandshakeError",
     "IncompleteStream",
@@ -318,3 +320,14 @@ class ModelNotSupportedError(DuckChatError, ValueError):
 
 class ConversationFormatError(DuckChatError):
     """A stored conversation, snapshot or transcript can't be read; the message says where reading stopped."""
+
+
+class CoordinationError(DuckChatError):
+    """The turn can't go on together with those of other processes."""
+
+
+class EngineUnavailable(CoordinationError):
+    """The shared engine decided nothing: it can't be reached, is full, or what it holds or replies can't be read.
+
+    Nothing was changed, as far as is known. A call may be repeated; without an answer, no request is made.
+    """

@@ -191,9 +191,10 @@ def test_no_error_of_the_library_is_left_out() -> None:
         errors.LocalProtocolError,
         errors.FrontEndVersionMissing,
         errors.ConversationFormatError,
+        errors.EngineUnavailable,
     }
     of_two_at_once = {errors.ChatBusy, errors.TurnAborted}  # which the command line never is
-    roots = {errors.DuckChatError, errors.RemoteProtocolError}
+    roots = {errors.DuckChatError, errors.RemoteProtocolError, errors.CoordinationError}
     found = [errors.DuckChatError]
     for kind in found:
         found.extend(kind.__subclasses__())

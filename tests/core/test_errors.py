@@ -59,6 +59,7 @@ TREE: dict[str, Any] = {
         "TurnAborted": {},
         "ModelNotSupportedError": {},
         "ConversationFormatError": {},
+        "CoordinationError": {"EngineUnavailable": {}},
     }
 }
 RETRYABLE = {"RateLimitError", "TokenError", "ServiceUnavailableError"}

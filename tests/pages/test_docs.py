@@ -24,6 +24,7 @@ from ddg_chat._talk import HELP
 from ddg_chat.main import COMMANDS, EXIT_CODES
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
+    CoordinationError,
     DuckChatError,
     Event,
     Identity,
@@ -46,6 +47,8 @@ from ddg_transports.blocking import Chat, Client
 
 # errors.md
 
+BRANCHES = (DuckChatError, LocalProtocolError, ServiceError, RemoteProtocolError, CoordinationError)
+
 
 def subclasses(cls: type[DuckChatError]) -> set[str]:
     return {name for name, obj in vars(errors).items() if inspect.isclass(obj) and obj.__bases__[0] is cls}
@@ -58,7 +61,7 @@ def own_attributes(cls: type) -> list[str]:
 
 @pytest.mark.parametrize(
     ("parent", "heading"),
-    [(cls, f"`{cls.__name__}`") for cls in (DuckChatError, LocalProtocolError, ServiceError, RemoteProtocolError)],
+    [(cls, f"`{cls.__name__}`") for cls in BRANCHES],
 )
 def test_every_exception_has_its_row_below_its_parent(parent: type[DuckChatError], heading: str) -> None:
     rows = table("docs/errors.md", heading)
@@ -77,7 +80,7 @@ def test_every_exception_has_its_row_below_its_parent(parent: type[DuckChatError
 
 def test_the_tree_of_exceptions_has_no_other_branches() -> None:
     branches = {cls for cls in ddg_protocol.DuckChatError.__subclasses__() if cls.__subclasses__()}
-    assert branches == {LocalProtocolError, ServiceError, RemoteProtocolError}
+    assert branches | {DuckChatError} == set(BRANCHES)
 
 
 def test_the_events_of_what_goes_wrong_are_events() -> None:
