@@ -1,4 +1,4 @@
-"""What sessions ask of an engine, and what it answers: frozen values, times as durations (COORDINATION.md sections 2-4).
+"""What sessions ask of an engine, and what it answers: frozen values, with times as durations.
 
 An engine keeps two kinds of things. The *pace* of one client is a queue of turns: `Reserve` and `Hold`. Each
 *conversation* is a document with a revision, a lease and a fence: `Claim`, `Mark`, `Commit` and `Release`. One call
@@ -20,7 +20,8 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     is asked for once more when its delay is over.
 
     Attributes:
-        nonce: unique for each request that is to begin; the same when the call is repeated or the slot confirmed.
+        nonce: unique for each request that is to begin; the same when the call is repeated, the slot confirmed, or
+            another one asked for because the request could not begin in time.
         interval: seconds from the start of one request to the next one's.
         window: seconds for which a slot may be used. The engine leaves ``interval + window`` between slots.
         need: how many paced requests the turn has still to make, this one included.
@@ -28,7 +29,8 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         epoch: of that slot; a ticket of another epoch is void, and the turn is the youngest.
         max_wait: the longest delay, in seconds, that is of use. A longer one is refused, and takes no place.
         fetches: whether the request is for the front-end version. It waits while another turn's is under way.
-        fe_version: the front-end version that the session knows; the engine keeps the newest for a day.
+        fe_version: the front-end version that the session knows. The engine keeps one for a day; that of a turn whose
+            last request was for it replaces the one before.
     """
 
     nonce: str
@@ -47,8 +49,9 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         delay: seconds, from when the call was made, after which the slot begins.
-        final: whether it is the turn's. Then the request begins within the window behind the delay, or never: later
-            than that, the turn reserves anew. Otherwise the turn asks again after the delay.
+        final: whether it is the turn's. Then the request begins after the delay and within the window, both counted
+            from the call, or never: if it is too late for that, the turn calls again with the same nonce. The delay is
+            at most half the window. A slot that is not final is asked for again after the delay.
         ticket: says how old the turn is; opaque.
         epoch: of the engine's life; opaque.
         position: how many turns are ahead.
@@ -95,7 +98,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         key: the conversation's.
-        holder: a nonce of the turn that claims. A claim by the holder of the lease renews it.
+        holder: a nonce of the turn that claims, at most once: a claim by the holder of the lease renews it, and one
+            that has committed or released gets `Lost`.
         lease: seconds for which the lease holds.
         turn: the turn's key; one that the conversation has already done is answered by `Done`. Empty if it has none.
         fence: 0 to claim; to renew, that of `Claimed`: if the lease has passed to another, the answer is `Lost`.
@@ -116,8 +120,9 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         fence: larger than that of every claim before; the later calls name it.
         revision: of the document; 0 before the first.
-        document: what was stored last; empty before the first.
+        document: what was stored last; empty before the first, and in the answer to a renewal.
         sent: whether an earlier holder has marked a turn and neither committed nor released it: its token may be spent.
+            So it stays until a document is stored.
     """
 
     fence: int
@@ -140,7 +145,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The turn was done already.
 
     Attributes:
-        reply: what `Commit` stored with it.
+        reply: what `Commit` stored with it; empty if it is no longer kept.
         revision: of the document now.
         document: the document now.
     """
@@ -205,11 +210,13 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """End the lease of a turn that was not done. Answered by `Released` or `Lost`.
 
+    The turn's mark is taken back: if its question may have been sent, the document is without its token.
+
     Attributes:
         key: the conversation's.
         fence: of the claim.
         revision: that of the claim.
-        document: the conversation without its spent token; None leaves what is stored.
+        document: the conversation without its spent token, which is a new revision; None leaves what is stored.
     """
 
     key: str
