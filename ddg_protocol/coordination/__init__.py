@@ -1,5 +1,6 @@
 """One pace and conversations over many processes: what sessions ask of an engine (COORDINATION.md)."""
 
+from ._memory import MemoryEngine
 from .calls import (
     Busy,
     Call,
@@ -37,6 +38,7 @@ __all__ = [
     "Lost",
     "Mark",
     "Marked",
+    "MemoryEngine",
     "PaceCall",
     "Refused",
     "Release",

@@ -25,6 +25,7 @@ from ddg_protocol import (
     ClientState,
     Conversation,
     ConversationFormatError,
+    CoordinationError,
     DuckChatError,
     Event,
     Failure,
@@ -51,6 +52,7 @@ from ddg_protocol import (
     Wait,
     errors,
 )
+from ddg_protocol.coordination import Claim, MemoryEngine
 from ddg_protocol.errors import (
     AccessDeniedError,
     BadRequestError,
@@ -60,6 +62,7 @@ from ddg_protocol.errors import (
     ContentDecodingError,
     ConversationLimitError,
     EmptyResponseError,
+    EngineUnavailable,
     FrontEndVersionMissing,
     IncompleteStream,
     InputLimitError,
@@ -1160,9 +1163,12 @@ CAUSES: dict[type[DuckChatError], Callable[[], object]] = {
     ChatTimeoutError: lambda: play({"chat": breaks(FailureKind.TIMEOUT)}).reraise(),
     ModelNotSupportedError: lambda: Session(model="gpt-9"),
     ConversationFormatError: lambda: Conversation.from_json("{}"),
+    EngineUnavailable: lambda: MemoryEngine(lambda: 0.0, max_conversations=0).call(
+        Claim(key="", holder="a", lease=1.0)
+    ),
 }
-GROUPS = {DuckChatError, RemoteProtocolError}
-"""The two that are never raised themselves."""
+GROUPS = {DuckChatError, RemoteProtocolError, CoordinationError}
+"""Those that are never raised themselves."""
 OF_DRIVERS = {ChatBusy, TurnAborted}
 """No session raises them: two at once use a chat, or close and read one reply (tests/drivers)."""
 
