@@ -19,8 +19,8 @@ import re
 import msgspec
 
 from ..pace import FETCH_SECONDS, PATIENCE
-from ._time import NEVER, Clock, microseconds, seconds
-from .calls import Held, PaceCall, Refused, Reserve, Slot
+from ._time import NEVER, Clock, Kept, Time, microseconds, seconds
+from .calls import Count, Held, PaceCall, Refused, Reserve, Slot
 
 MAX_PLACES = 1000
 """The last of them would wait for 25 minutes at the service's pace: eight times as long as a turn may take."""
@@ -31,7 +31,7 @@ FIRST_LOOK = 0.05
 _DIGITS = re.compile(r"[0-9]{1,15}")
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(Kept, frozen=True):
     """A turn's place in the queue.
 
     Attributes:
@@ -42,14 +42,14 @@ class Place(msgspec.Struct, frozen=True):
         until: when the place passes.
     """
 
-    ticket: int
+    ticket: Count
     nonce: str
-    need: int
+    need: Count
     fetches: bool
-    until: int
+    until: Time
 
 
-class Given(msgspec.Struct, frozen=True):
+class Given(Kept, frozen=True):
     """The newest final slot. There is one without a ticket before the first.
 
     Attributes:
@@ -59,13 +59,13 @@ class Given(msgspec.Struct, frozen=True):
         before: the same of the slot before it.
     """
 
-    ticket: int = 0
+    ticket: Count = 0
     nonce: str = ""
-    last: int = NEVER
-    before: int = NEVER
+    last: Time = NEVER
+    before: Time = NEVER
 
 
-class Fetch(msgspec.Struct, frozen=True):
+class Fetch(Kept, frozen=True):
     """The front-end version is being fetched for all turns.
 
     Attributes:
@@ -75,10 +75,10 @@ class Fetch(msgspec.Struct, frozen=True):
         since: when that of the first of several fetches began, none of which has ended.
     """
 
-    ticket: int
+    ticket: Count
     nonce: str
-    begun: int
-    since: int
+    begun: Time
+    since: Time
 
     @property
     def until(self) -> int:
@@ -90,7 +90,7 @@ class Fetch(msgspec.Struct, frozen=True):
         return min(self.until, now + max(now - self.begun, microseconds(FIRST_LOOK)))
 
 
-class PaceState(msgspec.Struct, frozen=True, kw_only=True):
+class PaceState(Kept, frozen=True, kw_only=True):
     """What an engine keeps of the pace of one client.
 
     Attributes:
@@ -110,12 +110,12 @@ class PaceState(msgspec.Struct, frozen=True, kw_only=True):
     unknown: bool = True
     given: Given = Given()
     clock: Clock = Clock()
-    tickets: int = 0
-    held: int = NEVER
+    tickets: Count = 0
+    held: Time = NEVER
     places: tuple[Place, ...] = ()
     fetch: Fetch | None = None
     version: str = ""
-    learned: int = NEVER
+    learned: Time = NEVER
 
 
 def in_epoch(state: PaceState, epoch: str) -> PaceState:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ._time import NEVER, Clock, microseconds, seconds
+from ._time import NEVER, Clock, Kept, Time, microseconds, seconds
 from .calls import (
     Busy,
     Claim,
@@ -22,6 +22,7 @@ from .calls import (
     Commit,
     Committed,
     ConversationCall,
+    Count,
     Done,
     Lost,
     Mark,
@@ -36,7 +37,7 @@ MAX_REPLY_BYTES = 4 * 1024 * 1024
 """How long the replies of these turns are in all. Of the oldest, the keys alone are kept; the newest always stays."""
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(Kept, frozen=True):
     """Who has the conversation.
 
     Attributes:
@@ -48,15 +49,15 @@ class Lease(msgspec.Struct, frozen=True):
         sent: whether that of an earlier holder may have been, and what is stored is from before.
     """
 
-    fence: int = 0
+    fence: Count = 0
     holder: str = ""
-    until: int = NEVER
+    until: Time = NEVER
     ended: bool = True
     marked: bool = False
     sent: bool = False
 
 
-class StoredTurn(msgspec.Struct, frozen=True):
+class StoredTurn(Kept, frozen=True):
     """A turn that was committed.
 
     Attributes:
@@ -65,7 +66,7 @@ class StoredTurn(msgspec.Struct, frozen=True):
         reply: the turn's; empty if it has no key, or the reply is no longer kept.
     """
 
-    fence: int
+    fence: Count
     key: str
     reply: bytes
 
@@ -73,7 +74,7 @@ class StoredTurn(msgspec.Struct, frozen=True):
         return f"StoredTurn(fence={self.fence}, key={self.key!r}, reply=<{len(self.reply)} bytes>)"
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(Kept, frozen=True):
     """What the turns have stored.
 
     Attributes:
@@ -82,7 +83,7 @@ class Stored(msgspec.Struct, frozen=True):
         turns: those that are remembered, the oldest first.
     """
 
-    revision: int = 0
+    revision: Count = 0
     document: bytes = b""
     turns: tuple[StoredTurn, ...] = ()
 
@@ -90,7 +91,7 @@ class Stored(msgspec.Struct, frozen=True):
         return f"Stored(revision={self.revision}, document=<{len(self.document)} bytes>, turns={self.turns!r})"
 
 
-class ConversationState(msgspec.Struct, frozen=True):
+class ConversationState(Kept, frozen=True):
     """What an engine keeps of a conversation.
 
     Attributes:

@@ -4,16 +4,64 @@ An engine keeps two kinds of things. The *pace* of one client is a queue of turn
 *conversation* is a document with a revision, a lease and a fence: `Claim`, `Mark`, `Commit` and `Release`. One call
 touches one of them, so that a store can carry it out as one step. Every call may be repeated after its answer was lost:
 nonces, fences, revisions and turn keys tell that it is the same one.
+
+Each value is checked when it is made: a `ValueError` says what is wrong with it.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
+import typing
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+from ..conversation import MAX_VERSION_CHARS
+from ..policy import MAX_SECONDS
+
+MAX_KEY_CHARS = 512
+MAX_NEED = 16
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""Every kind of number that a store may have holds it exactly."""
+_Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
+_Delay = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
+_Word = Annotated[str, Meta(pattern=r"\A[!-~]{0,64}\Z")]
+_Nonce = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
+_Version = Annotated[str, Meta(pattern=rf"\A[!-~]{{0,{MAX_VERSION_CHARS}}}\Z")]
+_Key = Annotated[str, Meta(pattern=rf"\A[^\ud800-\udfff]{{1,{MAX_KEY_CHARS}}}\Z")]
+_TurnKey = Annotated[str, Meta(pattern=rf"\A[^\ud800-\udfff]{{0,{MAX_KEY_CHARS}}}\Z")]
+_Need = Annotated[int, Meta(ge=1, le=MAX_NEED)]
+_Fence = Annotated[int, Meta(ge=1, le=2**53)]
+
+
+@functools.cache
+def _form(cls: type) -> type[msgspec.Struct]:
+    """Return a struct with the attributes of a class, and without its check."""
+    return msgspec.defstruct(cls.__name__, typing.get_type_hints(cls, include_extras=True).items())
+
+
+class _Value(msgspec.Struct, frozen=True):
+    """A value whose attributes are as their types say. What is stored doesn't show in its repr: it has tokens in it."""
+
+    def __post_init__(self) -> None:
+        try:
+            # Without `builtin_types` a text would be taken for bytes in base64.
+            msgspec.convert(self, _form(type(self)), from_attributes=True, builtin_types=(bytes,))
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+
+    def __repr__(self) -> str:
+        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = (f"{name}={f'<{len(of)} bytes>' if isinstance(of, bytes) else repr(of)}" for name, of in values)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
 
 # The pace
 
 
-class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Reserve(_Value, frozen=True, kw_only=True, tag=True):
     """Ask when a turn's next request may begin. Answered by `Slot` or `Refused`.
 
     The turn keeps its place in the queue, the oldest first, until it has made `need` requests. A slot that is not final
@@ -33,18 +81,18 @@ class Reserve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             last request was for it replaces the one before.
     """
 
-    nonce: str
-    interval: float
-    window: float
-    need: int = 1
-    ticket: str = ""
-    epoch: str = ""
-    max_wait: float
+    nonce: _Nonce
+    interval: _Seconds
+    window: _Seconds
+    need: _Need = 1
+    ticket: _Word = ""
+    epoch: _Word = ""
+    max_wait: _Seconds
     fetches: bool = False
-    fe_version: str = ""
+    fe_version: _Version = ""
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Slot(_Value, frozen=True, kw_only=True, tag=True):
     """When a request may begin.
 
     Attributes:
@@ -58,32 +106,32 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         fe_version: the front-end version that any client of the engine has fetched; empty if none has.
     """
 
-    delay: float
+    delay: _Delay
     final: bool
-    ticket: str
-    epoch: str
-    position: int = 0
-    fe_version: str = ""
+    ticket: _Nonce
+    epoch: _Nonce
+    position: Count = 0
+    fe_version: _Version = ""
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Refused(_Value, frozen=True, kw_only=True, tag=True):
     """The slot would be further off than the turn can wait, or the queue is full.
 
     Attributes:
         wait: seconds until the slot would begin.
     """
 
-    wait: float
+    wait: _Delay
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Hold(_Value, frozen=True, kw_only=True, tag=True):
     """Let no request begin for a while, as a ``Retry-After`` asks. Answered by `Held`.
 
     Attributes:
         seconds: for how long.
     """
 
-    seconds: float
+    seconds: _Seconds
 
 
 class Held(msgspec.Struct, frozen=True, tag=True):
@@ -93,7 +141,7 @@ class Held(msgspec.Struct, frozen=True, tag=True):
 # A conversation
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Claim(_Value, frozen=True, kw_only=True, tag=True):
     """Take, or keep, the lease of a conversation. Answered by `Claimed`, `Busy`, `Done` or `Lost`.
 
     Attributes:
@@ -106,15 +154,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         take_over: whether to take it from a holder whose lease has not ended.
     """
 
-    key: str
-    holder: str
-    lease: float
-    turn: str = ""
-    fence: int = 0
+    key: _Key
+    holder: _Nonce
+    lease: _Seconds
+    turn: _TurnKey = ""
+    fence: Count = 0
     take_over: bool = False
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Claimed(_Value, frozen=True, kw_only=True, tag=True):
     """The conversation is the turn's.
 
     Attributes:
@@ -125,23 +173,23 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             So it stays until a document is stored.
     """
 
-    fence: int
-    revision: int
+    fence: _Fence
+    revision: Count
     document: bytes
     sent: bool = False
 
 
-class Busy(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Busy(_Value, frozen=True, kw_only=True, tag=True):
     """Another turn has the lease.
 
     Attributes:
         retry_after: seconds until it ends, unless it is renewed.
     """
 
-    retry_after: float
+    retry_after: _Delay
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Done(_Value, frozen=True, kw_only=True, tag=True):
     """The turn was done already.
 
     Attributes:
@@ -151,7 +199,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """
 
     reply: bytes
-    revision: int
+    revision: Count
     document: bytes
 
 
@@ -159,7 +207,7 @@ class Lost(msgspec.Struct, frozen=True, tag=True):
     """The lease has passed to another turn. Nothing was changed."""
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Mark(_Value, frozen=True, kw_only=True, tag=True):
     """Note that the question is about to be sent. Answered by `Marked` or `Lost`.
 
     Attributes:
@@ -168,16 +216,16 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         lease: seconds for which the lease holds from now on.
     """
 
-    key: str
-    fence: int
-    lease: float
+    key: _Key
+    fence: _Fence
+    lease: _Seconds
 
 
 class Marked(msgspec.Struct, frozen=True, tag=True):
     """The next claim says that a question may have been sent."""
 
 
-class Commit(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Commit(_Value, frozen=True, kw_only=True, tag=True):
     """Store the conversation after its turn, and end the lease. Answered by `Committed` or `Lost`.
 
     Attributes:
@@ -189,25 +237,25 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         reply: the reply, as it is stored for that key.
     """
 
-    key: str
-    fence: int
-    revision: int
+    key: _Key
+    fence: _Fence
+    revision: Count
     document: bytes
-    turn: str = ""
+    turn: _TurnKey = ""
     reply: bytes = b""
 
 
-class Committed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Committed(_Value, frozen=True, kw_only=True, tag=True):
     """It is stored, now or by the same call before.
 
     Attributes:
         revision: of the document now.
     """
 
-    revision: int
+    revision: Count
 
 
-class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Release(_Value, frozen=True, kw_only=True, tag=True):
     """End the lease of a turn that was not done. Answered by `Released` or `Lost`.
 
     The turn's mark is taken back: if its question may have been sent, the document is without its token.
@@ -219,9 +267,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         document: the conversation without its spent token, which is a new revision; None leaves what is stored.
     """
 
-    key: str
-    fence: int
-    revision: int
+    key: _Key
+    fence: _Fence
+    revision: Count
     document: bytes | None = None
 
 

@@ -1164,7 +1164,7 @@ CAUSES: dict[type[DuckChatError], Callable[[], object]] = {
     ModelNotSupportedError: lambda: Session(model="gpt-9"),
     ConversationFormatError: lambda: Conversation.from_json("{}"),
     EngineUnavailable: lambda: MemoryEngine(lambda: 0.0, max_conversations=0).call(
-        Claim(key="", holder="a", lease=1.0)
+        Claim(key="c", holder="a", lease=1.0)
     ),
 }
 GROUPS = {DuckChatError, RemoteProtocolError, CoordinationError}

@@ -1,0 +1,84 @@
+"""The states of an engine as bytes: written and read as they are, and nothing else is read."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddg_protocol.coordination._pace import Fetch, Given, PaceState, Place
+from ddg_protocol.coordination._rows import read_conversation, read_pace, write_lease, write_pace, write_stored
+from ddg_protocol.coordination._time import Clock
+from ddg_protocol.coordination._turns import ConversationState, Lease, Stored, StoredTurn
+from ddg_protocol.errors import EngineUnavailable
+
+PACE = PaceState(
+    epoch="one",
+    unknown=False,
+    given=Given(3, "nonce", 1_500_000, -7),
+    clock=Clock(1_764_331_122_123_456, 20_000_000),
+    tickets=4,
+    held=2**53,
+    places=(Place(1, "a", 2, False, 5), Place(4, "b", 1, True, 6)),
+    fetch=Fetch(1, "a", 5, 4),
+    version="v1",
+    learned=9,
+)
+CONVERSATION = ConversationState(
+    Lease(7, "holder", 10, ended=False, marked=True, sent=True),
+    Stored(2, b"\x00\xff", (StoredTurn(3, "Schl\u00fcssel", b"reply"), StoredTurn(7, "", b""))),
+    Clock(12, 1),
+)
+
+
+def test_a_row_is_read_as_it_was_written() -> None:
+    for pace in (PACE, PaceState(epoch="new")):
+        assert read_pace(write_pace(pace)) == pace
+    for state in (CONVERSATION, ConversationState()):
+        assert read_conversation(write_lease(state), write_stored(state)) == state
+
+
+def test_every_row_that_is_cut_short_or_has_more_is_refused() -> None:
+    pace, lease, stored = write_pace(PACE), write_lease(CONVERSATION), write_stored(CONVERSATION)
+    for cut in range(len(pace)):
+        with pytest.raises(EngineUnavailable, match="the stored pace"):
+            read_pace(pace[:cut])
+    for cut in range(len(lease)):
+        with pytest.raises(EngineUnavailable, match="the stored lease"):
+            read_conversation(lease[:cut], stored)
+    for cut in range(len(stored)):
+        with pytest.raises(EngineUnavailable, match="the stored conversation"):
+            read_conversation(lease, stored[:cut])
+    with pytest.raises(EngineUnavailable, match="trailing"):
+        read_pace(pace + b"\x00")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b"", "the stored pace is empty; this version of ddg-protocol reads version 1"),
+        (b"\x02\x90", "the stored pace is of version 2; this version"),
+        (b"\x01\x80", "Expected `array`, got `object`"),
+        (b"\x01\x91\xa1\xff", "can't be read"),
+        (write_pace(PACE).replace(b"\xa3one", b"\xc4\x03one"), "Expected `str`, got `bytes`"),
+        (write_lease(CONVERSATION), "can't be read"),
+    ],
+)
+def test_a_row_of_another_form_is_refused(row: bytes, message: str) -> None:
+    with pytest.raises(EngineUnavailable, match=message):
+        read_pace(row)
+
+
+def test_numbers_out_of_bounds_are_refused() -> None:
+    with pytest.raises(EngineUnavailable, match=r"<= 9007199254740992 - at `\$\[5\]`"):
+        read_pace(write_pace(PaceState(epoch="one", held=2**53 + 1)))
+
+
+@given(st.binary(max_size=40), st.integers(0, 200))
+def test_whatever_is_stored_is_read_or_refused(data: bytes, at: int) -> None:
+    whole = write_pace(PACE)
+    for row in (data, b"\x01" + data, whole[:at] + data + whole[at + len(data) :]):
+        with contextlib.suppress(EngineUnavailable):
+            assert isinstance(read_pace(row), PaceState)
