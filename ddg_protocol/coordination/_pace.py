@@ -20,7 +20,7 @@ import msgspec
 
 from ..pace import FETCH_SECONDS, PATIENCE
 from ._time import NEVER, Clock, Kept, Time, microseconds, seconds
-from .calls import Count, Held, PaceCall, Refused, Reserve, Slot
+from .calls import MAX_WINDOW, Count, Held, PaceCall, Refused, Reserve, Slot
 
 MAX_PLACES = 1000
 """The last of them would wait for 25 minutes at the service's pace: eight times as long as a turn may take."""
@@ -183,8 +183,7 @@ def _with_news(state: PaceState, call: Reserve, ticket: int, now: int) -> PaceSt
     places = tuple(place for place in state.places if place.ticket != ticket and place.until >= now)
     state = msgspec.structs.replace(state, places=places)
     if state.unknown:
-        # The windows of those slots may have been longer.
-        given = Given(last=now + 2 * microseconds(call.window))
+        given = Given(last=now + microseconds(MAX_WINDOW))
         state = msgspec.structs.replace(state, unknown=False, given=given)
     if state.version and now >= state.learned + microseconds(VERSION_SECONDS):
         state = msgspec.structs.replace(state, version="")

@@ -23,9 +23,12 @@ from ..policy import MAX_SECONDS
 
 MAX_KEY_CHARS = 512
 MAX_NEED = 16
+MAX_WINDOW = 1.0
+"""A session that needs more than a second to begin a request after it asked may not begin it."""
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """Every kind of number that a store may have holds it exactly."""
 _Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
+_Window = Annotated[float, Meta(ge=0, le=MAX_WINDOW)]
 _Delay = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
 _Word = Annotated[str, Meta(pattern=r"\A[!-~]{0,64}\Z")]
 _Nonce = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
@@ -71,7 +74,8 @@ class Reserve(_Value, frozen=True, kw_only=True, tag=True):
         nonce: unique for each request that is to begin; the same when the call is repeated, the slot confirmed, or
             another one asked for because the request could not begin in time.
         interval: seconds from the start of one request to the next one's.
-        window: seconds for which a slot may be used. The engine leaves ``interval + window`` between slots.
+        window: seconds for which a slot may be used, at most `MAX_WINDOW`. The engine leaves ``interval + window``
+            between slots.
         need: how many paced requests the turn has still to make, this one included.
         ticket: of an earlier `Slot` of the same turn; empty for its first.
         epoch: of that slot; a ticket of another epoch is void, and the turn is the youngest.
@@ -83,7 +87,7 @@ class Reserve(_Value, frozen=True, kw_only=True, tag=True):
 
     nonce: _Nonce
     interval: _Seconds
-    window: _Seconds
+    window: _Window
     need: _Need = 1
     ticket: _Word = ""
     epoch: _Word = ""

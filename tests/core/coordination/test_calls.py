@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "ticket": ("a b", "x" * 65, 1),
     "epoch": ("\n", "x" * 65),
     "interval": (-1.0, math.nan, math.inf, 1_000_001, "1", True),
-    "window": (-0.1, math.nan),
+    "window": (-0.1, 1.1, math.nan),
     "max_wait": (-1.0, math.inf),
     "lease": (-1.0, math.nan, math.inf),
     "seconds": (-1.0, math.nan, math.inf),

@@ -8,6 +8,7 @@ import pytest
 
 from ddg_protocol.coordination import Held, Hold, Refused, Reserve, Slot
 from ddg_protocol.coordination._pace import MAX_PLACES, PaceState, decide, in_epoch
+from ddg_protocol.coordination.calls import MAX_WINDOW
 from ddg_protocol.pace import FETCH_SECONDS, PATIENCE
 
 INTERVAL = 1.5
@@ -327,7 +328,7 @@ def test_what_a_turn_knows_is_taken_once_nobody_is_waited_for() -> None:
 def test_a_new_life_waits_for_the_slots_of_the_one_before() -> None:
     engine = Engine(PaceState(epoch="two"))
     first = engine.slot(50.0, "a")
-    assert seen(first) == (pytest.approx(INTERVAL + 2 * WINDOW), False)
+    assert seen(first) == (pytest.approx(INTERVAL + MAX_WINDOW), False)
     assert seen(engine.slot(50.0 + first.delay, "a", first)) == (0.0, True)
 
 
