@@ -1,0 +1,348 @@
+"""What Valkey and Redis run: the rules of `_pace` and `_turns` once more, in Lua 5.1.
+
+Each script works on one hash, its only key. Numbers are whole microseconds or counts, which doubles have exactly; they
+are written by ``%.0f``, since `tostring` rounds to 14 digits. A script changes its hash by one HSET, then by what can
+neither be refused for want of memory nor change a rule, so that it happens as a whole or not at all. What it reads is
+checked: a hash of another form is an error, and stays as it is.
+
+`CLOCK` is a part of both that tests can replace.
+"""
+
+from __future__ import annotations
+
+from ..pace import FETCH_SECONDS, PATIENCE
+from ._pace import FIRST_LOOK, MAX_PLACES, VERSION_SECONDS
+from ._time import microseconds
+from ._turns import MAX_REPLY_BYTES, MAX_TURNS
+from .calls import MAX_WINDOW
+
+_PACE_SECONDS = 86_400.0  # for which a pace is kept that nobody asks for
+
+CLOCK = """
+local parts = redis.call('TIME')
+local clock = parts[1] * 1000000 + parts[2]
+"""
+
+_COMMON = """
+local key, verb = KEYS[1], ARGV[1]
+local NEVER = -1000000000000000
+
+local function text(number) return string.format('%.0f', number) end
+
+local function unreadable(field)
+  error({err = 'UNREADABLE the field ' .. string.match(field, '^%l*') .. ' has another form'})
+end
+
+local function whole(value, field, default)
+  if not value then return default end
+  if not string.find(value, '^%-?%d+$') then unreadable(field) end
+  return tonumber(value)
+end
+
+-- If the clock goes back, time stands still for one call and then goes on.
+local function look(time, offset)
+  local now = clock + offset
+  if now < time then return time, time - clock end
+  return now, offset
+end
+"""
+
+_PACE_LIMITS = f"""
+local VERSION_TIME, FETCH_TIME = {microseconds(VERSION_SECONDS)}, {microseconds(FETCH_SECONDS)}
+local PATIENCE, FIRST_LOOK, MAX_PLACES = {microseconds(PATIENCE)}, {microseconds(FIRST_LOOK)}, {MAX_PLACES}
+local MAX_WINDOW, KEPT = {microseconds(MAX_WINDOW)}, {microseconds(_PACE_SECONDS)}
+"""
+
+PACE = (
+    f"{CLOCK}{_COMMON}{_PACE_LIMITS}"
+    """
+local stored = {}
+local flat = redis.call('HGETALL', key)
+for i = 1, #flat, 2 do stored[flat[i]] = flat[i + 1] end
+
+-- A life of the engine is one run of the server (where the user may ask for it) with one and the same hash.
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+local epoch = stored.epoch
+local same = epoch and string.match(epoch, '^(%x*):') == run
+
+local now, offset = look(whole(stored.time, 'time', NEVER), whole(stored.offset, 'offset', 0))
+local held = whole(stored.held, 'held', NEVER)
+local learned = whole(stored.learned, 'learned', NEVER)
+local version = stored.version or ''
+local tickets, given, fetch, places, gone = 0, nil, nil, {}, {}
+
+local function parse(field, pattern)
+  local a, b, c, nonce = string.match(stored[field], pattern)
+  if not a then unreadable(field) end
+  return tonumber(a), tonumber(b), tonumber(c), nonce
+end
+
+for field in pairs(stored) do
+  local ticket = string.match(field, '^p(%d+)$')
+  if ticket and same then
+    local need, fetches, till, nonce = parse(field, '^(%d+) ([01]) (%-?%d+) (.*)$')
+    places[tonumber(ticket)] = {need = need, fetches = fetches == 1, till = till, nonce = nonce}
+  elseif ticket then
+    gone[#gone + 1] = field
+  end
+end
+if same then
+  tickets = whole(stored.tickets, 'tickets', 0)
+  if stored.given then
+    local ticket, last, before, nonce = parse('given', '^(%d+) (%-?%d+) (%-?%d+) (.*)$')
+    given = {ticket = ticket, last = last, before = before, nonce = nonce}
+  end
+  if stored.fetch then
+    local ticket, begun, since, nonce = parse('fetch', '^(%d+) (%-?%d+) (%-?%d+) (.*)$')
+    fetch = {ticket = ticket, begun = begun, since = since, nonce = nonce}
+  end
+else
+  epoch = run .. ':' .. text(clock)
+end
+
+local changes = {}
+local function set(field, value)
+  changes[#changes + 1] = field
+  changes[#changes + 1] = value
+end
+
+local function save(result)
+  set('epoch', epoch)
+  set('time', text(now))
+  set('offset', text(offset))
+  set('held', text(held))
+  set('version', version)
+  set('learned', text(learned))
+  set('tickets', text(tickets))
+  if given then
+    set('given', text(given.ticket) .. ' ' .. text(given.last) .. ' ' .. text(given.before) .. ' ' .. given.nonce)
+  elseif stored.given then
+    gone[#gone + 1] = 'given'
+  end
+  if fetch then
+    set('fetch', text(fetch.ticket) .. ' ' .. text(fetch.begun) .. ' ' .. text(fetch.since) .. ' ' .. fetch.nonce)
+  elseif stored.fetch then
+    gone[#gone + 1] = 'fetch'
+  end
+  redis.call('HSET', key, unpack(changes))
+  for _, field in ipairs(gone) do redis.call('HDEL', key, field) end
+  redis.call('PEXPIRE', key, text((math.max(held - now, 0) + KEPT) / 1000))
+  return result
+end
+
+if verb == 'hold' then
+  held = math.max(held, now + ARGV[2])
+  return save({'held'})
+end
+
+local nonce, interval, window, need = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local max_wait, fetches = tonumber(ARGV[8]), ARGV[9] == '1'
+
+-- The turn's ticket: its own, if it is of this life, or the one that its call was given before.
+local ticket
+if ARGV[7] == epoch and string.find(ARGV[6], '^%d+$') and #ARGV[6] <= 15 then ticket = tonumber(ARGV[6]) end
+if not ticket or ticket < 1 or ticket > tickets then
+  ticket = nil
+  for number, place in pairs(places) do
+    if place.nonce == nonce and not (ticket and ticket < number) then ticket = number end
+  end
+  if not ticket and given and given.nonce == nonce then ticket = given.ticket end
+  if not ticket then ticket = tickets + 1 end
+end
+
+-- What is over, and what the turn brings.
+local count = 0
+for number, place in pairs(places) do
+  if number == ticket or place.till < now then
+    places[number] = nil
+    gone[#gone + 1] = 'p' .. text(number)
+  else
+    count = count + 1
+  end
+end
+if not given then given = {ticket = 0, nonce = '', last = now + MAX_WINDOW, before = NEVER} end
+if version ~= '' and now >= learned + VERSION_TIME then version = '' end
+local function fetch_end() return math.min(fetch.begun + FETCH_TIME, fetch.since + PATIENCE) end
+local fetched = fetch and fetch.ticket == ticket and fetch.nonce ~= nonce
+if fetched then fetch = nil end
+local wanted = version == '' and (not fetch or now >= fetch_end())  -- a newer one may be coming
+if ARGV[10] ~= '' and (fetched or wanted) then
+  fetch, version, learned = nil, ARGV[10], now
+end
+if fetches and version ~= '' then  -- the slot is for the request after the fetch
+  fetches, need = false, math.max(1, need - 1)
+end
+
+local function waits(number, its)
+  return its and fetch and fetch.ticket ~= number and now < fetch_end()
+end
+
+-- When its slot begins, and how many turns are ahead.
+local ahead, requests, behind_fetch = 0, 0, false
+local again = given.nonce == nonce
+if interval > 0 and not (again and now <= given.last) then
+  for number, place in pairs(places) do
+    if number < ticket and not waits(number, place.fetches) then
+      ahead, requests = ahead + 1, requests + place.need
+      if fetch and number == fetch.ticket then behind_fetch = true end
+    end
+  end
+end
+local free = again and given.before or given.last
+local start = math.max(now, held)
+if interval > 0 then start = math.max(start, free + interval) + requests * (interval + window) end
+local waiting = waits(ticket, fetches)
+if waiting then
+  start = math.max(start, math.min(fetch_end(), now + math.max(now - fetch.begun, FIRST_LOOK)))
+  if not behind_fetch then ahead = ahead + 1 end
+end
+
+local delay = start - now
+local final = delay <= math.floor(window / 2) and not waiting
+if delay / 1000000 > max_wait or (count >= MAX_PLACES and not final) then
+  return save({'refused', text(delay)})
+end
+local till
+if final then
+  given = {ticket = ticket, nonce = nonce, last = math.max(free, now + window), before = free}
+  if fetches then
+    local since = start
+    if fetch and now < fetch.begun + PATIENCE then since = fetch.since end
+    fetch = {ticket = ticket, nonce = nonce, begun = start, since = since}
+  end
+  need, fetches, till = need - 1, false, given.last + interval + window
+else
+  till = start + window + interval
+end
+if need > 0 and interval > 0 then
+  local field = 'p' .. text(ticket)
+  set(field, text(need) .. (fetches and ' 1 ' or ' 0 ') .. text(till) .. ' ' .. nonce)
+  for i = #gone, 1, -1 do
+    if gone[i] == field then table.remove(gone, i) end
+  end
+end
+tickets = math.max(tickets, ticket)
+return save({'slot', text(delay), final and '1' or '0', text(ticket), epoch, text(ahead), version})
+"""
+)
+
+_CONVERSATION_LIMITS = f"""
+local MAX_TURNS, MAX_REPLY_BYTES = {MAX_TURNS}, {MAX_REPLY_BYTES}
+"""
+
+CONVERSATION = (
+    f"{CLOCK}{_COMMON}{_CONVERSATION_LIMITS}"
+    """
+local names = {'time', 'offset', 'fence', 'holder', 'until', 'ended', 'marked', 'sent', 'revision'}
+local stored = {}
+for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do stored[names[i]] = value end
+
+local time, before = whole(stored.time, 'time', NEVER), whole(stored.offset, 'offset', 0)
+local now, offset = look(time, before)
+local fence, holder = whole(stored.fence, 'fence', 0), stored.holder or ''
+local till = whole(stored['until'], 'until', NEVER)
+local ended = stored.ended ~= '0'
+local marked, sent = stored.marked == '1', stored.sent == '1'
+local revision = whole(stored.revision, 'revision', 0)
+
+local function bit(value) return value and '1' or '0' end
+
+local function touch()
+  if ARGV[2] ~= '' then redis.call('PEXPIRE', key, ARGV[2]) end
+end
+
+local function save(result, ...)
+  redis.call(
+    'HSET', key, 'time', text(now), 'offset', text(offset), 'fence', text(fence), 'holder', holder, 'until', text(till),
+    'ended', bit(ended), 'marked', bit(marked), 'sent', bit(sent), 'revision', text(revision), ...
+  )
+  touch()
+  return result
+end
+
+-- The clock that has gone back is remembered, or no lease would end while it catches up.
+local function unchanged(result)
+  if offset ~= before then
+    redis.call('HSET', key, 'time', text(now), 'offset', text(offset))
+    touch()
+  end
+  return result
+end
+
+local function document() return redis.call('HGET', key, 'document') or '' end
+
+if verb == 'claim' then
+  local claims, lease, turn, claimed = ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+  if turn ~= '' then
+    local done = redis.call('HGET', key, 'k:' .. turn)
+    if done then
+      return unchanged({'done', redis.call('HGET', key, 'r:' .. done) or '', text(revision), document()})
+    end
+  end
+  if claims == holder and not ended and (claimed == 0 or claimed == fence) then
+    till = now + lease
+    return save({'claimed', text(fence), text(revision), claimed == 0 and document() or '', bit(sent)})
+  end
+  if claimed ~= 0 or claims == holder then return unchanged({'lost'}) end
+  if now < till and not ended and ARGV[7] ~= '1' then return unchanged({'busy', text(till - now)}) end
+  local info = redis.pcall('INFO', 'memory')
+  local policy = type(info) == 'string' and string.match(info, 'maxmemory_policy:(%S+)')
+  if policy and policy ~= 'noeviction' then return {'evicts', policy} end
+  -- As a time, it is larger than what was given before the server lost its data.
+  fence, holder, till = math.max(fence + 1, now), claims, now + lease
+  ended, marked, sent = false, false, sent or marked
+  return save({'claimed', text(fence), text(revision), document(), bit(sent)})
+end
+
+local is_holder = tonumber(ARGV[3]) == fence and not ended
+
+if verb == 'mark' then
+  if not is_holder then return unchanged({'lost'}) end
+  till, marked = now + ARGV[4], true
+  return save({'marked'})
+end
+
+if verb == 'release' then
+  if tonumber(ARGV[3]) == fence and ended then return unchanged({'released'}) end
+  if tonumber(ARGV[4]) ~= revision or not is_holder then return unchanged({'lost'}) end
+  ended, marked = true, false
+  if ARGV[5] ~= '1' then return save({'released'}) end
+  sent, revision = false, revision + 1
+  return save({'released'}, 'document', ARGV[6])
+end
+
+-- Of each turn that is remembered: its key by its fence (t), its reply by its fence (r), its fence by its key (k).
+local turn, reply = ARGV[6], ARGV[7]
+if redis.call('HGET', key, 't:' .. ARGV[3]) == turn then
+  redis.call('HSET', key, 'revision', text(revision))  -- WAIT counts the writes of its own connection
+  return unchanged({'committed', text(revision)})
+end
+local is_done = turn ~= '' and redis.call('HEXISTS', key, 'k:' .. turn) == 1
+if is_done or tonumber(ARGV[4]) ~= revision or not is_holder then return unchanged({'lost'}) end
+ended, marked, sent, revision = true, false, false, revision + 1
+local changes = {'document', ARGV[5], 't:' .. ARGV[3], turn}
+if turn ~= '' then
+  for _, part in ipairs({'k:' .. turn, ARGV[3], 'r:' .. ARGV[3], reply}) do changes[#changes + 1] = part end
+end
+local result = save({'committed', text(revision)}, unpack(changes))
+
+local fences = {}
+for _, field in ipairs(redis.call('HKEYS', key)) do
+  local number = string.match(field, '^t:(%d+)$')
+  if number then fences[#fences + 1] = number end
+end
+table.sort(fences, function(a, b) return tonumber(a) > tonumber(b) end)
+local size = 0
+for i, number in ipairs(fences) do
+  size = size + redis.call('HSTRLEN', key, 'r:' .. number)
+  if i > MAX_TURNS then
+    local name = redis.call('HGET', key, 't:' .. number)
+    redis.call('HDEL', key, 't:' .. number, 'r:' .. number, 'k:' .. name)
+  elseif i > 1 and size > MAX_REPLY_BYTES then
+    redis.call('HDEL', key, 'r:' .. number)
+  end
+end
+return result
+"""
+)
