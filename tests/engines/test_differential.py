@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from support.engines import AtTime, Model, Player, Step, histories
-from support.stores import PROGRAMS, Store, store
+from support.stores import Store
 from support.tiers import examples
 
 from ddg_transports.engines import sqlite
@@ -45,18 +44,12 @@ def test_sqlite_answers_as_the_rules_do(history: list[Step], tmp_path_factory: p
         compare(engine, time, history)
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with store(request.param, tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
 @pytest.mark.deep("it needs a server")
 def test_a_server_answers_as_the_rules_do(server: Store) -> None:
     client = server.client()
 
     @given(history=histories(goes_back=True))
-    @settings(max_examples=examples(150))
+    @settings(max_examples=examples(1000))
     def check(history: list[Step]) -> None:
         client.flushall()
         time = Time()

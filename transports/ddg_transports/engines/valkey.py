@@ -211,6 +211,8 @@ def _reason(error: Exception) -> str:
     for kind in type(error).__mro__:
         if kind.__name__ in _REASONS:
             return _REASONS[kind.__name__]
+    if str(error).startswith(("ACL failure in script", "The user executing the script")):
+        return _REASONS["NoPermissionError"]
     code = re.match(r"[A-Z]{2,20}(?= )", str(error))
     return f"it failed ({type(error).__name__}{f', {code[0]}' if code else ''})"
 
