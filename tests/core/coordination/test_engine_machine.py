@@ -1,0 +1,297 @@
+"""Whatever becomes of calls and processes, requests keep the interval and each turn is stored once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from support.processes import DRIFT, INTERVAL, Engine, Fate, Plan, Process, World
+from support.tiers import examples, thinned
+
+from ddg_protocol.coordination import Call, Claim, Commit, Held, Hold, Mark, Release, Reserve, Result
+from ddg_protocol.coordination.calls import MAX_WINDOW
+from ddg_protocol.pace import FETCH_SECONDS, PATIENCE
+
+EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "0"))
+SLACK = (INTERVAL + MAX_WINDOW) * 4 * DRIFT
+
+KEYS = "aabcdefg"
+
+quick = st.sampled_from([0.0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.04])
+fates = st.one_of(
+    st.builds(Fate, there=quick, back=quick),
+    st.builds(Fate, there=quick, back=quick),
+    st.builds(Fate, there=quick, back=quick, again=st.sampled_from([0.0, 0.01, 0.4, 3.0, 20.0])),
+    st.builds(Fate, there=st.sampled_from([0.06, 0.3, 1.9]), back=quick),
+    st.builds(Fate, there=quick, back=st.sampled_from([0.06, 0.3, 1.9])),
+    st.builds(Fate, there=st.none()),
+    st.builds(Fate, there=quick, back=st.none()),
+)
+times = st.sampled_from([0.0, 0.01, 0.3, 1.5, 4.0, 12.0, 40.0])
+plans = st.builds(
+    Plan,
+    conversation=st.sampled_from(KEYS),
+    turn=st.sampled_from(["t1", "t2", "t3", "t4"]),
+    requests=st.integers(2, 3),
+    takes=st.sampled_from([0.1, 0.3, 2.0, 7.0, 25.0]),
+    fetches=st.booleans(),
+    renews=st.booleans(),
+    take_over=st.sampled_from([False, False, False, True]),
+    releases=st.sampled_from([False, False, False, True]),
+)
+
+
+class EngineMachine(RuleBasedStateMachine):
+    """Turns in processes of their own, which share an engine. Time passes from one rule to the next."""
+
+    engine: Callable[[Callable[[], float]], Engine] = Engine
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fates: list[Fate] = []
+        self.world = World(self.fate, type(self).engine)
+
+    def fate(self) -> Fate:
+        self.fates = [*self.fates[1:], *self.fates[:1]]
+        return self.fates[0] if self.fates else Fate()
+
+    def one(self, data: st.DataObject) -> Process:
+        return data.draw(st.sampled_from(self.world.under_way))
+
+    def passes(self, seconds: float) -> None:
+        self.world.run(self.world.now + seconds)
+
+    @initialize(fates=st.lists(fates, min_size=5, max_size=12))
+    def the_network_is(self, fates: list[Fate]) -> None:
+        """This becomes of the calls, one after the other, over and over again."""
+        self.fates = fates
+
+    @rule(
+        several=st.lists(plans, min_size=1, max_size=5),
+        offset=st.sampled_from([0.0, 3600.0, -3600.0, 1.7e9]),
+        drift=st.sampled_from([0.0, DRIFT, -DRIFT]),
+        seconds=times,
+    )
+    def ask(self, several: list[Plan], offset: float, drift: float, seconds: float) -> None:
+        for plan in several:
+            self.world.begin(plan, offset=offset, drift=drift)
+        self.passes(seconds)
+
+    @rule(fates=st.lists(fates, min_size=5, max_size=12), seconds=times)
+    def the_network_changes(self, fates: list[Fate], seconds: float) -> None:
+        self.fates = fates
+        self.passes(seconds)
+
+    @precondition(lambda self: self.world.under_way)
+    @rule(data=st.data(), stopped=st.sampled_from([0.04, 0.3, 2.0, 15.0, 60.0]), seconds=times)
+    def a_process_stops_for_a_while(self, data: st.DataObject, stopped: float, seconds: float) -> None:
+        self.world.stop(self.one(data), stopped)
+        self.passes(seconds)
+
+    @precondition(lambda self: self.world.under_way)
+    @rule(data=st.data(), seconds=times)
+    def a_process_is_killed(self, data: st.DataObject, seconds: float) -> None:
+        self.world.kill(self.one(data))
+        self.passes(seconds)
+
+    @rule(held=st.sampled_from([0.5, 5.0, 30.0]), seconds=times)
+    def the_service_holds_the_client(self, held: float, seconds: float) -> None:
+        self.world.hold(held)
+        self.passes(seconds)
+
+    @rule(accident=st.sampled_from(["restart", "lose_pace", "lose_all"]), seconds=times)
+    def the_engine_has_an_accident(self, accident: str, seconds: float) -> None:
+        getattr(self.world, accident)()
+        self.passes(seconds)
+
+    @rule(back=st.sampled_from([0.01, 1.0, 20.0]), seconds=times)
+    def the_engine_s_clock_goes_back(self, back: float, seconds: float) -> None:
+        self.world.skew -= back
+        self.passes(seconds)
+
+    @invariant()
+    def no_request_is_closer_than_the_interval(self) -> None:
+        for before, after in pairwise(self.world.starts):
+            assert after.time - before.time >= INTERVAL - SLACK, (before, after)
+
+    @invariant()
+    def no_request_begins_during_a_hold_later_than_one_window(self) -> None:
+        for start in self.world.starts:
+            for told, until in self.world.holds:
+                assert not told + start.window + SLACK < start.time < until - SLACK, (told, until, start)
+
+    @invariant()
+    def one_process_fetches_the_front_end_version(self) -> None:
+        fetches = [start for start in self.world.starts if start.fetch]
+        for earlier, before, after in zip([None, *fetches], fetches, fetches[1:], strict=False):
+            if earlier is not None and before.time < earlier.time + 2 * PATIENCE:
+                continue  # patience may be at its end
+            if before.life == after.life and before.process in self.world.fetching:
+                assert after.time >= before.time + FETCH_SECONDS * (1 - DRIFT) - before.window, (before, after)
+
+    @invariant()
+    def the_history_has_each_turn_once_and_all_that_were_acknowledged(self) -> None:
+        for key in KEYS:
+            history = self.world.history(key)
+            assert len(set(history)) == len(history), history
+            acknowledged = self.world.acknowledged.get(key, [])
+            assert set(acknowledged) - self.world.gone <= set(history), (acknowledged, history)
+
+    @invariant()
+    def each_turn_has_one_reply(self) -> None:
+        for (_, turn), replies in self.world.replies.items():
+            assert len(replies) == 1 or turn in self.world.gone
+
+    def teardown(self) -> None:
+        self.world.run(self.world.now + 60.0)
+        self.fates = []
+        self.world.run(self.world.now + 3_000.0)
+        assert self.world.under_way == [], "every turn comes to its end"
+        self.no_request_is_closer_than_the_interval()
+        self.no_request_begins_during_a_hold_later_than_one_window()
+        self.one_process_fetches_the_front_end_version()
+        self.the_history_has_each_turn_once_and_all_that_were_acknowledged()
+        self.each_turn_has_one_reply()
+
+
+def run(machine: type[EngineMachine], number: int, *, seeks: bool = False) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=number,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=not EXAMPLES,
+            phases=[Phase.generate] if seeks else list(Phase),
+            suppress_health_check=list(HealthCheck),
+            database=None,
+            print_blob=False,
+        ),
+    )
+
+
+# Engines that are wrong. Each shows that the machine would notice.
+
+
+class WithoutWindow(Engine):
+    """Decides when a request may begin, as limiters do, and not how long it may take to begin."""
+
+    def call(self, call: Call) -> Result:
+        return super().call(msgspec.structs.replace(call, window=0.0) if isinstance(call, Reserve) else call)
+
+
+class WithoutFence(Engine):
+    """Has locks that are lost without a word."""
+
+    def call(self, call: Call) -> Result:
+        state = self.conversations.get(call.key) if isinstance(call, Mark | Commit | Release) else None
+        if state is not None and isinstance(call, Mark | Commit | Release):
+            held = msgspec.structs.replace(state.lease, ended=False)
+            self.conversations[call.key] = msgspec.structs.replace(state, lease=held)
+            changes: dict[str, Any] = {"fence": max(1, held.fence)}
+            if not isinstance(call, Mark):
+                changes["revision"] = state.stored.revision
+            call = msgspec.structs.replace(call, **changes)
+        return super().call(call)
+
+
+class WithoutLease(Engine):
+    """Gives a conversation to whoever claims it."""
+
+    def call(self, call: Call) -> Result:
+        if isinstance(call, Claim) and not call.fence:
+            call = msgspec.structs.replace(call, take_over=True)
+        return super().call(call)
+
+
+class WithTheLastKeyAlone(Engine):
+    """Remembers the newest turn only."""
+
+    def call(self, call: Call) -> Result:
+        result = super().call(call)
+        if isinstance(call, Commit):
+            state = self.conversations[call.key]
+            stored = msgspec.structs.replace(state.stored, turns=state.stored.turns[-1:])
+            self.conversations[call.key] = msgspec.structs.replace(state, stored=stored)
+        return result
+
+
+class WherePlacesStay(Engine):
+    """Waits for turns that are gone."""
+
+    def call(self, call: Call) -> Result:
+        result = super().call(call)
+        places = tuple(msgspec.structs.replace(place, until=2**52) for place in self.pace.places)
+        self.pace = msgspec.structs.replace(self.pace, places=places)
+        return result
+
+
+class WithoutHold(Engine):
+    """Lets each process keep to its own ``Retry-After``."""
+
+    def call(self, call: Call) -> Result:
+        return Held() if isinstance(call, Hold) else super().call(call)
+
+
+class WithoutGrace(Engine):
+    """Begins as if nobody had been there before."""
+
+    def lose_pace(self) -> None:
+        super().lose_pace()
+        self.pace = msgspec.structs.replace(self.pace, unknown=False)
+
+
+class WhereEachFetches(Engine):
+    """Has each process fetch the front-end version."""
+
+    def call(self, call: Call) -> Result:
+        result = super().call(call)
+        self.pace = msgspec.structs.replace(self.pace, fetch=None, version="")
+        return result
+
+
+class WhereRepeatingIsNew(Engine):
+    """Takes a call that is repeated for another one."""
+
+    def call(self, call: Call) -> Result:
+        if isinstance(call, Commit):
+            call = msgspec.structs.replace(call, turn="")
+        return super().call(call)
+
+
+MUTANTS = [
+    WithoutWindow,
+    WithoutFence,
+    WithoutLease,
+    WithTheLastKeyAlone,
+    WherePlacesStay,
+    WithoutHold,
+    WithoutGrace,
+    WhereEachFetches,
+    WhereRepeatingIsNew,
+]
+
+
+def test_whatever_happens_the_pace_is_kept_and_no_turn_is_lost_or_doubled() -> None:
+    run(EngineMachine, EXAMPLES or examples(500))
+
+
+@pytest.mark.parametrize("engine", thinned(MUTANTS, one_in=3, reason="each needs the same machine"))
+def test_an_engine_that_is_wrong_is_found_out(engine: type[Engine]) -> None:
+    machine = type("Machine", (EngineMachine,), {"engine": engine})
+    with pytest.raises(AssertionError):
+        run(machine, 2_000, seeks=True)
