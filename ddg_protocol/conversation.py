@@ -12,14 +12,13 @@ import msgspec
 
 from .cookies import MAX_COOKIES, MAX_JAR_BYTES, Cookie
 from .errors import ConversationFormatError, InvalidToken
-from .grammar import VISIBLE
+from .grammar import MAX_VERSION_CHARS, VISIBLE
 from .parts import File, Image, Part, Text, text_of
 from .text import encodable, printable, shown
 
 FORMAT_VERSION = 2
 """Version 1 has no images, files and parts. It is read, too."""
 MAX_TOKEN_BYTES = 64 * 1024
-MAX_VERSION_CHARS = 512
 MAX_IDS = 32
 MAX_ID_CHARS = 128
 

@@ -6,6 +6,8 @@ import re
 
 VISIBLE = re.compile(r"[!-~]*")
 """Visible ASCII: all that the service's tokens and versions may hold (PROTOCOL.md section 8)."""
+MAX_VERSION_CHARS = 512
+"""The longest front-end version, in characters."""
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A header's name, and other words of HTTP (RFC 9110 section 5.6.2)."""
 FIELD_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?")

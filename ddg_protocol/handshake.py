@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from .conversation import MAX_VERSION_CHARS, Tokens
+from .conversation import Tokens
 from .errors import HandshakeError
 from .events import ServiceNotice
-from .grammar import VISIBLE
+from .grammar import MAX_VERSION_CHARS, VISIBLE
 from .headers import Headers, field
 from .profile import ServiceProfile
 from .text import printable

@@ -11,14 +11,13 @@ Each value is checked when it is made: a `ValueError` says what is wrong with it
 from __future__ import annotations
 
 import functools
-import sys
 import typing
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from ..conversation import MAX_VERSION_CHARS
+from ..grammar import MAX_VERSION_CHARS
 from ..policy import MAX_SECONDS
 
 MAX_KEY_CHARS = 512
@@ -29,7 +28,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 """Every kind of number that a store may have holds it exactly."""
 _Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
 _Window = Annotated[float, Meta(ge=0, le=MAX_WINDOW)]
-_Delay = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
+_Delay = Annotated[float, Meta(ge=0, le=1.7976931348623157e308)]  # not infinite
 _Word = Annotated[str, Meta(pattern=r"\A[!-~]{0,64}\Z")]
 _Nonce = Annotated[str, Meta(pattern=r"\A[!-~]{1,64}\Z")]
 _Version = Annotated[str, Meta(pattern=rf"\A[!-~]{{0,{MAX_VERSION_CHARS}}}\Z")]
@@ -46,7 +45,10 @@ def _form(cls: type) -> type[msgspec.Struct]:
 
 
 class _Value(msgspec.Struct, frozen=True):
-    """A value whose attributes are as their types say. What is stored doesn't show in its repr: it has tokens in it."""
+    """A value whose attributes are as their types say.
+
+    Neither what is stored shows in its repr, which has tokens in it, nor keys, which say who talks.
+    """
 
     def __post_init__(self) -> None:
         try:
@@ -56,9 +58,14 @@ class _Value(msgspec.Struct, frozen=True):
             raise ValueError(f"{type(self).__name__}: {error}") from None
 
     def __repr__(self) -> str:
-        values = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        shown = (f"{name}={f'<{len(of)} bytes>' if isinstance(of, bytes) else repr(of)}" for name, of in values)
+        shown = (f"{name}={_shown(name, getattr(self, name))}" for name in self.__struct_fields__)
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    return f"<{len(value)} characters>" if name in ("key", "turn") and isinstance(value, str) else repr(value)
 
 
 # The pace

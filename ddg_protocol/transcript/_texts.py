@@ -12,7 +12,8 @@ from collections.abc import Iterable
 import msgspec
 
 from .._part_forms import type_of
-from ..conversation import MAX_VERSION_CHARS, Message
+from ..conversation import Message
+from ..grammar import MAX_VERSION_CHARS
 from ..parts import File, Image, Part, Text
 from ..profile import ServiceProfile
 from ..redaction import words

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from support.cases import each_of
 from support.paths import CONVERSATIONS as STORED
 
-from ddg_protocol.conversation import MAX_TOKEN_BYTES, MAX_VERSION_CHARS, Conversation, Message, Tokens
+from ddg_protocol.conversation import MAX_TOKEN_BYTES, Conversation, Message, Tokens
 from ddg_protocol.cookies import Cookie
 from ddg_protocol.errors import ConversationFormatError, InvalidToken
+from ddg_protocol.grammar import MAX_VERSION_CHARS
 from ddg_protocol.parts import File, Image, Text
 from ddg_protocol.testing.strategies import contents, reply_parts
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from support.cases import each_of
 
 from ddg_protocol._request import page_headers, status_headers
-from ddg_protocol.conversation import MAX_TOKEN_BYTES, MAX_VERSION_CHARS, Conversation, Tokens
+from ddg_protocol.conversation import MAX_TOKEN_BYTES, Conversation, Tokens
 from ddg_protocol.errors import HandshakeError, InvalidToken
 from ddg_protocol.events import ServiceNotice
+from ddg_protocol.grammar import MAX_VERSION_CHARS
 from ddg_protocol.handshake import read_notice, read_tokens, read_version, require_tokens
 from ddg_protocol.identity import Identity
 from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
