@@ -53,6 +53,8 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.TransportError,), 69, "check the address, the network and the proxy"),
     ((errors.HandshakeError,), 69, "try again later"),
     ((errors.EngineUnavailable,), 69, ""),
+    ((errors.ConversationBusy, errors.PaceRefused, errors.TurnSuperseded), 75, ""),
+    ((errors.TurnNotStored,), 69, ""),
     ((errors.IncompleteStream, errors.EmptyResponseError), 76, "ask again"),
     ((errors.TurnAborted,), 130, ""),
     ((errors.RemoteProtocolError,), 76, "--record FILE records what the service sent"),

@@ -22,6 +22,7 @@ __all__ = [
     "ChatBusy",
     "ChatTimeoutError",
     "ContentDecodingError",
+    "ConversationBusy",
     "ConversationFormatError",
     "ConversationLimitError",
     "CoordinationError",
@@ -39,6 +40,7 @@ __all__ = [
     "ModelNotSupportedError",
     "ModelUnavailableError",
     "OutputLimitError",
+    "PaceRefused",
     "RateLimitError",
     "RedirectRefused",
     "RemoteProtocolError",
@@ -48,6 +50,8 @@ __all__ = [
     "TokenError",
     "TransportError",
     "TurnAborted",
+    "TurnNotStored",
+    "TurnSuperseded",
     "UnsupportedChallenge",
     "UsageWindow",
     "UserLimitError",
@@ -331,3 +335,45 @@ class EngineUnavailable(CoordinationError):
 
     Nothing was changed, as far as is known. A call may be repeated; without an answer, no request is made.
     """
+
+
+class ConversationBusy(CoordinationError):
+    """Another turn of the conversation is under way, here or in another process.
+
+    Attributes:
+        retry_after: seconds until its lease ends, unless it is renewed.
+    """
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PaceRefused(CoordinationError):
+    """The turn's next request may only begin after a longer time than the turn can wait.
+
+    Attributes:
+        wait: seconds until it could begin.
+    """
+
+    def __init__(self, message: str, *, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class TurnSuperseded(CoordinationError):
+    """Another turn has taken the conversation over meanwhile. This one is not part of it; ``text`` has what came."""
+
+
+class TurnNotStored(CoordinationError):
+    """The reply is complete, but the shared engine could not store the turn before its lease ended.
+
+    ``text`` has the reply. The turn may be part of the conversation after all: the next turn shows it.
+
+    Attributes:
+        conversation: the `Conversation` with the turn. It holds tokens and cookies.
+    """
+
+    def __init__(self, message: str, *, conversation: Any = None) -> None:  # its module imports this one
+        super().__init__(message)
+        self.conversation = conversation

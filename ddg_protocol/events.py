@@ -12,6 +12,7 @@ from .models import ModelList
 __all__ = [
     "ChallengeReceived",
     "ConversationTitle",
+    "EarlierTurnUnfinished",
     "Event",
     "FinishReason",
     "FrontEndVersionUnknown",
@@ -28,6 +29,7 @@ __all__ = [
     "Queued",
     "ReasoningDelta",
     "ReasoningSummary",
+    "ReplyRecalled",
     "Retrying",
     "ServiceNotice",
     "Source",
@@ -284,6 +286,17 @@ class Queued(msgspec.Struct, frozen=True):
     until: float
 
 
+class EarlierTurnUnfinished(msgspec.Struct, frozen=True):
+    """An earlier turn of the conversation was asked and never came to an end: its worker died, or lost its lease.
+
+    Its question may have used some of the allowance, and its token is not used again. It is not part of the history.
+    """
+
+
+class ReplyRecalled(msgspec.Struct, frozen=True):
+    """The conversation has already done the turn with this key. Its stored reply follows, without any request."""
+
+
 class Retrying(msgspec.Struct, frozen=True):
     """A request will be retried.
 
@@ -414,6 +427,8 @@ Event = (
     | TurnFinished
     | TurnCancelled
     | Queued
+    | EarlierTurnUnfinished
+    | ReplyRecalled
     | Retrying
     | ChallengeReceived
     | FrontEndVersionUnknown

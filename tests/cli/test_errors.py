@@ -192,6 +192,10 @@ def test_no_error_of_the_library_is_left_out() -> None:
         errors.FrontEndVersionMissing,
         errors.ConversationFormatError,
         errors.EngineUnavailable,
+        errors.ConversationBusy,
+        errors.PaceRefused,
+        errors.TurnSuperseded,
+        errors.TurnNotStored,
     }
     of_two_at_once = {errors.ChatBusy, errors.TurnAborted}  # which the command line never is
     roots = {errors.DuckChatError, errors.RemoteProtocolError, errors.CoordinationError}

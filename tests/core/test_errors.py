@@ -9,7 +9,7 @@ from typing import Any
 
 from support.cases import each_of
 
-from ddg_protocol import errors
+from ddg_protocol import Conversation, errors
 from ddg_protocol.errors import (
     ChallengeError,
     ChatTimeoutError,
@@ -59,7 +59,13 @@ TREE: dict[str, Any] = {
         "TurnAborted": {},
         "ModelNotSupportedError": {},
         "ConversationFormatError": {},
-        "CoordinationError": {"EngineUnavailable": {}},
+        "CoordinationError": {
+            "EngineUnavailable": {},
+            "ConversationBusy": {},
+            "PaceRefused": {},
+            "TurnSuperseded": {},
+            "TurnNotStored": {},
+        },
     }
 }
 RETRYABLE = {"RateLimitError", "TokenError", "ServiceUnavailableError"}
@@ -85,6 +91,8 @@ def made(cls: type[DuckChatError]) -> DuckChatError:
         "expected": "a string",
         "form": "an obfuscated script",
         "failure": Failure(FailureKind.CUT, "the connection was reset"),
+        "wait": 7.5,
+        "conversation": Conversation(model="gpt-4o-mini"),
     }
     named = inspect.getfullargspec(cls.__init__).kwonlyargs if inspect.isfunction(cls.__init__) else []
     return cls("what happened; what to do", **{name: values[name] for name in named})
