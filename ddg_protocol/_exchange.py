@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ._state import REPORTS, Awaited, Report
+from ._turn import Standing
 from .errors import LocalProtocolError
 from .headers import Headers
 from .intents import Failure, FailureKind, SendRequest
 from .policy import Policy
 from .steps import Step
+
+if TYPE_CHECKING:
+    from .coordination import Result
+    from .intents import Coordinate
 
 
 class Head(msgspec.Struct, frozen=True, tag=True):
@@ -55,6 +61,7 @@ class Exchange:
         policy: the timeouts.
         now: the caller's clock, in seconds.
         turn_until: when the turn must be over, on the caller's clock.
+        standing: how the turn stands with the shared engine, if there is one.
 
     Attributes:
         request: as given.
@@ -62,6 +69,7 @@ class Exchange:
         redirects: as given.
         policy: as given.
         turn_until: as given.
+        standing: as given; None once there is nothing more to renew.
         awaited: what the driver has still to report.
         head: the head of the response, from its report until it is looked at.
         heads: how many bytes of heads came, those of interim responses included.
@@ -85,15 +93,25 @@ class Exchange:
         "received",
         "redirects",
         "request",
+        "standing",
         "step",
         "total_by",
         "turn_until",
     )
 
     def __init__(
-        self, request: SendRequest, step: Step, redirects: int, policy: Policy, *, now: float, turn_until: float
+        self,
+        request: SendRequest,
+        step: Step,
+        redirects: int,
+        policy: Policy,
+        *,
+        now: float,
+        turn_until: float,
+        standing: Standing | None = None,
     ) -> None:
         self.request = request
+        self.standing = standing
         self.policy = policy
         self.turn_until = turn_until
         self.step = step
@@ -164,3 +182,31 @@ class Exchange:
         awaited = Awaited.NOTHING if self.end is not None else Awaited.BODY if begun else Awaited.HEAD
         early = not begun and (self.chunks or isinstance(self.end, End))
         return awaited is self.awaited and not (head_seen and self.head) and not early
+
+
+class Asked:
+    """A `Coordinate` that is out, and what the driver has reported of it.
+
+    Args:
+        intent: the intent.
+
+    Attributes:
+        intent: as given.
+        result: the engine's; None until it is reported.
+        failure: the driver's report that there is none.
+        asked: when the engine was asked, on the caller's clock.
+        now: when the result was reported, on the caller's clock.
+    """
+
+    __slots__ = ("asked", "failure", "intent", "now", "result")
+
+    def __init__(self, intent: Coordinate) -> None:
+        self.intent = intent
+        self.result: Result | None = None
+        self.failure: Failure | None = None
+        self.asked = self.now = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there has been a report."""
+        return self.result is not None or self.failure is not None

@@ -4,38 +4,93 @@ No phase has a field that is only sometimes there: a state that can't be can't b
 phase is in the `Machine`. `Session.next_action` calls `pull` of the phase, and again while it returns None: that means
 that another phase was entered.
 
-Two phases share the state PLANNING: `Starting` is a turn that the caller has not been told of yet.
+Two phases share the state PLANNING: `Starting` is a turn that the caller has not been told of yet. The phases of
+COORDINATING, and `LeasedStreaming`, are those of a coordinated turn. What it asks of the shared engine, and what
+follows from the results, is the business of the `Coordinator`, which `_coordinate` has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from . import _plan, _request
-from ._exchange import Exchange
+from ._exchange import Asked, Exchange
 from ._limits import check_limits
-from ._plan import Challenge, Pause
+from ._plan import Ask, Challenge, Next, Pause
 from ._response import Body, collect, conclude, is_reply, read_head, redirected_to
 from ._setup import Setup
 from ._state import MOVES, Move, State
-from ._turn import Credentials, Turn
-from .conversation import Conversation, Message, Tokens
+from ._turn import Completed, Credentials, Owed, Standing, Turn, TurnOptions
+from .conversation import Conversation, Message, Messages, Tokens
 from .cookies import CookieJar
 from .errors import DuckChatError, RemoteProtocolError, StreamTooLarge, UnsupportedChallenge
-from .events import Event, ModelsReceived, Queued, TurnCancelled, TurnFinished, TurnStarted
+from .events import (
+    EarlierTurnUnfinished,
+    Event,
+    ModelsReceived,
+    Queued,
+    ReplyRecalled,
+    TextDelta,
+    TurnCancelled,
+    TurnFinished,
+    TurnStarted,
+)
+from .handshake import are_usable
 from .headers import Headers
-from .intents import NEED_DATA, PAUSED, Failure, FailureKind, Intent, SendRequest, Signal, SolveChallenge, Wait
+from .intents import (
+    NEED_DATA,
+    PAUSED,
+    Coordinate,
+    Failure,
+    FailureKind,
+    Intent,
+    SendRequest,
+    Signal,
+    SolveChallenge,
+    Wait,
+)
 from .redirect import REDIRECTS
 from .reply import ReplyReader
 from .steps import Step
 from .text import printable
 
+if TYPE_CHECKING:
+    from .coordination import Call, Commit
+
 Action = Intent | Event | Signal
 """Whatever `Session.next_action` returns."""
+
+
+class Coordinator(Protocol):
+    """What a coordinated session has besides: the rules by which its turns go by a shared engine."""
+
+    def next_step(self, conversation: Conversation, turn: Turn, standing: Standing, now: float) -> Next:
+        """Choose what a turn does next, in place of `_plan.next_step`."""
+
+    def conclude(self, machine: Machine, phase: Coordinating | Committing, now: float) -> Action | None:
+        """Go on with a turn that has asked the engine."""
+
+    def commit_call(self, turn: Turn, completed: Completed) -> Commit:
+        """Return the call that commits a turn."""
+
+    def renewal(self, machine: Machine, standing: Standing, now: float) -> Action | None:
+        """Return what the lease of a turn needs while an exchange is under way."""
+
+    def leave(self, machine: Machine, phase: InTurn, standing: Standing) -> None:
+        """Note what the engine has still to be told of a turn that ends."""
+
+    def settle(self, machine: Machine, owed: Owed, now: float) -> Action | None:
+        """Return what the engine has still to be told, or the event that follows."""
+
+    def stand(self, messages: Messages, model: str | None, key: str, now: float) -> Standing:
+        """Return the standing of a turn that begins."""
+
+    def stand_for_pace(self, now: float) -> Standing:
+        """Return the standing of a turn that goes by the engine for its pace alone."""
 
 
 class Machine:
@@ -45,9 +100,11 @@ class Machine:
         setup: profile, policy, and settings.
         conversation: the one to continue.
         trace: is called with each state that is entered.
+        coordinator: has the rules of a coordinated session; None for any other.
 
     Attributes:
         setup: as given.
+        coordinator: as given.
         conversation: as of the last turn that was done.
         jar: the cookies as of then.
         last_id: the newest intent's id.
@@ -55,10 +112,19 @@ class Machine:
         exchange: that of the phase, if it has one.
         text_alone: the newest history that is known to hold nothing but text. Looking at each message again would cost
             6 % of a long conversation's turn.
+        aside: a Coordinate that is out, and that no turn waits for: a renewal, or what is owed; None without one.
+        owed: what the shared engine has still to be told of a turn that has ended; None if there is nothing.
     """
 
-    def __init__(self, setup: Setup, conversation: Conversation, trace: Callable[[State], object] | None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        conversation: Conversation,
+        trace: Callable[[State], object] | None,
+        coordinator: Coordinator | None = None,
+    ) -> None:
         self.setup = setup
+        self.coordinator = coordinator
         self.conversation = conversation
         self.jar = CookieJar(conversation.cookies) if setup.supplied is None else setup.fresh_jar()
         self.last_id = 0
@@ -66,6 +132,8 @@ class Machine:
         self.phase: Phase = Ready()
         self.exchange: Exchange | None = None
         self.text_alone: tuple[Message, ...] = ()
+        self.aside: Asked | None = None
+        self.owed: Owed | None = None
 
     def is_text_alone(self) -> bool:
         """Return whether nothing is in the history but text."""
@@ -73,6 +141,47 @@ class Machine:
         if history is not self.text_alone and all(message.is_text_alone for message in history):
             self.text_alone = history
         return history is self.text_alone
+
+    def is_question_text_alone(self, question: Message, model: str) -> bool:
+        """Return whether a question and its history are text alone.
+
+        Raises:
+            LocalProtocolError: the model doesn't take the images or files in them.
+        """
+        if question.is_text_alone and self.is_text_alone():
+            return True
+        from ._limits import check_kinds  # which most conversations never need
+
+        profile = self.setup.profile
+        check_kinds(profile, profile.model(model), (*self.conversation.message_history, question))
+        return False
+
+    def new_turn(
+        self, question: Message, *, is_text_alone: bool, options: TurnOptions, model: str, until: float
+    ) -> Turn:
+        """Return a turn that continues the conversation.
+
+        Args:
+            question: the new message.
+            is_text_alone: whether nothing is in it and the history but text.
+            options: what it asks for besides.
+            model: the id of the model.
+            until: when all of it must be over, on the caller's clock.
+        """
+        setup, conversation = self.setup, self.conversation
+        tokens = conversation.tokens
+        return Turn(
+            messages=(*conversation.message_history, question),
+            is_text_alone=is_text_alone,
+            options=options,
+            model=model,
+            until=until,
+            jar=setup.jar_for_turn(self.jar),
+            landing_due=setup.lands and not self.jar.cookies,
+            answering=setup.answers_at_once(conversation),
+            credentials=Credentials(tokens) if are_usable(tokens, setup.profile) else None,
+            ids=setup.kept_ids("conversation", dict(conversation.ids)),
+        )
 
     def new_id(self) -> int:
         """Take the next intent id."""
@@ -95,14 +204,41 @@ class Machine:
     def send(self, turn: Turn, step: Step, url: str, redirects: int, now: float) -> SendRequest:
         """Write a request, and enter the phase that awaits its response."""
         request = _request.write_request(self.setup, self.conversation, turn, step, url, id=self.new_id(), now=now)
-        exchange = Exchange(request, step, redirects, self.setup.policy, now=now, turn_until=turn.until)
+        policy, standing = self.setup.policy, turn.standing
+        exchange = Exchange(request, step, redirects, policy, now=now, turn_until=turn.until, standing=standing)
         self.move(Move.SEND, Requesting(exchange, turn))
         return request
 
+    def ask_engine(self, call: Call) -> Asked:
+        """Give a call for the shared engine an intent."""
+        return Asked(Coordinate(id=self.new_id(), call=call))
+
+    def need_data(self, turn: Turn, now: float) -> Action:
+        """Return NEED_DATA, or what the turn's lease needs first."""
+        if self.coordinator is None or turn.standing is None:
+            return NEED_DATA
+        return self.coordinator.renewal(self, turn.standing, now) or NEED_DATA
+
+    def settle(self, now: float) -> Action | None:
+        """Return what the shared engine is still to be told of the last turn; None if there is nothing more."""
+        if self.coordinator is None or self.owed is None:
+            return None
+        return self.coordinator.settle(self, self.owed, now)
+
+    def commit(self, turn: Turn, completed: Completed) -> None:
+        """Commit a turn: the one place where a turn changes the conversation."""
+        self.conversation = completed.conversation
+        if turn.is_text_alone and completed.conversation.message_history[-1].is_text_alone:
+            self.text_alone = completed.conversation.message_history
+        self.jar = turn.jar
+
     def fail(self, error: DuckChatError) -> None:
         """End the turn with an error, which gets the text that came. The conversation keeps all but a spent token."""
-        if isinstance(self.phase, Streaming):
-            error.text = self.phase.text
+        phase = self.phase
+        if isinstance(phase, Streaming):
+            error.text = phase.text
+        elif isinstance(phase, InTurn) and phase.turn.completed is not None:
+            error.text = phase.turn.completed.finished.text
         self.leave_turn()
         self.move(Move.FAIL, Ready())
 
@@ -112,6 +248,8 @@ class Machine:
             self.setup.shared.pacer.leave(self.phase.turn.ticket)
             if self.phase.turn.chat_sent:  # a token is valid for one chat request
                 self.conversation = msgspec.structs.replace(self.conversation, vqd="", vqd_hash_1="")
+            if self.coordinator is not None and self.phase.turn.standing is not None:
+                self.coordinator.leave(self, self.phase, self.phase.turn.standing)
 
 
 class _Phase(msgspec.Struct, tag=True, forbid_unknown_fields=True):
@@ -124,9 +262,9 @@ class _AtRest(_Phase):
     cancelled: TurnCancelled | None = None
 
     def pull(self, machine: Machine, now: float) -> Action:
-        """Return the event that is left, then PAUSED."""
+        """Return the event that is left and what the shared engine is still to be told, then PAUSED."""
         cancelled, self.cancelled = self.cancelled, None
-        return cancelled or PAUSED
+        return cancelled or machine.settle(now) or PAUSED
 
 
 class Ready(_AtRest):
@@ -150,7 +288,11 @@ class Starting(_Phase):
     def pull(self, machine: Machine, now: float) -> Action | None:
         """Check the question against the limits, if there is one, and begin the turn."""
         turn, asks = self.turn, self.turn.goal is Step.CHAT
+        if (action := machine.settle(now)) is not None:
+            return action
         turn.ticket = machine.setup.shared.pacer.enter(now)
+        if turn.standing is not None and turn.standing.key is not None:
+            asks = False  # until it has its conversation
         if asks:
             check_limits(machine.setup, machine.conversation, turn.messages[-1])
         machine.enter(Planning(turn))
@@ -168,14 +310,20 @@ class Planning(_Phase):
 
         A turn that queues says so before its wait; it is still PLANNING then.
         """
-        turn = self.turn
-        match _plan.next_step(machine.setup, machine.conversation, turn, now):
+        turn, coordinator, step = self.turn, machine.coordinator, None
+        if coordinator is not None and turn.standing is not None:
+            step = coordinator.next_step(machine.conversation, turn, turn.standing, now)
+        match step or _plan.next_step(machine.setup, machine.conversation, turn, now):
             case Pause(until, reason):
                 wait = Wait(id=machine.new_id(), until=until, reason=reason)
                 machine.move(Move.WAIT, Waiting(turn, wait))
                 return wait
-            case Queued() as event:
+            case Queued() | EarlierTurnUnfinished() as event:
                 return event
+            case Ask(call):
+                asked = machine.ask_engine(call)
+                machine.move(Move.COORDINATE, Coordinating(turn, asked))
+                return asked.intent
             case Challenge(script, tokens):
                 profile = machine.setup.profile
                 solve = SolveChallenge(
@@ -250,6 +398,43 @@ class Solving(_Phase):
         return None
 
 
+class _Coordinated(_Phase):
+    """A phase in which the turn waits for a word of the shared engine."""
+
+    state = State.COORDINATING
+
+
+class Coordinating(_Coordinated):
+    """The shared engine is asked, and no exchange is under way."""
+
+    turn: Turn
+    asked: Asked
+
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Return the intent, as often as pulled, until its result is reported."""
+        assert machine.coordinator is not None, "a coordinated turn belongs to a coordinated session"
+        return machine.coordinator.conclude(machine, self, now)
+
+
+class Recalling(_Coordinated):
+    """The shared engine had the reply. `told` says how many of its events the caller has got."""
+
+    turn: Turn
+    completed: Completed
+    told: int = 0
+
+    def pull(self, machine: Machine, now: float) -> Action:
+        """Return the events of the reply, one after the other."""
+        finished = self.completed.finished
+        deltas = (TextDelta(finished.text),) if finished.text else ()
+        events: tuple[Event, ...] = (ReplyRecalled(), *deltas, finished)
+        event = events[self.told]
+        self.told += 1
+        if event is finished:
+            machine.move(Move.REST, Ready())
+        return event
+
+
 class Exchanging(_Phase):
     """A phase with an exchange, which the driver reports on."""
 
@@ -304,14 +489,18 @@ class Requesting(Asking):
             return self.recover(machine, StreamTooLarge(text, limit=most), now)
         if head is None:
             failure = exchange.failure(now)
-            return NEED_DATA if failure is None else self.recover(machine, self.problem(failure), now)
+            if failure is None:
+                return machine.need_data(self.turn, now)
+            return self.recover(machine, self.problem(failure), now)
         exchange.head = None
         try:
             body = read_head(setup, self.turn, exchange, head)
         except DuckChatError as error:
             return self.recover(machine, error, now)
         if is_reply(exchange.step, head):
-            machine.move(Move.REPLY, Streaming(exchange, self.turn, body, ReplyReader(setup.policy)))
+            standing = self.turn.standing
+            streaming = Streaming if standing is None or standing.key is None else LeasedStreaming
+            machine.move(Move.REPLY, streaming(exchange, self.turn, body, ReplyReader(setup.policy)))
         else:
             machine.move(Move.BODY, Reading(exchange, self.turn, body, bytearray()))
         return None
@@ -336,7 +525,7 @@ class Reading(Asking):
                 # The head has said most of it: a refusal is one whether or not its body could be read.
                 failure = exchange.failure(now)
                 if failure is None:
-                    return NEED_DATA
+                    return machine.need_data(turn, now)
                 problem = self.problem(failure)
         except RemoteProtocolError as error:
             problem = error
@@ -408,18 +597,24 @@ class Streaming(Asking):
             raise error
         return super().recover(machine, error, now)
 
-    def _commit(self, machine: Machine, now: float) -> TurnFinished:
-        """Commit the turn: the one place where a conversation changes."""
+    def _commit(self, machine: Machine, now: float) -> Action:
+        """Commit the turn."""
+        completed = self._complete(machine)
+        machine.commit(self.turn, completed)
+        self.drain(machine, now)
+        return completed.finished
+
+    def _complete(self, machine: Machine) -> Completed:
+        """Return what the turn has come to."""
         turn, reader, before, text = self.turn, self.reader, machine.conversation, self.text
         # A pair that was sent is spent: where the response brought no newer one, the next turn asks for one.
         unspent = turn.credentials is not None and not turn.credentials.spent
         tokens = turn.credentials.tokens if turn.credentials is not None and unspent else Tokens()
-        reply = _reply(text, reader.parts)
-        machine.conversation = Conversation(
+        conversation = Conversation(
             model=turn.model,
             vqd=tokens.vqd,
             vqd_hash_1=tokens.vqd_hash_1,
-            message_history=(*turn.messages, reply),
+            message_history=(*turn.messages, _reply(text, reader.parts)),
             cookies=turn.jar.cookies,
             fe_version=machine.setup.fe_version(before),
             title=before.title if reader.title is None else reader.title,
@@ -427,11 +622,8 @@ class Streaming(Asking):
             answers_wanted=before.answers_wanted or turn.challenged > 0,
             ids=tuple(turn.ids.items()),
         )
-        if turn.is_text_alone and reply.is_text_alone:
-            machine.text_alone = machine.conversation.message_history
-        machine.jar = turn.jar
-        self.drain(machine, now)
-        return TurnFinished(text, reader.finish_reason, turn.model, reader.served_model, **reader.gathered)
+        finished = TurnFinished(text, reader.finish_reason, turn.model, reader.served_model, **reader.gathered)
+        return Completed(conversation, finished)
 
 
 def _reply(text: str, parts: tuple[str, ...]) -> Message:
@@ -445,6 +637,36 @@ def _reply(text: str, parts: tuple[str, ...]) -> Message:
         with suppress(ValueError):
             kept += Message("assistant", "", (part,)).parts
     return Message("assistant", text, tuple(kept))
+
+
+class LeasedStreaming(Streaming):
+    """The reply to a turn whose conversation is leased is being read. The shared engine commits it."""
+
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """See `Streaming.pull`. The lease is renewed when there is nothing else to do."""
+        action = super().pull(machine, now)
+        return machine.need_data(self.turn, now) if action is NEED_DATA else action
+
+    def _commit(self, machine: Machine, now: float) -> Action:
+        """Ask the engine to commit the turn. What follows the reply is read afterwards."""
+        assert machine.coordinator is not None, "a leased conversation belongs to a coordinated session"
+        self.turn.completed = self._complete(machine)
+        machine.aside = self.exchange.standing = None
+        asked = machine.ask_engine(machine.coordinator.commit_call(self.turn, self.turn.completed))
+        machine.move(Move.COORDINATE, Committing(self.exchange, self.turn, asked))
+        return asked.intent
+
+
+class Committing(Asking):
+    """The reply is complete, and the shared engine is asked to commit the turn. The exchange is under way."""
+
+    state = State.COORDINATING
+    asked: Asked
+
+    def pull(self, machine: Machine, now: float) -> Action | None:
+        """Return the intent, as often as pulled, until its result is reported."""
+        assert machine.coordinator is not None, "a coordinated turn belongs to a coordinated session"
+        return machine.coordinator.conclude(machine, self, now)
 
 
 class Draining(Exchanging):
@@ -464,5 +686,17 @@ class Draining(Exchanging):
         return PAUSED
 
 
-InTurn = Starting | Planning | Waiting | Solving | Requesting | Reading | Streaming
+InTurn = (
+    Starting
+    | Planning
+    | Waiting
+    | Solving
+    | Coordinating
+    | Recalling
+    | Requesting
+    | Reading
+    | Streaming
+    | LeasedStreaming
+    | Committing
+)
 Phase = Ready | Closed | InTurn | Draining

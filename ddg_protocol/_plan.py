@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -12,10 +12,13 @@ from ._setup import Setup
 from ._turn import Turn
 from .conversation import Conversation, Tokens
 from .errors import ChallengeError, ChatTimeoutError, RateLimitError, UnsupportedChallenge
-from .events import Queued
+from .events import EarlierTurnUnfinished, Queued
 from .pace import Place, Slot
 from .policy import MAX_SECONDS
 from .steps import Step
+
+if TYPE_CHECKING:
+    from .coordination import Call
 
 NO_SOLVER = (
     "the service wants an answer to its challenge, and this package can't give one in this revision; "
@@ -32,7 +35,7 @@ class Pause(msgspec.Struct, frozen=True):
     """
 
     until: float
-    reason: Literal["pacing", "backoff"]
+    reason: Literal["pacing", "backoff", "busy"]
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -47,12 +50,26 @@ class Challenge(msgspec.Struct, frozen=True):
     tokens: Tokens
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """The shared engine has to be asked before the turn goes on.
+
+    Attributes:
+        call: what it is asked.
+    """
+
+    call: Call
+
+
+Next = Step | Pause | Queued | EarlierTurnUnfinished | Challenge | Ask
+"""What a turn does next."""
+
+
 def out_of_time(setup: Setup) -> ChatTimeoutError:
     """Return the exception for a turn that takes too long as a whole."""
     return ChatTimeoutError(f"the turn took longer than {setup.policy.turn_timeout:g} s (turn_timeout)")
 
 
-def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Step | Pause | Queued | Challenge:
+def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> Next:
     """Choose what a turn does next. A request that may begin now is registered with the pacer.
 
     Args:
@@ -76,14 +93,12 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
     if now >= turn.until:
         raise out_of_time(setup)
     pacer = setup.shared.pacer
-    _check_hold(setup, turn, now)
+    check_hold(setup, turn, now)
     earliest = max(turn.backoff_until or -math.inf, pacer.held_until)
-    pages = _pages_due(setup, conversation, turn, now)
-    needs_tokens = turn.goal is Step.CHAT and turn.credentials is None
-    step = pages[0] if pages else Step.STATUS if needs_tokens else turn.goal
-    if step is Step.CHAT and earliest <= now and (challenge := _find_answer(setup, turn)) is not None:
+    step, pages, requests = requests_due(setup, conversation, turn, now)
+    if step is Step.CHAT and earliest <= now and (challenge := find_answer(setup, turn)) is not None:
         return challenge
-    slot = _slot(setup, turn, step, pages, now, requests=2 if needs_tokens else 1)
+    slot = _slot(setup, turn, step, pages, now, requests=requests)
     if earliest <= now and slot.least >= turn.until:
         raise ChatTimeoutError(
             f"the next request may begin in {slot.least - now:.0f} s, which is longer than this turn may take "
@@ -92,13 +107,13 @@ def next_step(setup: Setup, conversation: Conversation, turn: Turn, now: float) 
     pause = Pause(earliest, "backoff") if earliest > now else Pause(min(slot.until, turn.until), "pacing")
     if pause.until > now:
         # What to request, and whether it may begin, is decided again after the wait.
-        return _news(setup, turn, slot) or pause
+        return news(setup, turn, slot.position, slot.start) or pause
     pacer.begin(turn.ticket, step, now=now, until=min(now + setup.policy.total_timeout, turn.until))
     turn.begun, turn.elapsed, turn.backoff_until = now, None, None
     return step
 
 
-def _check_hold(setup: Setup, turn: Turn, now: float) -> None:
+def check_hold(setup: Setup, turn: Turn, now: float) -> None:
     """Raise `RateLimitError` if the service holds the client for longer than the turn waits."""
     until = setup.shared.pacer.held_until
     held = until - now
@@ -107,6 +122,16 @@ def _check_hold(setup: Setup, turn: Turn, now: float) -> None:
             f"the service has asked this client to stay away for now; it says to come back in {held:.0f} s",
             retry_after=held,
         )
+
+
+def requests_due(
+    setup: Setup, conversation: Conversation, turn: Turn, now: float
+) -> tuple[Step, tuple[Step, ...], int]:
+    """Return the turn's next request, the pages that it still needs, and how many requests follow the pages."""
+    pages = _pages_due(setup, conversation, turn, now)
+    needs_tokens = turn.goal is Step.CHAT and turn.credentials is None
+    step = pages[0] if pages else Step.STATUS if needs_tokens else turn.goal
+    return step, pages, 2 if needs_tokens else 1
 
 
 def _pages_due(setup: Setup, conversation: Conversation, turn: Turn, now: float) -> tuple[Step, ...]:
@@ -130,17 +155,16 @@ def _slot(setup: Setup, turn: Turn, step: Step, pages: tuple[Step, ...], now: fl
     return setup.shared.pacer.reserve(place, now=now, interval=interval, gap=gap)
 
 
-def _news(setup: Setup, turn: Turn, slot: Slot) -> Queued | None:
+def news(setup: Setup, turn: Turn, position: int, start: float) -> Queued | None:
     """Return the turn's place in the queue if it is news for the caller, and note that it is told."""
-    told, position = turn.told, slot.position
-    late = 1 + setup.profile.interval
-    if not position or (told is not None and told.position == position and slot.start <= told.until + late):
+    told, late = turn.told, 1 + setup.profile.interval
+    if not position or (told is not None and told.position == position and start <= told.until + late):
         return None
-    turn.told = Queued(position, slot.start)
+    turn.told = Queued(position, start)
     return turn.told
 
 
-def _find_answer(setup: Setup, turn: Turn) -> Challenge | None:
+def find_answer(setup: Setup, turn: Turn) -> Challenge | None:
     """Answer the challenge of the turn's tokens if it has to be, or return it for the embedder to answer."""
     credentials = turn.credentials
     if credentials is None or not turn.answering or credentials.answer is not None:

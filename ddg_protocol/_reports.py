@@ -35,8 +35,17 @@ def check_head(status: object, now: object) -> None:
     """
     if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 999:
         raise LocalProtocolError(f"status must be a whole number from 100 to 999, not {shown(status)}")
-    if not isinstance(now, int | float) or isinstance(now, bool) or not abs(now) < _NO_TIME:
-        raise LocalProtocolError(f"now must be a finite number of seconds, not {shown(now)}")
+    check_time("now", now)
+
+
+def check_time(what: str, time: object) -> None:
+    """Check that a time is a finite number.
+
+    Raises:
+        LocalProtocolError: it is not.
+    """
+    if not isinstance(time, int | float) or isinstance(time, bool) or not abs(time) < _NO_TIME:
+        raise LocalProtocolError(f"{what} must be a finite number of seconds, not {shown(time)}")
 
 
 def check_failure(failure: object) -> None:

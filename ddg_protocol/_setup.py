@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -13,10 +13,14 @@ from .pace import ClientState
 from .policy import Policy
 from .profile import IdRule, ServiceProfile
 
+if TYPE_CHECKING:
+    from .coordination import Coordination
+
 AnswerChallenge = Literal["on_demand", "always", "never"]
 """When challenges are answered (PROTOCOL.md section 5)."""
 Solver = Literal["none", "embedder"]
 """Who answers them: this package, or the embedder by a `SolveChallenge`."""
+NO_KEY = "a turn's key needs that of its conversation: Coordination(key=...)"
 _ID_CHARS = {"hex": 32, "uuid": 36}
 
 
@@ -33,6 +37,7 @@ class Setup(msgspec.Struct):
         supplied: the embedder's own cookies; None if the landing page is visited for some.
         random_bytes: returns random bytes, for ids.
         ids: those that stay the same in the session, as far as they have been made.
+        coordination: how the session goes by a shared engine; None if there is none.
     """
 
     profile: ServiceProfile
@@ -44,6 +49,7 @@ class Setup(msgspec.Struct):
     supplied: tuple[Cookie, ...] | None
     random_bytes: Callable[[int], bytes]
     ids: dict[str, str] = msgspec.field(default_factory=dict)
+    coordination: Coordination | None = None
 
     def answers_at_once(self, conversation: Conversation) -> bool:
         """Return whether the first chat request of a turn carries an answer, before the service has asked for one."""

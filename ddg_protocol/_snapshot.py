@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -17,16 +18,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ._answer import read_answer
-from ._exchange import End, Exchange, Failed, Head
+from ._exchange import Asked, End, Exchange, Failed, Head
 from ._options import read_options
 from ._phases import (
+    Committing,
+    Coordinating,
     Draining,
     InTurn,
+    LeasedStreaming,
     Machine,
     Phase,
     Planning,
     Reading,
     Ready,
+    Recalling,
     Requesting,
     Solved,
     Solving,
@@ -36,13 +41,13 @@ from ._phases import (
 from ._response import Body
 from ._setup import AnswerChallenge, Solver
 from ._state import Awaited
-from ._turn import Turn
+from ._turn import Owed, Standing, Turn
 from .conversation import Conversation
 from .cookies import Cookie, CookieJar
-from .errors import ContentDecodingError, ConversationFormatError, InvalidToken
+from .errors import ContentDecodingError, ConversationFormatError, InvalidToken, LocalProtocolError
 from .handshake import are_usable
 from .headers import Headers
-from .intents import ChallengeAnswer, SendRequest
+from .intents import ChallengeAnswer, Coordinate, Failure, SendRequest
 from .pace import Landing
 from .policy import Policy
 from .profile import ServiceProfile
@@ -61,7 +66,7 @@ _FARTHEST = 1e12
 """Seconds between two clocks, or since an event: past the year 9999, where the dates of the service end."""
 _LAST_ID = 2**53
 """More ids than a session can use up."""
-_UNREADABLE = (ValueError, OverflowError, RecursionError, InvalidToken, ContentDecodingError)
+_UNREADABLE = (ValueError, OverflowError, RecursionError, InvalidToken, ContentDecodingError, LocalProtocolError)
 
 
 class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -83,6 +88,8 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         landing: what the client has got from the landing page.
         ids: those that stay the same in the session.
         phase: where the session is.
+        owed: what a shared engine has still to be told of the turn before.
+        aside: a Coordinate that is out, and that no turn waits for.
     """
 
     format_version: int = FORMAT_VERSION
@@ -100,6 +107,8 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     landing: Landing | None
     ids: dict[str, str] = {}
     phase: Phase
+    owed: Owed | None = None
+    aside: Asked | None = None
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -131,6 +140,17 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     fed: bytes
 
 
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """The attributes of an `Asked`. The types of its call and its result are known once there is one."""
+
+    id: _Count
+    call: dict[str, Any]
+    result: dict[str, Any] | None
+    failure: Failure | None
+    asked: float
+    now: float
+
+
 class _Jar(msgspec.Struct, forbid_unknown_fields=True):
     """The attributes of a `CookieJar`."""
 
@@ -143,6 +163,7 @@ _STORED: dict[type, type[msgspec.Struct]] = {
     Exchange: _Exchange,
     Body: _Body,
     ReplyReader: SavedReply,
+    Asked: _Asked,
 }
 """What msgspec writes and reads in place of each class that it doesn't know."""
 
@@ -175,8 +196,13 @@ def save(machine: Machine, now: float) -> dict[str, Any]:
         landing=setup.shared.landing,
         ids=setup.ids,
         phase=phase,
+        owed=machine.owed,
+        aside=machine.aside,
     )
     data: dict[str, Any] = msgspec.to_builtins(snapshot, enc_hook=_encode, str_keys=True)
+    for name in ("owed", "aside"):
+        if data[name] is None:  # as in all snapshots of sessions without a shared engine
+            del data[name]
     return data
 
 
@@ -198,6 +224,8 @@ def resume(machine: Machine, data: object, now: float) -> None:
     model = saved.conversation.model or machine.conversation.model
     machine.conversation = msgspec.structs.replace(saved.conversation, model=model)
     machine.jar, machine.last_id = saved.jar, saved.last_id
+    machine.owed, machine.aside = saved.owed, saved.aside
+    _check_coordination(machine, saved)
     machine.enter(saved.phase)
     setup.shared.learn(
         fe_version=saved.fe_version,
@@ -209,6 +237,24 @@ def resume(machine: Machine, data: object, now: float) -> None:
         turn = saved.phase.turn
         turn.ids = setup.kept_ids("conversation", turn.ids)
         turn.ticket = setup.shared.pacer.enter_again(turn.ticket)
+
+
+def _check_coordination(machine: Machine, saved: Snapshot) -> None:
+    """Check that a stored turn goes on by the same engine.
+
+    Raises:
+        ConversationFormatError: it doesn't.
+    """
+    settings = machine.setup.coordination
+    own = None if settings is None else settings.key
+    is_of_engine = isinstance(saved.phase, InTurn) and saved.phase.turn.standing is not None
+    if (isinstance(saved.phase, InTurn) and is_of_engine is not (settings is not None)) or (
+        saved.owed is not None and settings is None
+    ):
+        given = "needs a shared engine" if settings is None else "goes by no shared engine"
+        raise ConversationFormatError(f"the snapshot's turn {given}: pass the same coordination")
+    if any(standing.key not in (None, own) for standing in _standings(saved)):
+        raise ConversationFormatError("the snapshot's conversation has another key: pass the same coordination")
 
 
 def load(data: object, profile: ServiceProfile, policy: Policy, now: float) -> Snapshot:
@@ -258,6 +304,15 @@ def _encode(value: Any) -> Any:
         return value.saved
     if isinstance(value, deque):
         return list(value)
+    if isinstance(value, Asked):
+        return {
+            "id": value.intent.id,
+            "call": msgspec.to_builtins(value.intent.call),
+            "result": msgspec.to_builtins(value.result),
+            "failure": msgspec.to_builtins(value.failure),
+            "asked": value.asked,
+            "now": value.now,
+        }
     return {name: getattr(value, name) for name in _STORED[type(value)].__struct_fields__}
 
 
@@ -274,11 +329,26 @@ def _decode(policy: Policy, kind: type, data: Any) -> Any:
         case _Body():
             limit = policy.max_reply_bytes
             return Body(Step.CHAT, saved.status, saved.headers, limit, fed=saved.fed, decoded=saved.decoded)
+        case _Asked():
+            return _read_asked(saved)
     exchange = Exchange(saved.request, Step.CHAT, saved.redirects, policy, now=0.0, turn_until=math.inf)
     for name in ("read_by", "total_by", "heads", "heard", "awaited", "head", "received", "end"):
         setattr(exchange, name, getattr(saved, name))
     exchange.chunks.extend(saved.chunks)
     return exchange
+
+
+def _read_asked(saved: _Asked) -> Asked:
+    from ._coordinate import check_result  # which most snapshots never need
+    from .coordination import Call, Result
+
+    call: Call = msgspec.convert(saved.call, Call)
+    asked = Asked(Coordinate(id=saved.id, call=call))
+    if saved.result is not None:
+        asked.result = msgspec.convert(saved.result, Result)
+        check_result(call, asked.result)
+    asked.failure, asked.asked, asked.now = saved.failure, saved.asked, saved.now
+    return asked
 
 
 def _move_clock(snapshot: Snapshot, policy: Policy, now: float) -> None:
@@ -304,6 +374,15 @@ def _move_clock(snapshot: Snapshot, policy: Policy, now: float) -> None:
         if turn.told is not None:
             turn.told = msgspec.structs.replace(turn.told, until=moved(turn.told.until))
         jars.append(turn.jar)
+        if turn.standing is not None:
+            _move_standing(turn.standing, moved)
+    if (owed := snapshot.owed) is not None:
+        owed.held_until = moved(owed.held_until, _FARTHEST)
+        if owed.standing is not None:
+            _move_standing(owed.standing, moved)
+    for asked in (snapshot.aside, phase.asked if isinstance(phase, Coordinating | Committing) else None):
+        if asked is not None:
+            asked.asked, asked.now = moved(asked.asked), moved(asked.now)
     if (landing := snapshot.landing) is not None:
         visited, offset = moved(landing.visited, _FARTHEST), _bounded(then + landing.offset, _FARTHEST) - now
         snapshot.landing = msgspec.structs.replace(landing, visited=visited, offset=offset)
@@ -313,13 +392,23 @@ def _move_clock(snapshot: Snapshot, policy: Policy, now: float) -> None:
     match phase:
         case Waiting():
             phase.wait = msgspec.structs.replace(phase.wait, until=moved(phase.wait.until))
-        case Requesting() | Reading() | Streaming():
+        case Requesting() | Reading() | Streaming() | Committing():
             exchange = phase.exchange
+            exchange.standing = None if isinstance(phase, Committing) else phase.turn.standing
             exchange.turn_until = phase.turn.until
             exchange.total_by = min(moved(exchange.total_by), now + policy.total_timeout)
             exchange.read_by = min(moved(exchange.read_by), exchange.total_by)
             if exchange.head is not None:
                 exchange.head = msgspec.structs.replace(exchange.head, now=moved(exchange.head.now))
+
+
+def _move_standing(standing: Standing, moved: Callable[..., Any]) -> None:
+    for name in ("begun", "until", "renew_at", "retry_at", "ask_at"):
+        setattr(standing, name, moved(getattr(standing, name)))
+    standing.held_until = moved(standing.held_until, _FARTHEST)
+    if standing.slot is not None:
+        begin, end = standing.slot
+        standing.slot = moved(begin), moved(end)
 
 
 def _bounded(seconds: float, longest: float) -> float:
@@ -345,6 +434,9 @@ def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
     phase, newest = snapshot.phase, 0
     if isinstance(phase, InTurn):
         _check_turn(phase.turn, snapshot.conversation, profile)
+        _check_completed(phase)
+    for standing in _standings(snapshot):
+        _check_standing(standing)
     match phase:
         case Waiting():
             newest = phase.wait.id
@@ -352,9 +444,14 @@ def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
             newest = phase.solve.id
             if isinstance(phase.outcome, Solved):
                 read_answer(ChallengeAnswer(phase.outcome.answer, phase.outcome.headers, phase.outcome.body), profile)
-        case Requesting() | Reading() | Streaming():
+        case Coordinating():
+            newest = phase.asked.intent.id
+        case Requesting() | Reading() | Streaming() | Committing():
             newest = phase.exchange.request.id
             _check_exchange(phase, policy)
+    if isinstance(phase, Coordinating | Committing | LeasedStreaming):
+        _check_asked(phase)
+    newest = max(newest, 0 if snapshot.aside is None else snapshot.aside.intent.id)
     if not 0 <= newest <= snapshot.last_id < _LAST_ID:
         raise ValueError("an intent's id is past the last one, or the last id is out of range")
 
@@ -381,7 +478,53 @@ def _check_turn(turn: Turn, conversation: Conversation, profile: ServiceProfile)
     turn.is_text_alone = all(message.is_text_alone for message in turn.messages)
 
 
-def _check_exchange(phase: Requesting | Reading | Streaming, policy: Policy) -> None:
+def _standings(snapshot: Snapshot) -> list[Standing]:
+    """Return what a snapshot has of turns that go by a shared engine."""
+    found = [snapshot.phase.turn.standing] if isinstance(snapshot.phase, InTurn) else []
+    found += [snapshot.owed.standing] if snapshot.owed is not None else []
+    return [standing for standing in found if standing is not None]
+
+
+def _check_standing(standing: Standing) -> None:
+    if not 0 < standing.window < _LONGEST or not 0 <= standing.fence < 2**63 or not 0 <= standing.revision < 2**63:
+        raise ValueError("the turn's window, fence or revision is out of range")
+    if (standing.key is None or standing.first is None or standing.later is None) and (
+        standing.fence or standing.turn or standing.key is not None
+    ):
+        raise ValueError("the turn has a conversation at the shared engine, but no key or no question")
+
+
+def _check_completed(phase: InTurn) -> None:
+    """Check that a turn that is complete is one that a shared engine is to store."""
+    standing, is_complete = phase.turn.standing, phase.turn.completed is not None
+    has_key = standing is not None and standing.key is not None
+    if is_complete and not (has_key and isinstance(phase, Planning | Waiting | Coordinating | Committing)):
+        raise ValueError("the turn is complete, but nothing is to store it")
+    if isinstance(phase, Committing) and not is_complete:
+        raise ValueError("the turn is to be stored, but it is not complete")
+    if isinstance(phase, Recalling) and not 0 <= phase.told < 2 + (phase.completed.finished.text != ""):
+        raise ValueError("the events that the caller has got are more than there are")
+
+
+def _check_asked(phase: Coordinating | Committing | LeasedStreaming) -> None:
+    """Check that what a turn has asked a shared engine is what it can ask there."""
+    from .coordination import Claim, Commit, Hold, Reserve
+
+    standing = phase.turn.standing
+    if standing is None or (standing.key is None and isinstance(phase, LeasedStreaming)):
+        raise ValueError("the turn has asked a shared engine that it doesn't go by")
+    if isinstance(phase, LeasedStreaming):
+        return
+    call, is_complete = phase.asked.intent.call, phase.turn.completed is not None
+    if isinstance(call, Commit) is not is_complete:
+        raise ValueError("only a turn that is complete is stored")
+    if not isinstance(call, Reserve | Hold) and (
+        call.key != standing.key or (not standing.fence and type(call) is not Claim)
+    ):
+        raise ValueError("the turn has asked for a conversation that it doesn't have")
+
+
+def _check_exchange(phase: Requesting | Reading | Streaming | Committing, policy: Policy) -> None:
     exchange = phase.exchange
     if exchange.head is not None and not 100 <= exchange.head.status <= 999:
         raise ValueError("the exchange's status is not one of HTTP")

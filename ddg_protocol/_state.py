@@ -15,10 +15,11 @@ has a table of its own:
 
 So the state changes at two moments, when a command is given and when an action is pulled, and never because bytes
 arrive. A turn begins with the command ASK, or with FETCH_MODELS, which asks no question. In PLANNING the session
-chooses what the turn needs next: time (WAIT), the embedder's answer to a challenge (SOLVE), or a request (SEND). When
-that is over, NEXT leads back to PLANNING. Two ways lead out of this circle with a result: REPLY and then DONE, which
-commits the turn, and DONE from READING, when the list of models has come. FAIL, CANCEL and CLOSE leave the conversation
-as it was before the turn.
+chooses what the turn needs next: time (WAIT), the embedder's answer to a challenge (SOLVE), a word of the shared engine
+(COORDINATE), or a request (SEND). When that is over, NEXT leads back to PLANNING. Two ways lead out of this circle with
+a result: REPLY and then DONE, which commits the turn, and DONE from READING, when the list of models has come. A
+coordinated turn is committed by the engine: COORDINATE leads from STREAMING to COORDINATING, and DONE goes on from
+there, or REST where the exchange is over. FAIL, CANCEL and CLOSE leave the conversation as it was before the turn.
 
 Below a `wire.WireSession` there is one more thing with states: its connection, the **link**. `LINKS` says which moves
 each state of it allows. Some moves follow a report at once (CONNECTED, SENT) or a command (ABANDON); all others are
@@ -44,6 +45,7 @@ class State(KeyEnum):
     PLANNING = "a turn is under way and its next step is to be chosen"
     WAITING = "a Wait is out"
     SOLVING = "a SolveChallenge is out"
+    COORDINATING = "a Coordinate is out and the turn waits for its result"
     REQUESTING = "a SendRequest is out and its response has not been looked at"
     READING = "the body of a response that is not a reply is being read"
     STREAMING = "the reply is being read"
@@ -81,6 +83,7 @@ class Move(KeyEnum):
 
     WAIT = "time has to pass first"
     SOLVE = "the challenge goes to the embedder"
+    COORDINATE = "the shared engine is asked"
     SEND = "a request goes out"
     BODY = "a response whose body matters, but is not a reply"
     REPLY = "a response that is a reply"
@@ -95,11 +98,18 @@ MOVES: dict[State, dict[Move, State]] = {
     State.PLANNING: {
         Move.WAIT: State.WAITING,
         Move.SOLVE: State.SOLVING,
+        Move.COORDINATE: State.COORDINATING,
         Move.SEND: State.REQUESTING,
         Move.FAIL: State.READY,
     },
     State.WAITING: {Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
     State.SOLVING: {Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
+    State.COORDINATING: {
+        Move.NEXT: State.PLANNING,
+        Move.DONE: State.DRAINING,
+        Move.REST: State.READY,
+        Move.FAIL: State.READY,
+    },
     State.REQUESTING: {
         Move.BODY: State.READING,
         Move.REPLY: State.STREAMING,
@@ -112,7 +122,12 @@ MOVES: dict[State, dict[Move, State]] = {
         Move.DONE: State.DRAINING,
         Move.FAIL: State.READY,
     },
-    State.STREAMING: {Move.DONE: State.DRAINING, Move.NEXT: State.PLANNING, Move.FAIL: State.READY},
+    State.STREAMING: {
+        Move.COORDINATE: State.COORDINATING,
+        Move.DONE: State.DRAINING,
+        Move.NEXT: State.PLANNING,
+        Move.FAIL: State.READY,
+    },
     State.DRAINING: {Move.REST: State.READY},
     State.CLOSED: {},
 }

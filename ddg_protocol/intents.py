@@ -7,13 +7,16 @@ hide everything that could be a secret: tokens, cookies, and answers to challeng
 from __future__ import annotations
 
 import enum
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
 from .headers import Headers
 from .identity import Identity
 from .text import printable
+
+if TYPE_CHECKING:
+    from .coordination.calls import Call
 
 
 class Signal(enum.Enum):
@@ -68,7 +71,8 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         id: unique in the session.
         until: the end of the wait, on the caller's clock (the one of every ``now``), in seconds.
         reason: ``"pacing"`` (the service's minimum interval, older turns of the client, or a page that another turn is
-            fetching) or ``"backoff"`` (before a retry, or because a ``Retry-After`` holds the client).
+            fetching), ``"backoff"`` (before a retry, or because a ``Retry-After`` holds the client) or ``"busy"``
+            (another turn has the conversation, or the shared engine could not store this one yet).
     """
 
     id: int
@@ -131,7 +135,23 @@ class ChallengeAnswer(msgspec.Struct, frozen=True):
         )
 
 
-Intent = SendRequest | Wait | SolveChallenge
+class Coordinate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Have the shared engine carry out a call: `Session.coordinated` has its result, or `Session.coordination_failed`.
+
+    Until then, `Session.next_action` returns the same `Coordinate`. It comes only from sessions with a
+    `coordination.Coordination`. An exchange that is under way stays open meanwhile: only the next intent of another
+    kind, or PAUSED, ends it.
+
+    Attributes:
+        id: unique in the session.
+        call: what to pass to the engine. It may be passed again where its result was lost.
+    """
+
+    id: int
+    call: Call
+
+
+Intent = SendRequest | Wait | SolveChallenge | Coordinate
 
 
 class FailureKind(enum.Enum):

@@ -8,6 +8,7 @@ The whole driver, at this altitude::
         NEED_DATA        read some of it, session.receive_data(...) or session.receive_eof(...)
         Wait             sleep, session.wait_elapsed(...)
         SolveChallenge   session.challenge_solved(...)
+        Coordinate       session.coordinated(...)
         an event         give it to the caller
 
 A session opens nothing, reads no clock, draws no randomness. Whatever bytes come in, only what `errors` documents
@@ -21,31 +22,48 @@ This module takes the caller's commands and the driver's reports, and checks tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from . import chat, handshake
-from ._exchange import End, Exchange, Failed, Head
+from . import chat
+from ._exchange import Asked, End, Exchange, Failed, Head
 from ._phases import Action as Action
-from ._phases import Closed, Draining, InTurn, Machine, Ready, Solved, Solving, Starting, Streaming, Unsolved, Waiting
-from ._reports import as_bytes, as_fields, check_failure, check_head, check_kind, check_text
+from ._phases import (
+    Closed,
+    Committing,
+    Coordinating,
+    Draining,
+    InTurn,
+    Machine,
+    Ready,
+    Solved,
+    Solving,
+    Starting,
+    Streaming,
+    Unsolved,
+    Waiting,
+)
+from ._reports import as_bytes, as_fields, check_failure, check_head, check_kind, check_text, check_time
+from ._setup import NO_KEY, Setup
 from ._setup import AnswerChallenge as AnswerChallenge
-from ._setup import Setup
 from ._setup import Solver as Solver
 from ._state import COMMANDS, Awaited, Command, Report, State
-from ._turn import NO_OPTIONS, Credentials, Turn
+from ._turn import NO_OPTIONS, Turn
 from .conversation import Conversation, Message, Messages
 from .cookies import Cookie, named_cookies
 from .errors import DuckChatError, LocalProtocolError
 from .events import TurnCancelled
-from .intents import ChallengeAnswer, Failure, Intent, SendRequest, SolveChallenge, Wait
+from .intents import ChallengeAnswer, Coordinate, Failure, Intent, SendRequest, SolveChallenge, Wait
 from .pace import ClientState
 from .policy import Policy
 from .profile import ServiceProfile
 from .revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from .steps import Step
 from .text import shown
+
+if TYPE_CHECKING:
+    from .coordination import Coordination, Result
 
 _BODY = Awaited.BODY
 """Looking up a member of an Enum costs as much as a call on Python 3.11: too much for what runs once a chunk."""
@@ -77,12 +95,16 @@ class Session:
         solver: who answers challenges: ``"none"`` leaves it to this package, which reads the plain form;
             ``"embedder"`` hands every challenge out as a `SolveChallenge`. A profile whose ``challenge_form`` is
             ``"opaque"`` needs an embedder's.
-        random_bytes: returns as many random bytes as it is asked for, for the ids of the profile.
+        random_bytes: returns as many random bytes as it is asked for, for the ids of the profile, and the nonces of a
+            coordinated session.
+        coordination: makes the session go by an engine that other processes share, with a `Coordinate` for each call;
+            None leaves pace and conversation to this process.
         trace: is called with each state that the session enters.
 
     Raises:
         ModelNotSupportedError: the profile has no such model.
-        ValueError: one of ``cookies`` is not a cookie, or can't be sent.
+        ValueError: one of ``cookies`` is not a cookie, or can't be sent; or ``coordination`` comes without
+            ``random_bytes``.
     """
 
     def __init__(
@@ -98,15 +120,23 @@ class Session:
         answer_challenge: AnswerChallenge = "on_demand",
         solver: Solver = "none",
         random_bytes: Callable[[int], bytes] = no_random_bytes,
+        coordination: Coordination | None = None,
         trace: Callable[[State], object] | None = None,
     ) -> None:
+        if coordination is not None and random_bytes is no_random_bytes:
+            raise ValueError("a coordinated session needs random_bytes, such as os.urandom: its nonces must be unique")
         supplied = None if cookies is None else named_cookies(cookies, domain=profile.host)
         policy, shared = policy or Policy(), shared or ClientState()
         setup = Setup(profile, policy, shared, jitter, answer_challenge, solver, supplied, random_bytes)
+        coordinator = None
+        if coordination is not None:
+            from ._coordinate import Coordinator  # which most sessions never need
+
+            setup.coordination, coordinator = coordination, Coordinator(setup, coordination)
         conversation = conversation or Conversation()
         if model is not None or not conversation.model:
             conversation = msgspec.structs.replace(conversation, model=profile.validate_model(model))
-        self._machine = Machine(setup, conversation, trace)
+        self._machine = Machine(setup, conversation, trace, coordinator)
 
     # Inspection
 
@@ -124,6 +154,11 @@ class Session:
     def shared(self) -> ClientState:
         """What this session has in common with those of the same client."""
         return self._machine.setup.shared
+
+    @property
+    def coordination(self) -> Coordination | None:
+        """How the session goes by an engine that other processes share, as given; None if there is none."""
+        return self._machine.setup.coordination
 
     @property
     def jitter(self) -> Callable[[], float]:
@@ -155,8 +190,23 @@ class Session:
         """The latest time at which `next_action` must be called again, on the caller's clock; None if there is none."""
         phase, exchange = self._machine.phase, self._machine.exchange
         if exchange is not None:
-            return exchange.read_by
-        return phase.turn.until if isinstance(phase, InTurn) else None
+            standing = exchange.standing
+            return exchange.read_by if standing is None else standing.bounded(exchange.read_by)
+        if not isinstance(phase, InTurn):
+            return None
+        turn = phase.turn
+        # A turn that is complete has as long as its lease to be stored.
+        return turn.until if turn.completed is None or turn.standing is None else turn.standing.until
+
+    @property
+    def read_by(self) -> float | None:
+        """When more of the exchange under way must have come, on the caller's clock; None if there is none.
+
+        It differs from `deadline` only in a coordinated turn, whose lease may have to be renewed before. A driver that
+        can't go on with a read once its time is over bounds it by this; then the lease is renewed a little later.
+        """
+        exchange = self._machine.exchange
+        return None if exchange is None else exchange.read_by
 
     def __repr__(self) -> str:
         return f"<Session {self.state.name} at {self.profile.origin}, {self.conversation!r}>"
@@ -171,6 +221,7 @@ class Session:
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         now: float,
     ) -> None:
         """Begin a turn. Pull with `next_action` until `PAUSED`.
@@ -184,26 +235,23 @@ class Session:
             tools: the service's own tools that this turn asks for, such as ``["WebSearch"]``: of the model's
                 `Model.tools` and the profile's `tool_choice`.
             extra: members of the body of this one turn's chat request. They take the place of the profile's.
+            turn: the turn's key, in a coordinated session whose conversation has one. A turn of the conversation that
+                was done with this key is not done again: its stored reply is returned.
             now: the caller's clock, in seconds.
 
         Raises:
             LocalProtocolError: a turn is under way, the session is closed, the messages are blank or not of that form,
                 or the model or the revision doesn't have the effort or the tools, or doesn't take the images or files
-                of the conversation; the message says what it has.
+                of the conversation; the message says what it has. Or ``turn`` can't be a key here.
             ModelNotSupportedError: the profile has no such model.
         """
         self._check_command(Command.ASK)
         machine = self._machine
-        setup, conversation, jar = machine.setup, machine.conversation, machine.jar
+        setup, conversation, given = machine.setup, machine.conversation, model
         model = setup.profile.validate_model(model or conversation.model)
-        history = conversation.message_history
-        question = Message("user", chat.read_question(messages, first=not history))
-        is_text_alone = question.is_text_alone and machine.is_text_alone()
-        if not is_text_alone:
-            from ._limits import check_kinds  # which most conversations never need
-
-            check_kinds(setup.profile, setup.profile.model(model), (*history, question))
-        options = NO_OPTIONS
+        question = Message("user", chat.read_question(messages, first=not conversation.message_history))
+        is_text_alone = machine.is_question_text_alone(question, model)
+        options, standing = NO_OPTIONS, None
         if effort is not None or tools != () or extra is not None:
             from ._options import read_options  # which most turns never need
 
@@ -211,20 +259,14 @@ class Session:
                 options = read_options(setup.profile, model, effort, tools, extra)
             except ValueError as error:
                 raise LocalProtocolError(str(error)) from None
-        tokens = conversation.tokens
-        turn = Turn(
-            messages=(*history, question),
-            is_text_alone=is_text_alone,
-            options=options,
-            model=model,
-            until=now + setup.policy.turn_timeout,
-            jar=setup.jar_for_turn(jar),
-            landing_due=setup.lands and not jar.cookies,
-            answering=setup.answers_at_once(conversation),
-            credentials=Credentials(tokens) if handshake.are_usable(tokens, setup.profile) else None,
-            ids=setup.kept_ids("conversation", dict(conversation.ids)),
-        )
-        machine.enter(Starting(turn))
+        if machine.coordinator is not None:
+            standing = machine.coordinator.stand(messages, given, turn, now)
+        elif turn:
+            raise LocalProtocolError(NO_KEY)
+        until = now + setup.policy.turn_timeout
+        begun = machine.new_turn(question, is_text_alone=is_text_alone, options=options, model=model, until=until)
+        begun.standing = standing
+        machine.enter(Starting(begun))
 
     def fetch_models(self, *, now: float) -> None:
         """Ask for the list of models. Pull with `next_action` until `PAUSED`; the list comes as `ModelsReceived`.
@@ -256,10 +298,16 @@ class Session:
             retries={Step.MODELS: 0},
             is_text_alone=True,
         )
+        if machine.coordinator is not None:
+            turn.standing = machine.coordinator.stand_for_pace(now)
         machine.enter(Starting(turn))
 
     def cancel(self) -> None:
-        """Abandon the turn; always legal. The conversation is as it was before. Pull until `PAUSED`."""
+        """Abandon the turn; always legal. The conversation is as it was before. Pull until `PAUSED`.
+
+        A coordinated turn whose reply is complete is past that: the engine may have stored it. If it has,
+        `TurnFinished` comes, otherwise `TurnCancelled`.
+        """
         self._check_command(Command.CANCEL)
         machine = self._machine
         match machine.phase:
@@ -269,11 +317,15 @@ class Session:
                 machine.enter(Ready())
             case phase:
                 cancelled = TurnCancelled(phase.text if isinstance(phase, Streaming) else "")
+                completed = phase.turn.completed
                 machine.leave_turn()
-                machine.enter(Ready(cancelled))
+                machine.enter(Ready(cancelled if completed is None else None))
 
     def close(self) -> None:
-        """End the session; always legal. A turn under way is abandoned."""
+        """End the session; always legal. A turn under way is abandoned.
+
+        A coordinated session has a conversation to release then: pull until `PAUSED`.
+        """
         self._check_command(Command.CLOSE)
         self._machine.leave_turn()
         self._machine.enter(Closed())
@@ -433,6 +485,46 @@ class Session:
         if phase is not None:
             phase.outcome = Unsolved(check_text("text", text))
 
+    def coordinated(self, intent: Coordinate, result: Result, *, asked: float, now: float) -> None:
+        """Report what the shared engine has answered.
+
+        Args:
+            intent: the intent.
+            result: the engine's result of its call.
+            asked: the caller's clock before the engine was asked, in seconds.
+            now: the caller's clock, in seconds.
+
+        Raises:
+            LocalProtocolError: the intent was never given; or the result is not one of its call, or a member of it is
+                out of its range; the message says what was expected.
+        """
+        self._check_given(intent, Coordinate)
+        check_time("asked", asked)
+        check_time("now", now)
+        waiting = self._asked(intent)
+        if waiting is None:
+            return
+        from ._coordinate import check_result
+
+        check_result(waiting.intent.call, result)
+        waiting.result, waiting.asked, waiting.now = result, asked, now
+
+    def coordination_failed(self, intent: Coordinate, failure: Failure) -> None:
+        """Report that the shared engine has not answered. If nothing but a renewal depends on it, the turn goes on.
+
+        Args:
+            intent: the intent.
+            failure: what happened; of the kind NOT_SENT where the engine can't have carried the call out.
+
+        Raises:
+            LocalProtocolError: the intent was never given, or ``failure`` is not a `Failure`.
+        """
+        self._check_given(intent, Coordinate)
+        check_failure(failure)
+        waiting = self._asked(intent)
+        if waiting is not None:
+            waiting.failure = failure
+
     # Snapshots
 
     def snapshot(self, *, now: float) -> dict[str, Any]:
@@ -459,6 +551,7 @@ class Session:
         shared: ClientState | None = None,
         jitter: Callable[[], float] = no_jitter,
         random_bytes: Callable[[int], bytes] = no_random_bytes,
+        coordination: Coordination | None = None,
         trace: Callable[[State], object] | None = None,
     ) -> Self:
         """Continue where another session was, here or in another process.
@@ -474,6 +567,7 @@ class Session:
                 front-end version, and the landing page's cookies.
             jitter: as for a new session.
             random_bytes: as for a new session.
+            coordination: as for a new session; during a turn it must be that of the other session.
             trace: as for a new session.
 
         Returns:
@@ -484,7 +578,15 @@ class Session:
         """
         from ._snapshot import resume
 
-        session = cls(profile, policy=policy, shared=shared, jitter=jitter, random_bytes=random_bytes, trace=trace)
+        session = cls(
+            profile,
+            policy=policy,
+            shared=shared,
+            jitter=jitter,
+            random_bytes=random_bytes,
+            coordination=coordination,
+            trace=trace,
+        )
         resume(session._machine, data, now)
         return session
 
@@ -509,6 +611,12 @@ class Session:
         self._check_given(solve, SolveChallenge)
         phase = self._machine.phase
         return phase if isinstance(phase, Solving) and phase.solve.id == solve.id and phase.outcome is None else None
+
+    def _asked(self, intent: Coordinate) -> Asked | None:
+        """Return the Coordinate that is out and that a report is about; None if it is over."""
+        machine = self._machine
+        out = machine.phase.asked if isinstance(machine.phase, Coordinating | Committing) else machine.aside
+        return out if out is not None and out.intent.id == intent.id and not out.is_over else None
 
     def _check_given(self, intent: Intent, kind: type[Intent]) -> None:
         check_kind(intent, kind)

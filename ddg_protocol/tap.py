@@ -7,16 +7,19 @@ driver, a `wire.WireSession` and a `testing.Run` take any of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ._reports import as_bytes, as_fields
 from ._state import State
 from .conversation import Conversation, Messages
 from .errors import DuckChatError
-from .intents import ChallengeAnswer, Failure, SendRequest, SolveChallenge, Wait
+from .intents import ChallengeAnswer, Coordinate, Failure, SendRequest, SolveChallenge, Wait
 from .policy import Policy
 from .profile import ServiceProfile
 from .session import Action
+
+if TYPE_CHECKING:
+    from .coordination import Result
 
 __all__ = ["DrivenSession", "SessionTap", "TappedSession"]
 
@@ -48,6 +51,10 @@ class DrivenSession(Protocol):
     def deadline(self) -> float | None:
         """See `Session.deadline`."""
 
+    @property
+    def read_by(self) -> float | None:
+        """See `Session.read_by`."""
+
     def ask(
         self,
         messages: Messages,
@@ -56,6 +63,7 @@ class DrivenSession(Protocol):
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         now: float,
     ) -> None:
         """See `Session.ask`."""
@@ -94,6 +102,12 @@ class DrivenSession(Protocol):
 
     def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
         """See `Session.challenge_failed`."""
+
+    def coordinated(self, intent: Coordinate, result: Result, *, asked: float, now: float) -> None:
+        """See `Session.coordinated`."""
+
+    def coordination_failed(self, intent: Coordinate, failure: Failure) -> None:
+        """See `Session.coordination_failed`."""
 
     def snapshot(self, *, now: float) -> dict[str, Any]:
         """See `Session.snapshot`."""
@@ -169,6 +183,11 @@ class TappedSession:
         """See `Session.deadline`."""
         return self._session.deadline
 
+    @property
+    def read_by(self) -> float | None:
+        """See `Session.read_by`."""
+        return self._session.read_by
+
     def snapshot(self, *, now: float) -> dict[str, Any]:
         """See `Session.snapshot`."""
         return self._session.snapshot(now=now)
@@ -181,11 +200,12 @@ class TappedSession:
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         now: float,
     ) -> None:
         """See `Session.ask`."""
-        self._session.ask(messages, model=model, effort=effort, tools=tools, extra=extra, now=now)
-        self._tap.called("ask", messages, model, effort, tools, extra, now)
+        self._session.ask(messages, model=model, effort=effort, tools=tools, extra=extra, turn=turn, now=now)
+        self._tap.called("ask", messages, model, effort, tools, extra, turn, now)
 
     def fetch_models(self, *, now: float) -> None:
         """See `Session.fetch_models`."""
@@ -251,6 +271,16 @@ class TappedSession:
         """See `Session.challenge_failed`."""
         self._session.challenge_failed(solve, text)
         self._tap.called("challenge_failed", solve, text)
+
+    def coordinated(self, intent: Coordinate, result: Result, *, asked: float, now: float) -> None:
+        """See `Session.coordinated`."""
+        self._session.coordinated(intent, result, asked=asked, now=now)
+        self._tap.called("coordinated", intent, result, asked, now)
+
+    def coordination_failed(self, intent: Coordinate, failure: Failure) -> None:
+        """See `Session.coordination_failed`."""
+        self._session.coordination_failed(intent, failure)
+        self._tap.called("coordination_failed", intent, failure)
 
     def _new_id(self) -> int:
         id = self._session._new_id()

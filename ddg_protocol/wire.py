@@ -25,10 +25,21 @@ from ._state import LINKS, Link, LinkMove, State
 from .conversation import Conversation, Messages
 from .errors import DuckChatError, LocalProtocolError
 from .events import Event
-from .intents import NEED_DATA, ChallengeAnswer, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from .intents import (
+    NEED_DATA,
+    ChallengeAnswer,
+    Coordinate,
+    Failure,
+    FailureKind,
+    SendRequest,
+    Signal,
+    SolveChallenge,
+    Wait,
+)
 from .text import printable, shown
 
 if TYPE_CHECKING:
+    from .coordination import Result
     from .tap import DrivenSession
 
 __all__ = ["Close", "Connect", "Send", "WireAction", "WireIntent", "WireSession"]
@@ -80,7 +91,7 @@ class Close(msgspec.Struct, frozen=True, kw_only=True):
     id: int
 
 
-WireIntent = Connect | Send | Close | Wait | SolveChallenge
+WireIntent = Connect | Send | Close | Wait | SolveChallenge | Coordinate
 """What a driver on a byte stream is asked to do."""
 WireAction = WireIntent | Event | Signal
 """Whatever `WireSession.next_action` returns."""
@@ -149,7 +160,12 @@ class WireSession:
     @property
     def deadline(self) -> float | None:
         """The latest time at which `next_action` must be called again, on the caller's clock; None if there is none."""
-        deadline = self._session.deadline
+        # A connection that is being made, or a request that is being sent, isn't interrupted to renew a lease.
+        session, deadline = self._session, None
+        if self._link is not _RECEIVING:
+            deadline = session.read_by
+        if deadline is None:
+            deadline = session.deadline
         if self._due is None or (deadline is not None and deadline < self._due):
             return deadline
         return self._due
@@ -162,10 +178,11 @@ class WireSession:
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         now: float,
     ) -> None:
         """Begin a turn; see `Session.ask`."""
-        self._session.ask(messages, model=model, effort=effort, tools=tools, extra=extra, now=now)
+        self._session.ask(messages, model=model, effort=effort, tools=tools, extra=extra, turn=turn, now=now)
 
     def fetch_models(self, *, now: float) -> None:
         """Ask for the list of models; see `Session.fetch_models`."""
@@ -325,6 +342,14 @@ class WireSession:
     def challenge_failed(self, solve: SolveChallenge, text: str) -> None:
         """See `Session.challenge_failed`."""
         self._session.challenge_failed(solve, text)
+
+    def coordinated(self, intent: Coordinate, result: Result, *, asked: float, now: float) -> None:
+        """See `Session.coordinated`."""
+        self._session.coordinated(intent, result, asked=asked, now=now)
+
+    def coordination_failed(self, intent: Coordinate, failure: Failure) -> None:
+        """See `Session.coordination_failed`."""
+        self._session.coordination_failed(intent, failure)
 
     def _is_current(self, intent: Connect | Send | Close, kind: type[Connect | Send | Close]) -> bool:
         """Return whether a report is about this link and its last Send. The caller drops any other."""

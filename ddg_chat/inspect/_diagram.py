@@ -15,7 +15,7 @@ from ._timeline import Entry, Kind, Party, Timeline
 
 NARROWEST = 60
 """Columns; the minimum width of a diagram."""
-_STATE_WIDTH = max(len(state.name) for state in State)
+_STATE_WIDTH = max(len(state.name) for state in State if state is not State.COORDINATING)
 _PREVIEW = 400
 """Characters; the beginning of a longer body says little."""
 _MOST_LINES = 4
@@ -126,7 +126,11 @@ class _Drawing:
         self._time_width = max(len("seconds"), len(f"{timeline.seconds:.3f}"))
         lanes = self._gap * (len(self._parties) - 1) + 7
         self._has_states = width >= 80 and not style.full
-        states = _STATE_WIDTH + 2 if self._has_states else 0
+        is_coordinated = any(
+            entry.kind == "states" and entry.title.endswith(State.COORDINATING.name) for entry in timeline.entries
+        )
+        widest = len(State.COORDINATING.name) if is_coordinated else _STATE_WIDTH
+        states = widest + 2 if self._has_states else 0
         self._text_width = max(16, width - self._time_width - 2 - lanes - 1 - states)
 
     def lines(self) -> Iterator[str]:

@@ -258,6 +258,10 @@ class _Reader:
                 self._add("challenges", "solver", "session", "answer", text)
             case recorded.ChallengeFailed():
                 self._add("challenges", "solver", "session", "no answer", line.text, bad=True)
+            case recorded.Coordinated():
+                self._add("calls", "session", "session", "the shared engine", _str(line.result.get("type")))
+            case recorded.CoordinationFailed():
+                self._add("errors", "session", "session", "the shared engine failed", line.text, bad=True)
             case recorded.Lost():
                 self._add("errors", "session", "session", "the recording failed here", line.why, bad=True)
             case recorded.NewId():
@@ -285,6 +289,8 @@ class _Reader:
                     self._waiting = len(self._entries), id
                     seconds = _bounded(_bounded(until) - _bounded(self._now))
                     self._add("waits", "session", "session", "wait", f"{seconds:.3f} s, {reason}")
+            case {"type": "Coordinate", "call": {"type": str(call)}}:
+                self._add("calls", "session", "session", "asks the shared engine", call)
             case {"type": "SolveChallenge", "script": str(script)}:
                 # A challenge whose script isn't read is there as it came: there is nothing in it to show.
                 details = (Detail("Script", text=script),) if script else ()

@@ -1,5 +1,6 @@
 """One pace and conversations over many processes: what sessions ask of an engine (COORDINATION.md)."""
 
+from ..intents import Coordinate
 from ._memory import MemoryEngine
 from .calls import (
     Busy,
@@ -23,8 +24,11 @@ from .calls import (
     Result,
     Slot,
 )
+from .engine import AsyncEngine, Engine
+from .settings import Coordination, OnBusy
 
 __all__ = [
+    "AsyncEngine",
     "Busy",
     "Call",
     "Claim",
@@ -32,13 +36,17 @@ __all__ = [
     "Commit",
     "Committed",
     "ConversationCall",
+    "Coordinate",
+    "Coordination",
     "Done",
+    "Engine",
     "Held",
     "Hold",
     "Lost",
     "Mark",
     "Marked",
     "MemoryEngine",
+    "OnBusy",
     "PaceCall",
     "Refused",
     "Release",

@@ -10,16 +10,29 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
 from ..conversation import Messages
 from ..errors import DuckChatError
-from ..intents import NEED_DATA, PAUSED, ChallengeAnswer, Failure, FailureKind, SendRequest, SolveChallenge, Wait
+from ..intents import (
+    NEED_DATA,
+    PAUSED,
+    ChallengeAnswer,
+    Coordinate,
+    Failure,
+    FailureKind,
+    SendRequest,
+    SolveChallenge,
+    Wait,
+)
 from ..tap import DrivenSession
 from ..wire import Close, Connect, Send, WireSession
 from ._clock import Clock
+
+if TYPE_CHECKING:
+    from ..coordination import Result
 
 SessionT = TypeVar("SessionT", bound=DrivenSession | WireSession)
 
@@ -229,6 +242,16 @@ class _Dialogue(Generic[SessionT]):
         self._say(f"no answer to the challenge: {text}")
         self.session.challenge_failed(self._last(SolveChallenge), text)
 
+    def answers(self, result: Result) -> None:
+        """Report that the shared engine has answered the `Coordinate` that was expected last.
+
+        Args:
+            result: what it has answered, at once.
+        """
+        self._say(f"{result!r}")
+        now = self.clock.now
+        self.session.coordinated(self._last(Coordinate), result, asked=now, now=now)
+
     # Expectations
 
     def expects(self, *actions: object) -> None:
@@ -299,7 +322,7 @@ class Dialogue(_Dialogue[DrivenSession]):
         clock: the time; None makes a clock that starts at 0.
     """
 
-    _intents = (SendRequest, SolveChallenge)
+    _intents = (SendRequest, SolveChallenge, Coordinate)
 
     def responds(
         self, status: int = 200, headers: Iterable[tuple[str, str]] = (), body: bytes | Iterable[bytes] = b""
@@ -361,7 +384,7 @@ class WireDialogue(_Dialogue[WireSession]):
         clock: the time; None makes a clock that starts at 0.
     """
 
-    _intents = (Connect, Send, Close, SolveChallenge)
+    _intents = (Connect, Send, Close, SolveChallenge, Coordinate)
 
     def __init__(self, session: WireSession, *, clock: Clock | None = None) -> None:
         super().__init__(session, clock=clock)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ..conversation import Messages
-from ..errors import DuckChatError, LocalProtocolError, TransportError, UnsupportedChallenge
+from ..errors import DuckChatError, EngineUnavailable, LocalProtocolError, TransportError, UnsupportedChallenge
 from ..events import Event, ModelsReceived, TurnFinished
-from ..intents import ChallengeAnswer, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from ..intents import ChallengeAnswer, Coordinate, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
 from ..models import ModelList
 from ..service import Handler, Piece, ServiceRequest, ServiceResponse, Then, framed
 from ..tap import DrivenSession
 from ..wire import Close, Connect, Send, WireSession
 from ._clock import Clock
 from ._http import read_request
+
+if TYPE_CHECKING:
+    from ..coordination import Engine
 
 Chunking = Callable[[bytes], Iterable[bytes]]
 """Cuts bytes sent at once into the chunks that are read. The chunks joined must be the same bytes."""
@@ -97,6 +100,7 @@ class Run:
         chunks: cuts the bytes that the service sends at once into the chunks that the session reads.
         cut: where the network breaks; None for nowhere.
         solver: answers challenges of a session whose solver is the embedder.
+        engine: carries out the calls of a coordinated session; None makes a `MemoryEngine` once there is one.
 
     Attributes:
         requests: the requests to the service, in order.
@@ -115,6 +119,7 @@ class Run:
         chunks: Chunking = whole,
         cut: Cut | None = None,
         solver: Callable[[SolveChallenge], str | ChallengeAnswer] | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.session = session
         self.service = service
@@ -122,6 +127,7 @@ class Run:
         self.chunks = chunks
         self.cut = cut
         self.solver = solver
+        self.engine = engine
         self.requests: list[ServiceRequest] = []
         self.responses: list[bytearray] = []
         self.waits: list[Wait] = []
@@ -238,12 +244,27 @@ class Run:
                         self.session.challenge_failed(action, str(error))
                     else:
                         self.session.challenge_solved(action, answer)
+                case Coordinate():
+                    self._coordinate(action)
                 case _:
                     self._steps_left -= 1
                     self.events.append(action)
                     return action
 
     # The driver
+
+    def _coordinate(self, intent: Coordinate) -> None:
+        if self.engine is None:
+            from ..coordination import MemoryEngine
+
+            self.engine = MemoryEngine(self.clock)
+        asked = self.clock.now
+        try:
+            result = self.engine.call(intent.call)
+        except EngineUnavailable as error:
+            self.session.coordination_failed(intent, Failure(FailureKind.OTHER, str(error)))
+        else:
+            self.session.coordinated(intent, result, asked=asked, now=self.clock.now)
 
     @property
     def _wire(self) -> WireSession:
@@ -344,16 +365,18 @@ class _Incoming:
         self._at_cut: Literal["reset", "end"] = "reset" if cut is not None and cut.reset else "end"
         self._then: Then | Literal["end"] = "more"
         self._chunks = self._chunks_of(pieces, chunks)
+        self._late: bytes | None = None  # what has not come by the time that was asked for
         self.due = now
 
     def next(self, by: float) -> bytes | Then | Literal["end"]:
         """Return what comes by a time: bytes, how the response ends, or "hang" for nothing."""
         if self._left == 0:
             return self._at_cut
-        data = next(self._chunks, None)
+        data = next(self._chunks, None) if self._late is None else self._late
+        self._late = data if self.due > by else None
         if self.due > by or (data is None and self._then == "hang"):
             self.due = max(self.due, by)
-            return "hang"  # until the deadline: nobody reads what comes later
+            return "hang"  # until the deadline
         if data is None:
             return self._then
         if self._left is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
@@ -17,6 +17,9 @@ from ..policy import MIB, Policy
 from ..profile import ServiceProfile
 from ..text import printable, shown
 from ._earlier import complete
+
+if TYPE_CHECKING:
+    from ..coordination import Coordination, Result
 
 FORMAT_VERSION = 1
 """The version of the format: the only one that is written or read."""
@@ -54,6 +57,7 @@ class Ask(_Line, frozen=True, tag="ask"):
     effort: str | None = None
     tools: tuple[str, ...] = ()
     extra: dict[str, Any] = {}
+    turn: str = ""
 
 
 class FetchModels(_Line, frozen=True, tag="fetch_models"):
@@ -169,6 +173,30 @@ class ChallengeFailed(_Line, frozen=True, tag="challenge_failed"):
     text: str
 
 
+class Coordinated(_Line, frozen=True, tag="coordinated"):
+    """`Session.coordinated`.
+
+    Attributes:
+        now: the time of the report.
+        asked: the time before the engine was asked.
+        id: the id of the `Coordinate`.
+        result: one of `ddg_protocol.coordination`, with its ``type``. Documents are readable, and have stand-ins.
+    """
+
+    now: float
+    asked: float
+    id: int
+    result: dict[str, Any]
+
+
+class CoordinationFailed(_Line, frozen=True, tag="coordination_failed"):
+    """`Session.coordination_failed`."""
+
+    id: int
+    kind: FailureKind
+    text: str
+
+
 class Lost(_Line, frozen=True, tag="lost"):
     """The end of the recording: with stand-ins, the session acted differently.
 
@@ -194,9 +222,21 @@ Line = (
     | WaitElapsed
     | ChallengeSolved
     | ChallengeFailed
+    | Coordinated
+    | CoordinationFailed
     | Lost
 )
 """Any line of a transcript but the first."""
+
+
+class Shares(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The attributes of a `coordination.Coordination`; the key is a stand-in."""
+
+    key: str | None
+    lease: float
+    window: float
+    on_busy: str
+    max_wait: float | None
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -208,6 +248,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         profile: the facts about the service.
         policy: the session's policy; on reading, its sizes are lowered to `MAX_POLICY_BYTES`.
         session: the snapshot at the start of the run, taken at time 0.
+        coordination: how the session goes by a shared engine; absent if there is none.
     """
 
     transcript: int = FORMAT_VERSION
@@ -215,6 +256,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     profile: ServiceProfile
     policy: Policy
     session: dict[str, Any]
+    coordination: Shares | msgspec.UnsetType = msgspec.UNSET
 
 
 class Version(msgspec.Struct):
@@ -357,6 +399,7 @@ def _read_head(line: bytes) -> Head:
     sizes = {name: min(size, MAX_POLICY_BYTES) for name, size in sizes.items()}
     head = msgspec.structs.replace(head, policy=msgspec.structs.replace(head.policy, **sizes))
     load(head.session, head.profile, head.policy, 0.0)
+    coordination_of(head)
     return head
 
 
@@ -364,7 +407,33 @@ def _checked(line: Line) -> Line:
     """Check that a line is one that the recorder writes."""
     if isinstance(line, NextAction) and (line.gives is None) == (line.raises is None):
         raise ValueError("next_action either gives or raises")
+    if isinstance(line, Coordinated):
+        result_of(line)
     return line
+
+
+def result_of(line: Coordinated) -> Result:
+    """Return the result that a line has.
+
+    Raises:
+        msgspec.ValidationError: it has none.
+    """
+    from ..coordination import Result  # which most transcripts never need
+
+    return msgspec.convert(line.result, Result)  # type: ignore[no-any-return]
+
+
+def coordination_of(head: Head) -> Coordination | None:
+    """Return how the session goes by a shared engine.
+
+    Raises:
+        ValueError: the head has settings that can't be.
+    """
+    if head.coordination is msgspec.UNSET:
+        return None
+    from ..coordination import Coordination  # which most transcripts never need
+
+    return Coordination(**msgspec.structs.asdict(head.coordination))
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._state import State
 from ..errors import DuckChatError
-from ..intents import ChallengeAnswer, Failure, SendRequest, SolveChallenge, Wait
+from ..intents import ChallengeAnswer, Coordinate, Failure, SendRequest, SolveChallenge, Wait
 from ..pace import ClientState
 from ..session import Action, Session
 from ._lines import (
@@ -18,6 +18,8 @@ from ._lines import (
     ChallengeFailed,
     ChallengeSolved,
     Close,
+    Coordinated,
+    CoordinationFailed,
     FetchModels,
     Head,
     Line,
@@ -28,6 +30,8 @@ from ._lines import (
     Shared,
     TransportFailed,
     WaitElapsed,
+    coordination_of,
+    result_of,
 )
 
 
@@ -46,6 +50,7 @@ def restored(head: Head, jitter: Callable[[], float], trace: Callable[[State], o
         shared=ClientState(),
         jitter=jitter,
         random_bytes=stand_in_bytes(),
+        coordination=coordination_of(head),
         trace=trace,
     )
 
@@ -53,7 +58,12 @@ def restored(head: Head, jitter: Callable[[], float], trace: Callable[[State], o
 def apply(session: Session, line: Line) -> None:
     match line:
         case Ask():
-            options: dict[str, Any] = {"effort": line.effort, "tools": line.tools, "extra": line.extra}
+            options: dict[str, Any] = {
+                "effort": line.effort,
+                "tools": line.tools,
+                "extra": line.extra,
+                "turn": line.turn,
+            }
             session.ask(line.messages, model=line.model, **options, now=line.now)
         case FetchModels():
             session.fetch_models(now=line.now)
@@ -80,11 +90,21 @@ def apply(session: Session, line: Line) -> None:
             session.challenge_solved(_challenge(session, line.id), answer)
         case ChallengeFailed():
             session.challenge_failed(_challenge(session, line.id), line.text)
+        case Coordinated():
+            session.coordinated(_coordinate(line.id), result_of(line), asked=line.asked, now=line.now)
+        case CoordinationFailed():
+            session.coordination_failed(_coordinate(line.id), Failure(line.kind, line.text))
 
 
 def _request(id: int) -> SendRequest:
     """Return a request with an id, which is all that a report uses."""
     return SendRequest(id=id, method="", url="", headers=(), body=b"", timeout=0.0)
+
+
+def _coordinate(id: int) -> Coordinate:
+    from ..coordination import Hold  # which most transcripts never need
+
+    return Coordinate(id=id, call=Hold(seconds=0.0))  # a report uses only the id
 
 
 def _challenge(session: Session, id: int) -> SolveChallenge:

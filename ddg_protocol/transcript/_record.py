@@ -6,7 +6,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -15,8 +15,9 @@ from .._part_forms import on_wire
 from .._state import State
 from ..chat import Said, read_messages
 from ..content import PIECE, ContentDecoder
-from ..conversation import Messages
-from ..errors import ContentDecodingError, DuckChatError, LocalProtocolError
+from ..conversation import Conversation, Messages
+from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError, LocalProtocolError
+from ..events import TurnFinished
 from ..headers import Headers, field
 from ..intents import ChallengeAnswer, SendRequest
 from ..pace import ClientState, Landing
@@ -24,7 +25,7 @@ from ..parts import Text
 from ..policy import Policy
 from ..profile import ServiceProfile
 from ..revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
-from ..session import Action, Session, no_jitter
+from ..session import Action, Session, no_jitter, no_random_bytes
 from ..tap import TappedSession
 from ._lines import (
     Ask,
@@ -33,6 +34,8 @@ from ._lines import (
     ChallengeFailed,
     ChallengeSolved,
     Close,
+    Coordinated,
+    CoordinationFailed,
     FetchModels,
     Head,
     Line,
@@ -42,6 +45,7 @@ from ._lines import (
     ReceiveData,
     ReceiveEof,
     ReceiveHead,
+    Shares,
     TransportFailed,
     WaitElapsed,
     plain,
@@ -51,10 +55,15 @@ from ._playing import apply, pulled, restored, shared
 from ._redaction import Secrets
 from ._texts import BodyTexts, ReplyTexts, blank, blank_part, blank_role, blank_version
 
+if TYPE_CHECKING:
+    from ..coordination import Coordination, Result
+
 #: 16 MiB: no session takes more decoded bytes from one chunk.
 _MOST_PIECES = 16 * 1024 * 1024 // PIECE
 #: Bytes that begin neither a coded body nor a block of one.
 _BROKEN = b"\xff" * 4
+#: A document that can't be read, for one that can't be read.
+_UNREADABLE = b"unreadable"
 
 
 class RecordedSession(TappedSession):
@@ -79,6 +88,8 @@ class RecordedSession(TappedSession):
     def __init__(self, session: Session, write: Callable[[str], object], *, redact_texts: bool = False) -> None:
         if session.state is not State.READY:
             raise LocalProtocolError(f"a recording must begin with a session at rest ({session.state.value})")
+        if session._machine.owed is not None:
+            raise LocalProtocolError("a recording must begin with a session at rest: pull until PAUSED first")
         super().__init__(session, _Recorder(session, write, redact_texts))
 
     @classmethod
@@ -93,6 +104,8 @@ class RecordedSession(TappedSession):
         policy: Policy | None = None,
         shared: ClientState | None = None,
         jitter: Callable[[], float] = no_jitter,
+        random_bytes: Callable[[int], bytes] = no_random_bytes,
+        coordination: Coordination | None = None,
     ) -> Self:
         """Restore a session that was stored at rest, and record it from there on.
 
@@ -105,6 +118,8 @@ class RecordedSession(TappedSession):
             policy: as for `Session.restore`.
             shared: as for `Session.restore`.
             jitter: as for `Session.restore`.
+            random_bytes: as for `Session.restore`.
+            coordination: as for `Session.restore`.
 
         Returns:
             A recorded session that does what the stored one would have done.
@@ -113,7 +128,16 @@ class RecordedSession(TappedSession):
             ConversationFormatError: the data is no snapshot, or one of another version or profile.
             LocalProtocolError: the session was stored during a turn.
         """
-        session = Session.restore(data, now=now, profile=profile, policy=policy, shared=shared, jitter=jitter)
+        session = Session.restore(
+            data,
+            now=now,
+            profile=profile,
+            policy=policy,
+            shared=shared,
+            jitter=jitter,
+            random_bytes=random_bytes,
+            coordination=coordination,
+        )
         return cls(session, write, redact_texts=redact_texts)
 
 
@@ -135,6 +159,7 @@ class _Recorder:
             policy=session.policy,
             # At time 0, the snapshot's times stay as they are.
             session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
+            coordination=msgspec.UNSET if session.coordination is None else self._shares(session.coordination),
         )
         write(write_line(head).decode() + "\n")
         # A session that has diverged may draw more often: that must not fail.
@@ -168,9 +193,10 @@ class _Recorder:
 
     def called(self, method: str, *arguments: Any) -> None:
         match method, *arguments:
-            case "ask", messages, model, effort, tools, extra, now:
+            case "ask", messages, model, effort, tools, extra, turn, now:
                 asked = _question(messages, blanked=self._texts)
-                self._tell(Ask(now, asked, model, effort, tuple(tools), self._members(extra or {})))
+                turn = self._secrets.value(turn) if turn else ""
+                self._tell(Ask(now, asked, model, effort, tuple(tools), self._members(extra or {}), turn))
             case "fetch_models", now:
                 self._tell(FetchModels(now))
             case "cancel", *_:
@@ -194,6 +220,11 @@ class _Recorder:
                 self._tell(WaitElapsed(wait.id))
             case "challenge_solved", solve, answer:
                 self._tell(self._solved(solve.id, answer))
+            case "coordinated", intent, result, asked_at, now:
+                shown = msgspec.to_builtins(self._result(result))
+                self._tell(Coordinated(now, asked_at, intent.id, shown))
+            case "coordination_failed", intent, failure:
+                self._tell(CoordinationFailed(intent.id, failure.kind, _encodable(failure.text)))
             case _:  # challenge_failed
                 solve, text = arguments
                 self._tell(ChallengeFailed(solve.id, _encodable(text)))
@@ -204,6 +235,52 @@ class _Recorder:
             return ChallengeSolved(id, stand_in(answer))
         headers = tuple((name, stand_in(value)) for name, value in answer.headers)
         return ChallengeSolved(id, stand_in(answer.value), headers, self._members(answer.body))
+
+    def _shares(self, settings: Coordination) -> Shares:
+        key = None if settings.key is None else self._secrets.value(settings.key)
+        return Shares(key, settings.lease, settings.window, settings.on_busy, settings.max_wait)
+
+    def _result(self, result: Result) -> Result:
+        """Return a result of a shared engine whose documents are not sealed, and have stand-ins."""
+        from ..coordination import Claimed, Done, Slot  # which most transcripts never need
+
+        match result:
+            case Claimed(document=document):
+                return replace(result, document=self._document(document))
+            case Done(document=document, reply=reply):
+                return replace(result, document=self._document(document), reply=self._reply(reply))
+            case Slot(fe_version=version) if self._texts:
+                return replace(result, fe_version=blank_version(version))
+        return result
+
+    def _document(self, document: bytes) -> bytes:
+        from ..coordination._documents import read_conversation, write_conversation
+
+        settings = self._session.coordination
+        assert settings is not None, "only a coordinated session gets documents"
+        if not document:
+            return document
+        try:
+            conversation = read_conversation(document, unseal=settings.unseal)
+        except ConversationFormatError:
+            return _UNREADABLE
+        shown = self._secrets.conversation(msgspec.to_builtins(conversation), texts=self._texts)
+        return write_conversation(msgspec.convert(shown, Conversation))
+
+    def _reply(self, reply: bytes) -> bytes:
+        from ..coordination._documents import read_reply, write_reply
+
+        settings = self._session.coordination
+        assert settings is not None, "only a coordinated session gets replies"
+        if not reply:
+            return reply
+        try:
+            finished = read_reply(reply, unseal=settings.unseal)
+        except ConversationFormatError:
+            return _UNREADABLE
+        if self._texts:
+            finished = TurnFinished(blank(finished.text), finished.reason, finished.model)
+        return write_reply(finished)
 
     def _members(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """Return members of a body with stand-ins for their values, any of which may be a secret."""

@@ -232,7 +232,25 @@ class Secrets:
             data: what `Session.snapshot` returned.
             texts: whether the texts are secret too.
         """
-        talk = dict(data["conversation"])
+        supplied, landing = data["supplied"], data["landing"]
+        return {
+            **data,
+            "fe_version": blank_version(data["fe_version"]) if texts else data["fe_version"],
+            "conversation": self.conversation(data["conversation"], texts=texts),
+            "ids": {name: self.value(id) for name, id in data["ids"].items()},
+            "jar": {**data["jar"], "cookies": self._cookies(data["jar"]["cookies"])},
+            "supplied": None if supplied is None else self._cookies(supplied),
+            "landing": None if landing is None else {**landing, "cookies": self._cookies(landing["cookies"])},
+        }
+
+    def conversation(self, data: dict[str, Any], *, texts: bool) -> dict[str, Any]:
+        """Return a conversation with stand-ins.
+
+        Args:
+            data: the conversation as JSON values.
+            texts: whether the texts are secret too.
+        """
+        talk = dict(data)
         talk["vqd"] = self.value(talk["vqd"])
         talk["vqd_hash_1"] = self.challenge(talk["vqd_hash_1"])
         talk["cookies"] = self._cookies(talk["cookies"])
@@ -243,16 +261,7 @@ class Secrets:
             )
             talk["fe_version"] = blank_version(talk["fe_version"])
             talk["title"] = None if talk["title"] is None else blank(talk["title"])
-        supplied, landing = data["supplied"], data["landing"]
-        return {
-            **data,
-            "fe_version": blank_version(data["fe_version"]) if texts else data["fe_version"],
-            "conversation": talk,
-            "ids": {name: self.value(id) for name, id in data["ids"].items()},
-            "jar": {**data["jar"], "cookies": self._cookies(data["jar"]["cookies"])},
-            "supplied": None if supplied is None else self._cookies(supplied),
-            "landing": None if landing is None else {**landing, "cookies": self._cookies(landing["cookies"])},
-        }
+        return talk
 
     def landing(self, landing: Landing) -> Landing:
         """Return what the landing page has brought, with stand-ins."""

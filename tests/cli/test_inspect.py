@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.coordinated import Told
 from support.paths import ROOT, TRANSCRIPTS
 from support.tiers import examples, thinned
 
@@ -26,7 +27,8 @@ from ddg_chat.inspect._page import page
 from ddg_chat.inspect._texts import cut, fit, wrapped
 from ddg_chat.inspect._timeline import Entry, Timeline, read_timeline
 from ddg_chat.main import COMMANDS, main
-from ddg_protocol import ConversationFormatError, DuckChatError, Session
+from ddg_protocol import ConversationFormatError, DuckChatError, Failure, FailureKind, Session
+from ddg_protocol.coordination import Release
 from ddg_protocol.events import GeneratedImage, ImageDraft, ReasoningDelta, Source, ToolStarted
 from ddg_protocol.service import Fault, Said, Service
 from ddg_protocol.service import faults as f
@@ -68,6 +70,20 @@ def hostile_run() -> str:
     run = Run(RecordedSession(Session(), lines.append), Service(responder=lambda _: [HOSTILE, "end"], script=script))
     run.ask(HOSTILE.replace("\0", ""))
     return "".join(lines)
+
+
+def test_a_coordinated_run_shows_what_was_asked_of_the_shared_engine() -> None:
+    lines: list[str] = []
+    hand = Told()
+    hand.session = RecordedSession(hand.session, lines.append)  # type: ignore[assignment]
+    hand.ask().request_for("duckai=1")
+    hand.on(Release, Failure(FailureKind.OTHER, "it is down")).session.cancel()
+    hand.pull()
+    shown = drawn("".join(lines))
+    for said in ("asks the shared engine Claim", "the shared engine Claimed", "the shared engine failed: it is down"):
+        assert said in flat(shown)
+    assert "COORDINATING" in shown
+    assert max(columns(line) for line in shown.splitlines()) <= 100
 
 
 def changed(name: str, change: Callable[[list[dict[str, object]]], None]) -> str:

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import msgspec
 import pytest
 from support.cases import each_of
+from support.coordinated import DOWN, Told, session_of
 from support.facing import Run
 from support.hand import DONE, HELLO, LISTING, PAGE, STREAM, Hand
 
@@ -52,7 +53,8 @@ from ddg_protocol import (
     Wait,
     errors,
 )
-from ddg_protocol.coordination import Claim, MemoryEngine
+from ddg_protocol.coordination import Busy, Claim, Commit, Done, Lost, Refused, Reserve
+from ddg_protocol.coordination._documents import write_reply
 from ddg_protocol.errors import (
     AccessDeniedError,
     BadRequestError,
@@ -60,6 +62,7 @@ from ddg_protocol.errors import (
     ChallengeError,
     ChatBusy,
     ContentDecodingError,
+    ConversationBusy,
     ConversationLimitError,
     EmptyResponseError,
     EngineUnavailable,
@@ -71,10 +74,13 @@ from ddg_protocol.errors import (
     MalformedModelList,
     ModelUnavailableError,
     OutputLimitError,
+    PaceRefused,
     RedirectRefused,
     ServiceUnavailableError,
     StreamTooLarge,
     TokenError,
+    TurnNotStored,
+    TurnSuperseded,
     UserLimitError,
 )
 from ddg_protocol.events import (
@@ -1109,8 +1115,23 @@ def test_every_event_and_every_intent_is_seen_by_a_caller() -> None:
     listing.answer(body=b'{"models":[{"id":"m"}]}')
     assert listing.pull() is PAUSED
     hand.events += listing.events
+    unfinished, recalled = Told().stored(sent=True).ask(), Told().on(Claim, DONE_BEFORE).ask(turn="t")
+    unfinished.request_for("/aichat")
+    assert recalled.pull() is PAUSED
+    hand.events += [*unfinished.events, *recalled.events]
     assert {type(event) for event in hand.events} == set(get_args(Event))
-    assert set(get_args(Intent)) == {type(action) for action in (hand.request, *hand.waits, *played.solves)}
+    intents = (hand.request, *hand.waits, *played.solves, *recalled.intents)
+    assert set(get_args(Intent)) == {type(action) for action in intents}
+
+
+DONE_BEFORE = Done(reply=write_reply(TurnFinished("Since.", "stop", "o3-mini")), revision=1, document=b"")
+
+
+def asked_to_store(result: Lost | Failure) -> None:
+    hand = Told(session_of(lease=0.1)).on(Commit, result).ask()
+    hand.handshake()
+    hand.answer(200, STREAM, HELLO + DONE)
+    hand.pull()
 
 
 def never_given() -> SendRequest:
@@ -1163,9 +1184,11 @@ CAUSES: dict[type[DuckChatError], Callable[[], object]] = {
     ChatTimeoutError: lambda: play({"chat": breaks(FailureKind.TIMEOUT)}).reraise(),
     ModelNotSupportedError: lambda: Session(model="gpt-9"),
     ConversationFormatError: lambda: Conversation.from_json("{}"),
-    EngineUnavailable: lambda: MemoryEngine(lambda: 0.0, max_conversations=0).call(
-        Claim(key="c", holder="a", lease=1.0)
-    ),
+    EngineUnavailable: lambda: Told().on(Claim, DOWN).ask().pull(),
+    ConversationBusy: lambda: Told().on(Claim, Busy(retry_after=1.0)).ask().pull(),
+    PaceRefused: lambda: Told().on(Reserve, Refused(wait=9.0)).ask().pull(),
+    TurnSuperseded: lambda: asked_to_store(Lost()),
+    TurnNotStored: lambda: asked_to_store(DOWN),
 }
 GROUPS = {DuckChatError, RemoteProtocolError, CoordinationError}
 """Those that are never raised themselves."""

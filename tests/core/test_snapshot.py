@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from support.cases import each_of
 from support.facing import Run, byte_by_byte, whole
-from support.hand import DONE, HELLO, STREAM, Hand, echoing, move_to
+from support.hand import DONE, HELLO, STREAM, Hand, counting, echoing, move_to
 from support.tiers import thinned
 
 from ddg_protocol import (
@@ -113,13 +113,16 @@ def test_a_refusal_in_a_coding_that_nobody_asked_for_is_gone_on_with() -> None:
 @each_of("state", State)
 def test_a_session_in_any_state_survives_json(state: State) -> None:
     hand = move_to(state)
-    again = through_json(hand.session, now=hand.now)
+    settings: dict[str, Any] = {}
+    if hand.session.coordination is not None:
+        settings = {"coordination": hand.session.coordination, "random_bytes": counting()}
+    again = through_json(hand.session, now=hand.now, **settings)
     after = {State.DRAINING: State.READY}.get(state, state)
     if state in (State.REQUESTING, State.READING):
         after = State.PLANNING  # the front-end page is asked for again
     assert again.state is after
     assert again.conversation == hand.session.conversation
-    assert through_json(again, now=hand.now).snapshot(now=hand.now) == again.snapshot(now=hand.now)
+    assert through_json(again, now=hand.now, **settings).snapshot(now=hand.now) == again.snapshot(now=hand.now)
 
 
 def test_a_handshake_request_whose_response_was_being_read_is_asked_for_again_and_paced() -> None:

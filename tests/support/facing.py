@@ -7,6 +7,7 @@ from typing import Any
 
 from ddg_protocol import PAUSED, Event, SendRequest, Session, Signal, SolveChallenge, TextDelta, TurnFinished, Wait
 from ddg_protocol.conversation import Messages
+from ddg_protocol.intents import Coordinate
 from ddg_protocol.service import Service, ServiceRequest, ServiceResponse
 
 Cut = Callable[[bytes], Iterator[bytes]]
@@ -67,8 +68,8 @@ class Run:
                     self.waits.append(wait)
                     self.now = max(self.now, wait.until)
                     self.session.wait_elapsed(wait)
-                case SolveChallenge():
-                    raise AssertionError("no solver here")
+                case SolveChallenge() | Coordinate():
+                    raise AssertionError("neither a solver nor an engine here")
                 case Signal.NEED_DATA:
                     chunk = next(chunks, None)
                     if chunk is None:

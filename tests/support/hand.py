@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol._state import AT_REST, State
+from ddg_protocol.coordination import Call, Coordinate, Coordination, MemoryEngine
 from ddg_protocol.service import Service
 
 LISTING = msgspec.structs.replace(DUCKDUCKGO_2025_04, models_path="/duckchat/v1/models")
@@ -42,9 +44,11 @@ def echoing(*, challenge: bool = False) -> Service:
 class Hand:
     """Drives a session by hand, for tests that write each response themselves."""
 
-    def __init__(self, session: Session | None = None) -> None:
+    def __init__(self, session: Session | None = None, *, engine: bool = False) -> None:
         self.session = session or Session()
         self.now = 0.0
+        self.engine = MemoryEngine(lambda: self.now) if engine else None
+        self.calls: list[Call] = []
         self.events: list[object] = []
         self.waits: list[Wait] = []
         self.request: SendRequest | None = None
@@ -60,7 +64,10 @@ class Hand:
             elif isinstance(action, SendRequest):
                 self.request = action
                 return action
-            elif action is NEED_DATA or action is PAUSED or isinstance(action, SolveChallenge):
+            elif isinstance(action, Coordinate) and self.engine is not None:
+                self.calls.append(action.call)
+                self.session.coordinated(action, self.engine.call(action.call), asked=self.now, now=self.now)
+            elif action is NEED_DATA or action is PAUSED or isinstance(action, SolveChallenge | Coordinate):
                 return action
             else:
                 self.events.append(action)
@@ -99,14 +106,19 @@ class Hand:
 
 def move_to(state: State) -> Hand:
     """Bring a session into a state."""
-    hand = Hand(Session(LISTING, solver="embedder", answer_challenge="always"))
-    session = hand.session
+    coordination = Coordination(key="c") if state is State.COORDINATING else None
+    settings: dict[str, Any] = {"random_bytes": counting(), "coordination": coordination} if coordination else {}
+    session = Session(LISTING, solver="embedder", answer_challenge="always", **settings)
+    hand = Hand(session, engine=coordination is not None)
     if state is State.CLOSED:
         session.close()
     if state in AT_REST:
         return hand
     session.ask("Hi", now=0)
     if state is State.PLANNING:
+        return hand
+    if state is State.COORDINATING:
+        assert isinstance(session.next_action(now=0), Coordinate)
         return hand
     hand.request_for("duckai=1")
     if state is State.REQUESTING:

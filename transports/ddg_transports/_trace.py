@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ddg_protocol import DuckChatError, SendRequest, Signal, SolveChallenge, Wait
+from ddg_protocol.intents import Coordinate
 from ddg_protocol.session import Action
 from ddg_protocol.wire import Close, Connect, Send, WireAction, WireSession
 
@@ -22,11 +23,11 @@ class DriverReport(msgspec.Struct, frozen=True):
         method: the session's method, such as ``"receive_head"``.
         intent: the intent that is reported on.
         arguments: the method's other arguments, in order and without the time: status and headers, the bytes, the
-            failure, the answer to a challenge.
+            failure, the answer to a challenge, the result of a shared engine.
     """
 
     method: str
-    intent: SendRequest | Wait | SolveChallenge
+    intent: SendRequest | Wait | SolveChallenge | Coordinate
     arguments: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
@@ -92,8 +93,9 @@ class Watch:
 
     def called(self, method: str, *arguments: Any) -> None:
         """Pass on a report of the driver."""
-        if arguments and isinstance(intent := arguments[0], SendRequest | Wait | SolveChallenge):
-            self.tell(DriverReport(method, intent, arguments[1:3]))  # without the time of a head
+        if arguments and isinstance(intent := arguments[0], SendRequest | Wait | SolveChallenge | Coordinate):
+            most = 2 if method == "coordinated" else 3  # without the times of a head or a result
+            self.tell(DriverReport(method, intent, arguments[1:most]))
 
 
 class WatchedWire(WireSession):

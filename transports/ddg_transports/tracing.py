@@ -6,6 +6,8 @@ Each record goes to the logger of its topic, below ``ddg_transports``:
 * ``ddg_transports.request``: a response's status (INFO), a failure (WARNING), requests and bytes (DEBUG);
 * ``ddg_transports.wait``: a backoff, a place in the queue (INFO), the service's pace (DEBUG);
 * ``ddg_transports.challenge``: a challenge that has to be answered (INFO), its answer (DEBUG);
+* ``ddg_transports.engine``: a shared engine fails (WARNING), an earlier turn that never ended, a reply that it had
+  (INFO), each call and result (DEBUG);
 * ``ddg_transports.connection``: the client's own connections (DEBUG).
 
 The members of a record are numbers, this library's own words, and addresses with hidden targets. Tokens, cookies,
@@ -33,7 +35,16 @@ from ddg_protocol import (
     TurnStarted,
     Wait,
 )
-from ddg_protocol.events import ChallengeReceived, FrontEndVersionUnknown, LandingPageFailed, MalformedPayload, Queued
+from ddg_protocol.events import (
+    ChallengeReceived,
+    EarlierTurnUnfinished,
+    FrontEndVersionUnknown,
+    LandingPageFailed,
+    MalformedPayload,
+    Queued,
+    ReplyRecalled,
+)
+from ddg_protocol.intents import Coordinate
 from ddg_protocol.redaction import shown_url
 from ddg_protocol.wire import Close, Connect, Send
 
@@ -41,8 +52,9 @@ from ._trace import DriverReport, Trace
 
 __all__ = ["log"]
 
-_TURN, _REQUEST, _WAIT, _CHALLENGE, _CONNECTION = (
-    logging.getLogger(f"ddg_transports.{topic}") for topic in ("turn", "request", "wait", "challenge", "connection")
+_TURN, _REQUEST, _WAIT, _CHALLENGE, _ENGINE, _CONNECTION = (
+    logging.getLogger(f"ddg_transports.{topic}")
+    for topic in ("turn", "request", "wait", "challenge", "engine", "connection")
 )
 
 _Record = tuple[logging.Logger, int, str, dict[str, Any]]
@@ -88,6 +100,12 @@ def _described(trace: Trace) -> _Record | None:
             return _WAIT, level, "wait for %(seconds).1f s (%(reason)s)", members
         case SolveChallenge():
             return _CHALLENGE, logging.DEBUG, "ask the solver for an answer", {}
+        case Coordinate():
+            return _ENGINE, logging.DEBUG, "ask the shared engine: %(call)s", {"call": type(what.call).__name__}
+        case EarlierTurnUnfinished():
+            return _ENGINE, logging.INFO, "an earlier turn of the conversation never came to an end", {}
+        case ReplyRecalled():
+            return _ENGINE, logging.INFO, "the turn was done before: its stored reply follows", {}
         case ChallengeReceived():
             return _CHALLENGE, logging.INFO, "the service wants the answer to its challenge", {}
         case Connect():
@@ -143,6 +161,10 @@ def _report(report: DriverReport) -> _Record:
                 "the request failed (%(failure)s)",
                 {**members, "failure": failure.kind.value},
             )
+        case "coordinated", (result,):
+            return _ENGINE, logging.DEBUG, "the shared engine: %(result)s", {"result": type(result).__name__}
+        case "coordination_failed", _:
+            return _ENGINE, logging.WARNING, "the shared engine failed", {}
         case (("challenge_solved" | "challenge_failed"), _):
             return _CHALLENGE, logging.DEBUG, "%(what)s", {}
         case "wait_elapsed", _:
