@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     for given in args.waive:
         name, _, waive[name] = given.partition("=")
     try:
-        planned = plan(_imported(args.factory), args.checks or None, backend=args.backend, waive=waive)
+        planned = plan(imported(args.factory), args.checks or None, backend=args.backend, waive=waive)
     except (FactoryError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -106,7 +106,12 @@ def _show(planned: Planned) -> Result:
     return result
 
 
-def _imported(name: str) -> Any:
+def imported(name: str) -> Any:
+    """Import what ``module:name`` names.
+
+    Raises:
+        ValueError: it can't be imported; the message says why.
+    """
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise ValueError(f"{name} does not name a factory: write it as MODULE:FACTORY, such as mymodule:factory")
