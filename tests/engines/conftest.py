@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.stores import PROGRAMS, Store, store
+
+from ddg_transports.engines.sqlite import SqliteEngine
+from ddg_transports.engines.valkey import ValkeyEngine
 
 
 @pytest.fixture(scope="session", params=PROGRAMS)
@@ -26,3 +31,13 @@ def program(request: pytest.FixtureRequest) -> str:
     """A kind of server, for tests that start their own."""
     found: str = request.param
     return found
+
+
+@pytest.fixture(params=["sqlite", *PROGRAMS])
+def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    """Opens an engine of each kind; those that a test opens share what they keep, in whatever process."""
+    if request.param == "sqlite":
+        yield lambda: SqliteEngine(tmp_path / "engine")
+        return
+    with store(request.param, tmp_path / "server") as server:
+        yield lambda: ValkeyEngine(server.url)

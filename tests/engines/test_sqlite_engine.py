@@ -329,21 +329,23 @@ def test_the_boot_has_a_name_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> 
 def test_conversations_that_nobody_uses_are_forgotten_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     today = 1_764_331_122.0
     monkeypatch.setattr(time, "time", lambda: today)
+    monkeypatch.setattr(sqlite, "_FORGOTTEN", 2)
     with SqliteEngine(tmp_path, ttl=3600.0) as engine:
-        for number in range(25):
-            commit(engine, b"document", key=str(number))
+        for number in range(5):
+            claim(engine, str(number))
+        commit(engine, b"document", key="5")
         today += 3601.0
-        assert claim(engine, "24", "new").document == b""
+        assert claim(engine, "5", "new").document == b""
         claim(engine, "other", "new")
         claim(engine, "other", "newer", take_over=True)
     with sqlite3.connect(tmp_path / "conversations.db") as connection:
         for table in ("lease", "stored"):
-            assert sorted(connection.execute(f"SELECT key FROM {table}")) == [("24",), ("other",)]
+            assert sorted(connection.execute(f"SELECT key FROM {table}")) == [("5",), ("other",)]
     connection.close()
     with SqliteEngine(tmp_path, ttl=3600.0) as engine:
         today += 3599.0
-        assert isinstance(engine.call(Claim(key="24", holder="2", lease=1.0)), Claimed | Busy)
-        assert isinstance(engine.call(Claim(key="24", holder="new", lease=1.0)), Claimed)
+        assert isinstance(engine.call(Claim(key="5", holder="2", lease=1.0)), Claimed | Busy)
+        assert isinstance(engine.call(Claim(key="5", holder="new", lease=1.0)), Claimed)
 
 
 # Files that can't be used
