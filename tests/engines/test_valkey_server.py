@@ -16,11 +16,14 @@ import redis.cluster
 import redis.retry
 import valkey
 import valkey.cluster
+from support.engines import AtTime
+from support.lossy import LossyRelay
 from support.servers import free_port
 from support.stores import Store, cluster, replica_of, store
 
 from ddg_protocol.coordination import (
     Busy,
+    Call,
     Claim,
     Claimed,
     Commit,
@@ -28,11 +31,13 @@ from ddg_protocol.coordination import (
     Done,
     Held,
     Hold,
+    Lost,
     Mark,
     Marked,
     Release,
     Released,
     Reserve,
+    Result,
     Slot,
 )
 from ddg_protocol.errors import EngineUnavailable
@@ -411,3 +416,70 @@ def test_a_cluster_of_which_a_part_is_down_refuses_its_conversations_alone(progr
         assert lost
         assert {key for key, is_there in found.items() if not is_there} == lost
         client.close()
+
+
+# Answers that are lost, and clocks
+
+
+class Repeated:
+    """An engine that loses the answer to each call, or to none, and makes the call again."""
+
+    def __init__(self, engine: ValkeyEngine, relay: LossyRelay, *, loses: bool) -> None:
+        self._engine, self._relay, self._loses = engine, relay, loses
+
+    def call(self, call: Call) -> Result:
+        if self._loses:
+            self._relay.lose()
+            with pytest.raises(EngineUnavailable, match="it can't be reached, or closed the connection"):
+                self._engine.call(call)
+        return self._engine.call(call)
+
+
+@pytest.mark.parametrize("loses", [False, True])
+def test_a_call_whose_answer_was_lost_is_the_same_when_it_is_made_again(server: Store, loses: bool) -> None:
+    relay = LossyRelay(server.port)
+    with ValkeyEngine(f"valkey://127.0.0.1:{relay.port}", ttl=3600.0) as inner:
+        engine = Repeated(inner, relay, loses=loses)
+        client = server.client()
+        first = engine.call(Reserve(nonce="1", interval=1.5, window=0.05, need=2, max_wait=60.0))
+        assert isinstance(first, Slot)
+        assert (first.ticket, first.position) == ("1", 0)
+        second = engine.call(Reserve(nonce="2", interval=1.5, window=0.05, max_wait=60.0))
+        assert isinstance(second, Slot)
+        assert (second.ticket, second.position) == ("2", 1)
+        assert engine.call(Hold(seconds=1.0)) == Held()
+        claimed = engine.call(Claim(key="k", holder="h", lease=30.0))
+        assert isinstance(claimed, Claimed)
+        assert (claimed.revision, claimed.document, claimed.sent) == (0, b"", False)
+        assert engine.call(Mark(key="k", fence=claimed.fence, lease=30.0)) == Marked()
+        assert engine.call(commit_of(claimed, b"document", turn="1")) == Committed(revision=1)
+        claimed = engine.call(Claim(key="k", holder="2", lease=30.0))
+        assert isinstance(claimed, Claimed)
+        assert (claimed.revision, claimed.document, claimed.sent) == (1, b"document", False)
+        released = Release(key="k", fence=claimed.fence, revision=1, document=b"without a token")
+        assert engine.call(released) == Released()
+        assert client.hget(b"ddg:1:{c:k}", "revision") == b"2"
+        assert client.hlen(b"ddg:1:{c:k}") == 13  # ten for the conversation, three for the turn that has a key
+        assert client.hget(b"ddg:1:{default}:pace", "tickets") == b"2"
+    relay.close()
+    assert relay.lost == (8 if loses else 0)
+
+
+@pytest.mark.parametrize("jump", [-20.0, 20.0])
+def test_the_servers_clock_that_jumps_neither_stalls_nor_opens_the_pace(server: Store, jump: float) -> None:
+    time = [1_764_331_122_000_000]
+    engine = ValkeyEngine(AtTime(server.client(), lambda: time[0]))
+    for nonce in ("1", "2", "3"):
+        reserve(engine, nonce)
+    time[0] += 2_500_000
+    assert reserve(engine, "1", ticket="1").final
+    claimed = claim(engine)
+    time[0] += round(jump * 1_000_000)
+    slot = reserve(engine, "2")
+    assert slot.delay <= 1.55
+    if jump < 0:
+        assert slot.delay >= 1.5  # time stood still once
+        assert isinstance(engine.call(Claim(key="k", holder="other", lease=1.0)), Busy)
+        time[0] += 30_000_000
+        assert isinstance(engine.call(Claim(key="k", holder="other", lease=1.0)), Claimed)
+    assert engine.call(Mark(key="k", fence=claimed.fence, lease=1.0)) == (Marked() if jump > 0 else Lost())
