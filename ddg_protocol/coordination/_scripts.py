@@ -16,7 +16,7 @@ from ._time import microseconds
 from ._turns import MAX_REPLY_BYTES, MAX_TURNS
 from .calls import MAX_WINDOW
 
-_PACE_SECONDS = 86_400.0  # for which a pace is kept that nobody asks for
+_HOUR = 3600.0  # how often it is said that the pace is kept for a day more
 
 CLOCK = """
 local parts = redis.call('TIME')
@@ -50,90 +50,94 @@ end
 _PACE_LIMITS = f"""
 local VERSION_TIME, FETCH_TIME = {microseconds(VERSION_SECONDS)}, {microseconds(FETCH_SECONDS)}
 local PATIENCE, FIRST_LOOK, MAX_PLACES = {microseconds(PATIENCE)}, {microseconds(FIRST_LOOK)}, {MAX_PLACES}
-local MAX_WINDOW, KEPT = {microseconds(MAX_WINDOW)}, {microseconds(_PACE_SECONDS)}
+local MAX_WINDOW, HOUR, KEPT = {microseconds(MAX_WINDOW)}, {microseconds(_HOUR)}, {microseconds(25 * _HOUR)}
 """
 
 PACE = (
     f"{CLOCK}{_COMMON}{_PACE_LIMITS}"
     """
-local stored = {}
+local stored, places, gone = {}, {}, {}
 local flat = redis.call('HGETALL', key)
 for i = 1, #flat, 2 do stored[flat[i]] = flat[i + 1] end
 
--- A life of the engine is one run of the server (where the user may ask for it) with one and the same hash.
-local info = redis.pcall('INFO', 'server')
-local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
-local epoch = stored.epoch
-local same = epoch and string.match(epoch, '^(%x*):') == run
-
-local now, offset = look(whole(stored.time, 'time', NEVER), whole(stored.offset, 'offset', 0))
-local held = whole(stored.held, 'held', NEVER)
-local learned = whole(stored.learned, 'learned', NEVER)
-local version = stored.version or ''
-local tickets, given, fetch, places, gone = 0, nil, nil, {}, {}
-
 local function parse(field, pattern)
-  local a, b, c, nonce = string.match(stored[field], pattern)
+  local a, b, c, d, e = string.match(stored[field], pattern)
   if not a then unreadable(field) end
-  return tonumber(a), tonumber(b), tonumber(c), nonce
+  return a, b, c, d, e
 end
 
+-- A life of the engine is one run of the server (where the user may ask for it) with one and the same hash.
+local run, info = '', redis.pcall('INFO', 'server')
+if type(info) == 'string' then
+  local _, before = string.find(info, 'run_id:', 1, true)
+  run = before and string.match(info, '^%x+', before + 1) or ''
+end
+local epoch, version = stored.epoch, stored.version or ''
+local same = epoch and string.match(epoch, '^%x*:') == run .. ':'
+
+local time, offset, held, learned, tickets = NEVER, 0, NEVER, NEVER, 0
+if stored.times then
+  time, offset, held, learned, tickets = parse('times', '^(%-?%d+) (%-?%d+) (%-?%d+) (%-?%d+) (%d+)$')
+  time, offset, held = tonumber(time), tonumber(offset), tonumber(held)
+  learned, tickets = tonumber(learned), tonumber(tickets)
+end
+local now
+now, offset = look(time, offset)
+
+local given, fetch
 for field in pairs(stored) do
-  local ticket = string.match(field, '^p(%d+)$')
+  local ticket = string.byte(field) == 112 and string.match(field, '^p(%d+)$')
   if ticket and same then
     local need, fetches, till, nonce = parse(field, '^(%d+) ([01]) (%-?%d+) (.*)$')
-    places[tonumber(ticket)] = {need = need, fetches = fetches == 1, till = till, nonce = nonce}
+    places[tonumber(ticket)] = {need = tonumber(need), fetches = fetches == '1', till = tonumber(till), nonce = nonce}
   elseif ticket then
     gone[#gone + 1] = field
   end
 end
-if same then
-  tickets = whole(stored.tickets, 'tickets', 0)
+if not same then
+  epoch, tickets = run .. ':' .. text(clock), 0
+else
   if stored.given then
     local ticket, last, before, nonce = parse('given', '^(%d+) (%-?%d+) (%-?%d+) (.*)$')
-    given = {ticket = ticket, last = last, before = before, nonce = nonce}
+    given = {ticket = tonumber(ticket), last = tonumber(last), before = tonumber(before), nonce = nonce}
   end
   if stored.fetch then
     local ticket, begun, since, nonce = parse('fetch', '^(%d+) (%-?%d+) (%-?%d+) (.*)$')
-    fetch = {ticket = ticket, begun = begun, since = since, nonce = nonce}
+    fetch = {ticket = tonumber(ticket), begun = tonumber(begun), since = tonumber(since), nonce = nonce}
   end
-else
-  epoch = run .. ':' .. text(clock)
 end
 
-local changes = {}
-local function set(field, value)
-  changes[#changes + 1] = field
-  changes[#changes + 1] = value
-end
-
-local function save(result)
-  set('epoch', epoch)
-  set('time', text(now))
-  set('offset', text(offset))
-  set('held', text(held))
-  set('version', version)
-  set('learned', text(learned))
-  set('tickets', text(tickets))
+local function save(result, field, place)
+  local times = string.format('%.0f %.0f %.0f %.0f %.0f', now, offset, held, learned, tickets)
+  local changes = {'epoch', epoch, 'times', times, 'version', version}
+  local function set(name, value)
+    changes[#changes + 1] = name
+    changes[#changes + 1] = value
+  end
   if given then
-    set('given', text(given.ticket) .. ' ' .. text(given.last) .. ' ' .. text(given.before) .. ' ' .. given.nonce)
+    set('given', string.format('%.0f %.0f %.0f ', given.ticket, given.last, given.before) .. given.nonce)
   elseif stored.given then
     gone[#gone + 1] = 'given'
   end
   if fetch then
-    set('fetch', text(fetch.ticket) .. ' ' .. text(fetch.begun) .. ' ' .. text(fetch.since) .. ' ' .. fetch.nonce)
+    set('fetch', string.format('%.0f %.0f %.0f ', fetch.ticket, fetch.begun, fetch.since) .. fetch.nonce)
   elseif stored.fetch then
     gone[#gone + 1] = 'fetch'
   end
+  if field then set(field, place) end
   redis.call('HSET', key, unpack(changes))
-  for _, field in ipairs(gone) do redis.call('HDEL', key, field) end
-  redis.call('PEXPIRE', key, text((math.max(held - now, 0) + KEPT) / 1000))
+  for _, each in ipairs(gone) do
+    if each ~= field then redis.call('HDEL', key, each) end
+  end
+  if verb == 'hold' or math.floor(now / HOUR) ~= math.floor(time / HOUR) then
+    redis.call('PEXPIRE', key, text((math.max(held - now, 0) + KEPT) / 1000))
+  end
   return result
 end
 
 if verb == 'hold' then
   held = math.max(held, now + ARGV[2])
-  return save({'held'})
+  return save('held')
 end
 
 local nonce, interval, window, need = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -201,7 +205,7 @@ end
 local delay = start - now
 local final = delay <= math.floor(window / 2) and not waiting
 if delay / 1000000 > max_wait or (count >= MAX_PLACES and not final) then
-  return save({'refused', text(delay)})
+  return save('refused ' .. text(delay))
 end
 local till
 if final then
@@ -215,15 +219,10 @@ if final then
 else
   till = start + window + interval
 end
-if need > 0 and interval > 0 then
-  local field = 'p' .. text(ticket)
-  set(field, text(need) .. (fetches and ' 1 ' or ' 0 ') .. text(till) .. ' ' .. nonce)
-  for i = #gone, 1, -1 do
-    if gone[i] == field then table.remove(gone, i) end
-  end
-end
 tickets = math.max(tickets, ticket)
-return save({'slot', text(delay), final and '1' or '0', text(ticket), epoch, text(ahead), version})
+local result = string.format('slot %.0f %d %.0f %s %.0f %s', delay, final and 1 or 0, ticket, epoch, ahead, version)
+if need == 0 or interval == 0 then return save(result) end
+return save(result, 'p' .. text(ticket), string.format('%.0f %d %.0f ', need, fetches and 1 or 0, till) .. nonce)
 """
 )
 

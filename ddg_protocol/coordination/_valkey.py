@@ -132,21 +132,21 @@ def decode(call: Call, reply: object) -> Result:
 
     Args:
         call: what was asked.
-        reply: what the server said, as its client gives it: a list of bytes.
+        reply: what the server said, as its client gives it: bytes, or a list of them.
 
     Raises:
         EngineUnavailable: if the reply can't be read, or says that the server may not keep what it is given.
     """
-    if isinstance(reply, list) and reply and all(isinstance(part, bytes) for part in reply):
+    parts = reply.split(b" ") if isinstance(reply, bytes) else reply
+    if isinstance(parts, list) and all(isinstance(part, bytes) for part in parts):
         try:
-            result = _result(call, reply)
+            result = _result(call, parts)
         except ValueError:
             result = None
         if result is not None:
             return result
-    kind = "something else" if isinstance(reply, list) else type(reply).__name__
     raise EngineUnavailable(
-        f"the reply to {type(call).__name__} can't be read: a list of bytes of its form was expected, not {kind}; "
+        f"the reply to {type(call).__name__} can't be read: it has another form than that of this version's scripts; "
         "is the client one for Valkey or Redis that doesn't decode replies?"
     )
 

@@ -36,7 +36,7 @@ def compare(engine: Any, time: Time, history: list[Step]) -> None:
 
 
 @given(history=histories(goes_back=False))
-@settings(max_examples=examples(2000, default=30))
+@settings(max_examples=examples(500, default=15))
 def test_sqlite_answers_as_the_rules_do(history: list[Step], tmp_path_factory: pytest.TempPathFactory) -> None:
     time = Time()
     with pytest.MonkeyPatch.context() as patch, SqliteEngine(tmp_path_factory.mktemp("engine")) as engine:
@@ -49,7 +49,7 @@ def test_a_server_answers_as_the_rules_do(server: Store) -> None:
     client = server.client()
 
     @given(history=histories(goes_back=True))
-    @settings(max_examples=examples(1000))
+    @settings(max_examples=examples(200))
     def check(history: list[Step]) -> None:
         client.flushall()
         time = Time()

@@ -78,7 +78,7 @@ def unknown_script() -> Exception:
 
 
 def test_a_script_that_the_server_does_not_know_is_sent_whole() -> None:
-    client = Client([b"held"], unknown_script(), [b"held"])
+    client = Client(b"held", unknown_script(), b"held")
     engine = ValkeyEngine(client)
     assert engine.call(HOLD) == engine.call(HOLD) == Held()
     assert [name for name, _ in client.calls] == ["EVALSHA", "EVALSHA", "EVAL"]
@@ -146,7 +146,7 @@ def test_a_commit_whose_script_is_unknown_is_sent_whole_and_waited_for() -> None
 
 
 def test_other_calls_wait_for_no_replica() -> None:
-    assert ValkeyEngine(Client([b"held"]), replicas=2).call(HOLD) == Held()
+    assert ValkeyEngine(Client(b"held"), replicas=2).call(HOLD) == Held()
 
 
 RETRIES = redis.retry.Retry(redis.backoff.NoBackoff(), 1)

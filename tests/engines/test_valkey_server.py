@@ -107,7 +107,7 @@ def test_a_conversation_and_a_pace_are_one_key_each(server: Store) -> None:
     converse(ValkeyEngine(server.client(), scope="office", ttl=100.0), "a}{b")
     client = server.client()
     assert set(client.keys()) == {b"ddg:1:{office}:pace", b"ddg:1:{c:a}{b}"}
-    assert 86_000 < client.ttl(b"ddg:1:{office}:pace") <= 86_400
+    assert 86_400 < client.ttl(b"ddg:1:{office}:pace") <= 90_000
     assert 0 < client.ttl(b"ddg:1:{c:a}{b}") <= 100
     numbers = [value for name, value in client.hgetall(b"ddg:1:{c:a}{b}").items() if name in (b"fence", b"until")]
     assert all(len(number) == 16 and number.isdigit() for number in numbers)
@@ -132,7 +132,7 @@ def test_a_conversation_that_nobody_uses_is_forgotten(server: Store) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("time", b"soon"), ("offset", b"1e3"), ("held", b""), ("learned", b"x"), ("tickets", b"-"), ("given", b"1 2 3"),
+        ("times", b""), ("times", b"0 0 0 0"), ("times", b"1e3 0 0 0 0"), ("times", b"0 0 0 0 -1"), ("given", b"1 2 3"),
         ("given", b"1 2 x n"), ("fetch", b"secret"), ("p1", b"1 2 3 n"), ("p1", b"secret"),
     ],
 )  # fmt: skip
@@ -460,7 +460,7 @@ def test_a_call_whose_answer_was_lost_is_the_same_when_it_is_made_again(server: 
         assert engine.call(released) == Released()
         assert client.hget(b"ddg:1:{c:k}", "revision") == b"2"
         assert client.hlen(b"ddg:1:{c:k}") == 13  # ten for the conversation, three for the turn that has a key
-        assert client.hget(b"ddg:1:{default}:pace", "tickets") == b"2"
+        assert client.hget(b"ddg:1:{default}:pace", "times").endswith(b" 2")
     relay.close()
     assert relay.lost == (8 if loses else 0)
 

@@ -102,15 +102,15 @@ def test_a_command_is_shown_without_what_is_in_it() -> None:
     assert shown == "Command(commit, <7 arguments>)"
 
 
-REPLIES: list[tuple[Call, list[bytes], Result]] = [
+REPLIES: list[tuple[Call, bytes | list[bytes], Result]] = [
     (
         RESERVE,
-        [b"slot", b"1550000", b"0", b"12", b"e:1", b"3", b"serp_1"],
+        b"slot 1550000 0 12 e:1 3 serp_1",
         Slot(delay=1.55, final=False, ticket="12", epoch="e:1", position=3, fe_version="serp_1"),
     ),
-    (RESERVE, [b"slot", b"0", b"1", b"12", b":1", b"0", b""], Slot(delay=0.0, final=True, ticket="12", epoch=":1")),
-    (RESERVE, [b"refused", b"200000000"], Refused(wait=200.0)),
-    (HOLD, [b"held"], Held()),
+    (RESERVE, b"slot 0 1 12 :1 0 ", Slot(delay=0.0, final=True, ticket="12", epoch=":1")),
+    (RESERVE, b"refused 200000000", Refused(wait=200.0)),
+    (HOLD, b"held", Held()),
     (
         CLAIM,
         [b"claimed", b"1764331122123456", b"2", b"\xff\0", b"1"],
@@ -129,14 +129,15 @@ REPLIES: list[tuple[Call, list[bytes], Result]] = [
 
 
 @pytest.mark.parametrize(("call", "reply", "result"), REPLIES)
-def test_a_reply_is_a_result(call: Call, reply: list[bytes], result: Result) -> None:
+def test_a_reply_is_a_result(call: Call, reply: bytes | list[bytes], result: Result) -> None:
     assert decode(call, reply) == result
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_reply_of_another_form_is_an_error_that_does_not_show_it(call: Call) -> None:
     others: list[Any] = [reply for asked, reply, _ in REPLIES if type(asked) is not type(call) and reply != [b"lost"]]
-    broken = [reply for asked, reply, _ in REPLIES if type(asked) is type(call)]
+    own = [reply for asked, reply, _ in REPLIES if type(asked) is type(call)]
+    broken = [reply.split(b" ") if isinstance(reply, bytes) else reply for reply in own]
     for reply in [
         *others,
         *(reply[:-1] for reply in broken),
