@@ -2,6 +2,7 @@
 
 from ..intents import Coordinate
 from ._memory import MemoryEngine
+from ._rows import carry_out
 from .calls import (
     Busy,
     Call,
@@ -54,4 +55,5 @@ __all__ = [
     "Reserve",
     "Result",
     "Slot",
+    "carry_out",
 ]

@@ -1,7 +1,7 @@
-"""The states of an engine as bytes, for a store that keeps them as they are.
+"""The states of an engine as bytes, for a store that keeps them as they are: rows.
 
-A store reads a row under a lock, has the call carried out on it, and writes what has changed. A row begins with the
-version of its form; the rest is MessagePack. Nothing is guessed: a row of another form is an `EngineUnavailable`.
+A row begins with the version of its form; the rest is MessagePack. Nothing is guessed: a row of another form is an
+`EngineUnavailable`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import EngineUnavailable
+from . import _pace, _turns
 from ._pace import PaceState
-from ._time import Clock, Kept
+from ._time import Clock, Kept, microseconds
 from ._turns import ConversationState, Lease, Stored
+from .calls import Call, Hold, Reserve, Result
 
 VERSION = 1
 
@@ -25,7 +27,38 @@ class LeaseRow(Kept, frozen=True):
     clock: Clock
 
 
-Row = TypeVar("Row", PaceState, LeaseRow, Stored)
+Row = TypeVar("Row", PaceState, ConversationState, LeaseRow, Stored)
+
+
+def carry_out(row: bytes | None, call: Call, *, now: float, epoch: str) -> tuple[bytes | None, Result]:
+    """Carry out a call on what a store holds, for an engine on a store that can lock, read and write a row.
+
+    The engine reads the row under a lock, writes the new one, and only then returns the result. There is one row for the
+    pace, which `Reserve` and `Hold` concern, and one for each conversation, by the ``key`` of the other calls.
+
+    Args:
+        row: what is stored; None if there is no such row.
+        call: what a session asks.
+        now: the store's clock, in seconds, read under the lock. All processes must have the same one. If it goes back,
+            the time stands still meanwhile.
+        epoch: names the life of the store, in up to 64 visible characters of ASCII. Give it another name when slots may
+            have been forgotten, for instance if an older copy of the data was restored; tickets are void then. In a new
+            life the first slot waits until those of the one before are over.
+
+    Returns:
+        The row to store, which is the same object if nothing has changed, and the result.
+
+    Raises:
+        EngineUnavailable: the row can't be read; the message says where reading stopped.
+    """
+    time = microseconds(now)
+    if isinstance(call, Reserve | Hold):
+        pace = PaceState(epoch=epoch) if row is None else _pace.in_epoch(_read(row, PaceState, "pace"), epoch)
+        pace, answer = _pace.decide(pace, call, time)
+        return _written(pace), answer
+    before = ConversationState() if row is None else _read(row, ConversationState, "conversation")
+    after, result = _turns.decide(before, call, time)
+    return (row if after is before else _written(after)), result
 
 
 def write_pace(state: PaceState) -> bytes:
@@ -62,7 +95,7 @@ def read_conversation(lease: bytes, stored: bytes) -> ConversationState:
     return ConversationState(row.lease, _read(stored, Stored, "conversation"), row.clock)
 
 
-def _written(row: PaceState | LeaseRow | Stored) -> bytes:
+def _written(row: PaceState | ConversationState | LeaseRow | Stored) -> bytes:
     return bytes([VERSION]) + msgspec.msgpack.encode(row)
 
 

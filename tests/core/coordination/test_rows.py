@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddg_protocol.coordination import Busy, Claim, Claimed, Held, Hold, Lost, Mark, Reserve, Slot, carry_out
 from ddg_protocol.coordination._pace import Fetch, Given, PaceState, Place
 from ddg_protocol.coordination._rows import read_conversation, read_pace, write_lease, write_pace, write_stored
 from ddg_protocol.coordination._time import Clock
@@ -82,3 +83,32 @@ def test_whatever_is_stored_is_read_or_refused(data: bytes, at: int) -> None:
     for row in (data, b"\x01" + data, whole[:at] + data + whole[at + len(data) :]):
         with contextlib.suppress(EngineUnavailable):
             assert isinstance(read_pace(row), PaceState)
+
+
+def test_a_call_is_carried_out_on_a_row() -> None:
+    reserve = Reserve(nonce="n", interval=1.5, window=0.05, max_wait=60.0)
+    row, slot = carry_out(None, reserve, now=100.0, epoch="one")
+    assert slot == Slot(delay=2.5, final=False, ticket="1", epoch="one"), "there may have been a life before"
+    row, held = carry_out(row, Hold(seconds=5.0), now=100.0, epoch="one")
+    assert held == Held()
+    row, slot = carry_out(row, reserve, now=102.5, epoch="one")
+    assert slot == Slot(delay=2.5, final=False, ticket="1", epoch="one")
+    row, slot = carry_out(row, reserve, now=104.0, epoch="two")
+    assert slot == Slot(delay=2.5, final=False, ticket="1", epoch="two")
+
+
+def test_a_row_that_has_not_changed_need_not_be_written() -> None:
+    row, has = carry_out(None, Claim(key="c", holder="a", lease=10.0), now=1.0, epoch="")
+    assert row is not None
+    assert isinstance(has, Claimed)
+    same, busy = carry_out(row, Claim(key="c", holder="b", lease=10.0), now=1.5, epoch="")
+    assert same is row
+    assert busy == Busy(retry_after=9.5)
+    none, lost = carry_out(None, Mark(key="c", fence=1, lease=10.0), now=1.0, epoch="")
+    assert (none, lost) == (None, Lost())
+
+
+def test_a_row_that_can_t_be_read_is_not_written_over() -> None:
+    for call in (Hold(seconds=1.0), Claim(key="c", holder="a", lease=10.0)):
+        with pytest.raises(EngineUnavailable, match="can't be read"):
+            carry_out(b"\x01rubbish", call, now=1.0, epoch="one")
