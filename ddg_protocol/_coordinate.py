@@ -284,7 +284,7 @@ class Coordinator:
         assert standing is not None, "only a coordinated turn asks the engine"
         if not asked.is_over:
             if turn.completed is not None and now >= standing.until:
-                raise _not_stored(standing, turn.completed, "the engine has not answered")
+                raise _not_stored(turn, turn.completed, "the engine has not answered")
             if turn.completed is None and now >= turn.until:
                 raise out_of_time(self._setup)
             return asked.intent
@@ -417,7 +417,7 @@ class Coordinator:
         if turn.completed is not None:
             standing.retry_at = now + COMMIT_SECONDS
             if standing.retry_at >= standing.until:
-                raise _not_stored(standing, turn.completed, text)
+                raise _not_stored(turn, turn.completed, text)
         elif isinstance(phase.asked.intent.call, Claim) and standing.fence:
             self._renew_later(standing, now)
         else:
@@ -539,12 +539,15 @@ def _finish(machine: Machine, phase: Coordinating | Committing, turn: Turn, comp
     return completed.finished
 
 
-def _not_stored(standing: Standing, completed: Completed, why: str) -> TurnNotStored:
-    standing.fence = 0
-    return TurnNotStored(
+def _not_stored(turn: Turn, completed: Completed, why: str) -> TurnNotStored:
+    """Give a turn up that could not be stored, and return the exception. Its conversation is released."""
+    turn.completed = None
+    error = TurnNotStored(
         f"the reply is complete, but it could not be stored in its conversation ({why}); the error has both",
         conversation=completed.conversation,
     )
+    error.text = completed.finished.text
+    return error
 
 
 def _may_hold(asked: Asked) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import anyio
 import pytest
 
 from ddg_protocol import (
@@ -33,6 +36,7 @@ from ddg_protocol.coordination import (
     Hold,
     Mark,
     Marked,
+    MemoryEngine,
     Release,
     Released,
     Reserve,
@@ -40,6 +44,7 @@ from ddg_protocol.coordination import (
     Slot,
 )
 from ddg_protocol.coordination._documents import write_conversation
+from ddg_protocol.errors import EngineUnavailable
 from support.hand import DONE, HELLO, LISTING, STREAM, Hand, counting
 
 LEASE = 60.0
@@ -148,3 +153,39 @@ def committing(hand: Told) -> Coordinate:
     intent = hand.pull()
     assert isinstance(intent, Coordinate)
     return intent
+
+
+class LockedEngine:
+    """A `MemoryEngine` for threads, with the calls that it has carried out.
+
+    Attributes:
+        calls: in order.
+        down: the kinds of calls that it refuses.
+    """
+
+    def __init__(self) -> None:
+        self._engine = MemoryEngine(time.monotonic)
+        self._lock = threading.Lock()
+        self.calls: list[Call] = []
+        self.down: set[type[Call]] = set()
+
+    def call(self, call: Call) -> Result:
+        with self._lock:
+            if type(call) in self.down:
+                raise EngineUnavailable("the engine is down")
+            self.calls.append(call)
+            return self._engine.call(call)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [type(call).__name__ for call in self.calls]
+
+
+class AsyncLockedEngine(LockedEngine):
+    """The same on asyncio and trio; its answers are under way for a moment."""
+
+    async def call(self, call: Call) -> Result:  # type: ignore[override]
+        await anyio.sleep(0)
+        result = super().call(call)
+        await anyio.sleep(0)
+        return result

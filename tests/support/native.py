@@ -37,6 +37,10 @@ class OneRequest:
         self.ended = False
         self.failure: Failure | None = None
 
+    @property
+    def read_by(self) -> float | None:
+        return self.deadline
+
     def _new_id(self) -> int:
         self._ids += 1
         return self._ids

@@ -43,6 +43,13 @@ class AsyncRequestLine:
         self._request: SendRequest | None = None
         self._exchange: AsyncExchange | None = None
 
+    @property
+    def deadline(self) -> float | None:
+        """When an action has to be given up."""
+        # An exchange that was cancelled can't be gone on with after the lease is renewed.
+        read_by = self.session.read_by
+        return self.session.deadline if read_by is None else read_by
+
     async def carry_out(self, action: Action) -> Tell:
         """Open an exchange or read from it, and return the report for the session."""
         session = self.session
@@ -94,6 +101,11 @@ class AsyncWireLine:
         self._context = context
         self._connect: Connect | None = None
         self._connection: Connection | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """When an action has to be given up."""
+        return self.session.deadline
 
     @property
     def own_stream(self) -> AsyncioStream | None:

@@ -16,6 +16,8 @@ from io import StringIO
 from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar, get_args
 
+from msgspec.structs import replace
+
 from ddg_protocol import (
     ClientState,
     Conversation,
@@ -31,7 +33,8 @@ from ddg_protocol import (
     TurnAborted,
     TurnFinished,
 )
-from ddg_protocol.errors import ChatBusy
+from ddg_protocol.errors import ChatBusy, EngineUnavailable
+from ddg_protocol.intents import Coordinate, Failure, FailureKind
 from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge, Solver
 from ddg_protocol.wire import WireAction, WireSession
@@ -40,6 +43,7 @@ from ._trace import Trace, Watch, Watcher
 from .transport import verifying_context
 
 if TYPE_CHECKING:
+    from ddg_protocol.coordination import Coordination, OnBusy, Result
     from ddg_protocol.tap import DrivenSession
 
 
@@ -111,13 +115,19 @@ class BaseClient(Generic[ChatT, LineT]):
         answer_challenge: AnswerChallenge,
         solver: object,
         on_action: Watcher | None,
+        shared: object,
+        coordination: Coordination | None,
     ) -> None:
+        if coordination is not None and shared is None:
+            raise ValueError("coordination says how to go by an engine, but there is none: shared=")
         self.profile = profile
         self.policy = policy or Policy()
         self._ssl_context = ssl_context
         self._answer_challenge = answer_challenge
         self._solved_by: Solver = "none" if solver is None else "embedder"
         self._on_action = on_action
+        self._engine = shared
+        self._coordination = coordination
         self._shared = ClientState()
         self._ids = count(1)
         self._chats: weakref.WeakSet[ChatT] = weakref.WeakSet()
@@ -137,6 +147,8 @@ class BaseClient(Generic[ChatT, LineT]):
         *,
         model: str | None = None,
         conversation: Conversation | None = None,
+        key: str | None = None,
+        on_busy: OnBusy | None = None,
         cookies: Mapping[str, str] | Iterable[Cookie] | None = None,
         wrap: Callable[[Session], DrivenSession] | None = None,
     ) -> ChatT:
@@ -145,6 +157,11 @@ class BaseClient(Generic[ChatT, LineT]):
         Args:
             model: by id or alias; None keeps the conversation's model, or uses the profile's default.
             conversation: one to continue.
+            key: names the conversation for all clients that share the engine, here and in other processes. What the
+                engine has stored for it takes the place of ``conversation``. None keeps the conversation in this chat.
+            on_busy: what happens while another turn of that conversation is under way: ``"refuse"`` raises
+                `ConversationBusy`, ``"wait"`` waits, ``"take_over"`` ends the other turn with `TurnSuperseded`. None is
+                what the client's ``coordination`` says, which is ``"refuse"`` by default.
             cookies: your own cookies, in place of the landing page's.
             wrap: takes the session and returns the one to drive in its place, such as a
                 `ddg_protocol.transcript.RecordedSession` around it.
@@ -155,8 +172,10 @@ class BaseClient(Generic[ChatT, LineT]):
         Raises:
             ModelNotSupportedError: the profile has no such model.
             LocalProtocolError: the client is closed.
+            ValueError: the key can't be one, or the client shares no engine.
         """
         self._must_be_open()
+        coordination = self._coordinated(key, on_busy)
         id, clock = next(self._ids), self._chat_clock()
         seen: deque[Trace] = deque()
         show = self._on_action or _log_hook()
@@ -170,6 +189,7 @@ class BaseClient(Generic[ChatT, LineT]):
             shared=self._shared,
             jitter=_jitter,
             random_bytes=os.urandom,
+            coordination=coordination,
             answer_challenge=self._answer_challenge,
             solver=self._solved_by,
         )
@@ -186,6 +206,17 @@ class BaseClient(Generic[ChatT, LineT]):
             self._must_be_open()  # still
             self._chats.add(chat)
         return chat
+
+    def _coordinated(self, key: str | None, on_busy: OnBusy | None) -> Coordination | None:
+        """Return how a chat goes by the engine, if the client shares one."""
+        if self._engine is None:
+            if key is not None or on_busy is not None:
+                raise ValueError("a conversation with a key needs an engine that the client shares: shared=")
+            return None
+        from ddg_protocol.coordination import Coordination  # which most clients never need
+
+        given = self._coordination or Coordination()
+        return replace(given, key=given.key if key is None else key, on_busy=on_busy or given.on_busy)
 
     def _must_be_open(self) -> None:
         if self._closed:
@@ -299,6 +330,14 @@ class BaseChat(Generic[LineT]):
             waiting, self._queue = self._queue, deque()
         for place in waiting:
             place.call()
+
+    def _told(self, intent: Coordinate, result: Result, *, asked: float) -> Tell:
+        """Return the report of an engine's result."""
+        return partial(self._line.session.coordinated, intent, result, asked=asked, now=self._clock())
+
+    def _not_told(self, intent: Coordinate, error: EngineUnavailable) -> Tell:
+        """Return the report that there is none."""
+        return partial(self._line.session.coordination_failed, intent, Failure(FailureKind.OTHER, str(error)))
 
     def _pull(self, key: object, tell: Tell) -> Action:
         try:

@@ -45,7 +45,8 @@ class RequestLine:
 
     def carry_out(self, action: Action) -> Tell:
         """Open an exchange or read from it, and return the report for the session."""
-        session, until = self.session, self.session.deadline
+        # Not `deadline`: a read that has run out of time can't be gone on with after the lease is renewed.
+        session, until = self.session, self.session.read_by
         assert until is not None, "an exchange always has a deadline"
         left = max(0.001, until - self._clock())
         if type(action) is SendRequest:

@@ -24,7 +24,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
 from anyio.abc import AsyncResource
@@ -44,8 +45,9 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.conversation import Messages
+from ddg_protocol.errors import EngineUnavailable
 from ddg_protocol.events import ModelsReceived
-from ddg_protocol.intents import ChallengeAnswer
+from ddg_protocol.intents import ChallengeAnswer, Coordinate
 from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
@@ -57,6 +59,7 @@ from ._trace import DriverReport, Trace, Watch, WatchedWire
 from .transport import AsyncTransport
 
 if TYPE_CHECKING:
+    from ddg_protocol.coordination import AsyncEngine, Call, Coordination, Engine, Result
     from ddg_protocol.tap import DrivenSession
 
     from ._asyncio_stream import AsyncioStream
@@ -90,6 +93,11 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
         solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
             value, or a `ddg_protocol.intents.ChallengeAnswer` that brings more, or raises `UnsupportedChallenge`.
+        shared: an engine that other processes share, such as a `ddg_transports.engines.sqlite.SqliteEngine`. All of
+            them keep one pace, and one `chat` after the other can continue a conversation by its ``key``. A blocking
+            engine is called in worker threads, one whose ``call`` is async on the loop. The caller closes it. None
+            keeps the pace in this client.
+        coordination: how to go by that engine, where its defaults don't do.
         on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
             exception and `DriverReport`. It is called in the chat's task, and may close the chat. If it raises an
             exception, the turn is cancelled, and the call that reads the reply raises that exception.
@@ -106,12 +114,15 @@ class AsyncClient(BaseClient["AsyncChat", "AsyncWireLine | AsyncRequestLine"], A
         ssl_context: ssl.SSLContext | None = None,
         answer_challenge: AnswerChallenge = "on_demand",
         solver: Callable[[SolveChallenge], Awaitable[str | ChallengeAnswer]] | None = None,
+        shared: Engine | AsyncEngine | None = None,
+        coordination: Coordination | None = None,
         on_action: Callable[[Trace], object] | None = None,
     ) -> None:
-        super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action)
+        super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action, shared, coordination)
         self._transport = transport
         self._connect = connect
         self._solver = solver
+        self._engine: Engine | AsyncEngine | None = shared
 
     async def models(self, *, refresh: bool = False) -> ModelList:
         """Return the models that the service lists. It is asked once; `ServiceProfile.with_models` uses the list.
@@ -181,6 +192,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         wait: bool = False,
     ) -> TurnFinished:
         """Ask, and wait for the complete reply.
@@ -192,6 +204,8 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
             effort: how hard the model reasons in this turn: one of its `Model.efforts`; None means its default.
             tools: the service's own tools that this turn asks for, such as ``["WebSearch"]``.
             extra: further members of the body of this turn's chat request.
+            turn: a key for this turn, such as that of the request it is for; only in a chat with a ``key``. If the
+                conversation has done the turn already, its stored reply is returned, and nothing is asked.
             wait: whether to wait until the chat is free, first come, first served, instead of raising `ChatBusy`. The
                 reply that is waited for has to be read, or left, by another task.
 
@@ -202,8 +216,12 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
             DuckChatError: the turn was refused or failed; the conversation is as it was before.
             ChatBusy: the chat is still answering, or others wait for it.
             TurnAborted: the chat or its client was closed meanwhile.
+            CoordinationError: the turn could not be done together with those of other processes; if the client shares
+                an engine.
         """
-        async with self.stream(messages, model=model, effort=effort, tools=tools, extra=extra, wait=wait) as reply:
+        async with self.stream(
+            messages, model=model, effort=effort, tools=tools, extra=extra, turn=turn, wait=wait
+        ) as reply:
             async for _ in reply.events():
                 pass
         return reply._whole()
@@ -216,6 +234,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         wait: bool = False,
     ) -> AsyncReply:
         """Ask, and read the reply as it arrives: ``async with chat.stream("...") as reply``.
@@ -225,7 +244,7 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        ask = partial(self._line.session.ask, messages, model=model, effort=effort, tools=tools, extra=extra)
+        ask = partial(self._line.session.ask, messages, model=model, effort=effort, tools=tools, extra=extra, turn=turn)
         return AsyncReply(self, ask, wait=wait)
 
     async def _fetch_models(self) -> ModelList:
@@ -296,7 +315,9 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
 
     async def _in_time(self, action: Action) -> Tell:
         """Carry out an action; return None if the deadline passes, or `_interrupt` is called."""
-        line, deadline = self._line, self._line.session.deadline
+        line, deadline = self._line, self._line.deadline
+        if type(action) is Coordinate:
+            deadline = None  # an engine has its own time limits
         stream = line.own_stream if action is NEED_DATA else None
         waiting = self._waiting = stream or anyio.CancelScope()
         waiting.deadline = math.inf if deadline is None else deadline
@@ -328,7 +349,24 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
                 return partial(line.session.challenge_solved, action, await self._client._solver(action))
             except UnsupportedChallenge as error:
                 return partial(line.session.challenge_failed, action, str(error))
+        if type(action) is Coordinate:
+            assert self._client._engine is not None
+            asked = self._clock()
+            try:
+                return self._told(action, await _called(self._client._engine, action.call), asked=asked)
+            except EngineUnavailable as error:
+                return self._not_told(action, error)
         return await line.carry_out(action)
+
+
+async def _called(engine: Engine | AsyncEngine, call: Call) -> Result:
+    if iscoroutinefunction(engine.call):
+        result: Result = await engine.call(call)
+        return result
+    from anyio import to_thread  # which most clients never need
+
+    # Cancelled, it waits until the thread is done: a call that is given up must not come after those that follow.
+    return await to_thread.run_sync(cast("Engine", engine).call, call)
 
 
 class _Place:

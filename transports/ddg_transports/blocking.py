@@ -39,8 +39,9 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol.conversation import Messages
+from ddg_protocol.errors import EngineUnavailable
 from ddg_protocol.events import ModelsReceived
-from ddg_protocol.intents import ChallengeAnswer
+from ddg_protocol.intents import ChallengeAnswer, Coordinate
 from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
@@ -53,6 +54,7 @@ from ._waits import SLICE
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from ddg_protocol.coordination import Coordination, Engine
     from ddg_protocol.tap import DrivenSession
 
 __all__ = ["Chat", "Client", "Connector", "DriverReport", "Reply", "Trace", "connected", "tcp", "unix"]
@@ -72,6 +74,10 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         answer_challenge: when challenges are answered (PROTOCOL.md section 5).
         solver: answers challenges in place of the library: takes a `SolveChallenge`, and returns the ``x-vqd-hash-1``
             value, or a `ddg_protocol.intents.ChallengeAnswer` that brings more, or raises `UnsupportedChallenge`.
+        shared: an engine that other processes share, such as a `ddg_transports.engines.sqlite.SqliteEngine`. All of
+            them keep one pace, and one `chat` after the other can continue a conversation by its ``key``. The caller
+            closes it. None keeps the pace in this client.
+        coordination: how to go by that engine, where its defaults don't do.
         on_action: gets a `Trace` of all that happens in the client's chats, as it happens: every intent, event, signal,
             exception and `DriverReport`. It is called in the chat's thread, and may close the chat. If it raises an
             exception, the turn is cancelled, and the call that reads the reply raises that exception.
@@ -94,14 +100,17 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         ssl_context: ssl.SSLContext | None = None,
         answer_challenge: AnswerChallenge = "on_demand",
         solver: Callable[[SolveChallenge], str | ChallengeAnswer] | None = None,
+        shared: Engine | None = None,
+        coordination: Coordination | None = None,
         on_action: Callable[[Trace], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action)
+        super().__init__(profile, policy, ssl_context, answer_challenge, solver, on_action, shared, coordination)
         self._transport = transport
         self._connect = connect
         self._solver = solver
+        self._engine: Engine | None = shared
         self._clock = clock
         self._sleep = sleep
 
@@ -174,6 +183,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         wait: bool = False,
     ) -> TurnFinished:
         """Ask, and wait for the complete reply.
@@ -185,6 +195,8 @@ class Chat(BaseChat[WireLine | RequestLine]):
             effort: how hard the model reasons in this turn: one of its `Model.efforts`; None means its default.
             tools: the service's own tools that this turn asks for, such as ``["WebSearch"]``.
             extra: further members of the body of this turn's chat request.
+            turn: a key for this turn, such as that of the request it is for; only in a chat with a ``key``. If the
+                conversation has done the turn already, its stored reply is returned, and nothing is asked.
             wait: whether to wait until the chat is free, first come, first served, instead of raising `ChatBusy`. The
                 reply that is waited for has to be read, or left, by another thread.
 
@@ -195,8 +207,10 @@ class Chat(BaseChat[WireLine | RequestLine]):
             DuckChatError: the turn was refused or failed; the conversation is as it was before.
             ChatBusy: the chat is still answering, or others wait for it.
             TurnAborted: the chat or its client was closed meanwhile.
+            CoordinationError: the turn could not be done together with those of other processes; if the client shares
+                an engine.
         """
-        with self.stream(messages, model=model, effort=effort, tools=tools, extra=extra, wait=wait) as reply:
+        with self.stream(messages, model=model, effort=effort, tools=tools, extra=extra, turn=turn, wait=wait) as reply:
             for _ in reply.events():
                 pass
         return reply._whole()
@@ -209,6 +223,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
         effort: str | None = None,
         tools: Sequence[str] = (),
         extra: Mapping[str, Any] | None = None,
+        turn: str = "",
         wait: bool = False,
     ) -> Reply:
         """Ask, and read the reply as it arrives: ``with chat.stream("...") as reply``.
@@ -218,7 +233,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
         Returns:
             The reply. Entering it starts the turn; leaving it early cancels the turn.
         """
-        ask = partial(self._line.session.ask, messages, model=model, effort=effort, tools=tools, extra=extra)
+        ask = partial(self._line.session.ask, messages, model=model, effort=effort, tools=tools, extra=extra, turn=turn)
         return Reply(self, ask, wait=wait)
 
     def _fetch_models(self) -> ModelList:
@@ -311,6 +326,13 @@ class Chat(BaseChat[WireLine | RequestLine]):
                 return partial(line.session.challenge_solved, action, self._client._solver(action))
             except UnsupportedChallenge as error:
                 return partial(line.session.challenge_failed, action, str(error))
+        if type(action) is Coordinate:
+            assert self._client._engine is not None
+            asked = self._clock()
+            try:
+                return self._told(action, self._client._engine.call(action.call), asked=asked)
+            except EngineUnavailable as error:
+                return self._not_told(action, error)
         return line.carry_out(action)
 
 

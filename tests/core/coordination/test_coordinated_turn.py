@@ -687,7 +687,7 @@ def test_a_commit_is_given_up_when_the_lease_ends_and_its_text_is_not_lost() -> 
     assert error.conversation.message_history[-1].content == "Hello"
     assert hand.session.conversation.message_history == ()
     assert marked + 1 < hand.now < marked + 2
-    assert hand.of(Release) == []
+    assert hand.kinds[-1] == "Release"  # for the case that the engine is back
 
 
 def test_a_commit_that_is_not_answered_is_given_up_when_the_lease_ends() -> None:
