@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import anyio
 import pytest
+from support.coordinated import LockedEngine
 from support.loops import Loop, loops, run_on
 from support.sockets import open_sockets, settled
 from support.sweep import InterruptAt, cancelled_at
@@ -524,14 +525,16 @@ def test_control_c_at_any_line_of_the_driver_comes_out_and_the_next_question_wor
 
 
 @pytest.mark.skipif(SWEEP not in os.environ, reason="runs in a process of its own")
-def test_interrupt_at_each_line() -> None:
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_interrupt_at_each_line(is_shared: bool) -> None:
     with Emulator(Service(responder=said)) as emulator:
         known = Conversation(fe_version=emulator.service.front_end_version)  # so that there is less of it
         before = open_sockets()
         for n in some(range(1, 2000), one_in=101):
             trace = InterruptAt(n, OWN)
-            with Client(at(emulator.url)) as client:
-                chat = client.chat(conversation=known, cookies={})
+            engine, key = (LockedEngine(), "c") if is_shared else (None, None)
+            with Client(at(emulator.url), shared=engine) as client:
+                chat = client.chat(conversation=known, key=key, cookies={})
                 try:
                     with trace.tracing():
                         chat.ask("Why?")
@@ -540,6 +543,7 @@ def test_interrupt_at_each_line() -> None:
                 except KeyboardInterrupt:
                     assert trace.left == 0
                 assert chat.ask("So?").text == "You said: So?", trace.where
+                assert engine is None or client.chat(key=key).ask("And so?").text == "You said: And so?", trace.where
             if trace.left > 0:
                 break
         assert 200 < n < 1999

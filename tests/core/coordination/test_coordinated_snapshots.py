@@ -186,7 +186,7 @@ def test_what_is_owed_is_kept() -> None:
 
 
 def test_a_hold_that_is_owed_is_time_remaining() -> None:
-    hand = Told(session_of(policy=Policy(max_retry_after=0.0))).ask()
+    hand = Told(session_of(policy=Policy(max_retry_after=0.0), key=None)).ask()
     hand.handshake()
     hand.answer(429, [("retry-after", "100")])
     with pytest.raises(Exception, match="429"):

@@ -724,6 +724,18 @@ def test_an_engine_that_does_not_answer_in_the_turns_time_is_a_timeout() -> None
     refused(hand, ChatTimeoutError, "turn_timeout")
 
 
+def test_a_turn_whose_time_is_over_asks_for_nothing_more() -> None:
+    hand = Told(session_of(on_busy="wait")).on(Claim, Busy(retry_after=9.0)).ask()
+    intent = hand.session.next_action(now=0.0)
+    assert isinstance(intent, Coordinate)
+    hand.answer_with(intent, Busy(retry_after=9.0))
+    wait = hand.session.next_action(now=0.0)
+    assert isinstance(wait, Wait)
+    hand.session.wait_elapsed(wait)
+    hand.now = 180.0
+    refused(hand, ChatTimeoutError, "turn_timeout")
+
+
 # Turns that end otherwise
 
 
