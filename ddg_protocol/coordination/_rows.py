@@ -33,8 +33,8 @@ Row = TypeVar("Row", PaceState, ConversationState, LeaseRow, Stored)
 def carry_out(row: bytes | None, call: Call, *, now: float, epoch: str) -> tuple[bytes | None, Result]:
     """Carry out a call on what a store holds, for an engine on a store that can lock, read and write a row.
 
-    The engine reads the row under a lock, writes the new one, and only then returns the result. There is one row for the
-    pace, which `Reserve` and `Hold` concern, and one for each conversation, by the ``key`` of the other calls.
+    The engine reads the row under a lock, writes the new one, and only then returns the result. `Reserve` and `Hold`
+    concern the row of the pace, all other calls that of the conversation with their ``key``.
 
     Args:
         row: what is stored; None if there is no such row.

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -184,6 +184,32 @@ def run(machine: type[EngineMachine], number: int, *, seeks: bool = False) -> No
     )
 
 
+def test_whatever_happens_the_pace_is_kept_and_no_turn_is_lost_or_doubled() -> None:
+    run(EngineMachine, EXAMPLES or examples(500))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 0.2, 1.6, 5.0]), st.integers(1, 3), st.sampled_from([0.0, 0.4, 1.5])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_where_nothing_goes_wrong_turns_are_served_in_order_each_with_its_requests_together(
+    turns: list[tuple[float, int, float]],
+) -> None:
+    world = World(lambda: Fate(0.0001, 0.0001))
+    for number, (later, requests, takes) in enumerate(turns):
+        world.run(world.now + later)
+        world.begin(Plan(f"c{number}", "t", requests=requests, takes=takes))
+    world.run(world.now + 1_000.0)
+    assert {process.ended for process in world.processes} == {"done"}
+    order = [number for number, (_, requests, _) in enumerate(turns) for _ in range(requests)]
+    assert [start.process for start in world.starts] == order
+    for process, (_, requests, _) in zip(world.processes, turns, strict=True):
+        assert process.calls <= 3 + 2 * requests, "a claim, a mark, a commit, and two calls for a request"
+
+
 # Engines that are wrong. Each shows that the machine would notice.
 
 
@@ -284,10 +310,6 @@ MUTANTS = [
     WhereEachFetches,
     WhereRepeatingIsNew,
 ]
-
-
-def test_whatever_happens_the_pace_is_kept_and_no_turn_is_lost_or_doubled() -> None:
-    run(EngineMachine, EXAMPLES or examples(500))
 
 
 @pytest.mark.parametrize("engine", thinned(MUTANTS, one_in=3, reason="each needs the same machine"))
