@@ -19,6 +19,7 @@ from ddg_protocol.coordination import (
     Hold,
     Lost,
     Mark,
+    Marked,
     Refused,
     Release,
     Reserve,
@@ -90,10 +91,11 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Answer:
-    """A result, with when the call was made, by the process's clock."""
+    """A result; when the call was made, by the process's clock; in which life of the data it was carried out."""
 
     result: Result
     asked: float
+    life: int
 
 
 Step = Sleep | Call
@@ -112,7 +114,7 @@ class Plan:
         fetches: whether the first request is for the front-end version, unless it is known.
         renews: whether the lease is renewed in time.
         take_over: whether the conversation is taken from another turn.
-        releases: whether the turn gives up at the end.
+        releases: ``"stores"`` or ``"leaves"`` for one that gives up at the end; empty for one that commits.
     """
 
     conversation: str
@@ -122,7 +124,7 @@ class Plan:
     fetches: bool = False
     renews: bool = True
     take_over: bool = False
-    releases: bool = False
+    releases: str = ""
 
 
 @dataclass
@@ -133,23 +135,22 @@ class Process:
     plan: Plan
     offset: float
     drift: float
-    program: Program
+    program: Program = field(init=False)
     asleep_until: float = 0.0  # stopped, by the true time
     attempt: int = 0
     calls: int = 0
     ended: str = ""
-    lost_time: float = 0.0
 
 
 @dataclass(frozen=True)
 class Start:
-    """A paced request that has begun, by the true time."""
+    """A paced request that has begun, by the true time, in the slot of an epoch."""
 
     time: float
     process: int
     window: float
     fetch: bool
-    life: int
+    epoch: str
 
 
 @dataclass
@@ -172,7 +173,8 @@ class World:
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
     replies: dict[tuple[str, str], set[bytes]] = field(default_factory=dict)
     leases: dict[str, dict[int, float]] = field(default_factory=dict)  # by whom, until when by the holder's own clock
-    gone: set[str] = field(default_factory=set)  # turns that the engine has lost
+    marked: dict[str, set[int]] = field(default_factory=dict)  # whose mark nothing has followed
+    life: int = 1  # of the conversations
     fetching: dict[int, float] = field(default_factory=dict)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=itertools.count)
@@ -197,7 +199,7 @@ class World:
 
     def begin(self, plan: Plan, *, offset: float = 0.0, drift: float = 0.0) -> Process:
         number = len(self.processes)
-        process = Process(number, plan, offset, drift, iter(()))  # type: ignore[arg-type]
+        process = Process(number, plan, offset, drift)
         process.program = self._turn(process)
         self.processes.append(process)
         self._resume(process, None)
@@ -226,10 +228,10 @@ class World:
 
     def lose_all(self) -> None:
         self.lose_pace()
-        for key in self.engine.conversations:
-            self.gone.update(self.history(key))
         self.engine.lose_all()
-        self.leases.clear()
+        self.life += 1
+        for kept in (self.acknowledged, self.replies, self.leases, self.marked):
+            kept.clear()
 
     def history(self, key: str) -> list[str]:
         state = self.engine.conversations.get(key)
@@ -267,8 +269,7 @@ class World:
         attempt, asked, fate = process.attempt, self.clock(process), self.fate()
 
         def carry_out() -> None:
-            answer = Answer(self.engine.call(call), asked)
-            self._check_holder(process, call, answer)
+            answer = self._carry_out(process, call, asked)
             if fate.back is not None:
                 self.at(self.now + fate.back, lambda: deliver(answer))
 
@@ -289,20 +290,34 @@ class World:
                 self.at(self.now + fate.there + fate.again, carry_out)
         self.at(self.now + TIMEOUT, repeat)
 
-    def _check_holder(self, process: Process, call: Call, answer: Answer) -> None:
-        """Check that no other process takes itself for the holder of a conversation that was claimed."""
-        if isinstance(call, Commit | Release):
-            self.leases.get(call.key, {}).pop(process.number, None)
-        if not (isinstance(call, Claim) and isinstance(answer.result, Claimed)):
-            return
-        leases = self.leases.setdefault(call.key, {})
+    def _carry_out(self, process: Process, call: Call, asked: float) -> Answer:
+        before = dict(self.engine.conversations)
+        answer = Answer(self.engine.call(call), asked, self.life)
+        if isinstance(call, Reserve | Hold):
+            return answer
+        leases, marked = self.leases.setdefault(call.key, {}), self.marked.setdefault(call.key, set())
+        if isinstance(call, Claim) and isinstance(answer.result, Claimed):
+            self._check_claim(process, call, answer.result, leases, marked)
+            leases[process.number] = (asked - process.offset) / (1 + process.drift) + LEASE * (1 - 2 * DRIFT)
+        elif isinstance(call, Mark) and isinstance(answer.result, Marked):
+            marked.add(process.number)
+        elif isinstance(call, Commit | Release):
+            leases.pop(process.number, None)
+            if before.get(call.key) is not self.engine.conversations[call.key]:  # else it is repeated, or lost
+                marked.discard(process.number)
+                if call.document is not None:
+                    marked.clear()
+        return answer
+
+    def _check_claim(
+        self, process: Process, call: Claim, has: Claimed, leases: dict[int, float], marked: set[int]
+    ) -> None:
+        """Check that a process can take itself for the only holder, and is told of an earlier one's mark."""
         others = {number: until for number, until in leases.items() if number != process.number and until > self.now}
+        assert call.take_over or not others, f"two have the conversation at once: {process.number} and {others}"
         if call.take_over:
             leases.clear()
-        else:
-            assert not others, f"two have the conversation at once: {process.number} and {others}"
-        asked = (answer.asked - process.offset) / (1 + process.drift)
-        leases[process.number] = asked + LEASE * (1 - 2 * DRIFT)
+        assert has.sent == bool(marked - {process.number}), f"it says {has.sent}, and marked have {marked}"
 
     def _turn(self, process: Process) -> Program:
         plan, me = process.plan, f"p{process.number}"
@@ -340,7 +355,7 @@ class World:
                     break
                 if slot.final:
                     window = min(2 * window, MAX_WINDOW)
-            self.starts.append(Start(self.now, process.number, window, fetches, self.engine.lives))
+            self.starts.append(Start(self.now, process.number, window, fetches, epoch))
             if fetches:
                 self.fetching[process.number] = self.now
             lost = yield from self._wait_for_response(process, me, has)
@@ -361,7 +376,7 @@ class World:
                 case Busy(retry_after=retry_after):
                     yield Sleep(min(retry_after, 3.0))
                 case Done(reply=reply):
-                    self.replies.setdefault((plan.conversation, plan.turn), set()).add(reply)
+                    self._has_reply(process, answer, reply)
                     process.ended = "done already"
                     return None
                 case Claimed() as has:
@@ -389,21 +404,28 @@ class World:
             process.ended = "lost"
             return
         if plan.releases:
-            yield Release(key=plan.conversation, fence=has.fence, revision=has.revision, document=has.document)
+            document = has.document if plan.releases == "stores" else None
+            yield Release(key=plan.conversation, fence=has.fence, revision=has.revision, document=document)
             process.ended = "released"
             return
-        document = b" ".join(filter(None, (has.document, plan.turn.encode())))
+        history = b" ".join(filter(None, (has.document, plan.turn.encode())))
         reply = f"reply of p{process.number}".encode()
         answer = yield Commit(
             key=plan.conversation,
             fence=has.fence,
             revision=has.revision,
-            document=document,
+            document=history,
             turn=plan.turn,
             reply=reply,
         )
-        if isinstance(answer.result, Committed):
-            self.acknowledged.setdefault(plan.conversation, []).append(plan.turn)
-            self.replies.setdefault((plan.conversation, plan.turn), set()).add(reply)
-        else:
+        if not isinstance(answer.result, Committed):
             process.ended = "lost"
+        elif self._has_reply(process, answer, reply):
+            self.acknowledged.setdefault(plan.conversation, []).append(plan.turn)
+
+    def _has_reply(self, process: Process, answer: Answer, reply: bytes) -> bool:
+        """Note what a turn was told its reply is, unless the engine has lost it since."""
+        key = process.plan.conversation, process.plan.turn
+        if answer.life == self.life:
+            self.replies.setdefault(key, set()).add(reply)
+        return answer.life == self.life

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from support.processes import DRIFT, INTERVAL, Engine, Fate, Plan, Process, World
 from support.tiers import examples, thinned
 
-from ddg_protocol.coordination import Call, Claim, Commit, Held, Hold, Mark, Release, Reserve, Result
+from ddg_protocol.coordination import Call, Claim, Commit, Held, Hold, Mark, Marked, Release, Reserve, Result
 from ddg_protocol.coordination.calls import MAX_WINDOW
 from ddg_protocol.pace import FETCH_SECONDS, PATIENCE
 
@@ -51,7 +51,7 @@ plans = st.builds(
     fetches=st.booleans(),
     renews=st.booleans(),
     take_over=st.sampled_from([False, False, False, True]),
-    releases=st.sampled_from([False, False, False, True]),
+    releases=st.sampled_from(["", "", "", "stores", "leaves"]),
 )
 
 
@@ -140,7 +140,7 @@ class EngineMachine(RuleBasedStateMachine):
         for earlier, before, after in zip([None, *fetches], fetches, fetches[1:], strict=False):
             if earlier is not None and before.time < earlier.time + 2 * PATIENCE:
                 continue  # patience may be at its end
-            if before.life == after.life and before.process in self.world.fetching:
+            if before.epoch == after.epoch and before.process in self.world.fetching:
                 assert after.time >= before.time + FETCH_SECONDS * (1 - DRIFT) - before.window, (before, after)
 
     @invariant()
@@ -149,12 +149,11 @@ class EngineMachine(RuleBasedStateMachine):
             history = self.world.history(key)
             assert len(set(history)) == len(history), history
             acknowledged = self.world.acknowledged.get(key, [])
-            assert set(acknowledged) - self.world.gone <= set(history), (acknowledged, history)
+            assert set(acknowledged) <= set(history), (acknowledged, history)
 
     @invariant()
     def each_turn_has_one_reply(self) -> None:
-        for (_, turn), replies in self.world.replies.items():
-            assert len(replies) == 1 or turn in self.world.gone
+        assert all(len(replies) == 1 for replies in self.world.replies.values())
 
     def teardown(self) -> None:
         self.world.run(self.world.now + 60.0)
@@ -281,6 +280,13 @@ class WithoutGrace(Engine):
         self.pace = msgspec.structs.replace(self.pace, unknown=False)
 
 
+class WithoutMark(Engine):
+    """Doesn't know that a question may have been sent."""
+
+    def call(self, call: Call) -> Result:
+        return Marked() if isinstance(call, Mark) else super().call(call)
+
+
 class WhereEachFetches(Engine):
     """Has each process fetch the front-end version."""
 
@@ -307,6 +313,7 @@ MUTANTS = [
     WherePlacesStay,
     WithoutHold,
     WithoutGrace,
+    WithoutMark,
     WhereEachFetches,
     WhereRepeatingIsNew,
 ]
