@@ -144,9 +144,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Start:
-    """A paced request that has begun, by the true time, in the slot of an epoch."""
+    """A paced request that has begun, by the true time, in the slot of an epoch. `given` is when it first had one."""
 
     time: float
+    given: float
     process: int
     window: float
     fetch: bool
@@ -169,6 +170,7 @@ class World:
     now: float = 0.0
     processes: list[Process] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
+    given: dict[str, float] = field(default_factory=dict)  # when a request first had a final slot
     holds: list[tuple[float, float]] = field(default_factory=list)  # told, and until
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
     replies: dict[tuple[str, str], set[bytes]] = field(default_factory=dict)
@@ -293,6 +295,8 @@ class World:
     def _carry_out(self, process: Process, call: Call, asked: float) -> Answer:
         before = dict(self.engine.conversations)
         answer = Answer(self.engine.call(call), asked, self.life)
+        if isinstance(call, Reserve) and isinstance(answer.result, Slot) and answer.result.final:
+            self.given.setdefault(call.nonce, self.now)
         if isinstance(call, Reserve | Hold):
             return answer
         leases, marked = self.leases.setdefault(call.key, {}), self.marked.setdefault(call.key, set())
@@ -355,7 +359,7 @@ class World:
                     break
                 if slot.final:
                     window = min(2 * window, MAX_WINDOW)
-            self.starts.append(Start(self.now, process.number, window, fetches, epoch))
+            self.starts.append(Start(self.now, self.given[nonce], process.number, window, fetches, epoch))
             if fetches:
                 self.fetching[process.number] = self.now
             lost = yield from self._wait_for_response(process, me, has)

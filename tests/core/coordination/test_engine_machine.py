@@ -141,7 +141,8 @@ class EngineMachine(RuleBasedStateMachine):
             if earlier is not None and before.time < earlier.time + 2 * PATIENCE:
                 continue  # patience may be at its end
             if before.epoch == after.epoch and before.process in self.world.fetching:
-                assert after.time >= before.time + FETCH_SECONDS * (1 - DRIFT) - before.window, (before, after)
+                until = min(before.time - before.window + FETCH_SECONDS, before.given + PATIENCE)
+                assert after.time >= until - SLACK, (before, after)
 
     @invariant()
     def the_history_has_each_turn_once_and_all_that_were_acknowledged(self) -> None:

@@ -256,6 +256,15 @@ def test_one_turn_fetches_the_front_end_version_for_all() -> None:
     assert engine.state.places[-1].need == 1, "the slot is for the status request, and the chat request is left"
 
 
+def test_a_turn_that_needs_no_fetch_any_more_has_one_request_less_to_make() -> None:
+    engine = Engine()
+    engine.slot(0.0, "a", fe_version="v1")
+    assert seen(engine.slot(60.0, "b", fetches=True, need=2)) == (0.0, True)
+    assert engine.state.places == (), "that slot is for its last request"
+    assert seen(engine.slot(120.0, "c", fetches=True, need=1)) == (0.0, True), "whatever it takes the page for"
+    assert engine.state.places == ()
+
+
 def test_a_turn_that_waits_for_the_fetch_is_in_nobody_s_way() -> None:
     engine = Engine()
     engine.slot(0.0, "a1", fetches=True)
@@ -274,7 +283,16 @@ def test_a_turn_asks_less_often_the_longer_the_fetch_takes_and_at_last_fetches_i
             break
         now += slot.delay
     assert now == FETCH_SECONDS
-    assert calls <= 6
+    assert calls == 5, "after 1.55 s, the slot's own time, then after twice as long each time"
+
+
+def test_a_turn_that_waits_for_a_fetch_looks_soon_at_first() -> None:
+    engine = Engine()
+    engine.slot(0.0, "a", fetches=True, interval=0.0)
+    assert [engine.slot(now, "b", fetches=True, interval=0.0).delay for now in (0.0, 0.04, 0.06, 3.0, 8.0)] == [
+        *(0.05, 0.05, 0.06, 3.0),
+        pytest.approx(FETCH_SECONDS - 8.0),
+    ]
 
 
 def test_the_next_turn_fetches_when_the_fetch_has_brought_nothing() -> None:
@@ -300,8 +318,8 @@ def test_the_version_is_kept_for_a_day_and_a_fetched_one_replaces_it() -> None:
     engine = Engine()
     engine.slot(0.0, "a", fe_version="v1")
     assert engine.slot(100.0, "b", fe_version="v0").fe_version == "v1", "of an old conversation"
-    assert engine.slot(DAY - 0.1, "c", fetches=True).fe_version == "v1"
-    fetching = engine.slot(DAY + 10.0, "d1", fetches=True, need=2)
+    assert engine.slot(DAY - 0.001, "c", fetches=True).fe_version == "v1"
+    fetching = engine.slot(DAY, "d1", fetches=True, need=2)
     assert fetching.fe_version == ""
     assert engine.slot(DAY + 12.0, "d2", fetching, fe_version="v2").fe_version == "v2"
 
