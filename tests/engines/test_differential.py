@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from support.engines import AtTime, Model, Player, Step, histories
 from support.stores import Store
 from support.tiers import examples
 
+from ddg_protocol.coordination import Claim, Claimed, Commit
 from ddg_transports.engines import sqlite
 from ddg_transports.engines.sqlite import SqliteEngine
 from ddg_transports.engines.valkey import ValkeyEngine
@@ -27,16 +30,44 @@ class Time:
         return self.now
 
 
+def many_turns() -> list[Step]:
+    """More turns than are remembered, then replies of which not all are kept; each is asked for again."""
+
+    def claim(turn: str) -> Step:
+        return Step(1, "k", lambda _: Claim(key="k", holder=f"h{next(number)}", lease=1.0, turn=turn, take_over=True))
+
+    def commit(turn: str, reply: bytes) -> Step:
+        def make(given: list[tuple[Any, Claimed]]) -> Commit:
+            last = given[-1][1]
+            return Commit(
+                key="k",
+                fence=last.fence,
+                revision=last.revision,
+                document=b"d",
+                turn=turn,
+                reply=reply if turn else b"",
+            )
+
+        return Step(1, "k", make)
+
+    number = itertools.count()
+    done = [(f"{turn}" if turn % 5 else "", b"%d" % turn) for turn in range(70)]
+    done += [("a", bytes(1 << 21)), ("b", bytes(1 << 21)), ("c", b"c"), ("d", bytes(1 << 20)), ("e", b"e")]
+    done += [("f", bytes(1 << 22)), ("g", bytes((1 << 22) + 1))]
+    turns = [step for turn, reply in done for step in (claim(turn), commit(turn, reply), commit(turn, reply))]
+    return [*turns, *(claim(turn) for turn, _ in done)]
+
+
 def compare(engine: Any, time: Time, history: list[Step]) -> None:
     model, real = Player(Model(time)), Player(engine)
     for number, step in enumerate(history):
         time.now += step.wait
         expected, found = model.play(step), real.play(step)
-        assert found == expected, f"call {number}: {step.make({})}"
+        assert found == expected, f"call {number}: {step.make([])}"
 
 
 @given(history=histories(goes_back=False))
-@settings(max_examples=examples(500, default=15))
+@settings(max_examples=examples(300, default=10))
 def test_sqlite_answers_as_the_rules_do(history: list[Step], tmp_path_factory: pytest.TempPathFactory) -> None:
     time = Time()
     with pytest.MonkeyPatch.context() as patch, SqliteEngine(tmp_path_factory.mktemp("engine")) as engine:
@@ -44,15 +75,30 @@ def test_sqlite_answers_as_the_rules_do(history: list[Step], tmp_path_factory: p
         compare(engine, time, history)
 
 
+def test_sqlite_keeps_of_many_turns_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time()
+    monkeypatch.setattr(sqlite, "_now", time)
+    with SqliteEngine(tmp_path) as engine:
+        compare(engine, time, many_turns())
+
+
+@pytest.mark.deep("it needs a server")
+def test_a_server_keeps_of_many_turns_what_the_rules_say(server: Store) -> None:
+    time = Time()
+    compare(ValkeyEngine(AtTime(server.client(), time)), time, many_turns())
+
+
 @pytest.mark.deep("it needs a server")
 def test_a_server_answers_as_the_rules_do(server: Store) -> None:
     client = server.client()
+    scripts = AtTime(client, lambda: time.now)
+    time = Time()
 
     @given(history=histories(goes_back=True))
-    @settings(max_examples=examples(200))
+    @settings(max_examples=examples(150))
     def check(history: list[Step]) -> None:
         client.flushall()
-        time = Time()
-        compare(ValkeyEngine(AtTime(client, time)), time, history)
+        time.now = BEGIN
+        compare(ValkeyEngine(scripts), time, history)
 
     check()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
 from hypothesis import strategies as st
 
 from ddg_protocol.coordination import (
@@ -46,17 +48,22 @@ class Model:
 
 
 class AtTime:
-    """A client of Valkey whose scripts read a clock of the test."""
+    """A client of Valkey whose scripts read a clock of the test: it is their last argument."""
 
     def __init__(self, client: Any, now: Callable[[], int]) -> None:
         self._client, self._now = client, now
+        self._known: dict[str, str] = {}
 
-    def evalsha(self, _sha: str, _number: int, /, *_arguments: Any) -> Any:
-        raise NoScriptError
+    def evalsha(self, sha: str, number: int, /, *arguments: Any) -> Any:
+        if sha not in self._known:
+            raise NoScriptError
+        return self._client.evalsha(self._known[sha], number, *arguments, self._now())
 
     def eval(self, script: str, number: int, /, *arguments: Any) -> Any:
         assert CLOCK in script
-        return self._client.eval(script.replace(CLOCK, f"local clock = {self._now()}\n"), number, *arguments)
+        changed = self._client.script_load(script.replace(CLOCK, "local clock = tonumber(ARGV[#ARGV])\n"))
+        self._known[hashlib.sha1(script.encode()).hexdigest()] = changed
+        return self._client.evalsha(changed, number, *arguments, self._now())
 
     def close(self) -> None:
         self._client.close()
@@ -67,14 +74,14 @@ class NoScriptError(Exception):
 
 
 class Step(NamedTuple):
-    """A call of a random history, by one of several callers; ``wait`` microseconds behind the one before.
+    """A call of a random history.
 
-    `make` gets what the caller was given last by this engine, so that each engine is told its own tickets.
+    `make` gets what the engine has given last to whoever calls, so that each engine is told its own tickets and fences.
     """
 
-    wait: int
-    caller: int
-    make: Callable[[dict[str, Any]], Call]
+    wait: int  # microseconds behind the call before
+    caller: str  # a turn that wants requests, or a conversation
+    make: Callable[[list[tuple[Any, Any]]], Call]
 
 
 class Player:
@@ -82,28 +89,20 @@ class Player:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
-        self._given: dict[int, dict[str, Any]] = {}
+        self._given: dict[str, list[tuple[Any, Any]]] = {}
         self._epochs: list[str] = []
 
     def play(self, step: Step) -> Result:
         """Make a call; give its result with the epoch's number in the place of its name."""
-        given = self._given.setdefault(step.caller, {})
-        result: Result = self._engine.call(step.make(given))
-        match result:
-            case Slot(ticket=ticket, epoch=epoch):
-                given |= {"ticket": ticket, "epoch": epoch}
-                if epoch not in self._epochs:
-                    self._epochs.append(epoch)
-                return Slot(
-                    delay=result.delay,
-                    final=result.final,
-                    ticket=ticket,
-                    epoch=str(self._epochs.index(epoch)),
-                    position=result.position,
-                    fe_version=result.fe_version,
-                )
-            case Claimed(fence=fence, revision=revision):
-                given |= {"fence": fence, "revision": revision}
+        given = self._given.setdefault(step.caller, [])
+        call = step.make(given)
+        result: Result = self._engine.call(call)
+        if isinstance(result, Slot | Claimed):
+            given.append((call, result))
+        if isinstance(result, Slot):
+            if result.epoch not in self._epochs:
+                self._epochs.append(result.epoch)
+            return msgspec.structs.replace(result, epoch=str(self._epochs.index(result.epoch)))
         return result
 
 
@@ -112,62 +111,72 @@ def _some(*values: Any) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def _reserves(draw: st.DrawFn, callers: int) -> Callable[[dict[str, Any]], Call]:
-    fields = {
-        "nonce": f"{draw(st.integers(0, callers))}-{draw(st.integers(0, 2))}",
-        "interval": draw(_some(1.5, 1.5, 1.5, 0.15, 0.0)),
-        "window": draw(_some(0.05, 0.05, 0.2, 0.0, 0.000_003)),
-        "need": draw(_some(1, 2, 3)),
-        "max_wait": draw(_some(180.0, 180.0, 3.0, 1.6, 0.0, 86_400.0)),
-        "fetches": draw(st.booleans()),
-        "fe_version": draw(_some("", "", "", "v1", "v2")),
-    }
-    own = draw(_some(True, True, True, False))
-    strange = draw(_some({}, {"ticket": "1"}, {"ticket": "99"}, {"ticket": "0x1"}, {"epoch": "another"}))
+def _reserves(draw: st.DrawFn) -> Step:
+    caller = draw(_some("a", "b", "c", "d"))
+    nonce = f"{caller}{draw(_some(0, 0, 0, 1, 2))}"
+    interval, window = draw(_some(1.5, 1.5, 1.5, 1.5, 0.15, 0.0)), draw(_some(0.05, 0.05, 0.05, 0.2, 0.0, 0.000_003))
+    need, max_wait = draw(_some(1, 2, 3)), draw(_some(180.0, 180.0, 180.0, 3.0, 1.6, 0.0))
+    fetches, version = draw(_some(False, False, True)), draw(_some("", "", "", "v1", "v2"))
+    known = draw(_some("own", "own", "own", "own", "none", "1", "99", "0x1", "another epoch"))
 
-    def make(given: dict[str, Any]) -> Call:
-        known = {name: given[name] for name in ("ticket", "epoch") if own and name in given}
-        return Reserve(**{**fields, **known, **strange})
+    def make(given: list[tuple[Reserve, Slot]]) -> Call:
+        ticket, epoch = (given[-1][1].ticket, given[-1][1].epoch) if given and known != "none" else ("", "")
+        if known.isalnum() and known[0] in "019":
+            ticket = known
+        return Reserve(
+            nonce=nonce, interval=interval, window=window, need=need, max_wait=max_wait, fetches=fetches,
+            fe_version=version, ticket=ticket, epoch="another" if known == "another epoch" else epoch,
+        )  # fmt: skip
 
-    return make
+    return Step(draw(_some(0, 0, 1, 20_000, 49_000, 140_000, 1_550_000, 1_500_000, 3_100_000)), caller, make)
 
 
 @st.composite
-def _conversation_calls(draw: st.DrawFn, callers: int) -> Callable[[dict[str, Any]], Call]:
-    kind = draw(_some("claim", "claim", "mark", "commit", "commit", "release"))
-    key = draw(_some("a", "a", "a", "{b}\0é"))
-    turn = draw(_some("", "1", "2", "é 3", "4"))
-    holder = f"{draw(st.integers(0, callers))}-{draw(st.integers(0, 3))}"
-    lease = draw(_some(10.0, 10.0, 0.5))
-    renews, takes, other = draw(st.booleans()), draw(_some(False, False, True)), draw(_some(0, 0, 0, 1))
-    document, reply = draw(st.binary(max_size=9)), draw(_some(b"", b"r1", b"r2", bytes(5), bytes(3)))
+def _holds(draw: st.DrawFn) -> Step:
+    seconds = draw(_some(0.0, 0.04, 1.0, 5.0))
+    return Step(draw(_some(0, 1_000_000)), "", lambda _: Hold(seconds=seconds))
+
+
+@st.composite
+def _conversation_calls(draw: st.DrawFn) -> Step:
+    kind = draw(_some("claim", "claim", "claim", "renew", "mark", "mark", "commit", "commit", "commit", "release"))
+    key = draw(_some("k", "k", "k", "k", "{b}\0é"))
+    turn, holder = draw(_some("", "", "1", "2", "é 3", "4")), draw(st.text("hxy", min_size=1, max_size=2))
+    lease, takes = draw(_some(10.0, 10.0, 0.5)), draw(_some(False, False, False, True))
+    back, off = draw(_some(1, 1, 1, 1, 1, 2)), draw(_some(0, 0, 0, 0, 0, 0, 1))
+    document, reply = draw(st.binary(max_size=9)), draw(_some(b"", b"r1", b"r2", bytes(5)))
     stores = draw(st.booleans())
 
-    def make(given: dict[str, Any]) -> Call:
-        fence, revision = given.get("fence", 1) + other, given.get("revision", 0) + other
+    def make(given: list[tuple[Claim, Claimed]]) -> Call:
+        none = Claim(key=key, holder="none", lease=1.0), Claimed(fence=1, revision=0, document=b"")
+        claim, last = given[-back] if len(given) >= back else none
+        fence, revision = last.fence, last.revision + off
         match kind:
             case "claim":
-                claimed = fence if renews else 0
-                return Claim(key=key, holder=holder, lease=lease, turn=turn, fence=claimed, take_over=takes)
+                return Claim(key=key, holder=holder, lease=lease, turn=turn, take_over=takes)
+            case "renew":
+                return Claim(key=key, holder=claim.holder, lease=lease, turn=turn, fence=fence + off)
             case "mark":
-                return Mark(key=key, fence=fence, lease=lease)
+                return Mark(key=key, fence=fence + off, lease=lease)
             case "commit":
                 named = {"turn": turn, "reply": reply} if turn else {}
                 return Commit(key=key, fence=fence, revision=revision, document=document, **named)
         return Release(key=key, fence=fence, revision=revision, document=document if stores else None)
 
-    return make
+    return Step(draw(_some(0, 0, 0, 0, 20_000, 400_000, 500_000, 600_000, 11_000_000)), key, make)
+
+
+def _moved(step: Step, by: int) -> Step:
+    return step._replace(wait=step.wait + by)
 
 
 def histories(*, goes_back: bool) -> st.SearchStrategy[list[Step]]:
-    """Return random histories of a few callers.
+    """Return random histories of the pace, or of conversations.
 
     Args:
         goes_back: whether the engine's clock is set back now and then.
     """
-    waits = [0, 0, 1, 20_000, 50_000, 140_000, 1_000_000, 1_550_000, 1_500_000, 3_100_000, 11_000_000, 86_400_000_000]
-    back = [-20_000_000, -1] if goes_back else []
-    calls = _reserves(3) | _reserves(3) | _conversation_calls(3) | _conversation_calls(3)
-    holds = st.floats(0, 10).map(lambda seconds: lambda _: Hold(seconds=seconds))
-    step = st.builds(Step, st.sampled_from(waits + back), st.integers(0, 3), calls | calls | calls | holds)
-    return st.lists(step, max_size=60)
+    jumps = _some(*[0] * 25, 16_000_000, 86_400_000_000, *([-20_000_000, -1] if goes_back else [1]))
+    pace = st.builds(_moved, _reserves() | _reserves() | _reserves() | _reserves() | _holds(), jumps)
+    turns = st.builds(_moved, _conversation_calls(), jumps)
+    return st.lists(pace, min_size=20, max_size=60) | st.lists(turns, min_size=20, max_size=60)
