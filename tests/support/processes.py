@@ -147,11 +147,11 @@ class Start:
     """A paced request that has begun, by the true time, in the slot of an epoch. `given` is when it first had one."""
 
     time: float
-    given: float
     process: int
     window: float
     fetch: bool
     epoch: str
+    given: float = 0.0
 
 
 @dataclass
@@ -359,7 +359,7 @@ class World:
                     break
                 if slot.final:
                     window = min(2 * window, MAX_WINDOW)
-            self.starts.append(Start(self.now, self.given[nonce], process.number, window, fetches, epoch))
+            self.starts.append(Start(self.now, process.number, window, fetches, epoch, self.given[nonce]))
             if fetches:
                 self.fetching[process.number] = self.now
             lost = yield from self._wait_for_response(process, me, has)

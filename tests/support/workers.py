@@ -76,7 +76,7 @@ class Workers(World):
     tokens: set[str] = field(default_factory=set)
 
     def start(self, task: Task, *, offset: float = 0.0, drift: float = 0.0) -> Worker:
-        worker = Worker(len(self.processes), task, offset, drift, iter(()))  # type: ignore[arg-type]
+        worker = Worker(len(self.processes), task, offset, drift)
         worker.program = self._work(worker, task)
         self.processes.append(worker)
         self._resume(worker, None)
@@ -90,10 +90,10 @@ class Workers(World):
         assert [message.role for message in messages] == ["user", "assistant"] * (len(messages) // 2)
         return [message.text for message in messages if message.role == "user"]
 
-    def _check_holder(self, process: Process, call: Call, answer: Answer) -> None:
-        super()._check_holder(process, call, answer)
+    def _carry_out(self, process: Process, call: Call, asked: float) -> Answer:
         if isinstance(call, Hold):
             self.holds.append((self.now, self.now + call.seconds))
+        return super()._carry_out(process, call, asked)
 
     def _send(self, process: Process, call: Call) -> None:
         assert isinstance(process, Worker)
@@ -156,7 +156,7 @@ class Workers(World):
                         session.coordinated(action, answer.result, asked=answer.asked, now=now)
                 case SendRequest():
                     request, fetches = action, "duckai=1" in action.url
-                    start = Start(self.now, worker.number, worker.window, fetches, self.engine.lives)
+                    start = Start(self.now, worker.number, worker.window, fetches, self.engine.pace.epoch)
                     self.starts.append(start)
                     if fetches:
                         self.fetching[worker.number] = self.now
