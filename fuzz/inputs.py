@@ -17,7 +17,11 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from ddg_protocol import DUCKDUCKGO_2025_04, Policy, Session
+from ddg_protocol import DUCKDUCKGO_2025_04, Policy, Session, TurnFinished
+from ddg_protocol.coordination._documents import write_conversation, write_reply
+from ddg_protocol.coordination._rows import carry_out
+from ddg_protocol.errors import EngineUnavailable
+from ddg_protocol.events import Source
 from ddg_protocol.service import Fault, Service, faults
 from ddg_protocol.testing import Run, byte_by_byte, strategies
 from ddg_protocol.transcript import RecordedSession
@@ -26,6 +30,8 @@ from .hostile import CALLS
 from .parsers import CUT
 from .screens import WORD
 from .sessions import TOKENS, SessionSteps, begun
+from .shared import CALLS as ENGINE_CALLS
+from .shared import good_results
 
 Inputs = SearchStrategy[bytes]
 Draw = Callable[[SearchStrategy[Any]], Any]
@@ -647,3 +653,48 @@ requests = st.builds(
     st.lists(of(*FAULTS, b"!"), max_size=1),
     st.lists(of(*REQUESTS), min_size=1, max_size=3).map(lambda asked: [REQUESTS[2], *asked, REQUESTS[-1]]),
 )
+
+
+# What a shared engine holds and says
+
+
+@st.composite
+def shared_stored(draw: Draw) -> bytes:
+    """Give documents, replies of turns, and rows of an engine's store."""
+    kind = draw(st.integers(0, 2))
+    if kind == 0:
+        return write_conversation(draw(strategies.conversations(attached=True)))
+    if kind == 1:
+        return write_reply(TurnFinished(draw(strategies.texts()), "stop", "o3-mini", sources=(Source("https://x/"),)))
+    row = None
+    for letter in draw(st.lists(of(*ENGINE_CALLS), min_size=1, max_size=4)):
+        with suppress(EngineUnavailable):  # a row is of one kind
+            row, _ = carry_out(row, ENGINE_CALLS[letter], now=1.0, epoch="e")
+    return row or b""
+
+
+_REPLIES = {
+    b"R": [b"slot 20000 1 7 epoch 0 ", b"slot 4500000 0 7 epoch 3 serp_1_ET-0a", b"refused 99000000"],
+    b"H": [b"held"],
+    b"C": [b"claimed 7 3 {} 1", b"busy 9000000", b"done {} 3 {}", b"lost", b"evicts allkeys-lru"],
+    b"M": [b"marked", b"lost"],
+    b"S": [b"committed 4", b"lost"],
+    b"F": [b"released", b"lost"],
+}
+
+
+@st.composite
+def shared_replies(draw: Draw) -> bytes:
+    """Give replies of a server, as one string or as a list; some to another call."""
+    letter = draw(of(*_REPLIES))
+    reply = draw(of(*_REPLIES[letter if draw(st.integers(0, 3)) else draw(of(*_REPLIES))]))
+    found: bytes = letter + (reply if draw(st.booleans()) else reply.replace(b" ", CUT))
+    return found
+
+
+@st.composite
+def shared_results(draw: Draw) -> bytes:
+    """Give results of an engine, some of which fit, with the time that passes; some are missing."""
+    line = st.sampled_from([*good_results(), b"F no answer", b"", b"{}"])
+    said = draw(st.lists(line, min_size=1, max_size=12))
+    return b"\n".join(b"%d" % draw(st.sampled_from([0, 0, 0, 1, 9])) + each for each in said)

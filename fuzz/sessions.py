@@ -44,6 +44,7 @@ from ddg_protocol import (
 from ddg_protocol._state import AT_REST, State
 from ddg_protocol.chat import format_prompt, last_user_message
 from ddg_protocol.errors import ConversationFormatError
+from ddg_protocol.intents import Coordinate
 from ddg_protocol.revisions import DUCK_AI_2026_10
 from ddg_protocol.service import Fault, Service, ServiceRequest, framed
 from ddg_protocol.service.script import fault_from_text, script_from_toml
@@ -233,7 +234,7 @@ class Steps(Generic[_SessionT]):
                 if self.intent(action):
                     return
             else:
-                assert not isinstance(action, Signal)
+                assert not isinstance(action, Signal | Coordinate)
                 self._saw(action)
 
     def waits_for_answer(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import hostile, inputs, parsers, screens, sessions
+from . import hostile, inputs, parsers, screens, sessions, shared
 from .target import Target
 
 
@@ -148,4 +148,23 @@ TARGETS = (
         covers=_core("session", "wire", "policy", "cookies", "conversation"),
     ),
     Target(name="wire", run=sessions.wire, inputs=inputs.wire_steps(), covers=_core("wire", "session")),
+    Target(
+        name="shared-stored",
+        run=shared.stored,
+        inputs=inputs.shared_stored(),
+        covers=_core("coordination._documents", "coordination._rows", "coordination._pace"),
+    ),
+    Target(
+        name="shared-replies",
+        run=shared.server_replies,
+        inputs=inputs.shared_replies(),
+        covers=_core("coordination._valkey", "coordination.calls"),
+    ),
+    Target(
+        name="shared-results",
+        run=shared.results,
+        inputs=inputs.shared_results(),
+        covers=_core("_coordinate", *(f"coordination.{name}" for name in ("_memory", "_turns", "_time", "calls"))),
+        seconds=2.0,
+    ),
 )
