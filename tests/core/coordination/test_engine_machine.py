@@ -320,7 +320,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize("engine", thinned(MUTANTS, one_in=3, reason="each needs the same machine"))
+@pytest.mark.parametrize("engine", thinned(MUTANTS, one_in=5, reason="each needs the same machine"))
 def test_an_engine_that_is_wrong_is_found_out(engine: type[Engine]) -> None:
     machine = type("Machine", (EngineMachine,), {"engine": engine})
     with pytest.raises(AssertionError):
