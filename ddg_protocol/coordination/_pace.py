@@ -230,7 +230,8 @@ def _waits_for_fetch(state: PaceState, place: Place, now: int) -> bool:
 def _given(state: PaceState, call: Reserve, place: Place, start: int, now: int) -> PaceState:
     """Return the state after a final slot. The place is kept for the turn's next request, if it has one to make."""
     interval, window, free = microseconds(call.interval), microseconds(call.window), _free(state, call)
-    given = Given(place.ticket, call.nonce, max(free, now + window), free)
+    # Where the call is repeated, an earlier answer may have a longer window.
+    given = Given(place.ticket, call.nonce, max(state.given.last, now + window), free)
     state = msgspec.structs.replace(state, given=given)
     if place.fetches:
         fetch = state.fetch

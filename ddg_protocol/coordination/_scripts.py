@@ -209,7 +209,8 @@ if delay / 1000000 > max_wait or (count >= MAX_PLACES and not final) then
 end
 local till
 if final then
-  given = {ticket = ticket, nonce = nonce, last = math.max(free, now + window), before = free}
+  -- Where the call is repeated, an earlier answer may have a longer window.
+  given = {ticket = ticket, nonce = nonce, last = math.max(given.last, now + window), before = free}
   if fetches then
     local since = start
     if fetch and now < fetch.begun + PATIENCE then since = fetch.since end
@@ -280,7 +281,7 @@ if verb == 'claim' then
     end
   end
   if claims == holder and not ended and (claimed == 0 or claimed == fence) then
-    till = now + lease
+    till = math.max(till, now + lease)  -- a call that is late doesn't make it shorter
     return save({'claimed', text(fence), text(revision), claimed == 0 and document() or '', bit(sent)})
   end
   if claimed ~= 0 or claims == holder then return unchanged({'lost'}) end
@@ -298,7 +299,7 @@ local is_holder = tonumber(ARGV[3]) == fence and not ended
 
 if verb == 'mark' then
   if not is_holder then return unchanged({'lost'}) end
-  till, marked = now + ARGV[4], true
+  till, marked = math.max(till, now + ARGV[4]), true
   return save({'marked'})
 end
 

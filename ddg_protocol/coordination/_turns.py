@@ -137,12 +137,17 @@ def _decide(
             return _release(state, call)
     if not _is_holder(state, call):
         return state, Lost()
-    return _with_lease(state, until=state.clock.time + microseconds(call.lease), marked=True), Marked()
+    return _with_lease(state, until=_until(state, call), marked=True), Marked()
 
 
 def _is_holder(state: ConversationState, call: Mark | Commit | Release) -> bool:
     """Return whether the conversation is still the caller's, even if the lease is over."""
     return call.fence == state.lease.fence and not state.lease.ended
+
+
+def _until(state: ConversationState, call: Claim | Mark) -> int:
+    """Return when the lease of the holder ends. A call that is late doesn't make it shorter."""
+    return max(state.lease.until, state.clock.time + microseconds(call.lease))
 
 
 def _with_lease(state: ConversationState, **changes: Any) -> ConversationState:
@@ -154,18 +159,17 @@ def _claim(state: ConversationState, call: Claim) -> tuple[ConversationState, Cl
     for turn in stored.turns:
         if call.turn and turn.key == call.turn:
             return state, Done(reply=turn.reply, revision=stored.revision, document=stored.document)
-    until = now + microseconds(call.lease)
     if call.holder == lease.holder and not lease.ended and call.fence in (0, lease.fence):
         document = b"" if call.fence else stored.document
         result = Claimed(fence=lease.fence, revision=stored.revision, document=document, sent=lease.sent)
-        return _with_lease(state, until=until), result
+        return _with_lease(state, until=_until(state, call)), result
     if call.fence or call.holder == lease.holder:  # another turn has it, or this one has given it back
         return state, Lost()
     if now < lease.until and not lease.ended and not call.take_over:
         return state, Busy(retry_after=seconds(lease.until - now))
     # As a time, it is larger than what was given before the engine lost its data.
     fence = max(lease.fence + 1, now)
-    sent = lease.sent or lease.marked
+    until, sent = now + microseconds(call.lease), lease.sent or lease.marked
     result = Claimed(fence=fence, revision=stored.revision, document=stored.document, sent=sent)
     return msgspec.structs.replace(state, lease=Lease(fence, call.holder, until, ended=False, sent=sent)), result
 

@@ -167,6 +167,14 @@ def test_a_wider_window_keeps_the_next_slot_further_away() -> None:
     assert engine.slot(0.0, "b").delay == pytest.approx(0.4 + INTERVAL)
 
 
+def test_an_earlier_call_that_comes_late_once_more_does_not_make_a_window_shorter() -> None:
+    engine = Engine()
+    engine.slot(10.0, "a")
+    engine.slot(10.2, "a", window=0.8)  # it was too late for the first
+    assert seen(engine.slot(10.3, "a")) == (0.0, True)
+    assert engine.slot(10.3, "b").delay == pytest.approx(0.7 + INTERVAL)
+
+
 def test_a_longer_interval_keeps_further_away_from_the_request_before() -> None:
     engine = Engine()
     engine.slot(0.0, "a")
@@ -177,6 +185,10 @@ def test_a_slot_that_is_too_far_off_is_refused_and_takes_no_place() -> None:
     engine = Engine()
     engine.slot(0.0, "a")
     assert engine.reserve(0.0, "b", max_wait=1.0) == Refused(wait=SPACING)
+    assert engine.reserve(0.0, "b", max_wait=SPACING - 0.000001) == Refused(wait=SPACING)
+    assert seen(engine.slot(0.0, "last", max_wait=SPACING)) == (SPACING, False)
+    engine = Engine()
+    engine.slot(0.0, "a")
     assert seen(engine.slot(0.0, "c")) == (SPACING, False)
 
 
@@ -357,6 +369,13 @@ def test_a_ticket_of_another_life_or_form_is_void() -> None:
     for ticket, epoch in ((old.ticket, "zero"), ("7", "one"), ("0", "one"), ("-1", "one"), ("x", "one"), ("", "one")):
         new = engine.slot(0.0, f"c{ticket}{epoch}", ticket=ticket, epoch=epoch)
         assert int(new.ticket) == engine.state.tickets > int(old.ticket)
+
+
+def test_the_newest_ticket_is_as_good_as_the_others() -> None:
+    engine = Engine()
+    engine.slot(0.0, "a")
+    newest = engine.slot(0.0, "b1")
+    assert engine.slot(0.0, "b2", newest).ticket == newest.ticket
 
 
 def test_what_does_not_hang_on_a_life_is_kept_in_the_next() -> None:

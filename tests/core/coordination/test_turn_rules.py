@@ -93,6 +93,16 @@ def test_a_lease_is_renewed_by_its_holder() -> None:
     assert engine.call(10.0, claim("b")) == Busy(retry_after=6.0)
 
 
+def test_an_earlier_call_that_comes_late_once_more_does_not_make_a_lease_shorter() -> None:
+    engine = Engine()
+    has = engine.claim(0.0, "a")
+    engine.call(1.0, Mark(key="c", fence=has.fence, lease=60.0))
+    assert engine.call(2.0, claim("a")) == has
+    assert engine.call(2.0, claim("b")) == Busy(retry_after=59.0)
+    assert engine.call(3.0, mark(has)) == Marked()
+    assert engine.call(3.0, claim("b")) == Busy(retry_after=58.0)
+
+
 def test_a_renewal_brings_no_document() -> None:
     engine = Engine()
     engine.turn(0.0, "a", b"one")
