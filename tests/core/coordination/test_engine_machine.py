@@ -38,6 +38,7 @@ fates = st.one_of(
     st.builds(Fate, there=quick, back=quick, again=st.sampled_from([0.0, 0.01, 0.4, 3.0, 20.0])),
     st.builds(Fate, there=st.sampled_from([0.06, 0.3, 1.9]), back=quick),
     st.builds(Fate, there=quick, back=st.sampled_from([0.06, 0.3, 1.9])),
+    st.builds(Fate, there=quick, back=st.just(0.06), again=st.sampled_from([0.07, 0.1, 0.2, 0.4])),
     st.builds(Fate, there=st.none()),
     st.builds(Fate, there=quick, back=st.none()),
 )
