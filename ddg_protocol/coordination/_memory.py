@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from ..errors import EngineUnavailable
 from . import _pace, _turns
@@ -15,18 +16,25 @@ from .calls import Call, Hold, Reserve, Result
 class MemoryEngine:
     """Keeps the pace and the conversations in memory. They end with it.
 
-    It is called by one thread at a time; nothing in it waits.
-
     Args:
         now: gives the time in seconds, from any origin.
         ttl: for how many seconds a conversation is kept after the last call that concerns it; None for ever.
         max_conversations: the most that are kept. For one more, `EngineUnavailable` is raised.
+        lock: is held during each call, where several threads make calls: a `threading.Lock`.
     """
 
-    def __init__(self, now: Callable[[], float], *, ttl: float | None = None, max_conversations: int = 10_000) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        ttl: float | None = None,
+        max_conversations: int = 10_000,
+        lock: AbstractContextManager[object] | None = None,
+    ) -> None:
         self._now = now
         self._ttl = None if ttl is None else microseconds(ttl)
         self._max = max_conversations
+        self._lock = lock or nullcontext()
         # No request is under way that this engine doesn't know: it has no earlier life.
         self._pace = PaceState(epoch="memory", unknown=False)
         self._conversations: dict[str, tuple[int, ConversationState]] = {}  # that of the oldest call first
@@ -46,7 +54,10 @@ class MemoryEngine:
         Raises:
             EngineUnavailable: a claim is for a conversation too many. Nothing was changed.
         """
-        now = microseconds(self._now())
+        with self._lock:
+            return self._carry_out(call, microseconds(self._now()))
+
+    def _carry_out(self, call: Call, now: int) -> Result:
         if isinstance(call, Reserve | Hold):
             self._pace, answer = _pace.decide(self._pace, call, now)
             return answer

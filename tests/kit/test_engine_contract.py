@@ -23,6 +23,7 @@ from ddg_protocol.coordination import (
     Lost,
     Mark,
     Marked,
+    MemoryEngine,
     Refused,
     Release,
     Released,
@@ -89,6 +90,17 @@ def test_a_good_engine_keeps_the_contract(kind: type[Good]) -> None:
     report = check(making(kind), advance=advance)
     assert report.kept, str(report)
     assert len(report.results) == len(CHECKS) > 30
+
+
+class Remembers(MemoryEngine):
+    def __init__(self) -> None:
+        super().__init__(lambda: self.now, lock=threading.Lock())
+        self.now = 0.0
+
+
+def test_so_does_the_engine_in_memory() -> None:
+    report = check(making(Remembers), advance=advance)
+    assert report.kept, str(report)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
