@@ -110,6 +110,11 @@ def test_what_has_another_form_is_refused(stored: bytes, message: str) -> None:
         read_conversation(stored)
 
 
+def test_a_reply_with_a_member_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ConversationFormatError, match="unknown field `more`"):
+        read_reply(STORED_REPLY.replace(b'"stored"', b'"more":1,"stored"'))
+
+
 def test_a_reply_that_is_no_longer_kept_says_so() -> None:
     with pytest.raises(ConversationFormatError, match="no longer kept"):
         read_reply(b"")
