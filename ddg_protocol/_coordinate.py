@@ -63,7 +63,7 @@ from .text import printable
 RENEWED_AFTER = 1 / 3
 """The part of a lease after which it is renewed. What is left of it is for reads that can't be interrupted."""
 RENEWED_AGAIN = 1 / 10
-"""The part of a lease after which a renewal that has failed is tried again."""
+"""The least part of a lease from the end of one renewal to the next, such as after one that has failed."""
 BUSY_SECONDS = 1.0
 """How long a turn waits before it claims a busy conversation again, at most."""
 COMMIT_SECONDS = 0.5
@@ -326,7 +326,8 @@ class Coordinator:
         """Note that the conversation is the turn's from when the engine was asked on."""
         lease = self._settings.lease
         standing.until = asked.asked + lease
-        standing.renew_at = asked.asked + lease * RENEWED_AFTER
+        # Where the engine takes long to answer, the turn goes on between two renewals all the same.
+        standing.renew_at = max(asked.asked + lease * RENEWED_AFTER, asked.now + lease * RENEWED_AGAIN)
         standing.retry_at = None
 
     def _begin(self, machine: Machine, turn: Turn, standing: Standing, claimed: Claimed, asked: Asked) -> TurnStarted:
@@ -473,6 +474,8 @@ class Coordinator:
         held_until = self._setup.shared.pacer.held_until
         owed = Owed(held_until=held_until if held_until > _told_hold(standing) else None)
         turn = phase.turn
+        if isinstance(phase, Coordinating) and isinstance(claimed := phase.asked.result, Claimed):
+            standing.fence, standing.revision = claimed.fence, claimed.revision  # the turn has not looked at it yet
         if standing.fence:
             owed.standing, owed.completed = standing, turn.completed
             if turn.chat_sent or standing.stale:

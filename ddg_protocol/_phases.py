@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -59,38 +59,41 @@ from .steps import Step
 from .text import printable
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from .coordination import Call, Commit
+
+    # For type checkers alone: to make a Protocol costs an import of this package one percent.
+    class Coordinator(Protocol):
+        """What a coordinated session has besides: the rules by which its turns go by a shared engine."""
+
+        def next_step(self, conversation: Conversation, turn: Turn, standing: Standing, now: float) -> Next:
+            """Choose what a turn does next, in place of `_plan.next_step`."""
+
+        def conclude(self, machine: Machine, phase: Coordinating | Committing, now: float) -> Action | None:
+            """Go on with a turn that has asked the engine."""
+
+        def commit_call(self, turn: Turn, completed: Completed) -> Commit:
+            """Return the call that commits a turn."""
+
+        def renewal(self, machine: Machine, standing: Standing, now: float) -> Action | None:
+            """Return what the lease of a turn needs while an exchange is under way."""
+
+        def leave(self, machine: Machine, phase: InTurn, standing: Standing) -> None:
+            """Note what the engine has still to be told of a turn that ends."""
+
+        def settle(self, machine: Machine, owed: Owed, now: float) -> Action | None:
+            """Return what the engine has still to be told, or the event that follows."""
+
+        def stand(self, messages: Messages, model: str | None, key: str, now: float) -> Standing:
+            """Return the standing of a turn that begins."""
+
+        def stand_for_pace(self, now: float) -> Standing:
+            """Return the standing of a turn that goes by the engine for its pace alone."""
+
 
 Action = Intent | Event | Signal
 """Whatever `Session.next_action` returns."""
-
-
-class Coordinator(Protocol):
-    """What a coordinated session has besides: the rules by which its turns go by a shared engine."""
-
-    def next_step(self, conversation: Conversation, turn: Turn, standing: Standing, now: float) -> Next:
-        """Choose what a turn does next, in place of `_plan.next_step`."""
-
-    def conclude(self, machine: Machine, phase: Coordinating | Committing, now: float) -> Action | None:
-        """Go on with a turn that has asked the engine."""
-
-    def commit_call(self, turn: Turn, completed: Completed) -> Commit:
-        """Return the call that commits a turn."""
-
-    def renewal(self, machine: Machine, standing: Standing, now: float) -> Action | None:
-        """Return what the lease of a turn needs while an exchange is under way."""
-
-    def leave(self, machine: Machine, phase: InTurn, standing: Standing) -> None:
-        """Note what the engine has still to be told of a turn that ends."""
-
-    def settle(self, machine: Machine, owed: Owed, now: float) -> Action | None:
-        """Return what the engine has still to be told, or the event that follows."""
-
-    def stand(self, messages: Messages, model: str | None, key: str, now: float) -> Standing:
-        """Return the standing of a turn that begins."""
-
-    def stand_for_pace(self, now: float) -> Standing:
-        """Return the standing of a turn that goes by the engine for its pace alone."""
 
 
 class Machine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -26,3 +27,21 @@ def test_the_imports_stay_within_their_limits(monkeypatch: pytest.MonkeyPatch) -
         if all(limit.holds for limit in found):
             return
     assert [limit_text(limit) for limit in found if not limit.holds] == []
+
+
+WITHOUT_AN_ENGINE = """
+import sys
+import ddg_transports.anyio
+from ddg_transports.blocking import Client
+from ddg_transports.emulator import Emulator
+from ddg_protocol import DUCKDUCKGO_2025_04
+
+with Emulator() as emulator, Client(DUCKDUCKGO_2025_04.at(emulator.url)) as client:
+    client.chat().ask("Why?")
+print(*(name for name in sys.modules if "coordin" in name or "engine" in name))
+"""
+
+
+def test_nothing_of_a_shared_engine_is_imported_without_one() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_AN_ENGINE], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

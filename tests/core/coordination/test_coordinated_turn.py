@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.cases import each_of
-from support.coordinated import DOWN, LEASE, READY_SLOT, STORED, Told, committing, refused, session_of, streaming
+from support.coordinated import DOWN, LEASE, NEW, READY_SLOT, STORED, Told, committing, refused, session_of, streaming
 from support.hand import DONE, HELLO, LISTING, PAGE, STREAM, Hand, counting
 
 from ddg_protocol import (
@@ -617,6 +617,15 @@ def test_a_renewal_between_requests_that_fails_is_tried_again() -> None:
     assert [wait.until for wait in hand.waits] == [10.0, 13.0, 14.0]
 
 
+def test_a_turn_goes_on_though_each_renewal_takes_a_third_of_its_lease() -> None:
+    hand = Told(session_of(lease=3.0)).on(Claim, None).ask()
+    while isinstance(intent := hand.pull(), Coordinate):
+        asked, hand.now = hand.now, hand.now + 1.2
+        hand.session.coordinated(intent, NEW, asked=asked, now=hand.now)
+    assert isinstance(intent, SendRequest)
+    assert hand.kinds == ["Claim", "Reserve"]
+
+
 def test_a_turn_without_a_lease_has_none_to_renew() -> None:
     hand = Told(session_of(key=None)).ask()
     hand.request_for("duckai=1")
@@ -805,6 +814,17 @@ def test_a_claim_that_is_out_is_made_again_to_be_given_back(command: str) -> Non
     hand.answer_with(lost, Claimed(fence=8, revision=0, document=b""))  # an old one is dropped
     assert hand.pull() is PAUSED
     assert hand.kinds == ["Claim", "Claim", "Release"]
+
+
+@each_of("command", ["cancel", "close"])
+def test_a_claim_that_the_turn_has_not_looked_at_is_given_back(command: str) -> None:
+    hand = Told().on(Claim, None).ask()
+    intent = hand.pull()
+    assert isinstance(intent, Coordinate)
+    hand.answer_with(intent, Claimed(fence=9, revision=4, document=b""))
+    getattr(hand.session, command)()
+    assert hand.pull() is PAUSED
+    assert hand.of(Release) == [Release(key="c", fence=9, revision=4)]
 
 
 @each_of("result", [Busy(retry_after=3.0), Lost(), Done(reply=b"", revision=1, document=b""), DOWN])
