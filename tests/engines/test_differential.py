@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ddg_transports.engines import sqlite
 from ddg_transports.engines.sqlite import SqliteEngine
 from ddg_transports.engines.valkey import ValkeyEngine
 
+PACE = b"ddg:1:{default}:pace"
 BEGIN = 1_764_331_122_123_456  # with as many digits as a server's clock has
 
 
@@ -28,6 +31,10 @@ class Time:
 
     def __call__(self) -> int:
         return self.now
+
+
+def never() -> None:
+    raise AssertionError
 
 
 def many_turns() -> list[Step]:
@@ -58,8 +65,9 @@ def many_turns() -> list[Step]:
     return [*turns, *(claim(turn) for turn, _ in done)]
 
 
-def compare(engine: Any, time: Time, history: list[Step]) -> None:
-    model, real = Player(Model(time)), Player(engine)
+def compare(engine: Any, time: Time, history: list[Step], new_life: Callable[[], None]) -> None:
+    rules = Model(time)
+    model, real = Player(rules, rules.new_life), Player(engine, new_life)
     for number, step in enumerate(history):
         time.now += step.wait
         expected, found = model.play(step), real.play(step)
@@ -70,22 +78,30 @@ def compare(engine: Any, time: Time, history: list[Step]) -> None:
 @settings(max_examples=examples(300, default=10))
 def test_sqlite_answers_as_the_rules_do(history: list[Step], tmp_path_factory: pytest.TempPathFactory) -> None:
     time = Time()
-    with pytest.MonkeyPatch.context() as patch, SqliteEngine(tmp_path_factory.mktemp("engine")) as engine:
+    folder = tmp_path_factory.mktemp("engine")
+    with pytest.MonkeyPatch.context() as patch, SqliteEngine(folder) as engine:
         patch.setattr(sqlite, "_now", time)
-        compare(engine, time, history)
+
+        def new_life() -> None:
+            connection = sqlite3.connect(folder / "pace.db")
+            with connection:
+                connection.execute("UPDATE pace SET boot = 'another'")
+            connection.close()
+
+        compare(engine, time, history, new_life)
 
 
 def test_sqlite_keeps_of_many_turns_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time()
     monkeypatch.setattr(sqlite, "_now", time)
     with SqliteEngine(tmp_path) as engine:
-        compare(engine, time, many_turns())
+        compare(engine, time, many_turns(), never)
 
 
 @pytest.mark.deep("it needs a server")
 def test_a_server_keeps_of_many_turns_what_the_rules_say(server: Store) -> None:
     time = Time()
-    compare(ValkeyEngine(AtTime(server.client(), time)), time, many_turns())
+    compare(ValkeyEngine(AtTime(server.client(), time)), time, many_turns(), never)
 
 
 @pytest.mark.deep("it needs a server")
@@ -94,11 +110,15 @@ def test_a_server_answers_as_the_rules_do(server: Store) -> None:
     scripts = AtTime(client, lambda: time.now)
     time = Time()
 
+    def new_life() -> None:
+        if client.exists(PACE):
+            client.hset(PACE, "epoch", "0:0")
+
     @given(history=histories(goes_back=True))
     @settings(max_examples=examples(150))
     def check(history: list[Step]) -> None:
         client.flushall()
         time.now = BEGIN
-        compare(ValkeyEngine(scripts), time, history)
+        compare(ValkeyEngine(scripts), time, history, new_life)
 
     check()

@@ -38,6 +38,10 @@ class Model:
         self._pace = PaceState(epoch="model")
         self._conversations: dict[str, ConversationState] = {}
 
+    def new_life(self) -> None:
+        """Begin another life, as after a restart that may have lost the newest slots."""
+        self._pace = _pace.in_epoch(self._pace, f"model-{self._now()}")
+
     def call(self, call: Call) -> Result:
         if isinstance(call, Reserve | Hold):
             self._pace, result = _pace.decide(self._pace, call, self._now())
@@ -77,25 +81,28 @@ class Step(NamedTuple):
     """A call of a random history.
 
     `make` gets what the engine has given last to whoever calls, so that each engine is told its own tickets and fences.
+    It returns None where no one calls, and the engine begins another life.
     """
 
     wait: int  # microseconds behind the call before
     caller: str  # a turn that wants requests, or a conversation
-    make: Callable[[list[tuple[Any, Any]]], Call]
+    make: Callable[[list[tuple[Any, Any]]], Call | None]
 
 
 class Player:
     """Makes the calls of a history on one engine."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
+    def __init__(self, engine: Any, new_life: Callable[[], None]) -> None:
+        self._engine, self._new_life = engine, new_life
         self._given: dict[str, list[tuple[Any, Any]]] = {}
         self._epochs: list[str] = []
 
-    def play(self, step: Step) -> Result:
+    def play(self, step: Step) -> Result | None:
         """Make a call; give its result with the epoch's number in the place of its name."""
         given = self._given.setdefault(step.caller, [])
         call = step.make(given)
+        if call is None:
+            return self._new_life()
         result: Result = self._engine.call(call)
         if isinstance(result, Slot | Claimed):
             given.append((call, result))
@@ -116,7 +123,7 @@ def _reserves(draw: st.DrawFn) -> Step:
     nonce = f"{caller}{draw(_some(0, 0, 0, 1, 2))}"
     interval, window = draw(_some(1.5, 1.5, 1.5, 1.5, 0.15, 0.0)), draw(_some(0.05, 0.05, 0.05, 0.2, 0.0, 0.000_003))
     need, max_wait = draw(_some(1, 2, 3)), draw(_some(180.0, 180.0, 180.0, 3.0, 1.6, 0.0))
-    fetches, version = draw(_some(False, False, True)), draw(_some("", "", "", "v1", "v2"))
+    fetches, version = draw(_some(False, True)), draw(_some("", "", "", "", "", "", "", "v1", "v2"))
     known = draw(_some("own", "own", "own", "own", "none", "1", "99", "0x1", "another epoch"))
 
     def make(given: list[tuple[Reserve, Slot]]) -> Call:
@@ -128,13 +135,18 @@ def _reserves(draw: st.DrawFn) -> Step:
             fe_version=version, ticket=ticket, epoch="another" if known == "another epoch" else epoch,
         )  # fmt: skip
 
-    return Step(draw(_some(0, 0, 1, 20_000, 49_000, 140_000, 1_550_000, 1_500_000, 3_100_000)), caller, make)
+    return Step(draw(_some(0, 0, 1, 20_000, 50_000, 140_000, 1_550_000, 1_500_000, 3_100_000, 5_000_000)), caller, make)
 
 
 @st.composite
 def _holds(draw: st.DrawFn) -> Step:
     seconds = draw(_some(0.0, 0.04, 1.0, 5.0))
     return Step(draw(_some(0, 1_000_000)), "", lambda _: Hold(seconds=seconds))
+
+
+@st.composite
+def _lives(draw: st.DrawFn) -> Step:
+    return Step(draw(_some(1, 20_000)), "", lambda _: None)
 
 
 @st.composite
@@ -177,6 +189,8 @@ def histories(*, goes_back: bool) -> st.SearchStrategy[list[Step]]:
         goes_back: whether the engine's clock is set back now and then.
     """
     jumps = _some(*[0] * 25, 16_000_000, 86_400_000_000, *([-20_000_000, -1] if goes_back else [1]))
-    pace = st.builds(_moved, _reserves() | _reserves() | _reserves() | _reserves() | _holds(), jumps)
+    pace = st.builds(
+        _moved, _reserves() | _reserves() | _reserves() | _reserves() | _reserves() | _holds() | _lives(), jumps
+    )
     turns = st.builds(_moved, _conversation_calls(), jumps)
     return st.lists(pace, min_size=20, max_size=60) | st.lists(turns, min_size=20, max_size=60)
