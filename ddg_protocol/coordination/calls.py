@@ -107,10 +107,11 @@ class Slot(_Value, frozen=True, kw_only=True, tag=True):
     """When a request may begin.
 
     Attributes:
-        delay: seconds, from when the call was made, after which the slot begins.
-        final: whether it is the turn's. Then the request begins after the delay and within the window, both counted
-            from the call, or never: if it is too late for that, the turn calls again with the same nonce. The delay is
-            at most half the window. A slot that is not final is asked for again after the delay.
+        delay: seconds after which the slot begins, counted from when the answer has come. From when the call was made
+            it would be too early, by as long as the call took to reach the engine.
+        final: whether it is the turn's. Then the request begins after the delay and within the window, which is counted
+            from when the call was made, or never: if it is too late for that, the turn calls again with the same nonce.
+            The delay is at most half the window. A slot that is not final is asked for again after the delay.
         ticket: says how old the turn is; opaque.
         epoch: of the engine's life; opaque.
         position: how many turns are ahead.
