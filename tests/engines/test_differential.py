@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from support.engines import AtTime, Model, Player, Step, histories
 from support.stores import Store
 from support.tiers import examples
 
-from ddg_protocol.coordination import Claim, Claimed, Commit
+from ddg_protocol.coordination import Claim, Claimed, Commit, _scripts
+from ddg_protocol.errors import EngineUnavailable
 from ddg_transports.engines import sqlite
 from ddg_transports.engines.sqlite import SqliteEngine
 from ddg_transports.engines.valkey import ValkeyEngine
@@ -31,6 +32,12 @@ class Time:
 
     def __call__(self) -> int:
         return self.now
+
+
+def another_life(client: Any) -> None:
+    """Have a server find that its pace is of an earlier run."""
+    if client.exists(PACE):
+        client.hset(PACE, "epoch", "0:0")
 
 
 def never() -> None:
@@ -110,15 +117,48 @@ def test_a_server_answers_as_the_rules_do(server: Store) -> None:
     scripts = AtTime(client, lambda: time.now)
     time = Time()
 
-    def new_life() -> None:
-        if client.exists(PACE):
-            client.hset(PACE, "epoch", "0:0")
-
     @given(history=histories(goes_back=True))
     @settings(max_examples=examples(150))
     def check(history: list[Step]) -> None:
         client.flushall()
         time.now = BEGIN
-        compare(ValkeyEngine(scripts), time, history, new_life)
+        compare(ValkeyEngine(scripts), time, history, lambda: another_life(client))
 
     check()
+
+
+MISTAKES = [
+    ("free + interval", "free"),
+    ("number < ticket and", "number > ticket and"),
+    ("requests * (interval + window)", "requests * interval"),
+    ("local start = math.max(now, held)", "local start = now"),
+    ("if now < time then", "if false then"),
+    ("last = now + MAX_WINDOW", "last = NEVER"),
+    ("or place.till < now", ""),
+    ("given.nonce == nonce\n", "false\n"),
+    ("return its and fetch and", "return false and"),
+    ("tonumber(ARGV[3]) == fence and not ended", "not ended"),
+    ("tonumber(ARGV[4]) ~= revision or not is_holder", "not is_holder"),
+    ("redis.call('HGET', key, 'k:' .. turn)", "false"),
+    ("sent or marked", "sent"),
+    ("math.max(fence + 1, now)", "fence + 1"),
+    ("now < till and not ended", "false"),
+]
+
+
+@pytest.mark.deep("it needs a server")
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_script_is_found(server: Store, mistake: tuple[str, str]) -> None:
+    client, time = server.client(), Time()
+    assert mistake[0] in _scripts.PACE + _scripts.CONVERSATION
+    scripts = AtTime(client, time, mistake=mistake)
+
+    @given(history=histories(goes_back=True))
+    @settings(max_examples=300, database=None, phases=[Phase.generate], report_multiple_bugs=False)
+    def check(history: list[Step]) -> None:
+        client.flushall()
+        time.now = BEGIN
+        compare(ValkeyEngine(scripts), time, history, lambda: another_life(client))
+
+    with pytest.raises((AssertionError, EngineUnavailable)):
+        check()

@@ -51,11 +51,20 @@ class Model:
         return answer
 
 
-class AtTime:
-    """A client of Valkey whose scripts read a clock of the test: it is their last argument."""
+_CLOCK = "local clock = tonumber(ARGV[#ARGV])\n"
 
-    def __init__(self, client: Any, now: Callable[[], int]) -> None:
-        self._client, self._now = client, now
+
+class AtTime:
+    """A client of Valkey whose scripts read a clock of the test: it is their last argument.
+
+    Args:
+        client: the client of a server.
+        now: the time, in microseconds.
+        mistake: a piece of a script, and what stands there instead.
+    """
+
+    def __init__(self, client: Any, now: Callable[[], int], *, mistake: tuple[str, str] = ("", "")) -> None:
+        self._client, self._now, self._mistake = client, now, mistake
         self._known: dict[str, str] = {}
 
     def evalsha(self, sha: str, number: int, /, *arguments: Any) -> Any:
@@ -65,7 +74,7 @@ class AtTime:
 
     def eval(self, script: str, number: int, /, *arguments: Any) -> Any:
         assert CLOCK in script
-        changed = self._client.script_load(script.replace(CLOCK, "local clock = tonumber(ARGV[#ARGV])\n"))
+        changed = self._client.script_load(script.replace(CLOCK, _CLOCK).replace(*self._mistake))
         self._known[hashlib.sha1(script.encode()).hexdigest()] = changed
         return self._client.evalsha(changed, number, *arguments, self._now())
 
