@@ -161,6 +161,13 @@ def test_a_conversation_that_the_store_has_lost_is_lost() -> None:
     assert engine.claim(6.0, "b").fence > has.fence, "so that it stays lost"
 
 
+def test_a_conversation_that_was_never_claimed_is_nobody_s() -> None:
+    engine = Engine()
+    ghost = Claimed(fence=1, revision=0, document=b"")
+    for call in (mark(ghost), commit(ghost, b"one"), release(ghost), release(ghost, b"one"), claim("a", fence=1)):
+        assert engine.unchanged(1.0, call) == Lost()
+
+
 # Each call may be repeated
 
 
