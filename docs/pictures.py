@@ -1,22 +1,35 @@
-"""Draws the pictures that need no Graphviz: the layers, and one turn as a sequence, taken from a run of the code.
+"""Draws the pictures that need no Graphviz: the layers, and turns as sequences, taken from runs of the code.
 
-``python docs/pictures.py`` writes ``layers.svg`` and ``turn.svg`` beside itself. The same code gives the same bytes, so
-a test can tell whether they are current by drawing them again.
+``python docs/pictures.py`` writes ``layers.svg``, ``turn.svg`` and ``shared-turn.svg`` beside itself. The same code
+gives the same bytes, so a test can tell whether they are current by drawing them again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ddg_protocol import SendRequest, Session, Signal, Wait
+from ddg_protocol import DUCKDUCKGO_2025_04, SendRequest, Session, Signal, TextDelta, Wait
+from ddg_protocol.coordination import (
+    Call,
+    Claim,
+    Claimed,
+    Commit,
+    Coordinate,
+    Coordination,
+    Mark,
+    MemoryEngine,
+    Reserve,
+    Result,
+    Slot,
+)
 from ddg_protocol.service import Service
 from ddg_protocol.session import Action
-from ddg_protocol.testing import Run
+from ddg_protocol.testing import Clock, Run
 
 HERE = Path(__file__).parent
 
@@ -151,6 +164,7 @@ class Noted(Session):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.steps: list[Step] = []
+        self.is_tentative = "coordination" in settings
 
     def ask(self, messages: Any, *, now: float, **options: Any) -> None:
         """See `Session.ask`."""
@@ -170,8 +184,10 @@ class Noted(Session):
                 self.steps.append(Step(SESSION, SERVICE, words, now))
             case Wait():
                 self.steps.append(Step(SESSION, SESSION, f"Wait: {action.until - now:.1f} s, {action.reason}", now))
-            case Signal():
+            case Signal() | Coordinate():
                 pass
+            case TextDelta() if self.is_tentative:
+                self.steps.append(Step(SESSION, CALLER, "TextDelta, tentative", now))
             case event:
                 self.steps.append(Step(SESSION, CALLER, type(event).__name__, now))
         return action
@@ -184,9 +200,32 @@ class Noted(Session):
         stream = ["event stream"] if ("content-type", "text/event-stream") in headers else []
         self.steps.append(Step(SERVICE, SESSION, f"{status}  {', '.join(stream + brought)}", now))
 
+    def coordinated(self, intent: Coordinate, result: Result, *, asked: float, now: float) -> None:
+        """See `Session.coordinated`."""
+        super().coordinated(intent, result, asked=asked, now=now)
+        self.steps.append(Step(SESSION, ENGINE, said(intent.call), asked))
+        self.steps.append(Step(ENGINE, SESSION, said(result), now))
 
-CALLER, SESSION, SERVICE = range(3)
+
+def said(value: Call | Result) -> str:
+    """Write a call or a result, with what tells it from others of its kind."""
+    match value:
+        case Claim(turn=turn):
+            return f"Claim  turn {turn!r}" if turn else "Claim"
+        case Claimed(revision=revision):
+            return f"Claimed  a fence, revision {revision}"
+        case Reserve(need=need):
+            return f"Reserve  need {need}"
+        case Slot(delay=delay, final=final):
+            return f"Slot  {'final' if final else 'not final'}, in {delay:.2f} s"
+        case Mark() | Commit():
+            return f"{type(value).__name__}  by that fence"
+    return type(value).__name__
+
+
+CALLER, SESSION, SERVICE, ENGINE = range(4)
 LANES = ((110, "caller"), (330, "Session, and its driver"), (690, "service"))
+SHARED_LANES = ((90, "caller"), (290, "Session, and its driver"), (770, "service"), (530, "engine"))
 
 
 def turn() -> str:
@@ -194,19 +233,41 @@ def turn() -> str:
     session = Noted()
     Run(session, Service(challenge=True)).ask("Why is the sky blue?")
     steps = [(step, len(list(same))) for step, same in groupby(session.steps)]
-    return svg(800, 84 + 30 * len(steps), "The first turn, challenge included", _turn(steps, session.steps[0].seconds))
+    parts = _turn(steps, session.steps[0].seconds, LANES)
+    return svg(800, 84 + 30 * len(steps), "The first turn, challenge included", parts)
 
 
-def _turn(steps: list[tuple[Step, int]], begin: float) -> Iterator[str]:
+def shared_turn() -> str:
+    """Draw a turn that waits for another client's request, in a conversation that an engine keeps."""
+    clock = Clock(1000.0)
+    engine = MemoryEngine(lambda: clock.now)
+    numbers = count()
+    settings: dict[str, Any] = {
+        "profile": DUCKDUCKGO_2025_04,
+        "random_bytes": lambda length: next(numbers).to_bytes(length),
+        "coordination": Coordination(key="c"),
+    }
+    service = Service()
+    Run(Session(**settings), service, clock=clock, engine=engine).ask("Why is the sky blue?", turn="1")
+    clock.now += 0.5
+    session = Noted(**settings)
+    Run(session, service, clock=clock, engine=engine).ask("And at night?", turn="2")
+    steps = [(step, len(list(same))) for step, same in groupby(session.steps)]
+    parts = _turn(steps, session.steps[0].seconds, SHARED_LANES)
+    return svg(920, 84 + 30 * len(steps), "A turn across session, engine and service", parts)
+
+
+def _turn(steps: list[tuple[Step, int]], begin: float, lanes: tuple[tuple[int, str], ...]) -> Iterator[str]:
     bottom = 66 + 30 * len(steps)
-    for x, name in LANES:
+    for x, name in lanes:
+        width = 190 if x - 95 > 0 else 150
         yield f'<path d="M{x} 44V{bottom}" class="life"/>'
-        yield box(x - 95, 14, 190, 30, "pure" if x == LANES[SESSION][0] else "band")
+        yield box(x - width // 2, 14, width, 30, "pure" if x == lanes[SESSION][0] else "band")
         yield text(x, 34, name, "title middle")
     y = 44
     for step, times in steps:
         y += 30
-        source, target = LANES[step.source][0], LANES[step.target][0]
+        source, target = lanes[step.source][0], lanes[step.target][0]
         words = step.text + (f" × {times}" if times > 1 else "")
         if source == target:
             yield box(source - 95, y - 16, 190, 24, "note")
@@ -215,10 +276,10 @@ def _turn(steps: list[tuple[Step, int]], begin: float) -> Iterator[str]:
             yield arrow(source, y + 4, target, y + 4)
             kind = "middle" if step.source == SERVICE else "middle code"
             yield text((source + target) // 2, y - 2, words, kind)
-        yield text(795, y + 4, f"{step.seconds - begin:.1f} s", "soft right")
+        yield text(lanes[SERVICE][0] + 105, y + 4, f"{step.seconds - begin:.1f} s", "soft right")
 
 
-PICTURES: Mapping[str, Callable[[], str]] = {"layers.svg": layers, "turn.svg": turn}
+PICTURES: Mapping[str, Callable[[], str]] = {"layers.svg": layers, "turn.svg": turn, "shared-turn.svg": shared_turn}
 
 
 def draw() -> None:

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 
 from ddg_transports.testing.peer import CERTIFICATES
 
-_PATIENCE = 20.0  # seconds
+_PATIENCE = 60.0  # seconds
 
 
 def free_port() -> int:
@@ -29,12 +29,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(program: str, arguments: Sequence[str | Path], port: int, log: Path) -> Iterator[None]:
+def running(
+    program: str, arguments: Sequence[str | Path], port: int, log: Path, *, env: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Run a server in the foreground, for a ``with`` block that begins when it accepts connections."""
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.skip(f"needs {program}")
-    with log.open("wb") as output, subprocess.Popen([found, *arguments], stdout=output, stderr=output) as process:
+    environment = {**os.environ, **(env or {})}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen([found, *arguments], stdout=output, stderr=output, env=environment) as process,
+    ):
         try:
             until = time.monotonic() + _PATIENCE
             while True:
