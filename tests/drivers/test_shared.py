@@ -295,7 +295,7 @@ def test_a_chat_that_is_closed_while_the_engine_is_asked_gives_its_conversation_
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("kind", ["sqlite", "locked", "async"])
+@pytest.mark.parametrize("kind", thinned(["sqlite", "locked", "async"], one_in=2, reason="a blocking engine is one"))
 @pytest.mark.parametrize("over", ["streams", "httpcore"])
 async def test_async_clients_share_conversations(emulator: Emulator, tmp_path: Path, kind: str, over: str) -> None:
     engine: Any = {"locked": LockedEngine, "async": AsyncLockedEngine}.get(kind, lambda: SqliteEngine(tmp_path / "e"))()
