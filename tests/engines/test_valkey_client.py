@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from support.servers import free_port
 
 from ddg_protocol.coordination import Commit, Committed, Held, Hold, Lost
 from ddg_protocol.errors import EngineUnavailable
+from ddg_transports.engines.sqlite import SqliteEngine
 from ddg_transports.engines.valkey import ValkeyEngine
 
 HOLD = Hold(seconds=1.0)
@@ -191,6 +193,23 @@ def test_a_client_that_can_be_used_is_taken_and_stays_open(client: Any, monkeypa
     with ValkeyEngine(client) as engine:
         assert repr(engine) == f"<ValkeyEngine {type(client).__name__}, scope 'default'>"
     assert not closed
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"scope": ""}, "the scope must be text of 1 to"),
+        ({"scope": "\ud800"}, "the scope has half of a surrogate pair"),
+        ({"ttl": 0.0}, "ttl must be more than 0 s, or None"),
+        ({"ttl": float("nan")}, "ttl must be more than 0 s, or None"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_refused(settings: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=reason):
+        ValkeyEngine(Client(), **settings)
+    if "ttl" in settings:
+        with pytest.raises(ValueError, match=reason):
+            SqliteEngine(tmp_path, **settings)
 
 
 def test_a_cluster_can_not_wait_for_replicas() -> None:

@@ -33,6 +33,7 @@ from ddg_protocol.coordination._turns import ConversationState
 from ddg_protocol.errors import EngineUnavailable
 
 from ._database import Database
+from ._ttl import check_ttl
 
 __all__ = ["SqliteEngine"]
 
@@ -58,6 +59,7 @@ class SqliteEngine:
 
     Raises:
         EngineUnavailable: the files can't be made or used.
+        ValueError: the ttl is no time.
 
     Example:
         >>> engine = SqliteEngine("/var/lib/assistant")
@@ -65,6 +67,7 @@ class SqliteEngine:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, ttl: float | None = None) -> None:
+        check_ttl(ttl)
         self._path, self._ttl = Path(path), ttl
         self._boot = _boot()
         try:

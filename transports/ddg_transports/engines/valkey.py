@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 
 from ddg_protocol.coordination import Call, Commit, Lost, Result
 from ddg_protocol.coordination._valkey import Command, decode, encode
+from ddg_protocol.coordination.settings import check_key
 from ddg_protocol.errors import EngineUnavailable
+
+from ._ttl import check_ttl
 
 __all__ = ["ValkeyEngine"]
 
@@ -55,7 +58,7 @@ class ValkeyEngine:
             before a failover may be lost. A cluster's client can't wait for replicas.
 
     Raises:
-        ValueError: if the URL or the client can't be used; the message says why.
+        ValueError: if an argument can't be used; the message says why.
         ModuleNotFoundError: if there is a URL, and neither valkey nor redis is installed.
 
     Example:
@@ -64,6 +67,8 @@ class ValkeyEngine:
     """
 
     def __init__(self, server: Any, *, scope: str = "default", ttl: float | None = None, replicas: int = 0) -> None:
+        check_key("the scope", scope)
+        check_ttl(ttl)
         self._scope, self._ttl, self._replicas = scope, ttl, replicas
         self._is_own = isinstance(server, str)
         self._client: Any = _connect(server) if isinstance(server, str) else server
