@@ -41,6 +41,16 @@ def test_a_row_is_read_as_it_was_written() -> None:
         assert read_conversation(write_lease(state), write_stored(state)) == state
 
 
+def test_states_can_not_be_changed() -> None:
+    """So what was decided from one is decided again from the same, and an engine sees by `is` whether to write."""
+    assert PACE.fetch is not None
+    parts = (PACE, PACE.clock, PACE.given, PACE.fetch, PACE.places[0])
+    for part in (*parts, CONVERSATION, CONVERSATION.lease, CONVERSATION.stored, CONVERSATION.stored.turns[0]):
+        for name in part.__struct_fields__:
+            with pytest.raises(AttributeError, match="immutable"):
+                setattr(part, name, getattr(part, name))
+
+
 def test_every_row_that_is_cut_short_or_has_more_is_refused() -> None:
     pace, lease, stored = write_pace(PACE), write_lease(CONVERSATION), write_stored(CONVERSATION)
     for cut in range(len(pace)):
