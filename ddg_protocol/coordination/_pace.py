@@ -211,8 +211,7 @@ def _start(state: PaceState, call: Reserve, own: Place, now: int) -> tuple[int, 
     if interval:
         start = max(start, _free(state, call) + interval) + sum(ahead.values()) * (interval + window)
     if _waits_for_fetch(state, own, now) and state.fetch is not None:
-        start = max(start, state.fetch.next_look(now))
-        ahead.setdefault(state.fetch.ticket, 1)
+        return max(start, state.fetch.next_look(now)), len(ahead.keys() | {state.fetch.ticket})
     return start, len(ahead)
 
 

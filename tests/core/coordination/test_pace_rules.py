@@ -143,7 +143,8 @@ def test_a_repeated_call_keeps_its_slot_even_if_an_older_turn_comes() -> None:
     status = engine.slot(0.0, "a1", need=2)
     engine.slot(60.0, "b")
     engine.slot(60.01, "a2", status)
-    assert seen(engine.slot(60.02, "b")) == (0.0, True)
+    assert seen(engine.slot(60.05, "b")) == (0.0, True), "at the very end of its window"
+    assert engine.slot(60.100001, "b").position == 1, "after that, the older one is ahead"
 
 
 def test_a_slot_that_was_missed_is_given_once_more_to_the_same_request() -> None:
