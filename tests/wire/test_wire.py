@@ -32,7 +32,7 @@ from ddg_protocol.events import (
     TurnFinished,
     TurnStarted,
 )
-from ddg_protocol.intents import Failure, FailureKind, Signal, SolveChallenge, Wait
+from ddg_protocol.intents import Coordinate, Failure, FailureKind, Signal, SolveChallenge, Wait
 from ddg_protocol.policy import Policy
 from ddg_protocol.profile import ServiceProfile
 from ddg_protocol.revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
@@ -192,8 +192,8 @@ class Run:
                     self.now = self.wire.deadline
             case Signal():
                 pass
-            case SolveChallenge():
-                raise AssertionError("no solver here")
+            case SolveChallenge() | Coordinate():
+                raise AssertionError("no solver and no engine here")
             case _:
                 self.events.append(action)
         return action
