@@ -52,7 +52,7 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.ModelUnavailableError,), 69, "ddg-chat models lists the models"),
     ((errors.TransportError,), 69, "check the address, the network and the proxy"),
     ((errors.HandshakeError,), 69, "try again later"),
-    ((errors.EngineUnavailable,), 69, ""),
+    ((errors.EngineUnavailable,), 69, "--shared URL names another engine, and --alone does without one"),
     ((errors.ConversationBusy, errors.PaceRefused, errors.TurnSuperseded), 75, ""),
     ((errors.TurnNotStored,), 69, ""),
     ((errors.IncompleteStream, errors.EmptyResponseError), 76, "ask again"),

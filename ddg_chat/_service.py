@@ -26,6 +26,7 @@ from ddg_protocol.models import ModelList
 from ddg_protocol.tap import DrivenSession
 from ddg_transports.blocking import Chat, Client, Reply, Trace
 
+from . import _shared
 from ._errors import CommandError
 from ._files import create
 from ._input import read_toml, text_or_file
@@ -63,6 +64,7 @@ def configure(parser: argparse.ArgumentParser, *, asks: bool = True) -> None:
         _declare_question(parser)
     _declare_service(parser, asks=asks)
     _declare_connection(parser, asks=asks)
+    _shared.configure(parser)
     _declare_output(parser, asks=asks)
     if not asks:
         parser.set_defaults(
@@ -327,6 +329,7 @@ def opened(args: argparse.Namespace, *, on_action: Callable[[Trace], object] | N
 
     Raises:
         CommandError: the options contradict each other, or a file or a library is missing.
+        EngineUnavailable: the engine that keeps the pace can't be used.
     """
     if args.blank_texts and args.record is None:
         raise CommandError("--blank-texts needs a transcript; add --record FILE")
@@ -347,12 +350,17 @@ def opened(args: argparse.Namespace, *, on_action: Callable[[Trace], object] | N
             files = stack.enter_context(ExitStack())
             transcripts = Transcripts(args.record, redact_texts=args.blank_texts, stack=files)
         output = None if args.output is None else stack.enter_context(create(args.output))
+        where = _shared.engine_for(args.shared, profile, emulates=args.emulator)
+        engine = None if where is None else _shared.open_engine(where)
+        if engine is not None:
+            stack.callback(engine.close)
         client = Client(
             profile,
             policy=_policy(args),
             transport=_transport(args, stack),
             solver=args.solver or _stand_in(args, profile),
             on_action=on_action or waiting,
+            shared=engine,
         )
         streams = args.stream is not False
         yield Asking(stack.enter_context(client), waiting, transcripts, output, streams=streams)

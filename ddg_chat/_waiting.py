@@ -28,6 +28,11 @@ from ._text import columns, first, harmless, one_line
 
 _WORTH_SAYING = 0.3  # seconds; a shorter wait would only flicker
 _STEP = 0.1
+_WAITS = {
+    "pacing": "waiting to keep the service's pace",
+    "backoff": "waiting to retry",
+    "busy": "waiting for the conversation",
+}
 _ROOM = 3  # columns that stay free: the terminal echoes Ctrl-C as two characters
 
 
@@ -143,7 +148,7 @@ class Waiting:
             case Wait(reason="pacing") if self._queued:
                 pass  # the queue's own time is shown, until a request begins
             case Wait():
-                what = {"pacing": "waiting to keep the service's pace", "backoff": "waiting to retry"}[action.reason]
+                what = _WAITS[action.reason]
                 left = action.until - trace.at
                 if self._moving:
                     self._show(lambda now: f"{what}: {max(0.0, action.until - now):.1f} s")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import _settings
+from . import _settings, _shared
 from ._settings import PREFIX, Setting, name_of, variable_of
 from ._text import columns, escaped
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     found = _settings.read(settable)
     if args.json:
         values = {
-            name_of(action): {"value": _shown(setting), "source": setting.source}
+            name_of(action): {"value": _shown(action, setting), "source": setting.source}
             for action in settable
             if (setting := found.get(action.dest))
         }
@@ -68,7 +68,7 @@ def _lines(path: Path | None, settable: tuple[argparse.Action, ...], found: Mapp
             rows.append((f"# {name_of(action)} =", variable_of(action)))
         else:
             source = variable_of(action) if setting.source == variable_of(action) else "the file"
-            rows.append((f"{name_of(action)} = {json.dumps(_shown(setting), ensure_ascii=False)}", source))
+            rows.append((f"{name_of(action)} = {json.dumps(_shown(action, setting), ensure_ascii=False)}", source))
     width = min(40, max(columns(left) for left, _ in rows))
     for left, source in rows:
         yield f"{left}{' ' * (width - columns(left))}  # {source}"
@@ -78,8 +78,10 @@ def _lines(path: Path | None, settable: tuple[argparse.Action, ...], found: Mapp
             yield f"# {escaped(name)} is in the environment, but there is no such setting"
 
 
-def _shown(setting: Setting) -> str | bool | int | float:
-    """Return a value as JSON and TOML write it, without the password of a proxy."""
+def _shown(action: argparse.Action, setting: Setting) -> str | bool | int | float:
+    """Return a value as JSON and TOML write it, without the password of a proxy or an engine."""
     if isinstance(setting.value, bool | int | float):
         return setting.value
+    if action.dest == "shared":
+        return _shared.shown(setting.text)
     return _PASSWORD.sub("***@", setting.text)

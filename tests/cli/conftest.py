@@ -38,9 +38,16 @@ def quick_start(pytestconfig: pytest.Config) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _data(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what commands store, such as the pace of this machine, away from that of whoever runs the tests."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+
+
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The waits of the command's client, which take no time."""
+    """The waits of the command's client, which take no time. Its pace is its own: an engine's clock skips nothing."""
     clock = SkippingClock()
+    monkeypatch.setenv("DDG_CHAT_SHARED", "none")
     monkeypatch.setattr("ddg_chat._service.Client", partial(Client, clock=clock, sleep=clock.sleep))
     return clock.slept
