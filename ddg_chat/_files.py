@@ -57,14 +57,19 @@ if sys.platform == "win32":
     import msvcrt
 
     @contextmanager
-    def locked(file: int) -> Iterator[None]:
-        """Wait until no other process has the file locked, and keep it locked within the block."""
+    def locked(file: int, *, wait: bool = True) -> Iterator[None]:
+        """Lock a file within the block. While another process has it locked, wait, or raise `BlockingIOError`.
+
+        What is locked is the first byte: nobody else can read that one.
+        """
         while True:
             os.lseek(file, 0, os.SEEK_SET)
             try:
-                msvcrt.locking(file, msvcrt.LK_LOCK, 1)
+                msvcrt.locking(file, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
                 break
             except OSError as error:
+                if not wait and error.errno == errno.EACCES:
+                    raise BlockingIOError(errno.EAGAIN, "another process has it locked") from None
                 if error.errno != errno.EDEADLK:  # it gives up after ten tries, one each second
                     raise
         try:
@@ -87,9 +92,9 @@ else:
     import fcntl
 
     @contextmanager
-    def locked(file: int) -> Iterator[None]:
-        """Wait until no other process has the file locked, and keep it locked within the block."""
-        fcntl.flock(file, fcntl.LOCK_EX)
+    def locked(file: int, *, wait: bool = True) -> Iterator[None]:
+        """Lock a file within the block. While another process has it locked, wait, or raise `BlockingIOError`."""
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield
         finally:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from ddg_protocol import Conversation, ConversationFormatError
 
 from ._errors import CommandError
 from ._files import locked, private, replace
+from ._turns import UnderWay, turn_in
 
 _NAME = re.compile(r"\w[\w.-]{0,99}")
 #: On Windows these are devices, with any suffix.
@@ -119,6 +120,37 @@ class Store:
         except ConversationFormatError as error:
             raise CommandError(f"{path} can't be read, and is left unchanged: {error}", 74) from None
 
+    @contextmanager
+    def turn(self, name: str, *, wait: Callable[[UnderWay], object] | None = None) -> Iterator[None]:
+        """Keep other processes from asking in a conversation within the block.
+
+        Args:
+            name: the conversation's name.
+            wait: is told who asks, before waiting for it; None refuses.
+
+        Raises:
+            CommandError: another process asks in it, or the name isn't valid.
+        """
+        self._path(name)
+        with turn_in(self.folder, name, wait=wait):
+            yield
+
+    def newer(self, name: str, seen: Conversation) -> Conversation | None:
+        """Return what another process has stored under a name since it was seen.
+
+        Args:
+            name: the conversation's name.
+            seen: the version that was stored under the name, as far as the caller knows.
+
+        Returns:
+            The conversation; None if it is still the same, was removed, or can't be read.
+        """
+        try:
+            there = Conversation.from_json(self._path(name).read_bytes())
+        except (OSError, ConversationFormatError):
+            return None
+        return None if there == _kept(seen) else there
+
     def rename(self, name: str | None, new: str) -> None:
         """Rename a conversation.
 
@@ -127,12 +159,12 @@ class Store:
             new: the new name.
 
         Raises:
-            CommandError: the new name is taken, or isn't valid.
+            CommandError: the new name is taken, or isn't valid, or another process asks in the conversation.
         """
         if new == name:
             return
         path = self._path(new)
-        with self._locked():
+        with self._locked(), nullcontext() if name is None else self.turn(name):
             if path.exists():
                 raise CommandError(
                     f"there is already a conversation called {new!r}; choose another name, or remove it first: "
@@ -150,10 +182,12 @@ class Store:
             name: the conversation's name.
 
         Raises:
-            CommandError: there is none.
+            CommandError: there is none, or another process asks in it.
         """
+        path = self._path(name)
         try:
-            self._path(name).unlink()
+            with self.turn(name):
+                path.unlink()
         except FileNotFoundError:
             raise _unknown(name) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os.path
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Talk:
         copy: puts a text into the clipboard; None if the user hasn't allowed that.
         model: the model of the next turns; None uses the conversation's own.
         opening: what comes before the first question. Its instructions hold for every new conversation.
+        waits: whether to wait while another process asks in the same conversation; if not, a question is refused.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Talk:
         copy: Callable[[str], None] | None = None,
         model: str | None = None,
         opening: Opening = NOTHING_BEFORE,
+        waits: bool = False,
     ) -> None:
         self._asking = asking
         self._store = store
@@ -78,6 +81,7 @@ class Talk:
         self._draw = draw
         self._copy_text = copy
         self._opening = opening
+        self._waits = waits
         self._profile = asking.client.profile
         self._model = self._profile.validate_model(model) if model else None
         self._conversation = opening.conversation
@@ -195,6 +199,14 @@ class Talk:
 
     def _ask(self, question: str | tuple[Part, ...], *, again: bool = False) -> None:
         """Ask a question; if it is asked again, it replaces the last one."""
+        self._unanswered = question, again
+        with self._alone_in_it():
+            if self._catch_up() and again:
+                self._unanswered = None
+                raise CommandError("the question is not asked again, since it is no longer the last one")
+            self._ask_now(question, again=again)
+
+    def _ask_now(self, question: str | tuple[Part, ...], *, again: bool) -> None:
         if again:
             chat = self._asking.chat(conversation=self._conversation.rewound())
         else:
@@ -202,7 +214,6 @@ class Talk:
         before = len(chat.conversation.message_history)
         # A question that is asked again has in it what came before it the first time.
         asked = question if again or before else self._opening.before(question)
-        self._unanswered = question, again
         turn = 1 + sum(message.role == "user" for message in chat.conversation.message_history)
         about = f"{self.model} · turn {turn}"
         try:
@@ -217,6 +228,33 @@ class Talk:
                 self._keep()
             elif again:
                 chat.close()
+
+    @contextmanager
+    def _alone_in_it(self) -> Iterator[None]:
+        """Keep other processes from asking in this conversation, if it has a name."""
+        if self._name is None:
+            yield
+            return
+        wait = (lambda turn: self._say(f"waiting: {turn}")) if self._waits else None
+        with self._store.turn(self._name, wait=wait):
+            yield
+
+    def _catch_up(self) -> bool:
+        """Continue with what another process has stored of this conversation, and return whether there is anything.
+
+        What this process could not store yet is kept: it gets a name of its own when it is stored.
+        """
+        if self._name is None or self._stored is None or self._stored is not self._conversation:
+            return False
+        newer = self._store.newer(self._name, self._stored)
+        if newer is None:
+            return False
+        if self._chat is not None:
+            self._chat.close()
+        self._conversation, self._stored, self._chat = newer, newer, None
+        last = one_line(typed_in(text_of(newer.last_question or "")), 70)
+        self._say(f"another process has changed {self._name}: it has {_turns(newer)} now, the last is {last!r}")
+        return True
 
     def _take_on(self, chat: Chat) -> None:
         """Continue with the chat's conversation."""
@@ -289,14 +327,17 @@ class Talk:
         self._ask(question, again=again)
 
     def _undo(self, _: str) -> None:
-        question = self._conversation.last_question
-        if question is None:
-            raise CommandError("there is no question to take back")
-        if self._chat is not None:
-            self._chat.close()
-        self._chat, self._unanswered = None, None
-        self._conversation = self._conversation.rewound()
-        self._keep()
+        with self._alone_in_it():
+            if self._catch_up():
+                raise CommandError("nothing is taken back, since the question is no longer the last one")
+            question = self._conversation.last_question
+            if question is None:
+                raise CommandError("there is no question to take back")
+            if self._chat is not None:
+                self._chat.close()
+            self._chat, self._unanswered = None, None
+            self._conversation = self._conversation.rewound()
+            self._keep()
         self._say(f"taken back: {one_line(typed_in(text_of(question)), 70)} ({_turns(self._conversation)} left)")
 
     def _set_system(self, text: str) -> None:

@@ -56,6 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="continue a saved conversation; without a name, the last one",
     )
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait while another process asks in the same conversation (default: refuse the question, and say which)",
+    )
     copying = parser.add_argument(
         "--clipboard",
         action=argparse.BooleanOptionalAction,
@@ -87,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
             copy=copy if args.clipboard else None,
             model=args.model,
             opening=opening,
+            waits=args.wait,
         )
         interactive = sys.stdin.isatty()
         if interactive and not args.quiet:

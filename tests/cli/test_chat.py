@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import signal
 import threading
@@ -90,7 +91,7 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
     )
 
 
-def test_a_conversation_that_another_process_went_on_with_is_kept_by_another_name(tmp_path: Path) -> None:
+def test_a_conversation_that_another_process_went_on_with_goes_on_from_there(tmp_path: Path) -> None:
     store = Store(tmp_path / "ddg-chat" / "conversations")
     with emulated() as emulator, Person(tmp_path, "chat", "--base-url", emulator.url, columns=200) as person:
         person.enter("/save sky")
@@ -98,11 +99,15 @@ def test_a_conversation_that_another_process_went_on_with_is_kept_by_another_nam
         seen = store.load("sky")
         theirs = msgspec.structs.replace(seen, message_history=(*seen.message_history, *seen.message_history))
         assert store.save("sky", theirs, seen=seen) == "sky"
-        said = "another process has changed sky; this conversation is saved as sky-2"
-        assert person.enter("Two?") == f"You asked: Two?\n\n{said}"
+        said = "another process has changed sky: it has 2 turns now, the last is 'One?'"
+        assert person.enter("Two?") == f"{said}\nYou asked: Two?"
         assert person.enter("Three?") == "You asked: Three?"
-    assert store.load("sky") == theirs
-    assert [message.content for message in store.load("sky-2").message_history][::2] == ["One?", "Two?", "Three?"]
+        assert asked(emulator)[1] == ["One?", "You asked: One?", "One?", "You asked: One?", "Two?"]
+        with store.turn("sky"):
+            assert f"ddg-chat: process {os.getpid()} has been asking in sky since" in person.enter("Four?")
+        assert person.enter("/retry") == "You asked: Four?"
+    questions = [message.content for message in store.load("sky").message_history][::2]
+    assert questions == ["One?", "One?", "Two?", "Three?", "Four?"]
 
 
 def test_a_conversation_that_can_t_be_kept_goes_on_and_is_kept_when_it_can(tmp_path: Path) -> None:

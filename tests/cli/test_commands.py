@@ -83,9 +83,9 @@ def test_what_another_process_has_added_is_not_taken_back(
         yield "/undo\n"
 
     monkeypatch.setattr(sys, "stdin", Lines(lines()))
-    assert main(["chat", "--base-url", emulator.url]) == 0
+    assert main(["chat", "--base-url", emulator.url]) == 2
     assert store.load("sky").message_history == theirs.message_history
-    assert "this conversation is saved as sky-2" in capsys.readouterr().err
+    assert "nothing is taken back, since the question is no longer the last one" in capsys.readouterr().err
 
 
 class Lines:
