@@ -2,6 +2,7 @@
 
 from ..intents import Coordinate
 from ._memory import MemoryEngine
+from ._overview import LeasedConversation, Overview, WaitingTurn
 from ._rows import carry_out
 from .calls import (
     Busy,
@@ -43,11 +44,13 @@ __all__ = [
     "Engine",
     "Held",
     "Hold",
+    "LeasedConversation",
     "Lost",
     "Mark",
     "Marked",
     "MemoryEngine",
     "OnBusy",
+    "Overview",
     "PaceCall",
     "Refused",
     "Release",
@@ -55,5 +58,6 @@ __all__ = [
     "Reserve",
     "Result",
     "Slot",
+    "WaitingTurn",
     "carry_out",
 ]

@@ -91,8 +91,17 @@ def read_conversation(lease: bytes, stored: bytes) -> ConversationState:
     Raises:
         EngineUnavailable: one of them is of another form; the message says where reading stopped.
     """
-    row = _read(lease, LeaseRow, "lease")
+    row = read_lease(lease)
     return ConversationState(row.lease, _read(stored, Stored, "conversation"), row.clock)
+
+
+def read_lease(row: bytes) -> LeaseRow:
+    """Return the short row of a conversation.
+
+    Raises:
+        EngineUnavailable: it is of another form; the message says where reading stopped.
+    """
+    return _read(row, LeaseRow, "lease")
 
 
 def _written(row: PaceState | ConversationState | LeaseRow | Stored) -> bytes:

@@ -346,3 +346,18 @@ end
 return result
 """
 )
+
+LOOK = """
+local time, info = redis.call('TIME'), redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+if not ARGV[2] then return {time[1], time[2], run, redis.call('HGETALL', KEYS[1])} end
+local names, flat = {unpack(ARGV, 2)}, {}
+for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
+  if value then
+    flat[#flat + 1] = names[i]
+    flat[#flat + 1] = value
+  end
+end
+return {time[1], time[2], run, flat}
+"""
+"""Reads a hash of the other scripts, or some of its fields, with the time and the server's run. It changes nothing."""

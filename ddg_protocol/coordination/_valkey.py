@@ -13,8 +13,12 @@ import msgspec
 
 from ..errors import EngineUnavailable
 from ..text import printable
-from ._scripts import CONVERSATION, PACE
-from ._time import microseconds, seconds
+from . import _pace
+from ._overview import LeasedConversation, leased
+from ._pace import Fetch, Given, PaceState, Place
+from ._scripts import CONVERSATION, LOOK, PACE
+from ._time import NEVER, Clock, microseconds, seconds
+from ._turns import Lease
 from .calls import (
     Busy,
     Call,
@@ -39,6 +43,8 @@ from .calls import (
 )
 
 _NUMBER = re.compile(rb"[0-9]{1,16}")
+_SIGNED = re.compile(rb"-?[0-9]{1,16}")
+_PLACE = re.compile(rb"p([0-9]{1,15})")
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -74,7 +80,10 @@ def _script(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-_PACE, _CONVERSATION = _script(PACE), _script(CONVERSATION)
+_PACE, _CONVERSATION, _LOOK = _script(PACE), _script(CONVERSATION), _script(LOOK)
+_LEASE = b"time", b"offset", b"fence", b"holder", b"until", b"ended", b"marked"
+CONVERSATIONS = b"ddg:1:{c:*}"
+"""Matches the keys of all conversations."""
 
 
 def encode(call: Call, *, scope: str, ttl: float | None = None) -> Command:
@@ -86,10 +95,14 @@ def encode(call: Call, *, scope: str, ttl: float | None = None) -> Command:
         ttl: seconds for which a conversation is kept after the last call that changes it; None for ever.
     """
     if isinstance(call, Reserve | Hold):
-        return Command(_PACE, b"ddg:1:{" + scope.encode() + b"}:pace", _pace_arguments(call))
+        return Command(_PACE, _pace_key(scope), _pace_arguments(call))
     milliseconds = b"" if ttl is None else b"%d" % max(1, round(ttl * 1000))
     verb, *arguments = _conversation_arguments(call)
     return Command(_CONVERSATION, b"ddg:1:{c:" + call.key.encode() + b"}", (verb, milliseconds, *arguments))
+
+
+def _pace_key(scope: str) -> bytes:
+    return b"ddg:1:{" + scope.encode() + b"}:pace"
 
 
 def _pace_arguments(call: PaceCall) -> tuple[bytes, ...]:
@@ -203,3 +216,109 @@ def _bit(value: bytes) -> bool:
     if value not in (b"0", b"1"):
         raise ValueError
     return value == b"1"
+
+
+# To look
+
+
+def look_at_pace(scope: str) -> Command:
+    """Return the command that reads a pace; `read_pace` reads its reply."""
+    return Command(_LOOK, _pace_key(scope), (b"look",))
+
+
+def look_at_conversation(key: bytes) -> Command:
+    """Return the command that reads a conversation, by a key of the server; `read_leased` reads its reply."""
+    return Command(_LOOK, key, (b"look", *_LEASE))
+
+
+def read_pace(reply: object) -> tuple[int, PaceState]:
+    """Return the server's time, in microseconds, and the pace in its present life.
+
+    Raises:
+        EngineUnavailable: the reply or the pace can't be read.
+    """
+    now, run, fields = _fields(reply)
+    try:
+        return now, _pace_of(fields, run)
+    except (ValueError, UnicodeError) as error:
+        raise EngineUnavailable(f"the stored pace can't be read: {printable(str(error), 100)}") from None
+
+
+def read_leased(key: bytes, reply: object) -> LeasedConversation | None:
+    """Return a conversation if a turn has it.
+
+    Args:
+        key: the key of the server.
+        reply: that to `look_at_conversation`.
+
+    Raises:
+        EngineUnavailable: the reply or the conversation can't be read.
+    """
+    now, _, fields = _fields(reply)
+    try:
+        clock = Clock(_whole(fields, b"time", NEVER), _whole(fields, b"offset", 0))
+        lease = Lease(
+            fence=_whole(fields, b"fence", 0),
+            holder=fields.get(b"holder", b"").decode(),
+            until=_whole(fields, b"until", NEVER),
+            ended=fields.get(b"ended") != b"0",
+            marked=fields.get(b"marked") == b"1",
+        )
+        return leased(key.removeprefix(b"ddg:1:{c:").removesuffix(b"}").decode(), lease, clock, now)
+    except (ValueError, UnicodeError) as error:
+        raise EngineUnavailable(f"the stored lease can't be read: {printable(str(error), 100)}") from None
+
+
+def _fields(reply: object) -> tuple[int, bytes, dict[bytes, bytes]]:
+    """Return the time, the server's run and the hash that a reply to `LOOK` has."""
+    match reply:
+        case [bytes() as seconds_, bytes() as more, bytes() as run, list() as flat] if (
+            _NUMBER.fullmatch(seconds_) and _NUMBER.fullmatch(more) and len(flat) % 2 == 0
+        ):
+            if all(isinstance(each, bytes) for each in flat):
+                return int(seconds_) * 1_000_000 + int(more), run, dict(zip(flat[::2], flat[1::2], strict=True))
+    raise EngineUnavailable("the reply to a look can't be read; is the client one that doesn't decode replies?")
+
+
+def _pace_of(fields: dict[bytes, bytes], run: bytes) -> PaceState:
+    epoch = fields.get(b"epoch", run + b":").decode()
+    state = PaceState(epoch=epoch)
+    if b"times" in fields:
+        time, offset, held, learned, tickets = map(_signed, _split(fields, b"times", 5))
+        version = fields.get(b"version", b"").decode()
+        clock = Clock(time, offset)
+        state = PaceState(epoch=epoch, clock=clock, held=held, version=version, learned=learned, tickets=tickets)
+    if epoch.partition(":")[0] != run.decode():
+        return _pace.in_epoch(state, f"{run.decode()}:")
+    places = []
+    for name in fields:
+        if found := _PLACE.fullmatch(name):
+            need, fetches, until, nonce = _split(fields, name, 4)
+            places.append(Place(int(found[1]), nonce.decode(), _number(need), _bit(fetches), _signed(until)))
+    given, fetch = Given(), None
+    if b"given" in fields:
+        ticket, last, before, nonce = _split(fields, b"given", 4)
+        given = Given(_number(ticket), nonce.decode(), _signed(last), _signed(before))
+    if b"fetch" in fields:
+        ticket, begun, since, nonce = _split(fields, b"fetch", 4)
+        fetch = Fetch(_number(ticket), nonce.decode(), _signed(begun), _signed(since))
+    places.sort(key=lambda place: place.ticket)
+    unknown = b"given" not in fields
+    return msgspec.structs.replace(state, unknown=unknown, given=given, places=tuple(places), fetch=fetch)
+
+
+def _split(fields: dict[bytes, bytes], name: bytes, count: int) -> list[bytes]:
+    parts = fields[name].split(b" ", count - 1)
+    if len(parts) != count:
+        raise ValueError(f"the field {name.decode()} has another form")
+    return parts
+
+
+def _whole(fields: dict[bytes, bytes], name: bytes, default: int) -> int:
+    return _signed(fields[name]) if name in fields else default
+
+
+def _signed(value: bytes) -> int:
+    if not _SIGNED.fullmatch(value):
+        raise ValueError(f"{value[:20]!r} is not a number")
+    return int(value)

@@ -20,17 +20,28 @@ from ddg_protocol.coordination import (
     Claim,
     ConversationCall,
     Hold,
+    LeasedConversation,
+    Overview,
     PaceCall,
     Reserve,
     Result,
     _pace,
     _turns,
 )
+from ddg_protocol.coordination._overview import MAX_LISTED, leased, overview
 from ddg_protocol.coordination._pace import PaceState
-from ddg_protocol.coordination._rows import read_conversation, read_pace, write_lease, write_pace, write_stored
+from ddg_protocol.coordination._rows import (
+    read_conversation,
+    read_lease,
+    read_pace,
+    write_lease,
+    write_pace,
+    write_stored,
+)
 from ddg_protocol.coordination._time import NEVER, Clock
 from ddg_protocol.coordination._turns import ConversationState
 from ddg_protocol.errors import EngineUnavailable
+from ddg_protocol.policy import MAX_SECONDS
 
 from ._database import Database
 from ._ttl import check_ttl
@@ -44,6 +55,7 @@ _CONVERSATIONS = (
     "CREATE TABLE stored (key TEXT PRIMARY KEY, state BLOB NOT NULL)",
 )
 _READ = "SELECT boot, lease.state, stored.state FROM lease LEFT JOIN stored USING (key) WHERE key = ?"
+_RECENT = "SELECT key, boot, state FROM lease WHERE used > ? ORDER BY used DESC"
 _FORGOTTEN = 10  # conversations whose time is over, at most, with each call
 
 
@@ -113,17 +125,48 @@ class SqliteEngine:
         durable = not isinstance(call, Claim)
         return self._conversations.write(lambda connection: self._converse(connection, call), durable=durable)
 
+    def overview(self, *, interval: float, window: float = 0.05) -> Overview:
+        """Return who holds what, for whoever runs the engine. Nothing is changed.
+
+        Args:
+            interval: seconds between two requests, as of the service's profile.
+            window: seconds for which a slot may be used, as of `Coordination.window`.
+
+        Returns:
+            The pace, and the conversations that turns have, those used last first.
+
+        Raises:
+            EngineUnavailable: the files can't be read.
+            LocalProtocolError: as of `call`.
+        """
+        conversations = self._conversations.write(self._leased, durable=False)
+        now, pace = self._pace.write(self._read_pace, durable=False)
+        return overview(pace, conversations, now=now, interval=interval, window=window)
+
     def _keep_pace(self, connection: sqlite3.Connection, call: PaceCall) -> Result:
-        now = _now()
-        row = connection.execute("SELECT boot, state FROM pace").fetchone()
-        state = None if row is None else read_pace(row[1])
-        if state is None:
-            state = PaceState(epoch=_epoch())
-        elif not self._is_of_this_boot(row[0], state.clock, now):
-            state = _pace.in_epoch(state, _epoch())
+        now, state = self._read_pace(connection)
         state, result = _pace.decide(state, call, now)
         connection.execute("REPLACE INTO pace (id, boot, state) VALUES (0, ?, ?)", (self._boot, write_pace(state)))
         return result
+
+    def _read_pace(self, connection: sqlite3.Connection) -> tuple[int, PaceState]:
+        """Return the time, and the pace in the machine's present boot."""
+        now = _now()
+        row = connection.execute("SELECT boot, state FROM pace").fetchone()
+        if row is None:
+            return now, PaceState(epoch=_epoch())
+        state = read_pace(row[1])
+        return now, state if self._is_of_this_boot(row[0], state.clock, now) else _pace.in_epoch(state, _epoch())
+
+    def _leased(self, connection: sqlite3.Connection) -> list[LeasedConversation]:
+        now, found = _now(), []
+        for key, boot, row in connection.execute(_RECENT, (time.time() - MAX_SECONDS,)):
+            kept = read_lease(row)
+            if self._is_of_this_boot(boot, kept.clock, now) and (one := leased(key, kept.lease, kept.clock, now)):
+                found.append(one)
+            if len(found) == MAX_LISTED:
+                break
+        return found
 
     def _converse(self, connection: sqlite3.Connection, call: ConversationCall) -> Result:
         now = _now()

@@ -13,8 +13,18 @@ from importlib import import_module
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from ddg_protocol.coordination import Call, Commit, Lost, Result
-from ddg_protocol.coordination._valkey import Command, decode, encode
+from ddg_protocol.coordination import Call, Commit, LeasedConversation, Lost, Overview, Result
+from ddg_protocol.coordination._overview import MAX_LISTED, overview
+from ddg_protocol.coordination._valkey import (
+    CONVERSATIONS,
+    Command,
+    decode,
+    encode,
+    look_at_conversation,
+    look_at_pace,
+    read_leased,
+    read_pace,
+)
 from ddg_protocol.coordination.settings import check_key
 from ddg_protocol.errors import EngineUnavailable
 
@@ -109,6 +119,41 @@ class ValkeyEngine:
                 return result
             problem = f"{reached} of {replicas} replicas have the turn so far"
         raise EngineUnavailable(f"{self._shown}: {problem}")
+
+    def overview(self, *, interval: float, window: float = 0.05) -> Overview:
+        """Return who holds what, for whoever runs the engine. Nothing is changed.
+
+        Every key of the server is looked at for the conversations: that takes a second for some hundred thousand.
+
+        Args:
+            interval: seconds between two requests, as of the service's profile.
+            window: seconds for which a slot may be used, as of `Coordination.window`.
+
+        Returns:
+            The pace, and the conversations that turns have, in no order; None for these if the client can't list keys.
+
+        Raises:
+            EngineUnavailable: the server doesn't answer, or what it holds can't be read.
+        """
+        try:
+            conversations = self._leased() if hasattr(self._client, "scan_iter") else None
+            reply, _ = self._send(look_at_pace(self._scope), 0)
+        except EngineUnavailable as error:
+            raise EngineUnavailable(f"{self._shown}: {error}") from None
+        except Exception as error:
+            raise EngineUnavailable(f"{self._shown}: {_reason(error)}") from None
+        now, pace = read_pace(reply)
+        return overview(pace, conversations, now=now, interval=interval, window=window)
+
+    def _leased(self) -> list[LeasedConversation]:
+        found = []
+        for key in self._client.scan_iter(match=CONVERSATIONS, count=1000):
+            reply, _ = self._send(look_at_conversation(key), 0)
+            if (conversation := read_leased(key, reply)) is not None:
+                found.append(conversation)
+            if len(found) == MAX_LISTED:
+                break
+        return found
 
     def _send(self, command: Command, replicas: int) -> tuple[Any, int]:
         """Send a command; return the reply, and how many replicas have what it has written, if there are to be some."""
