@@ -92,10 +92,15 @@ def _declare_question(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _declare_service(parser: argparse.ArgumentParser, *, asks: bool) -> None:
+def configure_profile(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `profile_of` alone, for a command that doesn't reach the service."""
     group = parser.add_argument_group("service")
-    where = group.add_mutually_exclusive_group()
-    where.add_argument("--emulator", action="store_true", help="start an emulator of the service for this command")
+    _declare_profile(parser, group, group)
+
+
+def _declare_profile(
+    parser: argparse.ArgumentParser, where: argparse._ActionsContainer, group: argparse._ActionsContainer
+) -> None:
     declare(
         parser,
         where.add_argument(
@@ -111,6 +116,13 @@ def _declare_service(parser: argparse.ArgumentParser, *, asks: bool) -> None:
             help="changes to the service's profile, in TOML: attributes of ddg_protocol.ServiceProfile",
         ),
     )
+
+
+def _declare_service(parser: argparse.ArgumentParser, *, asks: bool) -> None:
+    group = parser.add_argument_group("service")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--emulator", action="store_true", help="start an emulator of the service for this command")
+    _declare_profile(parser, where, group)
     if asks:
         solver = group.add_argument(
             "--solver",

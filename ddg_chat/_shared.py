@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ALONE = "none"
 """The value of ``--shared`` that shares nothing."""
+_NOW = 0.05  # seconds; less is shown as nothing
 _SERVERS = ("redis", "rediss", "valkey", "valkeys", "unix")
 _FORMS = "sqlite:///FOLDER, redis://HOST:PORT, valkey://HOST:PORT (rediss:// and valkeys:// for TLS) or none"
 
@@ -107,11 +108,37 @@ def engine_for(shared: str | None, profile: ServiceProfile, *, emulates: bool) -
     if shared is not None:
         parts = urlsplit(shared)
         return shared if parts.scheme in _SERVERS else Path(url2pathname(f"/{parts.path.lstrip('/')}"))
-    if emulates or not profile.interval or find_spec("platformdirs") is None:
+    if emulates or not profile.interval or not has_folder():
         return None
     from ._store import data_folder
 
     return data_folder() / "shared" / re.sub(r"[^\w.-]", "_", profile.origin.replace("://", "-"))
+
+
+def has_folder() -> bool:
+    """Return whether there is a data folder, in which conversations and the pace of this machine are kept."""
+    return find_spec("platformdirs") is not None
+
+
+def why_alone(shared: str | None, profile: ServiceProfile, *, emulates: bool) -> str:
+    """Return why there is no engine for a command; for the arguments see `engine_for`."""
+    if shared == ALONE:
+        return "so it is set (--alone, --shared none)"
+    if emulates:
+        return "an emulator of its own needs none"
+    if not profile.interval:
+        return f"{profile.origin} has no minimum interval"
+    return "a common one needs platformdirs (pip install platformdirs), or --shared URL"
+
+
+def is_used(where: Path | str) -> bool:
+    """Return whether an engine may hold something. A folder without its files doesn't; a look needn't make them."""
+    return not isinstance(where, Path) or (where / "pace.db").exists()
+
+
+def when(seconds: float) -> str:
+    """Return in words when something happens, in a number of seconds."""
+    return f"in {seconds:.1f} s" if seconds >= _NOW else "now"
 
 
 def open_engine(where: Path | str) -> SqliteEngine | ValkeyEngine:

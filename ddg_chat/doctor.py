@@ -12,10 +12,16 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ddg_protocol import DuckChatError, SendRequest, __version__
-from ddg_protocol.errors import ChatTimeoutError, TransportError, UnsupportedChallenge
+from ddg_protocol.errors import (
+    ChatTimeoutError,
+    CoordinationError,
+    EngineUnavailable,
+    TransportError,
+    UnsupportedChallenge,
+)
 from ddg_transports.blocking import Trace
 
-from . import _service, _settings
+from . import _service, _settings, _shared
 from ._errors import CommandError, exit_code, sentence
 from ._say import say
 from ._text import one_line
@@ -28,7 +34,8 @@ examples:
 
 An address is asked for what a conversation begins with, and no question is
 sent. The exit code is 0, 69 if it doesn't answer, 76 if it speaks no revision
-that is known here, and 74 if the configuration file can't be used.
+that is known here, and 74 if the configuration file can't be used. It is 69,
+too, if the engine doesn't answer through which commands keep the pace together.
 
 """
 
@@ -43,6 +50,7 @@ _OPTIONAL = {
     "shtab": "completion for shells: ddg-chat completion",
     "socksio": "SOCKS proxies: --proxy socks5://...",
     "trio": "AsyncClient on trio",
+    "valkey": "one pace for several machines: --shared valkey://...",
     "trustme": "https from the emulator: ddg-chat emulate --tls",
 }
 
@@ -93,6 +101,8 @@ def _look(args: argparse.Namespace) -> tuple[dict[str, Any], list[int]]:
 
         store = Store(data_folder() / "conversations")
         found["conversations"] = {"folder": str(store.folder), "number": len(store.names())}
+    found["pace"] = _pace(args)
+    codes.append(found["pace"].get("exit_code", 0))
     if args.base_url is not None or args.emulator:
         found["service"] = _service_at(args)
         codes.append(found["service"]["exit_code"])
@@ -104,6 +114,22 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _pace(args: argparse.Namespace) -> dict[str, Any]:
+    """Say whether the engine answers through which commands keep the pace together."""
+    profile = _service.profile_of(args)
+    where = _shared.engine_for(args.shared, profile, emulates=args.emulator)
+    if where is None:
+        return {"engine": None, "why": _shared.why_alone(args.shared, profile, emulates=args.emulator)}
+    found: dict[str, Any] = {"engine": _shared.shown(str(where)), "answers": True}
+    if not _shared.is_used(where):
+        return found | {"answers": None}
+    try:
+        with _shared.open_engine(where) as engine:
+            return found | {"next_slot": engine.overview(interval=profile.interval).next_slot}
+    except (CommandError, EngineUnavailable) as error:
+        return found | {"answers": False, "error": sentence(error), "exit_code": exit_code(error)}
 
 
 class _Enough(Exception):
@@ -118,6 +144,7 @@ def _service_at(args: argparse.Namespace) -> dict[str, Any]:
             profile = _service.profile_of(args)
             asked.base_url = stack.enter_context(_service.emulator(profile, args.fault, challenge=False))
             asked.emulator, asked.fault = False, []
+            asked.shared = asked.shared or _shared.ALONE
         asked.retries = 0 if args.retries is None else args.retries
         answer: dict[str, Any] = {"address": asked.base_url, "answers": True, "revision": None, "exit_code": 76}
         # The last of them has a list of models, by which it is known; the one before gives no more than it.
@@ -126,6 +153,8 @@ def _service_at(args: argparse.Namespace) -> dict[str, Any]:
                 _begin(asked)
             except (TransportError, ChatTimeoutError) as error:
                 return answer | {"answers": False, "error": sentence(error), "exit_code": exit_code(error)}
+            except CoordinationError as error:
+                return answer | {"answers": None, "error": sentence(error), "exit_code": exit_code(error)}
             except DuckChatError as error:
                 answer.setdefault("refusals", {})[asked.revision] = one_line(str(error), 300)
             else:
@@ -184,7 +213,21 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         count = found["conversations"]["number"]
         yield f"  {one_line(found['conversations']['folder'])}: {count} conversation{'' if count == 1 else 's'}"
     yield ""
+    yield "pace"
+    yield f"  {_about_pace(found['pace'])}"
+    yield ""
     yield from _about(found.get("service"))
+
+
+def _about_pace(pace: dict[str, Any]) -> str:
+    if pace["engine"] is None:
+        return f"each command keeps its own: {pace['why']}"
+    engine = one_line(pace["engine"])
+    if pace["answers"] is None:
+        return f"{engine}: is not there yet; the first question makes it"
+    if not pace["answers"]:
+        return f"{engine}: {pace['error']}"
+    return f"{engine}: answers; a request may begin {_shared.when(pace['next_slot'])}"
 
 
 def _about(service: dict[str, Any] | None) -> Iterator[str]:
@@ -192,7 +235,9 @@ def _about(service: dict[str, Any] | None) -> Iterator[str]:
         yield "service: none was asked; --base-url URL asks one, --emulator one of this program's"
         return
     yield f"service at {service['address']}"
-    if not service["answers"]:
+    if service["answers"] is None:
+        yield f"  was not asked: {service['error']}"
+    elif not service["answers"]:
         yield f"  doesn't answer: {service['error']}"
     elif service["revision"]:
         yield f"  answers, and seems to speak revision {service['revision']}"

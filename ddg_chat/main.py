@@ -21,6 +21,7 @@ COMMANDS = {
     "ask": ("ddg_chat.ask", "ask a question and stream the reply"),
     "chat": ("ddg_chat.chat", "hold a conversation, with commands, and save it"),
     "conversations": ("ddg_chat.conversations", "list, find, export, rename or delete the saved conversations"),
+    "pace": ("ddg_chat.pace", "show what a next request waits for, and who asks in which conversation"),
     "models": ("ddg_chat.models", "list the models, as built in or as the service says"),
     "check": ("ddg_chat.check", "hold a client program against what a service can do"),
     "emulate": ("ddg_chat.emulate", "emulate the service on a loopback port"),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.stores import PROGRAMS, store
 
 from ddg_chat._errors import CommandError
 from ddg_chat._shared import address, engine_for, open_engine, shown
 from ddg_chat.main import main
 from ddg_protocol import DUCKDUCKGO_2025_04
 from ddg_protocol.coordination import Hold
-from ddg_protocol.service import Service
+from ddg_protocol.service import Service, ServiceRequest, ServiceResponse
 from ddg_transports.emulator import Emulator
 from ddg_transports.engines.sqlite import SqliteEngine
 
@@ -165,3 +169,81 @@ def test_an_engine_that_can_t_be_used_says_what_to_do(
     assert not emulator.service.log, "nothing is asked without the pace"
     assert main(["ask", "Why?", *shared, "--json"]) == 69
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "EngineUnavailable"
+
+
+# Several processes
+
+INTERVAL = 0.8
+
+
+class Timed(Service):
+    """Notes when requests come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
+        self.times.append(now)
+        return super().handle(request, now=now)
+
+    @property
+    def least_gap(self) -> float:
+        return min(later - earlier for earlier, later in itertools.pairwise(self.times))
+
+
+class Asking:
+    """A process that asks two questions of a service with a minimum interval."""
+
+    def __init__(self, url: str, folder: Path, *options: str) -> None:
+        profile = folder / "slow.toml"
+        profile.write_text(f"minimum_interval = {INTERVAL}\n")
+        command = [sys.executable, "-m", "ddg_chat", "chat", "--base-url", url, "--profile", str(profile), *options]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def ended(self) -> None:
+        """Let it go on to its end."""
+        _, err = self._process.communicate("One?\nTwo?\n", timeout=TIMEOUT)
+        assert (self._process.returncode, err) == (0, "")
+
+
+def asked_by_three(folder: Path, *options: str) -> Timed:
+    """Let three processes ask at once, and return the service that they asked."""
+    with Emulator(Timed()) as emulator, ThreadPoolExecutor() as pool:
+        processes = [Asking(emulator.url, folder, *options) for _ in range(3)]
+        list(pool.map(Asking.ended, processes))
+        return emulator.service
+
+
+def fetches(service: Service) -> int:
+    return sum(exchange.endpoint == "front_end" for exchange in service.log)
+
+
+@pytest.mark.deep("three processes ask for ten seconds")
+def test_processes_keep_the_pace_together_and_fetch_the_front_end_once(tmp_path: Path, data: Path) -> None:
+    service = asked_by_three(tmp_path)
+    # A request may come to the service late, and the next one not: more than half of the interval is left, however.
+    assert service.least_gap > INTERVAL / 2
+    assert fetches(service) == 1
+    (folder,) = (data / "shared").iterdir()
+    assert folder.name.startswith("http-127.0.0.1_")
+
+
+@pytest.mark.deep("three processes ask for ten seconds")
+def test_processes_that_go_alone_do_not(tmp_path: Path, data: Path) -> None:
+    service = asked_by_three(tmp_path, "--alone")
+    # Each keeps the interval, so the starts of three can't all be half of it apart.
+    assert service.least_gap < INTERVAL / 2
+    assert fetches(service) == 3
+    assert not (data / "shared").exists()
+
+
+@pytest.mark.deep("three processes ask for ten seconds")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_processes_keep_the_pace_together_through_a_server(program: str, tmp_path: Path) -> None:
+    with store(program, tmp_path / "server") as server:
+        service = asked_by_three(tmp_path, "--shared", server.url)
+    assert service.least_gap > INTERVAL / 2
+    assert fetches(service) == 1
