@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ddg_protocol import ServiceProfile
 
@@ -107,7 +106,11 @@ def engine_for(shared: str | None, profile: ServiceProfile, *, emulates: bool) -
         return None
     if shared is not None:
         parts = urlsplit(shared)
-        return shared if parts.scheme in _SERVERS else Path(url2pathname(f"/{parts.path.lstrip('/')}"))
+        if parts.scheme in _SERVERS:
+            return shared
+        from urllib.request import url2pathname  # which imports a lot
+
+        return Path(url2pathname(f"/{parts.path.lstrip('/')}"))
     if emulates or not profile.interval or not has_folder():
         return None
     from ._store import data_folder
