@@ -171,6 +171,21 @@ def test_an_engine_that_can_t_be_used_says_what_to_do(
     assert json.loads(capsys.readouterr().out)["error"]["kind"] == "EngineUnavailable"
 
 
+def test_a_data_folder_that_can_t_be_made_says_what_to_do(
+    data: Path, tmp_path: Path, emulator: Emulator[Service], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.parent.mkdir()
+    data.write_text("in its place")
+    profile = tmp_path / "slow.toml"
+    profile.write_text("minimum_interval = 0.001\n")
+    asks = ["ask", "Why?", "--base-url", emulator.url, "--profile", str(profile)]
+    assert main(asks) == 69
+    err = capsys.readouterr().err
+    assert err.startswith(f"ddg-chat: {data / 'shared'}")
+    assert err.endswith("; --shared URL names another engine, and --alone does without one\n")
+    assert main([*asks, "--alone"]) == 0
+
+
 # Several processes
 
 INTERVAL = 0.8
