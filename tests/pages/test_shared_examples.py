@@ -158,9 +158,8 @@ def test_two_turns_at_once_go_as_the_example_says(workers: Workers) -> None:
     assert found[0][1] == "another turn has taken this conversation over; ask again to continue it"
 
 
-def test_an_engine_that_is_down_refuses_and_nothing_is_asked(workers: Workers, engine: str, tmp_path: Path) -> None:
-    if "://" not in engine:
-        pytest.skip("a folder is always there")
+@pytest.mark.parametrize("engine", ["valkey-server"], indirect=True)
+def test_an_engine_that_is_down_refuses_and_nothing_is_asked(workers: Workers, engine: str) -> None:
     with socket.create_connection(("127.0.0.1", int(engine.rpartition(":")[2]))) as connection:
         connection.sendall(b"SHUTDOWN NOSAVE\r\n")
         while connection.recv(1024):
