@@ -51,11 +51,11 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"~?(anyio|collections|contextlib|h11|httpcore2?|hypothesis|msgspec|os|pytest)\b.*"),
     ("py:.*", r"~?(socket|ssl|threading|time|typing)\b.*"),
-    ("py:class", r"[0-9.]+"),  # a bound in an annotation
+    ("py:class", r"[0-9.]+(e\+\d+)?"),  # a bound in an annotation
     ("py:.*", r"ddg_\w+(\.\w+)*\._\w+(\.\w+)*"),  # not public, so not in the reference
     (
         "py:class",
-        r"ddg_protocol\.(conversation\.Tokens|pace\.(Landing|Queue)|cookies\.CookieJar)|(.*\.)?(T|HandlerT|ChatT)",
+        r"ddg_protocol\.(conversation\.Tokens|pace\.(Landing|Queue)|cookies\.CookieJar)|(.*\.)?(T|HandlerT|ChatT|AnswerChallenge|Solver)",
     ),
 ]
 autodoc_member_order = "bysource"
@@ -86,6 +86,9 @@ class Docstring(GoogleDocstring):
 
 
 vars(napoleon)["GoogleDocstring"] = Docstring
+# What `intents.Coordinate` is annotated with is imported there for types alone.
+_coordination = importlib.import_module("ddg_protocol.coordination")
+vars(importlib.import_module("ddg_protocol.intents"))["Call"] = _coordination.Call
 
 _SECTION = re.compile(r"PROTOCOL\.md(\s+)section (\d+)")
 

@@ -81,7 +81,7 @@ class Reserve(_Value, frozen=True, kw_only=True, tag=True):
         nonce: unique for each request that is to begin; the same when the call is repeated, the slot confirmed, or
             another one asked for because the request could not begin in time.
         interval: seconds from the start of one request to the next one's.
-        window: seconds for which a slot may be used, at most `MAX_WINDOW`. The engine leaves ``interval + window``
+        window: seconds for which a slot may be used, at most 1. The engine leaves ``interval + window``
             between slots.
         need: how many paced requests the turn has still to make, this one included.
         ticket: of an earlier `Slot` of the same turn; empty for its first.
