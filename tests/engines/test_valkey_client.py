@@ -243,5 +243,5 @@ def test_a_url_of_another_scheme_is_refused_without_being_shown() -> None:
 def test_a_url_says_what_to_install_where_there_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("valkey", "redis"):
         monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'ddg-protocol\[valkey\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs valkey or redis: pip install valkey$"):
         ValkeyEngine("valkey://localhost")

@@ -28,7 +28,7 @@ def test_the_page_has_today_s_messages(messages: Messages) -> None:
 
 
 def test_every_exception_that_is_raised_by_itself_has_a_message(messages: Messages) -> None:
-    assert set(errors.__all__) - set(messages) == {"DuckChatError", "UsageWindow"}
+    assert set(errors.__all__) - set(messages) == {"CoordinationError", "DuckChatError", "UsageWindow"}
 
 
 def test_messages_of_each_form_are_found(messages: Messages) -> None:

@@ -41,6 +41,7 @@ NO_PARSERS = {
     "ddg_protocol._message_forms": "writes requests",
     "ddg_protocol._answer": "checks what the embedder's solver gives",
     "ddg_protocol.coordination": "names",
+    "ddg_protocol.coordination._overview": "looks at states that others have read",
     "ddg_protocol.coordination._scripts": "texts",
     "ddg_protocol.coordination.engine": "a protocol",
     "ddg_protocol.coordination.settings": "checks what the embedder gives",

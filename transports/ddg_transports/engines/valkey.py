@@ -203,7 +203,7 @@ def _connect(url: str) -> Any:
             socket_connect_timeout=_TIMEOUT,
             retry=import_module(f"{library}.retry").Retry(no_backoff, 0),
         )
-    raise ModuleNotFoundError("a URL needs a client library: pip install 'ddg-protocol[valkey]'", name=_LIBRARIES[0])
+    raise ModuleNotFoundError("a URL needs valkey or redis: pip install valkey", name=_LIBRARIES[0])
 
 
 def _unfit(client: Any, replicas: int) -> list[str]:
