@@ -249,7 +249,9 @@ class Found(msgspec.Struct):
         found: dict[str, int | float] = {name: count for name, count in counts.items() if count}
         if self.gap < INTERVAL:
             found["gap"] = self.gap
-        if self.recovery > LEASE + 1.0 + self.slowest:  # which takes care of a busy machine
+        if (
+            self.recovery > LEASE + 1.0 + self.slowest
+        ):  # which a busy machine, or a stopped worker with SQLite's lock, delays all turns by
             found["recovery"] = self.recovery
         return found
 
