@@ -249,9 +249,8 @@ class Found(msgspec.Struct):
         found: dict[str, int | float] = {name: count for name, count in counts.items() if count}
         if self.gap < INTERVAL:
             found["gap"] = self.gap
-        if (
-            self.recovery > LEASE + 1.0 + self.slowest
-        ):  # which a busy machine, or a stopped worker with SQLite's lock, delays all turns by
+        # A busy machine delays all turns, and so does a worker that is stopped while it has SQLite's lock.
+        if self.recovery > LEASE + 1.0 + self.slowest:
             found["recovery"] = self.recovery
         return found
 
