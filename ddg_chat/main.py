@@ -91,11 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ._errors import exit_code, is_lost_reader
 
         if is_lost_reader(error):
-            # Python flushes once more when it exits; that must not fail again.
+            code = 141
+        else:
+            code = exit_code(error)
+            _report(error, as_json=getattr(args, "json", None) is True, command=getattr(args, "command", ""))
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # Python flushes once more when it exits; that must not fail again, and change the exit code.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141
-        code = exit_code(error)
-        _report(error, as_json=getattr(args, "json", None) is True, command=getattr(args, "command", ""))
     finally:
         signal.signal(signal.SIGTERM, before)
     return code

@@ -98,6 +98,30 @@ def test_standard_streams_may_be_closed_from_the_beginning(streams: str, code: i
     assert asked(emulator) == ([] if code else ["Why?"])
 
 
+BREAKS_OFF = """
+import sys
+import types
+from ddg_chat import main
+
+def run(args):
+    print("not written yet")
+    raise OSError(28, "No space left on device")
+
+sys.modules["breaks_off"] = types.SimpleNamespace(run=run, configure=lambda parser: None)
+main.COMMANDS["models"] = ("breaks_off", "breaks off")
+sys.exit(main.main(["models"]))
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_what_is_still_to_be_written_when_a_command_fails_does_not_change_its_exit_code() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", BREAKS_OFF]
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=buffered, timeout=TIMEOUT, check=False)
+    assert (done.returncode, done.stderr) == (74, b"ddg-chat: [Errno 28] No space left on device\n")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_can_t_be_written_is_a_sentence(emulator: Emulator) -> None:
     with open("/dev/full", "w") as full:
