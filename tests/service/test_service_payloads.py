@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.facing import Run
 from support.tiers import examples
@@ -17,6 +17,7 @@ from ddg_protocol.events import (
     ConversationTitle,
     GeneratedImage,
     ImageDraft,
+    ImageFailed,
     LimitReached,
     ModelRefusal,
     ReasoningDelta,
@@ -119,6 +120,7 @@ def test_a_limit_that_a_responder_says_counts() -> None:
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.lists(strategies.payload_events(), max_size=4), st.sampled_from([40, 1 << 16]))
+@example([ImageFailed("content_policy", "It can't be made.", "1")], 40)  # which few draws have
 def test_each_event_of_a_responder_is_the_event_that_its_client_gets(said: list[PayloadEvent], size: int) -> None:
     run = Run(
         Session(policy=STRICT), Service(responder=lambda _: [*said, "x"]), cut=lambda data: iter(every(size)(data))
