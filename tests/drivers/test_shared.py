@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -294,30 +295,40 @@ def test_a_chat_that_is_closed_while_the_engine_is_asked_gives_its_conversation_
 # Asyncio and trio
 
 
+@contextmanager
+def engine_of(kind: str, folder: Path) -> Iterator[Any]:
+    if kind == "sqlite":
+        with SqliteEngine(folder) as engine:
+            yield engine
+    else:
+        yield LockedEngine() if kind == "locked" else AsyncLockedEngine()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", thinned(["sqlite", "locked", "async"], one_in=2, reason="a blocking engine is one"))
 @pytest.mark.parametrize("over", ["streams", "httpcore"])
 async def test_async_clients_share_conversations(emulator: Emulator, tmp_path: Path, kind: str, over: str) -> None:
-    engine: Any = {"locked": LockedEngine, "async": AsyncLockedEngine}.get(kind, lambda: SqliteEngine(tmp_path / "e"))()
-    async with AsyncHttpcoreTransport() as transport:
-        settings: dict[str, Any] = {"transport": transport} if over == "httpcore" else {}
-        async with (
-            AsyncClient(at(emulator.url), shared=engine, **settings) as one,
-            AsyncClient(at(emulator.url), shared=engine, **settings) as other,
-        ):
-            first = await one.chat(key="c").ask("Why?", turn="1")
-            second = other.chat(key="c")
-            await second.ask("And at night?", turn="2")
-            assert texts(second) == ["Why?", "And at night?"]
-            async with one.chat(key="c").stream("Why?", turn="1") as reply:
-                assert [event async for event in reply.events()][1:] == [ReplyRecalled(), TextDelta(first.text), first]
-            async with anyio.create_task_group() as tasks:
-                for number in range(4):
-                    chat = one.chat(key="d", on_busy="wait")
-                    tasks.start_soon(chat.ask, f"{number}")
-            last = other.chat(key="d")
-            await last.ask("How many?")
-            assert sorted(texts(last)) == ["0", "1", "2", "3", "How many?"]
+    with engine_of(kind, tmp_path) as engine:
+        async with AsyncHttpcoreTransport() as transport:
+            settings: dict[str, Any] = {"transport": transport} if over == "httpcore" else {}
+            async with (
+                AsyncClient(at(emulator.url), shared=engine, **settings) as one,
+                AsyncClient(at(emulator.url), shared=engine, **settings) as other,
+            ):
+                first = await one.chat(key="c").ask("Why?", turn="1")
+                second = other.chat(key="c")
+                await second.ask("And at night?", turn="2")
+                assert texts(second) == ["Why?", "And at night?"]
+                async with one.chat(key="c").stream("Why?", turn="1") as reply:
+                    recalled = [event async for event in reply.events()]
+                assert recalled[1:] == [ReplyRecalled(), TextDelta(first.text), first]
+                async with anyio.create_task_group() as tasks:
+                    for number in range(4):
+                        chat = one.chat(key="d", on_busy="wait")
+                        tasks.start_soon(chat.ask, f"{number}")
+                last = other.chat(key="d")
+                await last.ask("How many?")
+                assert sorted(texts(last)) == ["0", "1", "2", "3", "How many?"]
 
 
 @pytest.mark.anyio
