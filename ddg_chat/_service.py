@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from urllib.parse import urlsplit
 
 from ddg_protocol import (
@@ -98,9 +98,14 @@ def configure_profile(parser: argparse.ArgumentParser) -> None:
     _declare_profile(parser, group, group)
 
 
-def _declare_profile(
-    parser: argparse.ArgumentParser, where: argparse._ActionsContainer, group: argparse._ActionsContainer
-) -> None:
+class _Group(Protocol):
+    """A group of arguments of a parser."""
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Declare an argument."""
+
+
+def _declare_profile(parser: argparse.ArgumentParser, where: _Group, group: _Group) -> None:
     declare(
         parser,
         where.add_argument(

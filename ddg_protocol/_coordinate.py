@@ -430,7 +430,7 @@ class Coordinator:
     def _renew_later(self, standing: Standing, now: float) -> None:
         standing.renew_at = now + self._settings.lease * RENEWED_AGAIN
 
-    # Beside the turn
+    # What no turn waits for
 
     def renewal(self, machine: Machine, standing: Standing, now: float) -> Action | None:
         """Return what the lease of a turn needs while an exchange is under way; None if that is nothing.
@@ -543,7 +543,7 @@ def _finish(machine: Machine, phase: Coordinating | Committing, turn: Turn, comp
 
 
 def _not_stored(turn: Turn, completed: Completed, why: str) -> TurnNotStored:
-    """Give a turn up that could not be stored, and return the exception. Its conversation is released."""
+    """Abandon a turn that could not be stored, and return the exception. Its conversation is released."""
     turn.completed = None
     error = TurnNotStored(
         f"the reply is complete, but it could not be stored in its conversation ({why}); the error has both",

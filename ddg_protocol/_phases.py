@@ -213,7 +213,7 @@ class Machine:
         return request
 
     def ask_engine(self, call: Call) -> Asked:
-        """Give a call for the shared engine an intent."""
+        """Return a call for the shared engine with its intent, which is not out yet."""
         return Asked(Coordinate(id=self.new_id(), call=call))
 
     def need_data(self, turn: Turn, now: float) -> Action:

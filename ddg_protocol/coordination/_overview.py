@@ -57,7 +57,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
         queue: the turns that wait.
         fetching: for how long a turn has been fetching the front-end version for all; None if none does.
         fe_version: the front-end version; empty if it is not known.
-        conversations: those that turns have, `MAX_LISTED` at most; None if the engine can't list them.
+        conversations: those that turns have, 1000 at most; None if the engine can't list them.
     """
 
     next_slot: float
@@ -82,7 +82,7 @@ def overview(
         pace: the pace, in the engine's present life.
         conversations: those that are leased; None if they can't be listed.
         now: the engine's clock, in microseconds.
-        interval: seconds between two requests of those who ask.
+        interval: seconds between two requests of the turns that ask.
         window: seconds for which their slots may be used.
     """
     asked = Reserve(nonce=_NOBODY, interval=interval, window=window, max_wait=MAX_SECONDS)

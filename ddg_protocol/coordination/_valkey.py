@@ -92,7 +92,7 @@ def encode(call: Call, *, scope: str, ttl: float | None = None) -> Command:
     Args:
         call: what a session asks.
         scope: names the pace.
-        ttl: seconds for which a conversation is kept after the last call that changes it; None for ever.
+        ttl: seconds for which a conversation is kept after the last call that changes it; None for no end.
     """
     if isinstance(call, Reserve | Hold):
         return Command(_PACE, _pace_key(scope), _pace_arguments(call))

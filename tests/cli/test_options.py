@@ -205,6 +205,7 @@ def test_each_transport_carries_the_question(
     assert capsys.readouterr().out == "You asked: Why?\n"
 
 
+@pytest.mark.deep("proxies of others")
 @pytest.mark.parametrize("proxy", [tinyproxy, microsocks])
 def test_a_proxy_carries_the_question(
     proxy: object, emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]

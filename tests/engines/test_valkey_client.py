@@ -160,8 +160,8 @@ NO_RETRIES = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
     [
         (redis.Redis(socket_timeout=5), "it repeats commands: pass retry="),
         (redis.Redis(socket_timeout=5, retry=RETRIES), "it repeats commands: pass retry="),
-        (redis.Redis(socket_timeout=None, retry=NO_RETRIES), "it would wait for ever: pass socket_timeout=5"),
-        (valkey.Valkey(), "it would wait for ever"),
+        (redis.Redis(socket_timeout=None, retry=NO_RETRIES), "it would wait without end: pass socket_timeout=5"),
+        (valkey.Valkey(), "it would wait without end"),
         (valkey.Valkey(socket_timeout=5, retry_on_timeout=True), "it repeats commands"),
         (valkey.Valkey(socket_timeout=5, retry_on_error=[ConnectionError]), "it repeats commands"),
         (

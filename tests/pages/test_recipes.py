@@ -137,8 +137,8 @@ def test_the_types_and_the_style_of_every_recipe_hold(tmp_path: Path) -> None:
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "transports", tmp_path, tmp_path / "of_property_tests")))
     commands: tuple[list[str | Path], ...] = (
         [sys.executable, "-m", "mypy", *options, *tmp_path.glob("*/*.py")],
-        ["ruff", "check", "--config", ROOT / "pyproject.toml", "--ignore", "D,I", tmp_path],
-        ["ruff", "format", "--check", "--config", ROOT / "pyproject.toml", tmp_path],
+        [sys.executable, "-m", "ruff", "check", "--config", ROOT / "pyproject.toml", "--ignore", "D,I", tmp_path],
+        [sys.executable, "-m", "ruff", "format", "--check", "--config", ROOT / "pyproject.toml", tmp_path],
     )
     for command in commands:
         done = subprocess.run(

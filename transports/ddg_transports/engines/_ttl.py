@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def check_ttl(ttl: float | None) -> None:
-    """Check a time to live, in seconds; None is for ever.
+    """Check a time to live, in seconds; None is no end.
 
     Raises:
         ValueError: it is no time, so that conversations would vanish while they go on.

@@ -67,7 +67,7 @@ class SqliteEngine:
     Args:
         path: the folder, on a local disk; it is made if it isn't there, for its owner alone. Who can read it can read
             the conversations. All engines of a folder keep one pace.
-        ttl: for how many seconds a conversation is kept after the last call that changes it; None for ever.
+        ttl: for how many seconds a conversation is kept after the last call that changes it; None for no end.
 
     Raises:
         EngineUnavailable: the files can't be made or used.

@@ -63,7 +63,7 @@ class ValkeyEngine:
             blocking client of valkey or redis, also one for a cluster. A client repeats no command, has a timeout and
             returns bytes: ``valkey.Valkey(socket_timeout=5)``. It isn't closed with the engine.
         scope: names the pace, which all engines of a scope keep together. The service should see them as one client.
-        ttl: for how many seconds a conversation is kept after the last call that changes it; None for ever.
+        ttl: for how many seconds a conversation is kept after the last call that changes it; None for no end.
         replicas: how many replicas must have a turn before it counts as stored. With 0, a turn that was stored just
             before a failover may be lost. A cluster's client can't wait for replicas.
 
@@ -218,7 +218,7 @@ def _unfit(client: Any, replicas: int) -> list[str]:
         if settings.get("decode_responses"):
             found.append("it decodes what it receives: pass decode_responses=False")
         if settings.get("socket_timeout") is None:
-            found.append("it would wait for ever: pass socket_timeout=5")
+            found.append("it would wait without end: pass socket_timeout=5")
         if _repeats(settings):
             found.append("it repeats commands: pass retry=Retry(NoBackoff(), 0)")
     if replicas and hasattr(client, "get_node_from_key"):
