@@ -20,7 +20,7 @@ from ._html5lib import PHASES, Again, CorrectedPhase, Token
 from .adoption import run_adoption_agency
 from .doubts import refuse
 from .rules import Rules
-from .tree import HTML, MATHML, SPECIAL, SVG
+from .tree import HTML, SPECIAL, SVG
 
 
 class _InBody(CorrectedPhase, PHASES.inBody):  # type: ignore[misc]
@@ -213,23 +213,24 @@ class _InForeignContent(PHASES.inForeignContent):  # type: ignore[misc]
     def _close(self, name: str) -> bool:
         """Close the innermost element of a name, with what is open in it; return whether there is one to close."""
         stack = self.tree.openElements
-        in_svg_only = stack[-1].namespace == SVG and self._is_mixed_case(name)
+        written = {"name": name}
+        if stack[-1].namespace == SVG:
+            self.adjustSVGTagNames(written)
         for index in range(len(stack) - 1, 0, -1):
             node = stack[index]
             if node.namespace == HTML:
                 break
-            if node.nameTuple[1].lower() == name and not (in_svg_only and node.namespace == MATHML):
+            if node.nameTuple[1] == written["name"]:  # mixed case counts: `</foreignObject>` in `math` closes none
                 del stack[index:]
                 return True
-        if in_svg_only and any(node.nameTuple[1].lower() == name for node in stack):
+        if written["name"] != name and any(node.nameTuple[1].lower() == name for node in stack):
             refuse(f"`</{name}>` of an element outside `svg`", expected="an end tag in `svg`")
         return False
 
-    def _is_mixed_case(self, name: str) -> bool:
-        """Return whether an element of SVG is written in mixed case, which Chrome compares as it is."""
-        adjusted = {"name": name}
-        self.adjustSVGTagNames(adjusted)
-        return adjusted["name"] != name or name == "fedropshadow"
+    def adjustSVGTagNames(self, token: Token) -> None:
+        super().adjustSVGTagNames(token)
+        if token["name"] == "fedropshadow":  # html5lib's list does not have it
+            token["name"] = "feDropShadow"
 
 
 _CORRECTED: dict[str, Any] = {
