@@ -885,6 +885,30 @@ def test_a_peer_that_takes_a_request_slowly_is_given_up_in_time(library: Any) ->
         assert timed_out("blocking", sent, pool=over(library.ConnectionPool))
 
 
+@each_library
+@each_loop
+def test_a_request_that_is_cancelled_while_it_is_sent_leaves_nothing_to_clean_up(library: Any, loop: str) -> None:
+    over_yet = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(64)
+        over_yet.wait(TIMEOUT)
+
+    async def cancel(url: str) -> bool:
+        sent = msgspec.structs.replace(request(url), method="POST", body=bytes(10**8))
+        async with AsyncHttpcoreTransport(over(library.AsyncConnectionPool)) as transport:
+            with anyio.move_on_after(SHORT) as scope:
+                await transport.open(sent)
+        gc.collect()
+        return scope.cancelled_caught
+
+    with serving(serve) as port:
+        try:
+            assert anyio.run(cancel, f"http://127.0.0.1:{port}/", backend=loop)
+        finally:
+            over_yet.set()
+
+
 def test_the_addresses_of_a_name_share_the_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))

@@ -9,10 +9,10 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 from urllib.parse import unquote, urlsplit
 
 import anyio
@@ -227,6 +227,36 @@ class Body:
         await self.connection.aend(self)
 
 
+class _Content:
+    """The body of a request: one piece, as often as the library asks for it.
+
+    The library's own is an async generator. If the request is cancelled in the midst of it, it is left to the garbage
+    collector, and trio warns of it.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self._data,))
+
+    def __aiter__(self) -> _Pieces:
+        return _Pieces(self)
+
+
+class _Pieces:
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
 def _time_to_connect(request: Any) -> float:
     timeout = request.extensions.get("timeout", {}).get("connect")
     return math.inf if timeout is None else timeout
@@ -279,7 +309,7 @@ class Library:
             request.method,
             request.url,
             headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in fields],
-            content=request.body,
+            content=_Content(request.body),
             extensions=extensions,
         )
 
