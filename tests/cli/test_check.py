@@ -204,5 +204,5 @@ def test_a_client_in_another_language_goes_through_the_suite() -> None:
     assert results["plain/languages"].kind == "right"
     assert results["conversation/two-turns"].kind == "right"
     assert results["handshake/question-to-a-stranger"].mistake == "secret to a stranger"
-    assert results["chunking/cut-in-the-JSON"].mistake == "text lost"
+    assert results["syntax/several-data-lines"].mistake == "text lost"  # whatever its reads bring
     assert results["ends/silence-in-the-reply"].mistake == "hang"
