@@ -93,7 +93,8 @@ def test_words_with_joiners_reach_the_terminal_whole(columns: int, tmp_path: Pat
     ):
         assert person.wait() == 0
     raw = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", " ", person.raw.decode())
-    assert set(raw.split()) == set(JOINED)
+    letters = set("".join(JOINED))  # on a slow machine, a line of what is waited for stands among them
+    assert {word for word in raw.split() if letters & set(word)} == set(JOINED)
 
 
 @pytest.mark.parametrize("columns", thinned(SIZES, one_in=3, reason="a process each"))
