@@ -49,7 +49,7 @@ from .handshake import are_usable
 from .headers import Headers
 from .intents import ChallengeAnswer, Coordinate, Failure, SendRequest
 from .pace import Landing
-from .policy import Policy
+from .policy import MAX_COUNT, Policy
 from .profile import ServiceProfile
 from .reply import ReplyReader, SavedReply
 from .steps import STEPS_TO, Step
@@ -111,7 +111,7 @@ class Snapshot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     aside: Asked | None = None
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 _Status = Annotated[int, msgspec.Meta(ge=100, le=999)]
 
 

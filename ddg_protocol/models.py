@@ -8,7 +8,7 @@ import msgspec
 
 __all__ = ["AttachmentLimits", "Model", "ModelList"]
 
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

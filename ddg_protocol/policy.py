@@ -12,6 +12,8 @@ KIB = 1024
 MIB = 1024 * 1024
 MAX_SECONDS = 1_000_000
 """The longest wait, eleven days: in milliseconds it fits the 32 bits that some platforms have for it."""
+MAX_COUNT = 2**63 - 1
+"""The largest whole number, which is `sys.maxsize` on most platforms."""
 MAX_CHALLENGE_RETRIES = 3
 _MAY_BE_0 = frozenset(
     {
@@ -30,7 +32,7 @@ _MAY_BE_NONE = frozenset({"max_unanswered_retries", "max_prompt_chars"})
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The tries, times and bounds of a session (PROTOCOL.md sections 7 and 8).
 
-    Times are in seconds, at most 1,000,000; sizes are of decompressed bytes.
+    Times are in seconds, at most 1,000,000; sizes are of decompressed bytes. Whole numbers are below 2**63.
 
     Attributes:
         strict: whether a malformed payload ends the turn with `MalformedEvent`; otherwise it is an event.
@@ -93,7 +95,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """Check every number.
 
         Raises:
-            ValueError: an attribute is not a number of its kind: a count is whole, and a time at most `MAX_SECONDS`.
+            ValueError: an attribute is not a number of its kind: a count is whole and at most `MAX_COUNT`, and a time at
+                most `MAX_SECONDS`.
         """
         for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
             value = getattr(self, name)
@@ -102,11 +105,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             whole = default is None or isinstance(default, int)
             is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             least = 0 if name in _MAY_BE_0 else math.ulp(0.0)
-            if not (is_number and least <= value and (whole or value <= MAX_SECONDS)):
+            if not (is_number and least <= value <= (MAX_COUNT if whole else MAX_SECONDS)):
                 kind = "a whole number" if whole else "a number"
                 bound = "0 or more" if least == 0 else "more than 0"
-                most = "" if whole else f" and at most {MAX_SECONDS}"
-                raise ValueError(f"Policy.{name} must be {kind}, {bound}{most}, not {shown(value)}")
+                most = "below 2**63" if whole else f"at most {MAX_SECONDS}"
+                raise ValueError(f"Policy.{name} must be {kind}, {bound} and {most}, not {shown(value)}")
         if self.max_challenge_retries > MAX_CHALLENGE_RETRIES:
             raise ValueError(
                 f"Policy.max_challenge_retries must be at most {MAX_CHALLENGE_RETRIES}, "

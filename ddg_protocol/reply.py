@@ -51,7 +51,7 @@ from .payload import (
     reply_text,
     split_words,
 )
-from .policy import Policy
+from .policy import MAX_COUNT, Policy
 from .sse import EventStreamDecoder
 from .text import printable
 
@@ -112,12 +112,12 @@ class SavedReply(msgspec.Struct, forbid_unknown_fields=True):
     served_model: str | None = None
     finish_reason: FinishReason = "stop"
     done: bool = False
-    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] = 0
     payloads: list[bytes] = []
     given: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     unread: bytes = b""
     unfinished: bytes = b""
-    too_large: Annotated[int, msgspec.Meta(ge=0)] = 0
+    too_large: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] = 0
 
 
 decode_text = msgspec.json.Decoder(TextPayload).decode

@@ -200,6 +200,13 @@ def streaming(**exchange: Any) -> dict[str, Any]:
     return data
 
 
+def test_a_snapshot_says_no_bound_that_is_too_long_to_be_shown() -> None:
+    bad = streaming()
+    bad["phase"]["reader"]["too_large"] = 10**4000
+    with pytest.raises(ConversationFormatError, match="too_large"):
+        Session.restore(bad, now=1000.0)
+
+
 def bomb(size: int) -> str:
     """Give comments of an event stream, which mean nothing, compressed."""
     return str(msgspec.to_builtins(gzip.compress(b":\n" * (size // 2), 1, mtime=0)))

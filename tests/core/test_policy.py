@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from support.cases import each_of
 
-from ddg_protocol.policy import MAX_SECONDS, Policy
+from ddg_protocol.policy import MAX_COUNT, MAX_SECONDS, Policy
 
 WHOLE = {
     *("max_retries", "max_redirects", "max_prompt_chars", "max_head_bytes", "max_page_bytes", "max_error_bytes"),
@@ -81,6 +81,14 @@ def test_a_bound_is_a_finite_number(name: str) -> None:
 def test_what_counts_something_is_whole(name: str) -> None:
     with pytest.raises(ValueError, match=rf"Policy\.{name} must be a whole number"):
         policy(name, 2.5)
+
+
+@each_of("name", sorted(WHOLE - {"max_challenge_retries"}))
+def test_a_count_has_few_enough_digits_to_be_shown(name: str) -> None:
+    assert getattr(policy(name, MAX_COUNT), name) == MAX_COUNT
+    for larger in (MAX_COUNT + 1, 10**400):
+        with pytest.raises(ValueError, match=rf"Policy\.{name} must be a whole number, .* below 2\*\*63, not"):
+            policy(name, larger)
 
 
 @each_of("name", sorted(SECONDS))
