@@ -24,6 +24,11 @@ _MOST_TEXT = 8 * 1024 * 1024
 """The most characters of all values together, including their markup."""
 _MARKUP = 60
 
+_COLUMNS = (
+    '<colgroup><col class="what"><col><col></colgroup><thead class="unseen"><tr><th scope="col">What</th>'
+    '<th scope="col">A</th><th scope="col">B</th></tr></thead>'
+)
+
 
 def beside(comparison: Comparison, a: str, b: str, flaws: list[str], *, full: bool = False) -> str:
     """Make the page.
@@ -40,7 +45,7 @@ def beside(comparison: Comparison, a: str, b: str, flaws: list[str], *, full: bo
         nothing.
     """
     drawing = _Drawing(comparison, None if full else _CUT)
-    turns = "\n".join(drawing.turns())
+    turns = "\n".join(filter(None, drawing.turns()))
     differs = next(comparison.found, None) is not None
     body = Template(part(__package__, "beside.html")).substitute(
         runs="\n".join(
@@ -80,11 +85,16 @@ class _Drawing:
             yield f"{self._left_out:,} values are left out: {_MOST_TEXT:,} characters are drawn."
 
     def _turn(self, title: str, turn: TurnPair) -> str:
-        same = "" if any(pair.differs for pair in turn.pairs) else " same"
         steps = "\n".join(filter(None, map(self._pair, turn.pairs)))
+        if not steps:
+            return ""
+        same = "" if any(pair.differs for pair in turn.pairs) else " same"
+        question = next((pair.step for pair in turn.pairs if pair.step.title == "ask"), None)
+        asked = "" if question is None else f"<span>{said(escaped(cut(brief(question), _CUT_LINE)))}</span>"
         return (
-            f'<section class="turn{same}" aria-label="{title}">\n<h2>{title}</h2>\n'
-            f'<p class="sides" aria-hidden="true"><span>A</span><span>B</span></p>\n<ol>\n{steps}\n</ol>\n</section>'
+            f'<section class="turn{same}" aria-label="{title}">\n<h2><small>{title}</small>{asked}</h2>\n'
+            '<p class="sides" aria-hidden="true"><span></span><span>A</span><span>B</span></p>\n'
+            f"<ol>\n{steps}\n</ol>\n</section>"
         )
 
     def _pair(self, pair: Pair) -> str:
@@ -98,14 +108,11 @@ class _Drawing:
         table = ""
         if found:
             body = "".join(map(self._row, found) if not pair.is_alone else map(self._only, found))
-            table = (
-                '<table class="facts"><thead class="unseen"><tr><th scope="col">What</th><th scope="col">A</th>'
-                f'<th scope="col">B</th></tr></thead><tbody>{body}</tbody></table>'
-            )
+            table = f'<table class="facts">{_COLUMNS}<tbody>{body}</tbody></table>'
         where = f'<p class="where">{said(place(None, pair))}</p>'
         return (
-            f'<li class="pair{same}"><details{opened}><summary>{sides}<span class="verdict">{_verdict(pair)}</span>'
-            f"</summary>{table}{where}</details></li>"
+            f'<li class="pair{same}"><details{opened}><summary><span class="verdict">{_verdict(pair)}</span>'
+            f"{sides}</summary>{table}{where}</details></li>"
         )
 
     def _side(self, side: str, is_there: bool, pair: Pair) -> str:
