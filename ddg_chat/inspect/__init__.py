@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", type=Path, help="a transcript from ddg-chat ask --record; - reads it from stdin"
     )
     parser.add_argument(
-        "other", metavar="OTHER", type=Path, nargs="?", help="another transcript, to show what differs between the two"
+        "other", metavar="FILE", type=Path, nargs="?", help="another transcript, to show what differs between the two"
     )
     parser.add_argument("--html", type=Path, metavar="PAGE", help="write an HTML page, in one file, instead")
     parser.add_argument(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.paths import TRANSCRIPTS
+from support.paths import ROOT, TRANSCRIPTS
 from support.tiers import examples
 
 from ddg_chat._text import columns
@@ -316,6 +316,11 @@ def test_the_account_says_where_they_differ_first_and_where_they_part() -> None:
     assert "They do the same. They differ first in turn 1, ask" in told(
         recorded(), recorded(question="When?"), width=200
     )
+
+
+def test_the_account_of_the_document_is_this_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", *(str(TRANSCRIPTS / f"{name}.jsonl") for name in ("two-turns", "challenge"))]) == 1
+    assert f"```text\n{capsys.readouterr().out}```" in (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
 
 
 def test_a_change_that_comes_again_is_named_alone() -> None:
