@@ -53,7 +53,7 @@ def compared(a: str, b: str) -> Comparison:
 
 def found(a: str, b: str) -> list[tuple[str, str, str, str | None, str | None]]:
     """The differences: the step, the fact, how it differs, and what each has."""
-    listed = []
+    listed: list[tuple[str, str, str, str | None, str | None]] = []
     for _, pair in compared(a, b).found:
         if pair.is_alone:
             listed.append((pair.step.title, "", "only in A" if pair.b is None else "only in B", None, None))
@@ -242,7 +242,7 @@ def test_what_matches_is_the_same_and_nothing_is_lost(a: str, b: str) -> None:
 
 
 def test_what_one_key_leaves_over_is_matched_by_the_next() -> None:
-    assert list(matched(["a1", "b1", "c1"], ["a1", "b2", "d1", "c1"], str, lambda each: each[0])) == [
+    assert list(matched(["a1", "b1", "c1"], ["a1", "b2", "d1", "c1"], str, lambda each: str(each)[0])) == [
         ("a1", "a1"),
         ("b1", "b2"),
         (None, "d1"),
