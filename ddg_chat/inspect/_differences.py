@@ -265,7 +265,7 @@ def _sort_of_step(step: Step) -> Hashable:
     return step.kind if step.kind == "wait" else step.title
 
 
-_NO_TURN = Turn("", None, [])
+_NO_TURN = Turn("", None)
 _NO_ROUND = Round()
 
 
@@ -275,7 +275,7 @@ class _Compare:
 
     def turn(self, a: Turn | None, b: Turn | None) -> TurnPair:
         ours, theirs = a or _NO_TURN, b or _NO_TURN
-        found = [*self._step(ours.question, theirs.question)]
+        found = [*self._step(ours.question, theirs.question), *self._steps(ours.opening, theirs.opening)]
         for mine, other in matched(ours.rounds, theirs.rounds, _request_of, _path_of, _method_of):
             one, another = mine or _NO_ROUND, other or _NO_ROUND
             found += self._steps(one.before, another.before)

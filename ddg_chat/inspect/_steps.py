@@ -110,7 +110,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Round(msgspec.Struct):
-    """A request, with the steps before it, such as waits, and those that follow from it.
+    """A request, with the steps from a wait before it on, and those that follow from it.
 
     Attributes:
         before: the steps before it.
@@ -133,14 +133,31 @@ class Turn(msgspec.Struct):
     Attributes:
         title: such as ``turn 1``.
         question: the call that began it; None for what was before the first.
-        rounds: what happened.
+        opening: the steps before the first request.
+        rounds: the requests, and what happened from the first on.
         end: how it ended; None if the recording ends before.
     """
 
     title: str
     question: Step | None
-    rounds: list[Round]
+    opening: list[Step] = []
+    rounds: list[Round] = []
     end: Step | None = None
+
+    def take(self, step: Step) -> None:
+        """Add a step that is no request."""
+        if not self.rounds:
+            self.opening.append(step)
+            return
+        if step.kind == "wait" and self.rounds[-1].request is not None:
+            self.rounds.append(Round())
+        self.rounds[-1].take(step)
+
+    def send(self, request: Step) -> None:
+        """Add a request."""
+        if not self.rounds or self.rounds[-1].request is not None:
+            self.rounds.append(Round())
+        self.rounds[-1].request = request
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -186,7 +203,7 @@ class _Reader:
         self._transcript = transcript
         self._blank = BLANKED if blanked else ""
         self._origin = transcript.head.profile.origin
-        self._turns = [Turn("before the first question", None, [Round()])]
+        self._turns = [Turn("before the first question", None)]
         self._exchanges: dict[int, _Exchange] = {}
         self._newest: dict[str, str] = {}  # by the name of a token or a cookie, its value that came last
         self._came: set[str] = set()
@@ -204,7 +221,7 @@ class _Reader:
         head = self._transcript.head
         return Run(
             settings=Step("settings", "settings", 1, 0.0, partial(_settings, head)),
-            turns=tuple(turn for turn in self._turns if turn.question or turn.end or turn.rounds != [Round()]),
+            turns=tuple(turn for turn in self._turns if turn != Turn(turn.title, None)),
             requests=self._requests,
             blanked=head.texts == "blanked",
         )
@@ -218,11 +235,11 @@ class _Reader:
 
     def _add(self, kind: Any, title: str, facts: Callable[[], list[Fact]] = list, nature: str = "") -> None:
         self._deltas = None
-        self._turns[-1].rounds[-1].take(self._step(kind, title, facts, nature, text=kind == "event"))
+        self._turns[-1].take(self._step(kind, title, facts, nature, text=kind == "event"))
 
     def _begin(self, title: str, question: Step) -> None:
         self._deltas = None
-        self._turns.append(Turn(title, question, [Round()]))
+        self._turns.append(Turn(title, question))
 
     def _tell(self, line: recorded.Line) -> None:
         match line:
@@ -307,7 +324,7 @@ class _Reader:
         if self._turns[-1].end is None:
             self._turns[-1].end = end
         else:  # an exception that ends no turn, such as of a damaged transcript
-            self._turns[-1].rounds[-1].take(end)
+            self._turns[-1].take(end)
 
     def _wait(self, id: object, until: float, reason: str) -> None:
         if id == self._waiting:  # the driver may pull the same Wait again
@@ -315,8 +332,6 @@ class _Reader:
         self._waiting = id
         seconds = min(max(0.0, until - self._now), _LONGEST)
         seconds = seconds if math.isfinite(seconds) else _LONGEST
-        if self._turns[-1].rounds[-1].request is not None:
-            self._turns[-1].rounds.append(Round())
         # What is left of the interval depends on how long the responses took.
         is_rest = reason == "pacing" and seconds <= self._transcript.head.profile.interval
         self._add("wait", f"wait, {reason}", partial(_waited, seconds), "times" if is_rest else "")
@@ -330,10 +345,7 @@ class _Reader:
         origins = tuple(self._origins(action))
         facts = partial(_request, action, exchange, (method, path, query, self._origin), origins, self._blank)
         step = self._step("request", f"{method} {_STAND_IN.sub(_HIDDEN, path)}", facts)
-        rounds = self._turns[-1].rounds
-        if rounds[-1].request is not None:
-            rounds.append(Round())
-        rounds[-1].request = step
+        self._turns[-1].send(step)
 
     def _origins(self, action: Outcome) -> Iterator[str]:
         """Say of each secret that a request has whether it is the one that came last."""

@@ -142,6 +142,12 @@ def test_what_came_and_how_it_ended_differ() -> None:
     assert ("TextDelta", "text", "changed", "So.", "No.") in found(good, recorded(reply="No."))
 
 
+def test_another_first_request_makes_no_other_beginning() -> None:
+    listed = found(text_of("solver-0.1"), text_of("solver"))
+    assert listed[0] == ("GET /aichat", "", "only in A", None, None)
+    assert "TurnStarted" not in {step for step, *_ in listed}
+
+
 def test_a_reply_in_other_chunks_is_the_same() -> None:
     def of(*pieces: str) -> str:
         lines: list[str] = []
