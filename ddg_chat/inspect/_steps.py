@@ -378,10 +378,11 @@ def _blanked(facts: Callable[[], list[Fact]], nature: str) -> list[Fact]:
     ]
 
 
-def _listed(values: Mapping[str, object], part: Part = "") -> list[Fact]:
+def _listed(values: Mapping[str, object]) -> list[Fact]:
     """Tell members, and those of members."""
     told = {name: value for name, value in values.items() if value not in (None, "", [])}
-    return [Fact(part, name, value, value, _nature_of(name)) for name, value in _members(told) if told]
+    found = _members(told) if told else []
+    return [Fact("", name, value, value, _nature_of(name)) for name, value in found]
 
 
 def _nature_of(name: str) -> str:
