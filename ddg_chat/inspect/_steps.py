@@ -6,7 +6,6 @@ What differs from run to run by its nature is marked where it is read: see `Fact
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -330,8 +329,7 @@ class _Reader:
         if id == self._waiting:  # the driver may pull the same Wait again
             return
         self._waiting = id
-        seconds = min(max(0.0, until - self._now), _LONGEST)
-        seconds = seconds if math.isfinite(seconds) else _LONGEST
+        seconds = _bounded(_bounded(until) - _bounded(self._now))
         # What is left of the interval depends on how long the responses took.
         is_rest = reason == "pacing" and seconds <= self._transcript.head.profile.interval
         self._add("wait", f"wait, {reason}", partial(_waited, seconds), "times" if is_rest else "")
@@ -403,8 +401,12 @@ def _text(part: Part, name: str, text: str, nature: str = "") -> list[Fact]:
     return [Fact(part, name, text, text, nature)]
 
 
-def _waited(seconds: float) -> list[Fact]:
-    return [Fact("", "seconds", f"{seconds:.3f}", "", "", seconds)]
+def _waited(seconds: float, name: str = "seconds") -> list[Fact]:
+    return [Fact("", name, f"{seconds:.3f}", "", "", seconds)]
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), _LONGEST)
 
 
 def _event(event: Outcome) -> list[Fact]:
@@ -417,7 +419,7 @@ def _event(event: Outcome) -> list[Fact]:
             delay = event.get("delay")
             facts = _listed({**rest, "cause": known})
             if isinstance(delay, int | float):
-                facts.append(Fact("", "delay", f"{delay:.3f}", "", "", float(delay)))
+                facts += _waited(_bounded(delay), "delay")
             return facts
     return _listed({name: without_images(name, value) for name, value in event.items() if name != "type"})
 

@@ -420,6 +420,17 @@ def test_whatever_is_said_to_have_been_done_is_compared(actions: list[tuple[bool
     assert told(other, other).endswith("Nothing differs.")
 
 
+def test_numbers_of_any_size_are_compared() -> None:
+    def change(lines: Lines) -> None:
+        for line in lines:
+            if line.get("gives", {}).get("type") in ("Wait", "Retrying"):
+                line["gives"]["until" if line["gives"]["type"] == "Wait" else "delay"] = 10**400
+
+    listed = found(text_of("troubles"), changed(change, "troubles"))
+    assert ("wait, pacing", "seconds", "changed", "1.500", "999999995.000") in listed
+    assert ("Retrying", "delay", "changed", "2.500", "1000000000.000") in listed
+
+
 def peak_of(run: Callable[[], object]) -> int:
     tracemalloc.start()
     try:
