@@ -26,7 +26,7 @@ COMMANDS = {
     "check": ("ddg_chat.check", "hold a client program against what a service can do"),
     "emulate": ("ddg_chat.emulate", "emulate the service on a loopback port"),
     "replay": ("ddg_chat.replay", "repeat a recorded run and compare the results"),
-    "inspect": ("ddg_chat.inspect", "show what happened in a recorded run, as a diagram or as a page"),
+    "inspect": ("ddg_chat.inspect", "show what happened in a recorded run, or what differs between two"),
     "explain": ("ddg_chat.explain", "show the parts of a challenge"),
     "config": ("ddg_chat.config", "show the options that are set for every command"),
     "doctor": ("ddg_chat.doctor", "say what is installed, and what answers at an address"),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import takewhile
+
 from .._text import columns, columns_of, first
+
+_LONGEST_WORD = 40
+"""Characters; what has no blank for longer may be divided anywhere."""
 
 
 def cut(text: str, limit: int, ellipsis: str = "…") -> str:
@@ -52,3 +58,33 @@ def wrapped(text: str, width: int) -> list[str]:
         if character == " ":
             space = index
     return [*lines, text[start:].lstrip(" ") if lines else text]
+
+
+def common_ends(a: str, b: str) -> tuple[int, int]:
+    """Return how many characters two texts have in common at their beginning, and at their end.
+
+    Args:
+        a: a text.
+        b: another text.
+
+    Returns:
+        The two numbers. What is between is different, and consists of whole words, unless they are very long.
+    """
+    start = _same(a, b)
+    blank = a.rfind(" ", max(0, start - _LONGEST_WORD), start)
+    if blank >= 0:
+        start = blank + 1
+    elif start <= _LONGEST_WORD:
+        start = 0
+    rest = min(len(a), len(b)) - start
+    end = min(rest, _same(reversed(a), reversed(b)))
+    blank = a.find(" ", len(a) - end, len(a) - end + _LONGEST_WORD)
+    if blank >= 0:
+        end = len(a) - blank
+    elif end <= _LONGEST_WORD:
+        end = 0
+    return start, end
+
+
+def _same(a: Iterable[str], b: Iterable[str]) -> int:
+    return sum(1 for _ in takewhile(lambda each: each[0] == each[1], zip(a, b, strict=False)))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
 import http
-import json
-import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -18,9 +14,23 @@ from ddg_protocol import transcript as recorded
 from ddg_protocol.content import ContentDecoder
 from ddg_protocol.errors import ContentDecodingError, StreamTooLarge
 from ddg_protocol.headers import Headers, field
-from ddg_protocol.redaction import SECRET_HEADERS
 from ddg_protocol.sse import EventStreamDecoder
 from ddg_protocol.transcript import Outcome, Step, Transcript, replay
+
+from ._values import (
+    as_text,
+    counted,
+    headers_of,
+    kind_of,
+    pretty,
+    pretty_body,
+    raw_bytes,
+    redacted,
+    script_of,
+    shown_headers,
+    target_of,
+    without_images,
+)
 
 Party = Literal["caller", "session", "service", "solver"]
 Kind = Literal["calls", "requests", "chunks", "events", "waits", "challenges", "states", "errors"]
@@ -31,9 +41,6 @@ _MOST_DECODED = 4 * 1024 * 1024
 """The most bytes of all bodies that are decompressed."""
 _MOST_EVENTS = 1_000
 """The most events of a chunk that are listed."""
-_MOST_INDENTED = 64 * 1024
-"""The most characters of JSON that is indented: deep nesting makes most of them blanks."""
-_STAND_IN = re.compile(r"(r[1-9][0-9]*)?x*")
 _SHORT = 80
 
 
@@ -197,8 +204,8 @@ class _Reader:
         self._add("states", "session", "session", path, states[-1].value, details=(Detail("States", fields),))
 
     def _differs(self, step: Step) -> str:
-        then, now = _kind_of(step.expected) or "nothing", _kind_of(step.got) or "nothing"
-        details = (Detail("Then", text=_pretty(step.expected)), Detail("Now", text=_pretty(step.got)))
+        then, now = kind_of(step.expected) or "nothing", kind_of(step.got) or "nothing"
+        details = (Detail("Then", text=pretty(step.expected)), Detail("Now", text=pretty(step.got)))
         text = f"{now} instead of {then}" if then != now else f"a different {now}"
         self._add("errors", "session", "session", "the current core differs", text, bad=True, details=details)
         return f"line {step.line}: the current core no longer does the same; the rest is as recorded, without states"
@@ -252,14 +259,14 @@ class _Reader:
             case recorded.WaitElapsed():
                 self._wait_ends()
             case recorded.ChallengeSolved():
-                text = _redacted(line.answer)
+                text = redacted(line.answer)
                 if brought := len(line.headers) + len(line.body):
                     text += f", with {brought} more {'field' if brought == 1 else 'fields'}"
                 self._add("challenges", "solver", "session", "answer", text)
             case recorded.ChallengeFailed():
                 self._add("challenges", "solver", "session", "no answer", line.text, bad=True)
             case recorded.Coordinated():
-                self._add("calls", "session", "session", "the shared engine", _str(line.result.get("type")))
+                self._add("calls", "session", "session", "the shared engine", as_text(line.result.get("type")))
             case recorded.CoordinationFailed():
                 self._add("errors", "session", "session", "the shared engine failed", line.text, bad=True)
             case recorded.Lost():
@@ -294,32 +301,32 @@ class _Reader:
             case {"type": "SolveChallenge", "script": str(script)}:
                 # A challenge whose script isn't read is there as it came: there is nothing in it to show.
                 details = (Detail("Script", text=script),) if script else ()
-                count = _count(script or _str(action.get("challenge")), "character")
+                count = counted(script or as_text(action.get("challenge")), "character")
                 self._add("challenges", "session", "solver", "challenge", count, details=details)
             case _:
-                kind = _kind_of(action)
+                kind = kind_of(action)
                 text = _event_text(action)
                 self._add("events", "session", "caller", kind, text, bad=kind in _BAD, details=_attributes(action))
 
     def _raised(self, error: Outcome) -> None:
         self._wait_ends()
-        kind = _kind_of(error) or "ServiceError"
-        text = _str(error.get("message"))
+        kind = kind_of(error) or "ServiceError"
+        text = as_text(error.get("message"))
         self._add("errors", "session", "caller", kind, text, bad=True, details=_attributes(error))
 
     def _send(self, action: Outcome, id: int, method: str, url: str) -> None:
         self._requests += 1
         self._bodies[id] = _Body()
-        body = _raw(action.get("body"))
-        headers = _headers(action.get("headers"))
+        body = raw_bytes(action.get("body"))
+        headers = headers_of(action.get("headers"))
         details = [
             Detail("Request", (("method", method), ("url", url), ("id", str(id)))),
-            Detail("Headers", _shown_headers(headers)),
-            *_decoded_headers(headers),
+            Detail("Headers", shown_headers(headers)),
+            *_decoded(headers),
         ]
         if body:
-            details.append(Detail(f"Body, {len(body):,} bytes", text=_pretty_body(body)))
-        text = _target(url, self._transcript.head.profile.origin) + (f", {len(body):,} bytes" if body else "")
+            details.append(Detail(f"Body, {len(body):,} bytes", text=pretty_body(body)))
+        text = target_of(url, self._transcript.head.profile.origin) + (f", {len(body):,} bytes" if body else "")
         self._add("requests", "session", "service", method, text, details=tuple(details))
 
     def _head(self, line: recorded.ReceiveHead) -> None:
@@ -334,7 +341,7 @@ class _Reader:
         text = ", ".join(each for each in about if each)
         if 300 <= line.status < 400 and (location := field(names, "location")):
             text += f", to {location}"
-        details = (Detail("Headers", _shown_headers(line.headers)), *_decoded_headers(line.headers))
+        details = (Detail("Headers", shown_headers(line.headers)), *_decoded(line.headers))
         bad = line.status >= 400
         self._add("requests", "service", "session", str(line.status), text, bad=bad, details=details)
 
@@ -440,7 +447,7 @@ def _said_part(part: dict[str, Any]) -> str:
         case {"type": "text", "text": str(text)}:
             return text
         case {"image": str(data)} | {"content": str(data)}:
-            return f"[{_str(part.get('mimeType'))}, {len(data)} characters of base64]"
+            return f"[{as_text(part.get('mimeType'))}, {len(data)} characters of base64]"
     return ""
 
 
@@ -452,34 +459,19 @@ def _event_text(event: Outcome) -> str:
             has = (
                 f", {name.replace('_', ' ')}: {len(found)}" for name, found in event.items() if isinstance(found, list)
             )
-            by = f", by {_str(served)}" if served else ""
-            return f"{_str(reason)}, {_count(text, 'character')}{''.join(has)}{by}"
+            by = f", by {as_text(served)}" if served else ""
+            return f"{as_text(reason)}, {counted(text, 'character')}{''.join(has)}{by}"
         case {"type": "ImageDraft" | "GeneratedImage", "base64": str(text)}:
-            return ", ".join(each for each in (_str(event.get("format", "")), f"{len(text):,} characters") if each)
+            return ", ".join(each for each in (as_text(event.get("format", "")), f"{len(text):,} characters") if each)
         case {"type": "Retrying", "attempt": attempt, "delay": int() | float() as delay, "cause": {"message": why}}:
-            return f"attempt {_str(attempt)}, after {_bounded(delay):.3f} s: {_str(why)}"
+            return f"attempt {as_text(attempt)}, after {_bounded(delay):.3f} s: {as_text(why)}"
         case {"cause": {"message": why}}:
-            return _str(why)
+            return as_text(why)
         case {"raw": raw}:
-            return _raw(raw).decode("utf-8", "replace")
+            return raw_bytes(raw).decode("utf-8", "replace")
         case _:
             told = (value for name, value in event.items() if name != "type" and value not in (None, ""))
-            return ", ".join(map(_str, told))
-
-
-def _without_images(name: str, value: object) -> object:
-    """Return a value of an event with the size of each image in its place."""
-    if name == "base64" and isinstance(value, str):
-        return f"{len(value):,} characters"
-    if name == "images" and isinstance(value, list):
-        each = (image for image in value if isinstance(image, dict))
-        return [{name: _without_images(name, value) for name, value in image.items()} for image in each]
-    return value
-
-
-def _kind_of(outcome: Outcome) -> str:
-    kind = outcome.get("type")
-    return kind if isinstance(kind, str) else ""
+            return ", ".join(map(as_text, told))
 
 
 def _bounded(seconds: float) -> float:
@@ -493,12 +485,12 @@ def _attributes(outcome: Outcome, *, nested: bool = False) -> tuple[Detail, ...]
     for name, value in outcome.items():
         if name == "type" or value in (None, "", [], ()):
             continue
-        value = _without_images(name, value)
+        value = without_images(name, value)
         if isinstance(value, dict) and "type" in value and not nested:  # the exception's cause
             texts.extend(Detail(name, each.fields, each.text) for each in _attributes(value, nested=True))
             continue
         is_raw = isinstance(value, dict) and "base64" in value
-        text = _raw(value).decode("utf-8", "replace") if is_raw else _str(value)
+        text = raw_bytes(value).decode("utf-8", "replace") if is_raw else as_text(value)
         if len(text) > _SHORT or "\n" in text:
             texts.append(Detail(name, text=text))
         else:
@@ -506,101 +498,8 @@ def _attributes(outcome: Outcome, *, nested: bool = False) -> tuple[Detail, ...]
     return (*((Detail("Attributes", tuple(fields)),) if fields else ()), *texts)
 
 
-def _raw(value: object) -> bytes:
-    """Return bytes that a transcript stores as text, or as ``{"base64": ...}``."""
-    match value:
-        case str():
-            return value.encode("utf-8", "replace")
-        case {"base64": str(text)}:
-            try:
-                return base64.b64decode(text)
-            except ValueError:
-                return text.encode("utf-8", "replace")
-    return b""
-
-
-def _str(value: object) -> str:
-    return value if isinstance(value, str) else _pretty(value)
-
-
-def _pretty(value: object) -> str:
-    try:
-        parts, length = [], 0
-        for part in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
-            parts.append(part)
-            length += len(part)
-            if length > _MOST_INDENTED:
-                return json.dumps(value, ensure_ascii=False)
-        return "".join(parts)
-    except RecursionError:
-        return "(nested too deeply to be shown)"
-
-
-def _pretty_body(body: bytes) -> str:
-    try:
-        return _pretty(json.loads(body))
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace")
-
-
-def _count(text: str, unit: str) -> str:
-    return f"{len(text):,} {unit}{'' if len(text) == 1 else 's'}"
-
-
-def _target(url: str, origin: str) -> str:
-    """Return a URL of the service without its origin, and any other URL unchanged."""
-    return url.removeprefix(origin) if url.startswith(origin + "/") else url
-
-
-# Secrets
-
-
-def _headers(value: object) -> Headers:
-    if not isinstance(value, list):
-        return ()
-    return tuple((_str(pair[0]), _str(pair[1])) for pair in value if isinstance(pair, list) and len(pair) == 2)
-
-
-def _shown_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
-    return tuple((name, _shown(name.lower(), value)) for name, value in headers)
-
-
-def _shown(name: str, value: str) -> str:
-    if name not in SECRET_HEADERS:
-        return value
-    if not value:
-        return "(empty)"
-    if name == "cookie":
-        return "; ".join(map(_shown_cookie, value.split("; ")))
-    if name == "set-cookie":
-        pair, semicolon, rest = value.partition(";")
-        return _shown_cookie(pair) + semicolon + rest
-    return f"{_count(value, 'character')}, decoded below" if _script_of(value) else _redacted(value)
-
-
-def _shown_cookie(pair: str) -> str:
-    name, equals, value = pair.partition("=")
-    is_short = len(value) == 1 and value != "x"  # the profile's own cookies, which are no secret
-    return name + equals + (value if is_short or not value else _redacted(value))
-
-
-def _redacted(value: str) -> str:
-    """Return a stand-in's name and length; any other value isn't shown either."""
-    stand_in = _STAND_IN.fullmatch(value)
-    name = stand_in[1] if stand_in else None
-    return f"⟨redacted{' ' + name if name else ''}, {_count(value, 'character')}⟩"
-
-
-def _decoded_headers(headers: Headers) -> Iterator[Detail]:
+def _decoded(headers: Headers) -> Iterator[Detail]:
     """Yield challenges and answers decoded: their hashes are stand-ins, or hashes of stand-ins."""
     for name, value in headers:
-        if name.lower() == "x-vqd-hash-1" and (script := _script_of(value)):
+        if name.lower() == "x-vqd-hash-1" and (script := script_of(value)):
             yield Detail("x-vqd-hash-1, decoded", text=script)
-
-
-def _script_of(value: str) -> str:
-    try:
-        text = base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return ""
-    return text if text.isprintable() or "\n" in text else ""

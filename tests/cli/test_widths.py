@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.paths import TRANSCRIPTS
 from support.person import Person
 from support.tiers import thinned
 
@@ -129,6 +130,18 @@ def test_lists_have_all_their_words_whole(columns: int, tmp_path: Path) -> None:
         assert person.text.split()[0] == first
         assert len(person.text.split()) == count
         assert set(re.findall(r"wort\w*", person.text)) <= set(LATIN)
+
+
+@pytest.mark.parametrize("columns", thinned(SIZES, one_in=3, reason="a process each"))
+def test_what_differs_has_all_its_words_whole(columns: int, tmp_path: Path) -> None:
+    two_turns = str(TRANSCRIPTS / "two-turns.jsonl")
+    other = (TRANSCRIPTS / "two-turns.jsonl").read_text("utf-8").replace("Why is the sky blue?", " ".join(PEOPLE_S))
+    (tmp_path / "other.jsonl").write_text(other, "utf-8")
+    with Person(tmp_path, "inspect", two_turns, str(tmp_path / "other.jsonl"), columns=columns) as person:
+        assert person.wait() == 1
+    whole = person.text.replace('"', " ").split()
+    assert set(PEOPLE_S) <= set(whole)
+    assert {"-", "+", "Why", "is", "the", "sky", "blue?", "/duckchat/v1/chat"} <= set(whole)
 
 
 @pytest.mark.parametrize("columns", thinned(SIZES, one_in=3, reason="a process each"))
