@@ -95,8 +95,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         """Check every number.
 
         Raises:
-            ValueError: an attribute is not a number of its kind: a count is whole and at most `MAX_COUNT`, and a time at
-                most `MAX_SECONDS`.
+            ValueError: an attribute is not a number of its kind. A count is whole, and at most `MAX_COUNT`; a time is
+                at most `MAX_SECONDS`.
         """
         for name, default in zip(self.__struct_fields__, self.__struct_defaults__, strict=True):
             value = getattr(self, name)

@@ -388,6 +388,10 @@ LONG = {
 }
 
 
+SECONDS = 0.3 if "PYTEST_XDIST_WORKER" in os.environ else 0.1
+"""What a KiB may take of a processor: three times as much where other tests keep its other half and its caches busy."""
+
+
 class Measured(MarkdownStream):
     """Takes note of how much is laid out at once."""
 
@@ -546,7 +550,7 @@ def test_the_screen_is_that_of_the_whole_document_however_it_came(seed: int) -> 
         in_pieces, _ = drawn_in_time(pieces, columns, rows)
         at_once, spent = drawn_in_time([text], columns, rows)
         assert in_pieces.text == at_once.text, (pieces, columns, rows)
-        bound = 0.1 * max(1.0, len(text.encode()) / 1024)
+        bound = SECONDS * max(1.0, len(text.encode()) / 1024)
         # What else the machine does costs time, too: what takes long takes long each time.
         assert spent < bound or min(drawn_in_time([text], columns, rows)[1] for _ in range(5)) < bound, text
 
@@ -556,5 +560,5 @@ def test_the_screen_is_that_of_the_whole_document_however_it_came(seed: int) -> 
 def test_no_kind_of_text_takes_more_than_a_tenth_of_a_second_a_kib(kind: str) -> None:
     text = LONG[kind]
     pieces = [text[start : start + 1024] for start in range(0, len(text), 1024)]
-    bound = 0.1 * len(text.encode()) / 1024
+    bound = SECONDS * len(text.encode()) / 1024
     assert any(drawn_in_time(pieces, 80, 24)[1] < bound for _ in range(3))

@@ -1172,7 +1172,8 @@ def test_interrupt_at_each_line(library: Any, tls: bool) -> None:
     n = 0
     with Peer(*[[OK]] * 10_000, certificate=certificate) as peer:
         before = open_sockets()
-        for n in some(range(1, 2000), one_in=101):
+        every = 1 if library is httpcore else 7  # its lines are the same under another name
+        for n in some(range(1, 2000, every), one_in=101):
             trace, open_ones = InterruptAt(n, OWN), ExitStack()
             with HttpcoreTransport(over(library.ConnectionPool, **settings)) as transport:
                 try:

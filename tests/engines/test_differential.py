@@ -82,7 +82,7 @@ def compare(engine: Any, time: Time, history: list[Step], new_life: Callable[[],
 
 
 @given(history=histories(goes_back=False))
-@settings(max_examples=examples(300, default=10))
+@settings(max_examples=examples(120))
 def test_sqlite_answers_as_the_rules_do(history: list[Step], tmp_path_factory: pytest.TempPathFactory) -> None:
     time = Time()
     folder = tmp_path_factory.mktemp("engine")
@@ -118,7 +118,7 @@ def test_a_server_answers_as_the_rules_do(server: Store) -> None:
     time = Time()
 
     @given(history=histories(goes_back=True))
-    @settings(max_examples=examples(150))
+    @settings(max_examples=examples(75))
     def check(history: list[Step]) -> None:
         client.flushall()
         time.now = BEGIN

@@ -186,7 +186,7 @@ def run(machine: type[EngineMachine], number: int, *, seeks: bool = False) -> No
 
 
 def test_whatever_happens_the_pace_is_kept_and_no_turn_is_lost_or_doubled() -> None:
-    run(EngineMachine, EXAMPLES or examples(500))
+    run(EngineMachine, EXAMPLES or examples(250))
 
 
 @given(
