@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Literal
@@ -17,7 +18,8 @@ from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse
 from ..service._log import Log
 from ..service.faults import Cut
 from ..text import printable
-from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
+from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, TransportFailed
+from ._reading import Transcript
 
 
 class Recorded(msgspec.Struct):
@@ -27,6 +29,8 @@ class Recorded(msgspec.Struct):
         line: the line number of its request.
         method: the request's method.
         target: the request's path and query.
+        body: the request's body.
+        chat: the number of its chat.
         status: the response's status; 0 if none came.
         headers: the response's headers.
         head_after: seconds from the request to the head.
@@ -38,6 +42,8 @@ class Recorded(msgspec.Struct):
     line: int
     method: str
     target: str
+    body: bytes = b""
+    chat: int = 1
     status: int = 0
     headers: Headers = ()
     head_after: float = 0.0
@@ -58,29 +64,38 @@ def exchanges(transcript: Transcript) -> list[Recorded]:
     Raises:
         ConversationFormatError: a request has an invalid URL; the message names the line.
     """
-    found: dict[int, Recorded] = {}
-    latest: dict[int, float] = {}
+    found: dict[tuple[int, int], Recorded] = {}
+    latest: dict[tuple[int, int], float] = {}
     for (number, line), now in zip(transcript.lines, transcript.times(), strict=True):
         match line:
-            case NextAction(gives={"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url)}):
+            case NextAction(
+                gives={"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url), **more}
+            ):
                 try:
                     parts = urlsplit(url)
                 except ValueError as error:
                     raise ConversationFormatError(f"line {number}: {printable(str(error))}") from None
                 target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-                found[id], latest[id] = Recorded(number, method, target), now
-            case ReceiveHead(id=id) if id in found and line.status >= 200:
-                exchange = found[id]
+                key = line.chat, id
+                found[key] = Recorded(number, method, target, _bytes(more.get("body")), line.chat)
+                latest[key] = now
+            case ReceiveHead() if (key := (line.chat, line.id)) in found and line.status >= 200:
+                exchange = found[key]
                 exchange.status, exchange.headers = line.status, line.headers
-                exchange.head_after, latest[id] = _passed(latest[id], now), now
-            case ReceiveData(id=id) if id in found:
-                found[id].chunks.append((_passed(latest[id], now), line.base64 or line.text.encode()))
-                latest[id] = max(latest[id], now)
-            case ReceiveEof(id=id) if id in found:
-                found[id].whole = True
-            case TransportFailed(id=id) if id in found:
-                found[id].failure = Failure(line.kind, line.text)
+                exchange.head_after, latest[key] = _passed(latest[key], now), now
+            case ReceiveData() if (key := (line.chat, line.id)) in found:
+                found[key].chunks.append((_passed(latest[key], now), line.data))
+                latest[key] = max(latest[key], now)
+            case ReceiveEof() if (key := (line.chat, line.id)) in found:
+                found[key].whole = True
+            case TransportFailed() if (key := (line.chat, line.id)) in found:
+                found[key].failure = Failure(line.kind, line.text)
     return list(found.values())
+
+
+def _bytes(body: object) -> bytes:
+    """Return the bytes of a recorded body, if it is text; others are recorded as base64, and no client sends them."""
+    return body.encode() if isinstance(body, str) else b""
 
 
 def _passed(before: float, now: float) -> float:
@@ -88,21 +103,39 @@ def _passed(before: float, now: float) -> float:
     return min(max(0.0, now - before), MAX_SECONDS)
 
 
+_line = operator.attrgetter("line")
+
+
 class _Tape:
-    """The exchanges of a transcript, one after the other for the same requests."""
+    """The exchanges of a transcript: of each chat, one after the other for the same requests."""
 
     def __init__(self, transcript: Transcript) -> None:
-        self._left = deque(exchanges(transcript))
+        self._chats: dict[int, list[Recorded]] = {}
+        for exchange in exchanges(transcript):
+            self._chats.setdefault(exchange.chat, []).append(exchange)
+        self._at = dict.fromkeys(self._chats, 0)
+        self._takers: dict[int, object] = {}  # by line
 
-    def next(self, method: str, target: str) -> Recorded | str:
-        """Return the next exchange, or why there is none for this request."""
-        if not self._left:
-            return "the transcript has no more requests"
-        found = self._left[0]
-        if (found.method, found.target) != (method, target):
-            there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
-            return f"the transcript has {there} here (line {found.line}), not {here}"
-        return self._left.popleft()
+    def next(self, method: str, target: str, body: bytes) -> Recorded | str:
+        """Return the next exchange of a chat, or why there is none for this request.
+
+        If several chats go on with such a request, it is that of the one with the same body, else of the first.
+        """
+        taker = object()
+        while True:
+            upcoming = [chat[at] for chat in self._chats.values() if (at := self._at[chat[0].chat]) < len(chat)]
+            if not upcoming:
+                return "the transcript has no more requests"
+            fitting = [found for found in upcoming if (found.method, found.target) == (method, target)]
+            if not fitting:
+                found = min(upcoming, key=_line)
+                there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
+                return f"the transcript has {there} here (line {found.line}), not {here}"
+            found = min([found for found in fitting if found.body == body] or fitting, key=_line)
+            # Clients may ask from several threads: the first to set its mark has it.
+            if self._takers.setdefault(found.line, taker) is taker:
+                self._at[found.chat] += 1
+                return found
 
     def asked(self, request: SendRequest) -> Recorded:
         """Return the exchange of a request.
@@ -111,7 +144,8 @@ class _Tape:
             TransportError: there is none for this request.
         """
         parts = urlsplit(request.url)
-        found = self.next(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        found = self.next(request.method, target, request.body)
         if isinstance(found, str):
             # A retry would change nothing.
             raise TransportError(found, failure=Failure(FailureKind.INTERRUPTED, found))
@@ -121,7 +155,8 @@ class _Tape:
 class TranscriptService:
     """Serves the responses of a transcript, in order; accepted wherever a `service.Service` is.
 
-    Any request but the transcript's next is refused (404), and the error body's ``reason`` names the next.
+    Any request but the transcript's next is refused (404), and the error body's ``reason`` names the next. A transcript
+    of several chats has a next request for each. Where these are alike, the request's body decides, then their order.
 
     Args:
         transcript: the transcript to serve.
@@ -144,7 +179,7 @@ class TranscriptService:
 
     def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
         """Return the response to a request; see `service.Service.handle`."""
-        found = self._tape.next(request.method, request.target)
+        found = self._tape.next(request.method, request.target, request.body)
         exchange = Exchange(request, None, 404)
         self._log.add(exchange)
         if isinstance(found, str):
@@ -174,7 +209,8 @@ class TranscriptService:
 class TranscriptTransport:
     """Serves the responses of a transcript, without a network: a transport for blocking drivers.
 
-    Any request but the transcript's next raises a `TransportError` that names the next.
+    Any request but the transcript's next raises a `TransportError` that names the next. A transcript of several chats
+    has a next request for each, as for a `TranscriptService`.
 
     Args:
         transcript: the transcript to serve.
