@@ -17,7 +17,7 @@ from .._files import private
 from .._say import say
 from .._screen import takes_escapes
 from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
-from ._timeline import read_timeline
+from ._timeline import read_timeline, titles
 
 EX_DATAERR = 65
 """A part of the transcript can't be read (``sysexits.h``)."""
@@ -42,23 +42,29 @@ def run(args: argparse.Namespace) -> int:
     """Draw the diagram or write the page, and report what is missing."""
     data = sys.stdin.buffer.read() if str(args.file) == "-" else args.file.read_bytes()
     transcript, damage = Transcript.salvage(data)
-    timeline = read_timeline(transcript, damage)
+    timelines = [read_timeline(chat, damage) for chat in transcript.chats()]
     if args.html is None:
-        for line in draw(timeline, _style(args, sys.stdout)):
-            print(line)
+        for timeline, title in zip(timelines, titles(timelines), strict=True):
+            if title:
+                print(f"{title}\n")
+            for line in draw(timeline, _style(args, sys.stdout)):
+                print(line)
+            if timeline is not timelines[-1]:
+                print()
     else:
         from ._page import page
 
         name = "standard input" if str(args.file) == "-" else args.file.name
-        written = page(timeline, name, full=args.full)
+        written = page(timelines, name, full=args.full)
         with open(args.html, "w", encoding="utf-8", opener=private) as file:  # it contains questions and replies
             file.write(written)
     sys.stdout.flush()  # the flaws come after the diagram
-    for flaw in timeline.flaws:
+    flaws = dict.fromkeys(flaw for timeline in timelines for flaw in timeline.flaws)  # damage ends each chat
+    for flaw in flaws:
         say(f"ddg-chat: {flaw}")
     if damage is not None:
         return EX_DATAERR
-    return 1 if timeline.flaws else 0
+    return 1 if flaws else 0
 
 
 def _style(args: argparse.Namespace, out: TextIO) -> Style:

@@ -8,7 +8,7 @@ import codecs
 import http
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -86,6 +86,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
     Attributes:
         origin: the service's origin.
+        began: its start by the caller's clock, in seconds.
         blanked: whether questions and replies are left out.
         entries: the entries, in order.
         state: the session's last state in the replay; None if the replay didn't reach the end.
@@ -96,6 +97,7 @@ class Timeline(msgspec.Struct, frozen=True):
     """
 
     origin: str
+    began: float
     blanked: bool
     entries: tuple[Entry, ...]
     state: State | None
@@ -131,6 +133,19 @@ def read_timeline(transcript: Transcript, damage: ConversationFormatError | None
         The run as recorded. It has states as far as the current core does the same.
     """
     return _Reader(transcript).read(damage)
+
+
+def titles(timelines: Sequence[Timeline]) -> list[str]:
+    """Return a title for each chat of a transcript. A chat that is alone needs none: its title is empty.
+
+    Args:
+        timelines: the chats.
+    """
+    if len(timelines) == 1:
+        return [""]
+    first = timelines[0].began
+    after = [_bounded(timeline.began - first) for timeline in timelines]
+    return [f"Chat {number}" + (f", after {at:.3f} s" if at else "") for number, at in enumerate(after, 1)]
 
 
 class _Reader:
@@ -174,6 +189,7 @@ class _Reader:
         flaws += self._ending(state, damage)
         return Timeline(
             origin=transcript.head.profile.origin,
+            began=began or 0.0,
             blanked=transcript.head.texts == "blanked",
             entries=tuple(self._entries),
             state=state,
@@ -264,8 +280,8 @@ class _Reader:
                 self._add("errors", "session", "session", "the shared engine failed", line.text, bad=True)
             case recorded.Lost():
                 self._add("errors", "session", "session", "the recording failed here", line.why, bad=True)
-            case recorded.NewId():
-                pass  # only an id was used
+            case recorded.NewId() | recorded.Begin():
+                pass  # only an id was used; a chat's own transcript has no such line
 
     def _ask(self, line: recorded.Ask) -> None:
         messages = line.messages

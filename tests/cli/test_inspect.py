@@ -271,7 +271,7 @@ def test_what_should_have_been_a_stand_in_is_not_shown_either() -> None:
 
     text = changed("two-turns", leak)
     assert token in text
-    shown = page(timeline_of(text), "leak") + drawn(text, full=True)
+    shown = page([timeline_of(text)], "leak") + drawn(text, full=True)
     assert "redacted, 22 characters" in shown
     assert token not in shown.partition("current core")[0]
     assert cookie not in shown.partition("current core")[0]
@@ -342,7 +342,7 @@ def test_a_run_in_which_nothing_happened_is_drawn() -> None:
     timeline = timeline_of(text_of("solver").splitlines()[0])
     assert timeline.entries == ()
     assert "0 turns, 0 requests" in "\n".join(draw(timeline, Style(80)))
-    assert "0 bytes" in page(timeline, "empty")
+    assert "0 bytes" in page([timeline], "empty")
 
 
 # What is hostile
@@ -392,7 +392,7 @@ def test_whatever_is_in_a_transcript_it_is_shown_inert_or_refused(data: st.DataO
     except ConversationFormatError:
         return
     assert is_inert("\n".join(draw(timeline, Style(80))))
-    assert page(timeline, "spoiled").endswith("</html>\n")
+    assert page([timeline], "spoiled").endswith("</html>\n")
 
 
 JSON = st.recursive(
@@ -433,7 +433,7 @@ def test_whatever_is_said_to_have_been_done_is_shown(actions: list[tuple[bool, f
     shown = "\n".join(draw(timeline, Style(80)))
     assert is_inert(shown)
     assert len(shown) < 1000 * (len(actions) + 2)
-    assert page(timeline, "said").endswith("</html>\n")
+    assert page([timeline], "said").endswith("</html>\n")
 
 
 # Texts
@@ -479,7 +479,7 @@ def test_scripts_of_people_are_shown_as_text_in_the_diagram_and_on_the_page(text
     run = Run(RecordedSession(Session(), lines.append), Service(responder=lambda _: [text]))
     run.ask("Why?")
     assert f'"{text}"' in drawn("".join(lines), full=True)
-    assert f"“{text}”" in page(timeline_of("".join(lines)), "run")
+    assert f"“{text}”" in page([timeline_of("".join(lines))], "run")
 
 
 def test_a_joiner_takes_no_column() -> None:
