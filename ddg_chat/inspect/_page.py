@@ -69,7 +69,9 @@ def page(timelines: Sequence[Timeline], name: str, *, full: bool = False) -> str
         parties.append("solver")
     solver = " has-solver" if "solver" in parties else ""
     rows = _Rows(None if full else _CUT)
-    charts, turns, drawn = [], [], 0
+    charts: list[str] = []
+    turns: list[str] = []
+    drawn = 0
     for title, timeline in zip(titles(whole), timelines, strict=True):
         charts.append(_Chart(timeline, drawn).drawn(title))
         turns += rows.turns(timeline, title.partition(",")[0], solver)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -103,39 +103,74 @@ def _passed(before: float, now: float) -> float:
     return min(max(0.0, now - before), MAX_SECONDS)
 
 
+class _Question(msgspec.Struct):
+    messages: msgspec.Raw
+
+
+def _asked(body: bytes) -> bytes:
+    """Return what identifies a request's body: its messages, if it is a question, since ids in it may be others."""
+    try:
+        return bytes(msgspec.json.decode(body, type=_Question).messages)
+    except (msgspec.DecodeError, RecursionError):
+        return body
+
+
 _line = operator.attrgetter("line")
+
+
+class _Row:
+    """Exchanges in order, each of which is taken once."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Recorded] = []
+        self._at = 0  # all before are taken
+
+    def first(self, taken: Container[int]) -> Recorded | None:
+        """Return the first that is not taken."""
+        at = self._at
+        while at < len(self.exchanges) and self.exchanges[at].line in taken:
+            at += 1
+        self._at = at
+        return self.exchanges[at] if at < len(self.exchanges) else None
 
 
 class _Tape:
     """The exchanges of a transcript: of each chat, one after the other for the same requests."""
 
     def __init__(self, transcript: Transcript) -> None:
-        self._chats: dict[int, list[Recorded]] = {}
-        for exchange in exchanges(transcript):
-            self._chats.setdefault(exchange.chat, []).append(exchange)
-        self._at = dict.fromkeys(self._chats, 0)
+        self._chats: defaultdict[int, _Row] = defaultdict(_Row)
+        self._asked: defaultdict[tuple[str, str, bytes], _Row] = defaultdict(_Row)
         self._takers: dict[int, object] = {}  # by line
+        for exchange in exchanges(transcript):
+            self._chats[exchange.chat].exchanges.append(exchange)
+            self._asked[exchange.method, exchange.target, _asked(exchange.body)].exchanges.append(exchange)
 
     def next(self, method: str, target: str, body: bytes) -> Recorded | str:
-        """Return the next exchange of a chat, or why there is none for this request.
+        """Return the exchange for a request, or why there is none.
 
-        If several chats go on with such a request, it is that of the one with the same body, else of the first.
+        It is the next of a chat: if there are several, of the first that goes on with such a request. But which chat
+        asks a question is known by its messages, whoever had the requests before it.
         """
         taker = object()
         while True:
-            upcoming = [chat[at] for chat in self._chats.values() if (at := self._at[chat[0].chat]) < len(chat)]
-            if not upcoming:
-                return "the transcript has no more requests"
-            fitting = [found for found in upcoming if (found.method, found.target) == (method, target)]
-            if not fitting:
-                found = min(upcoming, key=_line)
-                there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
-                return f"the transcript has {there} here (line {found.line}), not {here}"
-            found = min([found for found in fitting if found.body == body] or fitting, key=_line)
+            found = self._found(method, target, body)
             # Clients may ask from several threads: the first to set its mark has it.
-            if self._takers.setdefault(found.line, taker) is taker:
-                self._at[found.chat] += 1
+            if isinstance(found, str) or self._takers.setdefault(found.line, taker) is taker:
                 return found
+
+    def _found(self, method: str, target: str, body: bytes) -> Recorded | str:
+        upcoming = [found for row in self._chats.values() if (found := row.first(self._takers)) is not None]
+        if not upcoming:
+            return "the transcript has no more requests"
+        row = self._asked.get((method, target, _asked(body))) if body and len(self._chats) > 1 else None
+        if row is not None and (found := row.first(self._takers)) is not None:
+            return found
+        fitting = [found for found in upcoming if (found.method, found.target) == (method, target)]
+        if fitting:
+            return min(fitting, key=_line)
+        found = min(upcoming, key=_line)
+        there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
+        return f"the transcript has {there} here (line {found.line}), not {here}"
 
     def asked(self, request: SendRequest) -> Recorded:
         """Return the exchange of a request.
@@ -156,7 +191,7 @@ class TranscriptService:
     """Serves the responses of a transcript, in order; accepted wherever a `service.Service` is.
 
     Any request but the transcript's next is refused (404), and the error body's ``reason`` names the next. A transcript
-    of several chats has a next request for each. Where these are alike, the request's body decides, then their order.
+    of several chats has a next request for each, and the chat to which a question belongs is known by its messages.
 
     Args:
         transcript: the transcript to serve.

@@ -145,7 +145,7 @@ def test_the_end_of_each_wait_is_found_by_halving() -> None:
         msgspec.structs.replace(entry, at=Counted(entry.at), until=None if entry.until is None else 9.0)
         for entry in timeline.entries
     )
-    chart = _page._Chart(msgspec.structs.replace(timeline, entries=entries))
+    chart = _page._Chart(msgspec.structs.replace(timeline, entries=entries), 0)
     chart._places = [0.0] * len(entries)
     looked.clear()
     assert len(list(chart._waits())) == waits
