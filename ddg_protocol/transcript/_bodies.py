@@ -56,7 +56,8 @@ class WrittenBody:
         self._all = kept
         self._address = address
         self._chat = chat
-        self._kept: Kept | None = None
+        self._kept = Kept(chat, id, bytearray())
+        self._follows = True  # whether it is the kept body, as far as it has come
         self._size = 0
 
     def line(self, data: bytes) -> ReceiveData | ReceivePacked | ReceiveRepeated:
@@ -66,15 +67,13 @@ class WrittenBody:
         if not start:
             self._kept = self._begun(data)
         kept = self._kept
-        if kept is not None:
-            known = kept.data[start : self._size]
-            if known == data and len(data) > LARGE:
-                return ReceiveRepeated(self.id, (kept.chat, kept.id), len(data))
-            if not data.startswith(known) or self._size > _MOST_KEPT:
-                self._kept = None  # from here on, it is another body
-            elif len(known) < len(data):
-                kept.data += data[len(known) :]
-                kept.chat, kept.id = self._chat, self.id
+        known = kept.data[start : self._size]
+        if known == data and len(data) > LARGE:
+            return ReceiveRepeated(self.id, (kept.chat, kept.id), len(data))
+        self._follows = self._follows and data.startswith(known) and self._size <= _MOST_KEPT
+        if self._follows and len(known) < len(data):
+            kept.data += data[len(known) :]
+            kept.chat, kept.id = self._chat, self.id
         return literal(self.id, data) if len(data) <= LARGE else _packed(self.id, data)
 
     def _begun(self, data: bytes) -> Kept:
