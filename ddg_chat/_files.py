@@ -43,15 +43,15 @@ def create(path: Path, *, by_line: bool = False) -> TextIO:
     def opened(mode: Literal["x", "w"]) -> TextIO:
         return open(path, mode, 1 if by_line else -1, encoding="utf-8", newline="\n", opener=private)
 
+    if not path.name:  # it is empty, or a root
+        raise CommandError(f"{str(path)!r} can't be the name of a file", 74)
     try:
-        if not path.name:
-            raise ValueError("a name is empty, or that of a root")
         return opened("x")
     except FileExistsError:
         if path.is_file():
             raise CommandError(f"{path} already exists; name another file, or remove it first", 74) from None
         return opened("w")
-    except ValueError:  # or one with a NUL
+    except ValueError:  # a NUL
         raise CommandError(f"{one_line(str(path), 40)} can't be the name of a file", 74) from None
 
 

@@ -17,7 +17,7 @@ from .._files import private
 from .._say import say
 from .._screen import takes_escapes
 from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
-from ._timeline import read_timeline, titles
+from ._timeline import read_timelines, titles
 
 EX_DATAERR = 65
 """A part of the transcript can't be read (``sysexits.h``)."""
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw the diagram or write the page, and report what is missing."""
     data = sys.stdin.buffer.read() if str(args.file) == "-" else args.file.read_bytes()
     transcript, damage = Transcript.salvage(data)
-    timelines = [read_timeline(chat, damage) for chat in transcript.chats()]
+    timelines = read_timelines(transcript, damage)
     if args.html is None:
         for timeline, title in zip(timelines, titles(timelines), strict=True):
             if title:

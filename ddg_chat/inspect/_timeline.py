@@ -123,7 +123,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 def read_timeline(transcript: Transcript, damage: ConversationFormatError | None = None) -> Timeline:
-    """Read the timeline of a transcript.
+    """Read the timeline of a transcript of one chat.
 
     Args:
         transcript: the readable part of the transcript.
@@ -132,7 +132,22 @@ def read_timeline(transcript: Transcript, damage: ConversationFormatError | None
     Returns:
         The run as recorded. It has states as far as the current core does the same.
     """
-    return _Reader(transcript).read(damage)
+    return _Reader(transcript, _MOST_DECODED).read(damage)
+
+
+def read_timelines(transcript: Transcript, damage: ConversationFormatError | None = None) -> list[Timeline]:
+    """Read the timeline of each chat of a transcript.
+
+    Args:
+        transcript: the readable part of the transcript.
+        damage: why the rest can't be read, which ends each chat; None if there is none.
+    """
+    found, left = [], _MOST_DECODED
+    for chat in transcript.chats():
+        reader = _Reader(chat, left)
+        found.append(reader.read(damage))
+        left = reader.left
+    return found
 
 
 def titles(timelines: Sequence[Timeline]) -> list[str]:
@@ -149,12 +164,12 @@ def titles(timelines: Sequence[Timeline]) -> list[str]:
 
 
 class _Reader:
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, transcript: Transcript, left: int) -> None:
         self._transcript = transcript
+        self.left = left  # bytes that may be decompressed
         self._entries: list[Entry] = []
         self._bodies: dict[int, _Body] = {}
         self._decoding: _Body | None = None  # the newest: like a session, it decodes one at a time
-        self._left = _MOST_DECODED
         self._waiting: tuple[int, object] | None = None  # the entry of the current wait, and the wait's id
         self._line = 0
         self._now = 0.0  # by the caller's clock
@@ -358,9 +373,9 @@ class _Reader:
         self._received += len(data)
         body = self._bodies.setdefault(id, _Body())
         coded = body.coded
-        text, events, trouble = body.take(data, self._left)
+        text, events, trouble = body.take(data, self.left)
         if coded:
-            self._left -= len(text)
+            self.left -= len(text)
         details = []
         if events:
             details.append(Detail("Events", tuple(events)))

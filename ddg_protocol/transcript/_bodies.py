@@ -7,6 +7,7 @@ not the chunk that is looked for but its bytes in the body of the same address.
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 
 import msgspec
 
@@ -144,14 +145,12 @@ class ReadBodies:
 
     def _unpacked(self, packed: bytes) -> bytes:
         decoder = zlib.decompressobj()
-        try:
+        with suppress(zlib.error):
             data = decoder.decompress(packed, self._left + 1)
-        except zlib.error:
-            raise ValueError("a chunk that is compressed can't be decompressed") from None
-        self._count(len(data))
-        if not decoder.eof or decoder.unused_data:
-            raise ValueError("a chunk that is compressed can't be decompressed")
-        return data
+            self._count(len(data))
+            if decoder.eof and not decoder.unused_data:
+                return data
+        raise ValueError("a chunk that is compressed can't be decompressed")
 
     def _repeated(self, line: ReceiveRepeated, start: int) -> bytes:
         self._count(line.size)
