@@ -264,6 +264,7 @@ def test_a_page_that_several_chats_fetch_is_stored_once_however_it_is_cut(redact
     pages = [each for each in exchanges(transcript) if "duckai=1" in each.target]
     bodies = {b"".join(chunk for _, chunk in page.chunks) for page in pages}
     assert len(pages) == 4
+    assert all((b"Result" in body) is not redact_texts for body in bodies)
     assert len(bodies) == 1 or redact_texts  # where a chunk ends, a little more of a word may stay
     assert len({tuple(len(chunk) for _, chunk in page.chunks) for page in pages}) == 4
 
