@@ -34,7 +34,7 @@ MAX_LINES = 250_000
 MAX_CHATS = 1_000
 """The most chats that are read."""
 MAX_DECODED_BYTES = 64 * MIB
-"""The most bytes to which a transcript's compressed and repeated bodies may expand, in all."""
+"""The most bytes to which a transcript's compressed and repeated bodies may expand, in all. They are there twice."""
 MAX_POLICY_BYTES = 16 * MIB
 """The upper limit of each ``max_..._bytes`` of a transcript's policy; larger ones are lowered to it on reading."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import threading
 import tracemalloc
 import zlib
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from support.cases import each_of
 from support.paths import TRANSCRIPTS
 from support.tiers import examples
+from transcripts import make
 
 from ddg_protocol import (
     DUCKDUCKGO_2025_04,
@@ -454,10 +456,25 @@ def test_whatever_was_changed_in_a_recording_it_is_read_or_refused(data: st.Data
 
 
 def test_recordings_of_format_1_are_read() -> None:
-    for file in TRANSCRIPTS.glob("*.jsonl"):
-        transcript = Transcript.read(file.read_bytes())
+    for name in make.ALL:
+        transcript = Transcript.read((TRANSCRIPTS / f"{name}.jsonl").read_bytes())
         assert transcript.head.transcript == 1
         assert transcript.chats() == (transcript,)
+
+
+def test_a_recording_of_format_2_replays_as_it_did_and_is_made_again() -> None:
+    text = (TRANSCRIPTS / "two-chats.jsonl").read_text(encoding="utf-8")
+    transcript = Transcript.read(text)
+    assert transcript.head.transcript == 2
+    assert len(transcript.chats()) == 2
+    assert all(step.same for step in replay(transcript))
+    assert {"receive_data", "receive_packed", "receive_repeated"} <= set(stored(text.splitlines()))
+    assert without_chunks(make.made("two-chats")) == without_chunks(text)
+
+
+def without_chunks(text: str) -> list[str]:
+    """How pages are compressed is zlib's business."""
+    return [line for line in text.splitlines() if not re.search("receive_(data|packed|repeated)|NEED_DATA", line)]
 
 
 # Serving
