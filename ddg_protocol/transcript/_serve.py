@@ -29,27 +29,27 @@ class Recorded(msgspec.Struct):
         line: the line number of its request.
         method: the request's method.
         target: the request's path and query.
-        body: the request's body.
-        chat: the number of its chat.
         status: the response's status; 0 if none came.
         headers: the response's headers.
         head_after: seconds from the request to the head.
         chunks: the chunks of the body, each with the seconds before it.
         failure: the failure that ended it, or None.
         whole: whether the end of the body came.
+        body: the request's body.
+        chat: the number of its chat.
     """
 
     line: int
     method: str
     target: str
-    body: bytes = b""
-    chat: int = 1
     status: int = 0
     headers: Headers = ()
     head_after: float = 0.0
     chunks: list[tuple[float, bytes]] = []
     failure: Failure | None = None
     whole: bool = False
+    body: bytes = b""
+    chat: int = 1
 
 
 def exchanges(transcript: Transcript) -> list[Recorded]:
@@ -77,7 +77,7 @@ def exchanges(transcript: Transcript) -> list[Recorded]:
                     raise ConversationFormatError(f"line {number}: {printable(str(error))}") from None
                 target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
                 key = line.chat, id
-                found[key] = Recorded(number, method, target, _bytes(more.get("body")), line.chat)
+                found[key] = Recorded(number, method, target, body=_bytes(more.get("body")), chat=line.chat)
                 latest[key] = now
             case ReceiveHead() if (key := (line.chat, line.id)) in found and line.status >= 200:
                 exchange = found[key]
@@ -107,11 +107,11 @@ class _Question(msgspec.Struct):
     messages: msgspec.Raw
 
 
-def _asked(body: bytes) -> bytes:
+def _identity(body: bytes) -> bytes:
     """Return what identifies a request's body: its messages, if it is a question, since ids in it may be others."""
     try:
         return bytes(msgspec.json.decode(body, type=_Question).messages)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return body
 
 
@@ -143,7 +143,7 @@ class _Tape:
         self._takers: dict[int, object] = {}  # by line
         for exchange in exchanges(transcript):
             self._chats[exchange.chat].exchanges.append(exchange)
-            self._asked[exchange.method, exchange.target, _asked(exchange.body)].exchanges.append(exchange)
+            self._asked[exchange.method, exchange.target, _identity(exchange.body)].exchanges.append(exchange)
 
     def next(self, method: str, target: str, body: bytes) -> Recorded | str:
         """Return the exchange for a request, or why there is none.
@@ -162,7 +162,7 @@ class _Tape:
         upcoming = [found for row in self._chats.values() if (found := row.first(self._takers)) is not None]
         if not upcoming:
             return "the transcript has no more requests"
-        row = self._asked.get((method, target, _asked(body))) if body and len(self._chats) > 1 else None
+        row = self._asked.get((method, target, _identity(body))) if body and len(self._chats) > 1 else None
         if row is not None and (found := row.first(self._takers)) is not None:
             return found
         fitting = [found for found in upcoming if (found.method, found.target) == (method, target)]

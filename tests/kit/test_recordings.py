@@ -78,7 +78,7 @@ def together(*runs: Run) -> None:
 def two_chats(**settings: Any) -> list[str]:
     """Record two chats of a client that ask at the same time."""
     lines: list[str] = []
-    recording, service = Recording(lines.append, **settings), Service(responder=echo)
+    recording, service = Recording(lines.append, **settings), Service(responder=echo, script=[SMALL_PAGE])
     shared, clock = ClientState(), Clock(50.0)
     runs = [Run(recording.record(Session(shared=shared)), service, clock=clock) for _ in QUESTIONS]
     for run, question in zip(runs, QUESTIONS, strict=True):
@@ -255,7 +255,8 @@ def test_a_page_that_several_chats_fetch_is_stored_once_however_it_is_cut(redact
     lines: list[str] = []
     recording, service = Recording(lines.append, redact_texts=redact_texts), Service()
     sizes = [len("".join(lines))]
-    for chunking in (cuts(65536), cuts(1448, 16384), cuts(16384, 30000), cuts(1100, 5000)):
+    chunkings = (cuts(65536), cuts(1448, 16384), cuts(16384, 30000), cuts(1100, 5000))[: 2 if redact_texts else 4]
+    for chunking in chunkings:
         Run(recording.record(Session()), service, chunks=chunking).ask("Hi")  # of clients that share nothing
         sizes.append(len("".join(lines)))
     first, *others = [after - before for before, after in itertools.pairwise(sizes)]
@@ -265,10 +266,10 @@ def test_a_page_that_several_chats_fetch_is_stored_once_however_it_is_cut(redact
     assert first_difference(transcript) is None
     pages = [each for each in exchanges(transcript) if "duckai=1" in each.target]
     bodies = {b"".join(chunk for _, chunk in page.chunks) for page in pages}
-    assert len(pages) == 4
+    assert len(pages) == len(chunkings)
     assert all((b"Result" in body) is not redact_texts for body in bodies)
     assert len(bodies) == 1 or redact_texts  # where a chunk ends, a little more of a word may stay
-    assert len({tuple(len(chunk) for _, chunk in page.chunks) for page in pages}) == 4
+    assert len({tuple(len(chunk) for _, chunk in page.chunks) for page in pages}) == len(chunkings)
 
 
 def test_a_page_that_chats_fetch_at_the_same_time_is_stored_about_once() -> None:
@@ -328,7 +329,7 @@ BODIES = st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["/a", "/b", "/c"
 
 
 @given(BODIES, st.randoms(use_true_random=False))
-@settings(max_examples=examples(1000, default=60), deadline=None)
+@settings(max_examples=examples(1000, default=30), deadline=None)
 def test_whatever_chunks_come_in_whatever_order_they_are_read_as_they_were(
     bodies: list[tuple[int, str, list[bytes]]], random: Any
 ) -> None:
@@ -436,13 +437,10 @@ def test_a_chunk_that_decompresses_without_end_is_bounded(monkeypatch: pytest.Mo
         Transcript.read(text)
 
 
-SMALL = "".join(line for line in TWO if len(line) < 5000)
-
-
 @given(st.data())
 @settings(max_examples=examples(200, default=40), deadline=None)
 def test_whatever_was_changed_in_a_recording_it_is_read_or_refused(data: st.DataObject) -> None:
-    text = (SMALL + BEGIN.replace('"chat":2', '"chat":3')).encode()
+    text = ("".join(TWO) + BEGIN.replace('"chat":2', '"chat":3')).encode()
     at = data.draw(st.integers(0, len(text) - 1))
     changed = text[:at] + data.draw(st.binary(max_size=3)) + text[at + data.draw(st.integers(0, 20)) :]
     transcript, damage = (None, None)
