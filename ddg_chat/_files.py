@@ -43,6 +43,8 @@ def create(path: Path, *, by_line: bool = False) -> TextIO:
     def opened(mode: Literal["x", "w"]) -> TextIO:
         return open(path, mode, 1 if by_line else -1, encoding="utf-8", newline="\n", opener=private)
 
+    if not path.name:  # it is empty, or a root
+        raise CommandError(f"{str(path)!r} can't be the name of a file", 74)
     try:
         return opened("x")
     except FileExistsError:

@@ -39,6 +39,7 @@ from ._waiting import Waiting
 
 if TYPE_CHECKING:
     from ddg_protocol.service import Fault
+    from ddg_protocol.transcript import Recording
     from ddg_transports.transport import Transport
 
 REVISIONS = ("2025-04", "2025-07", "2026-10")
@@ -204,7 +205,7 @@ def _declare_output(parser: argparse.ArgumentParser, *, asks: bool) -> None:
         "--record",
         type=Path,
         metavar="FILE",
-        help="write a transcript to a new file, without tokens and cookies (see: ddg-chat replay)",
+        help="write a transcript of all conversations to a new file, without tokens and cookies (see: ddg-chat replay)",
     )
     group.add_argument(
         "--blank-texts",
@@ -299,38 +300,29 @@ class Asking:
 
 
 class Transcripts:
-    """Records conversations, each in a new file: FILE, then FILE-2 and so on, before its suffix.
+    """Records conversations in a new file, which is made when the first of them begins.
 
     Args:
-        first: the first file.
+        path: the file.
         redact_texts: whether to omit texts.
-        stack: closes the files.
+        stack: closes the file.
     """
 
-    def __init__(self, first: Path, *, redact_texts: bool, stack: ExitStack) -> None:
-        self._first = first
+    def __init__(self, path: Path, *, redact_texts: bool, stack: ExitStack) -> None:
+        self._path = path
         self._redact_texts = redact_texts
         self._stack = stack
-        self._count = 0
+        self._recording: Recording | None = None
 
     def __call__(self, session: Session) -> DrivenSession:
         """Return a session that records this one, to be driven in its place."""
-        from ddg_protocol.transcript import RecordedSession
+        if self._recording is None:
+            from ddg_protocol.transcript import Recording
 
-        path = self._next()
-        while self._count > 1 and path.exists():  # of an earlier run; the user can't name another one now
-            path = self._next()
-        # By line, so that the file is complete up to now even if this process is killed.
-        file = self._stack.enter_context(create(path, by_line=True))
-        return RecordedSession(session, file.write, redact_texts=self._redact_texts)
-
-    def _next(self) -> Path:
-        self._count += 1
-        number = f"-{self._count}" if self._count > 1 else ""
-        try:
-            return self._first.with_name(f"{self._first.stem}{number}{self._first.suffix}")
-        except ValueError:  # the path is empty, or a root
-            raise CommandError(f"{str(self._first)!r} can't be the name of a file", 74) from None
+            # By line, so that the file is complete up to now even if this process is killed.
+            file = self._stack.enter_context(create(self._path, by_line=True))
+            self._recording = Recording(file.write, redact_texts=self._redact_texts)
+        return self._recording.record(session)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from time import sleep
 
-from ddg_protocol.transcript import Lost, Outcome, Step, Transcript, replay
+from ddg_protocol.transcript import Begin, Lost, Outcome, Step, Transcript, replay
 
 from ._text import harmless, one_line
 
@@ -41,9 +41,13 @@ def run(args: argparse.Namespace) -> int:
         if args.show:
             print(json.dumps(step.got), flush=True)
         pulls += 1
-    print(f"the same: {pulls} actions, {len(transcript.lines) + 1} lines")
-    if transcript.lines and isinstance(lost := transcript.lines[-1][1], Lost):
-        print(f"the recording ends before its run: {one_line(lost.why)}")
+    lines = [line for _, line in transcript.lines]
+    chats = 1 + sum(isinstance(line, Begin) for line in lines)
+    print(f"the same: {f'{chats} chats, ' if chats > 1 else ''}{pulls} actions, {len(lines) + 1} lines")
+    for line in lines:
+        if isinstance(line, Lost):
+            which = f" of chat {line.chat}" if chats > 1 else ""
+            print(f"the recording{which} ends before its run: {one_line(line.why)}")
     return 0
 
 

@@ -24,7 +24,7 @@ from ddg_protocol.errors import EngineUnavailable
 from ddg_protocol.events import Source
 from ddg_protocol.service import Fault, Service, faults
 from ddg_protocol.testing import Run, byte_by_byte, strategies
-from ddg_protocol.transcript import RecordedSession
+from ddg_protocol.transcript import Recording
 
 from .hostile import CALLS
 from .parsers import CUT
@@ -601,17 +601,19 @@ def snapshots(draw: Draw) -> bytes:
 
 @st.composite
 def transcripts(draw: Draw) -> bytes:
-    """Give recordings of short runs against a service with faults."""
+    """Give recordings of short runs of one or two chats against a service with faults."""
     written: list[str] = []
-    beginning = Session(conversation=draw(st.just(TOKENS) | st.just(None)), policy=Policy(max_retries=1))
-    session = RecordedSession(beginning, written.append, redact_texts=draw(st.booleans()))
+    recording = Recording(written.append, redact_texts=draw(st.booleans()))
     script = [fault for fault in draw(strategies.scripts()) if "endless" not in repr(fault).lower()]
-    small = Fault("front_end", [faults.Body("<html>")])
-    run = Run(session, Service(responder=lambda question: "a b", script=[small, *script]))
-    if draw(st.integers(0, 5)) == 0:
-        run.chunks = byte_by_byte
-    with suppress(Exception):  # what was written until then is a transcript as well
-        run.ask("Why?")
+    small = Fault("front_end", [faults.Body("<html>" * draw(st.sampled_from([1, 1000])))])
+    service = Service(responder=lambda question: "a b", script=[small, *script])
+    for _ in range(draw(st.sampled_from([1, 1, 2]))):
+        beginning = Session(conversation=draw(st.just(TOKENS) | st.just(None)), policy=Policy(max_retries=1))
+        run = Run(recording.record(beginning), service)
+        if draw(st.integers(0, 5)) == 0:
+            run.chunks = byte_by_byte
+        with suppress(Exception):  # what was written until then is a transcript as well
+            run.ask("Why?")
     return "".join(written).encode()
 
 

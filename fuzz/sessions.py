@@ -50,7 +50,7 @@ from ddg_protocol.service import Fault, Service, ServiceRequest, framed
 from ddg_protocol.service.script import fault_from_text, script_from_toml
 from ddg_protocol.tap import DrivenSession
 from ddg_protocol.testing._http import read_request
-from ddg_protocol.transcript import RecordedSession, Transcript, TranscriptService, first_difference
+from ddg_protocol.transcript import Recording, Transcript, TranscriptService, first_difference
 from ddg_protocol.wire import Close, Connect, Send, WireSession
 
 from .parsers import CUT, FIELD_VALUE, fields_of, fits_a_message
@@ -469,11 +469,16 @@ def wire(data: bytes) -> None:
 
 
 def recording(data: bytes) -> None:
-    """Take turns that are recorded, with ``r`` without their texts; done again, they are the same."""
+    """Take turns that are recorded, with ``r`` without their texts; done again, they are the same.
+
+    A second chat begins as the first did, and is recorded with it.
+    """
     options, *steps = data.split(CUT)[:_MOST_RECORDED]
     lines: list[str] = []
-    session = RecordedSession(begun(options), lines.append, redact_texts=b"r" in options)
-    SessionSteps(session, session.profile, len(data)).run(steps)
+    recording = Recording(lines.append, redact_texts=b"r" in options)
+    for each in (steps, steps[:_MOST_AGAIN]):
+        session = recording.record(begun(options))
+        SessionSteps(session, session.profile, len(data)).run(each)
     transcript = Transcript.read("".join(lines))
     assert first_difference(transcript) is None
     _served(transcript)
@@ -484,6 +489,8 @@ def transcript(data: bytes) -> None:
     try:
         found = Transcript.read(data)
         first_difference(found)
+        for chat in found.chats():
+            _served(chat)
         _served(found)
     except ConversationFormatError as error:
         fits_a_message(error)
@@ -526,6 +533,7 @@ def snapshot(data: bytes) -> None:
 _REQUEST_LINE = re.compile(r"([A-Z]+) (\S+)")
 _MOST_PIECES = 24
 _MOST_RECORDED = 2000  # steps: each is a line at least, which is kept, read and done again, several times over
+_MOST_AGAIN = 4  # steps of the second chat of a recording
 
 
 def service(data: bytes) -> None:

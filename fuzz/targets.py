@@ -88,7 +88,15 @@ TARGETS = (
         run=sessions.transcript,
         inputs=inputs.transcripts() | inputs.odd(inputs.transcripts()),
         covers=_core(
-            "transcript._earlier", "transcript._lines", "transcript._playing", "transcript._replay", "transcript._serve"
+            *(
+                "transcript._bodies",
+                "transcript._earlier",
+                "transcript._lines",
+                "transcript._playing",
+                "transcript._reading",
+                "transcript._replay",
+                "transcript._serve",
+            )
         ),
     ),
     Target(

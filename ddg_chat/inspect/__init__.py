@@ -19,7 +19,7 @@ from .._files import private
 from .._say import say, width_of
 from .._screen import takes_escapes
 from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
-from ._timeline import read_timeline
+from ._timeline import read_timelines, titles
 
 EX_DATAERR = 65
 """A part of the transcript can't be read (``sysexits.h``)."""
@@ -57,20 +57,26 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     transcript, damage = _read(args.file)
-    timeline = read_timeline(transcript, damage)
+    timelines = read_timelines(transcript, damage)
     if args.html is None:
-        for line in draw(timeline, _style(args, sys.stdout)):
-            print(line)
+        for timeline, title in zip(timelines, titles(timelines), strict=True):
+            if title:
+                print(f"{title}\n")
+            for line in draw(timeline, _style(args, sys.stdout)):
+                print(line)
+            if timeline is not timelines[-1]:
+                print()
     else:
         from ._page import page
 
-        _write(args.html, page(timeline, _name(args.file), full=args.full))
+        _write(args.html, page(timelines, _name(args.file), full=args.full))
     sys.stdout.flush()  # the flaws come after the diagram
-    for flaw in timeline.flaws:
+    flaws = dict.fromkeys(flaw for timeline in timelines for flaw in timeline.flaws)  # damage ends each chat
+    for flaw in flaws:
         say(f"ddg-chat: {flaw}")
     if damage is not None:
         return EX_DATAERR
-    return 1 if timeline.flaws else 0
+    return 1 if flaws else 0
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -79,6 +85,8 @@ def _compare(args: argparse.Namespace) -> int:
     if str(args.file) == str(args.other) == "-":
         raise CommandError("only one of the two transcripts can come from standard input")
     (ours, our_damage), (theirs, their_damage) = _read(args.file), _read(args.other)
+    if len(ours.chats()) > 1 or len(theirs.chats()) > 1:
+        raise CommandError("only transcripts of one chat can be compared")
     comparison = differences(ours, theirs)
     a, b = _name(args.file), _name(args.other)
     flaws = [

@@ -17,7 +17,7 @@ import msgspec
 from .._document import document, part, said
 from .._text import escaped
 from ._texts import cut
-from ._timeline import Detail, Entry, Kind, Timeline
+from ._timeline import Detail, Entry, Kind, Timeline, titles
 
 _CUT = 4_000
 """The most characters of a text in the details."""
@@ -50,38 +50,43 @@ _KINDS: dict[Kind, str] = {
 }
 
 
-def page(timeline: Timeline, name: str, *, full: bool = False) -> str:
+def page(timelines: Sequence[Timeline], name: str, *, full: bool = False) -> str:
     """Make the page.
 
     Args:
-        timeline: the run.
+        timelines: the chats of the run.
         name: the transcript's name.
         full: whether to include texts uncut.
 
     Returns:
         HTML. Its content security policy allows only its own style and script, by their hashes: it makes no requests.
     """
-    left_out = len(timeline.entries) - _MOST_ENTRIES
-    whole, timeline = timeline, msgspec.structs.replace(timeline, entries=timeline.entries[:_MOST_ENTRIES])
+    whole, timelines = timelines, _bounded(timelines)
+    entries = [entry for timeline in timelines for entry in timeline.entries]
+    left_out = sum(len(timeline.entries) for timeline in whole) - len(entries)
     parties = ["caller", "session", "service"]
-    if any("solver" in (entry.source, entry.target) for entry in timeline.entries):
+    if any("solver" in (entry.source, entry.target) for entry in entries):
         parties.append("solver")
     solver = " has-solver" if "solver" in parties else ""
-    rows = _Rows(timeline, None if full else _CUT)
-    chart = _Chart(timeline)
-    turns = list(rows.turns(solver))
-    notes = [*_notes(timeline)]
-    if left_out > 0:
+    rows = _Rows(None if full else _CUT)
+    charts: list[str] = []
+    turns: list[str] = []
+    drawn = 0
+    for title, timeline in zip(titles(whole), timelines, strict=True):
+        charts.append(_Chart(timeline, drawn).drawn(title))
+        turns += rows.turns(timeline, title.partition(",")[0], solver)
+        drawn += len(timeline.entries)
+    notes = [*_notes(whole)]
+    if left_out:
         notes.append(f"The last {left_out:,} entries are left out: {_MOST_ENTRIES:,} are drawn.")
     if rows.left_out:
         notes.append(f"{rows.left_out:,} texts of details are left out: {_MOST_TEXT:,} characters are drawn.")
     body = Template(part(__package__, "page.html")).substitute(
         name=said(escaped(name)),
         facts="\n".join(f"<div><dt>{label}</dt><dd>{said(value)}</dd></div>" for label, value in _facts(whole)),
-        flaws="\n".join(f'<p class="flaw" role="note">{said(escaped(flaw))}</p>' for flaw in timeline.flaws),
-        scaled=chart.scaled(),
-        compressed=chart.compressed(),
-        kinds="\n".join(_boxes(timeline)),
+        flaws="\n".join(f'<p class="flaw" role="note">{said(escaped(flaw))}</p>' for flaw in _flaws(whole)),
+        charts="\n".join(charts),
+        kinds="\n".join(_boxes(entries)),
         parties="".join(f'<span class="{party}">{party}</span>' for party in parties),
         solver=solver,
         turns="\n".join(turns),
@@ -95,30 +100,50 @@ def _line(text: str, limit: int) -> str:
     return escaped(cut(text, limit))
 
 
-def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
-    turns = sum(entry.kind == "calls" and entry.title == "ask" for entry in timeline.entries)
-    errors = sum(entry.kind == "errors" for entry in timeline.entries)
-    yield "Service", escaped(timeline.origin)
+def _bounded(timelines: Sequence[Timeline]) -> Sequence[Timeline]:
+    """Return the chats with as many of their entries as are drawn."""
+    left, found = _MOST_ENTRIES, []
+    for timeline in timelines:
+        found.append(msgspec.structs.replace(timeline, entries=timeline.entries[:left]))
+        left -= len(found[-1].entries)
+    return found
+
+
+def _flaws(timelines: Sequence[Timeline]) -> Iterator[str]:
+    """Yield each flaw once: damage ends every chat."""
+    yield from dict.fromkeys(flaw for timeline in timelines for flaw in timeline.flaws)
+
+
+def _facts(timelines: Sequence[Timeline]) -> Iterator[tuple[str, str]]:
+    entries = [entry for timeline in timelines for entry in timeline.entries]
+    turns = sum(entry.kind == "calls" and entry.title == "ask" for entry in entries)
+    errors = sum(entry.kind == "errors" for entry in entries)
+    first = timelines[0].began
+    took = max(max(0.0, timeline.began - first) + timeline.seconds for timeline in timelines)
+    yield "Service", escaped(timelines[0].origin)
+    if len(timelines) > 1:
+        yield "Chats", f"{len(timelines):,}"
     yield "Turns", f"{turns:,}"
-    yield "Requests", f"{timeline.requests:,}"
-    yield "Received", f"{timeline.received:,} bytes"
-    yield "Took", f"{timeline.seconds:.3f} s"
-    yield "Waiting", f"{timeline.waited:.3f} s"
+    yield "Requests", f"{sum(timeline.requests for timeline in timelines):,}"
+    yield "Received", f"{sum(timeline.received for timeline in timelines):,} bytes"
+    yield "Took", f"{took:.3f} s"
+    yield "Waiting", f"{sum(timeline.waited for timeline in timelines):.3f} s"
     if errors:
         yield "Errors", f"{errors:,}"
-    yield "Ends", "not known" if timeline.state is None else timeline.state.name
+    ends = dict.fromkeys("not known" if timeline.state is None else timeline.state.name for timeline in timelines)
+    yield "Ends", ", ".join(ends)
 
 
-def _notes(timeline: Timeline) -> Iterator[str]:
+def _notes(timelines: Sequence[Timeline]) -> Iterator[str]:
     yield "Tokens, cookies and hashes are stand-ins: the recording never contained them."
-    if timeline.blanked:
+    if timelines[0].blanked:
         yield "Questions and replies were blanked in it too."
     yield "After a cut text, (+N) is the number of characters left out."
 
 
-def _boxes(timeline: Timeline) -> Iterator[str]:
+def _boxes(entries: Sequence[Entry]) -> Iterator[str]:
     """Yield a checkbox for each kind, because the style sheet refers to all of them."""
-    counts = Counter(entry.kind for entry in timeline.entries)
+    counts = Counter(entry.kind for entry in entries)
     for kind, name in _KINDS.items():
         hidden = "" if counts[kind] else " hidden"
         box = f'<input type="checkbox" id="show-{kind}" checked>'
@@ -128,21 +153,24 @@ def _boxes(timeline: Timeline) -> Iterator[str]:
 class _Rows:
     """The list of entries."""
 
-    def __init__(self, timeline: Timeline, limit: int | None) -> None:
-        self._timeline = timeline
+    def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._left = _MOST_TEXT
         self.left_out = 0
-        self._longest = max(((entry.until or 0.0) - entry.at for entry in timeline.entries), default=0.0)
+        self._longest = 0.0
         self._at = ""
         self._index = 0
 
-    def turns(self, solver: str) -> Iterator[str]:
+    def turns(self, timeline: Timeline, chat: str, solver: str) -> Iterator[str]:
+        """Yield the turns of a chat. Its name is empty if it is alone."""
+        self._longest = max(((entry.until or 0.0) - entry.at for entry in timeline.entries), default=0.0)
+        self._at = ""
         number = 0
-        for entries in self._timeline.turns:
+        for entries in timeline.turns:
             question = next((entry for entry in entries if entry.kind == "calls" and entry.title == "ask"), None)
             number += question is not None
             title = "Before the first question" if question is None else f"Turn {number}"
+            title = f"{chat}: {title[0].lower()}{title[1:]}" if chat else title
             asked = "" if question is None else f"<span>{said(_line(question.text, _CUT_LINE))}</span>"
             yield f'<section class="turn{solver}" aria-label="{title}">\n<h2><small>{title}</small>{asked}</h2>\n<ol>'
             yield from map(self._entry, entries)
@@ -211,11 +239,18 @@ class _Chart:
     _TOP, _LANE, _BAR = 24, 30, 18
     _HEIGHT = 156
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, first: int) -> None:
         self._entries = timeline.entries
+        self._first = first  # the page's number of the first entry
         self._seconds = max(timeline.seconds, _INSTANT)
         self._places: list[float] = []
         self._end = 100.0
+
+    def drawn(self, title: str) -> str:
+        """Draw both. A chat that is alone has no title."""
+        return Template(part(__package__, "chart.html")).substitute(
+            title=f"<h3>{title}</h3>\n" if title else "", scaled=self.scaled(), compressed=self.compressed()
+        )
 
     def scaled(self) -> str:
         """Draw the overview with time to scale."""
@@ -302,7 +337,8 @@ class _Chart:
                 text = said(_line(f"{entry.title} {entry.text[:80]}", 80))
                 radius = 3 if entry.title == "TextDelta" else 5
                 yield (
-                    f'<a class="e {entry.kind}{bad}" href="#e{index}" aria-label="{text}"><title>{text}</title>'
+                    f'<a class="e {entry.kind}{bad}" href="#e{self._first + index}" aria-label="{text}">'
+                    f"<title>{text}</title>"
                     f'<circle cx="{self._places[index]:.3f}%" cy="{y}" r="{radius}"/></a>'
                 )
 
@@ -319,7 +355,8 @@ class _Chart:
                 f'<svg x="{begin:.3f}%" y="{y}" width="{width:.3f}%" height="{self._BAR}" aria-hidden="true">'
                 f'<text x="4" y="13">{said(label)}</text></svg>'
             )
-        return f'<a class="{classes}{thin}" href="#e{index}" aria-label="{text}"><title>{text}</title>{bar}</a>'
+        link = f'<a class="{classes}{thin}" href="#e{self._first + index}" aria-label="{text}">'
+        return f"{link}<title>{text}</title>{bar}</a>"
 
     def _place(self, index: int | None) -> float:
         return 100.0 if index is None else self._places[index]

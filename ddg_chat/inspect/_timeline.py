@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import http
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -93,6 +93,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
     Attributes:
         origin: the service's origin.
+        began: its start by the caller's clock, in seconds.
         blanked: whether questions and replies are left out.
         entries: the entries, in order.
         state: the session's last state in the replay; None if the replay didn't reach the end.
@@ -103,6 +104,7 @@ class Timeline(msgspec.Struct, frozen=True):
     """
 
     origin: str
+    began: float
     blanked: bool
     entries: tuple[Entry, ...]
     state: State | None
@@ -128,7 +130,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 def read_timeline(transcript: Transcript, damage: ConversationFormatError | None = None) -> Timeline:
-    """Read the timeline of a transcript.
+    """Read the timeline of a transcript of one chat.
 
     Args:
         transcript: the readable part of the transcript.
@@ -137,16 +139,44 @@ def read_timeline(transcript: Transcript, damage: ConversationFormatError | None
     Returns:
         The run as recorded. It has states as far as the current core does the same.
     """
-    return _Reader(transcript).read(damage)
+    return _Reader(transcript, _MOST_DECODED).read(damage)
+
+
+def read_timelines(transcript: Transcript, damage: ConversationFormatError | None = None) -> list[Timeline]:
+    """Read the timeline of each chat of a transcript.
+
+    Args:
+        transcript: the readable part of the transcript.
+        damage: why the rest can't be read, which ends each chat; None if there is none.
+    """
+    found, left = [], _MOST_DECODED
+    for chat in transcript.chats():
+        reader = _Reader(chat, left)
+        found.append(reader.read(damage))
+        left = reader.left
+    return found
+
+
+def titles(timelines: Sequence[Timeline]) -> list[str]:
+    """Return a title for each chat of a transcript. A chat that is alone needs none: its title is empty.
+
+    Args:
+        timelines: the chats.
+    """
+    if len(timelines) == 1:
+        return [""]
+    first = timelines[0].began
+    after = [_bounded(timeline.began - first) for timeline in timelines]
+    return [f"Chat {number}" + (f", after {at:.3f} s" if at else "") for number, at in enumerate(after, 1)]
 
 
 class _Reader:
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, transcript: Transcript, left: int) -> None:
         self._transcript = transcript
+        self.left = left  # bytes that may be decompressed
         self._entries: list[Entry] = []
         self._bodies: dict[int, _Body] = {}
         self._decoding: _Body | None = None  # the newest: like a session, it decodes one at a time
-        self._left = _MOST_DECODED
         self._waiting: tuple[int, object] | None = None  # the entry of the current wait, and the wait's id
         self._line = 0
         self._now = 0.0  # by the caller's clock
@@ -181,6 +211,7 @@ class _Reader:
         flaws += self._ending(state, damage)
         return Timeline(
             origin=transcript.head.profile.origin,
+            began=began or 0.0,
             blanked=transcript.head.texts == "blanked",
             entries=tuple(self._entries),
             state=state,
@@ -271,8 +302,8 @@ class _Reader:
                 self._add("errors", "session", "session", "the shared engine failed", line.text, bad=True)
             case recorded.Lost():
                 self._add("errors", "session", "session", "the recording failed here", line.why, bad=True)
-            case recorded.NewId():
-                pass  # only an id was used
+            case recorded.NewId() | recorded.Begin():
+                pass  # only an id was used; a chat's own transcript has no such line
 
     def _ask(self, line: recorded.Ask) -> None:
         messages = line.messages
@@ -349,9 +380,9 @@ class _Reader:
         self._received += len(data)
         body = self._bodies.setdefault(id, _Body())
         coded = body.coded
-        text, events, trouble = body.take(data, self._left)
+        text, events, trouble = body.take(data, self.left)
         if coded:
-            self._left -= len(text)
+            self.left -= len(text)
         details = []
         if events:
             details.append(Detail("Events", tuple(events)))

@@ -1,19 +1,16 @@
-"""Transcripts: a run of a session as JSON lines, recorded, replayed, and served again (docs/transcripts.md).
+"""Transcripts: runs of sessions as JSON lines, recorded, replayed, and served again (docs/transcripts.md).
 
 `RecordedSession` replaces a session and writes down everything that goes in and out of it: chunk by chunk, with the
-time, and with stand-ins for tokens and cookies. `replay` repeats the run with the current core, step by step, and
-`first_difference` finds where the two differ. `TranscriptTransport`, `AsyncTranscriptTransport` and
-`TranscriptService` serve a transcript to another client. Its lines, `Ask`, `NextAction` and so on, are each a call of
-the session.
+time, and with stand-ins for tokens and cookies. A `Recording` does so for all chats of a client, in one file. `replay`
+repeats the run with the current core, step by step, and `first_difference` finds where the two differ.
+`TranscriptTransport`, `AsyncTranscriptTransport` and `TranscriptService` serve a transcript to another client. Its
+lines, `Ask`, `NextAction` and so on, are each a call of a session.
 """
 
 from ._lines import (
     FORMAT_VERSION,
-    MAX_DECODED_BYTES,
-    MAX_LINES,
-    MAX_POLICY_BYTES,
-    MAX_TRANSCRIPT_BYTES,
     Ask,
+    Begin,
     Cancel,
     ChallengeFailed,
     ChallengeSolved,
@@ -31,11 +28,18 @@ from ._lines import (
     ReceiveEof,
     ReceiveHead,
     Shared,
-    Transcript,
     TransportFailed,
     WaitElapsed,
 )
-from ._record import RecordedSession
+from ._reading import (
+    MAX_CHATS,
+    MAX_DECODED_BYTES,
+    MAX_LINES,
+    MAX_POLICY_BYTES,
+    MAX_TRANSCRIPT_BYTES,
+    Transcript,
+)
+from ._record import RecordedSession, Recording
 from ._replay import Step, first_difference, replay
 from ._serve import (
     AsyncRecordedExchange,
@@ -49,6 +53,7 @@ from ._serve import (
 
 __all__ = [
     "FORMAT_VERSION",
+    "MAX_CHATS",
     "MAX_DECODED_BYTES",
     "MAX_LINES",
     "MAX_POLICY_BYTES",
@@ -56,6 +61,7 @@ __all__ = [
     "Ask",
     "AsyncRecordedExchange",
     "AsyncTranscriptTransport",
+    "Begin",
     "Cancel",
     "ChallengeFailed",
     "ChallengeSolved",
@@ -75,6 +81,7 @@ __all__ = [
     "Recorded",
     "RecordedExchange",
     "RecordedSession",
+    "Recording",
     "Shared",
     "Step",
     "Transcript",

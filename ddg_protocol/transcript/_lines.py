@@ -1,44 +1,59 @@
-"""The format: the lines of a transcript, and its parser (docs/transcripts.md)."""
+"""The format: the lines of a transcript (docs/transcripts.md)."""
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import msgspec
 
-from .._snapshot import load
-from ..content import ContentDecoder
-from ..errors import ContentDecodingError, ConversationFormatError, DuckChatError
-from ..headers import Headers, field
+from ..errors import DuckChatError
+from ..headers import Headers
 from ..intents import FailureKind, Signal, SolveChallenge
 from ..pace import Landing, Queue
-from ..policy import MIB, Policy
+from ..policy import Policy
 from ..profile import ServiceProfile
-from ..text import printable, shown
-from ._earlier import complete
 
 if TYPE_CHECKING:
     from ..coordination import Coordination, Result
 
-FORMAT_VERSION = 1
-"""The version of the format: the only one that is written or read."""
-
-MAX_TRANSCRIPT_BYTES = 32 * MIB
-"""The longest transcript that is read. In memory, a crafted one takes up to thirty times as much."""
-MAX_LINES = 250_000
-"""The most lines that are read after the first."""
-MAX_DECODED_BYTES = 64 * MIB
-"""The most bytes to which a transcript's compressed bodies may decode, in all."""
-MAX_POLICY_BYTES = 16 * MIB
-"""The upper limit of each ``max_..._bytes`` of a transcript's policy; larger ones are lowered to it on reading."""
+FORMAT_VERSION = 2
+"""The version of the format that is written. It is read, and so are the versions before it."""
 
 Outcome = dict[str, Any]
 """An action or an exception as JSON values: its ``type``, and its attributes."""
 
 
-class _Line(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True, omit_defaults=True):
-    pass
+class _Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", forbid_unknown_fields=True, omit_defaults=True):
+    """A line after the first.
+
+    Attributes:
+        chat: the number of its chat.
+    """
+
+    chat: int = 1
+
+
+class Shares(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The attributes of a `coordination.Coordination`; the key is a stand-in."""
+
+    key: str | None
+    lease: float
+    window: float
+    on_busy: str
+    max_wait: float | None
+
+
+class Begin(_Line, frozen=True, tag="begin"):
+    """Another chat of the same client begins; the first line has the first one.
+
+    Attributes:
+        session: as in the first line.
+        coordination: as in the first line.
+    """
+
+    session: dict[str, Any]
+    coordination: Shares | msgspec.UnsetType = msgspec.UNSET
 
 
 class AskedMessage(TypedDict):
@@ -124,17 +139,48 @@ class ReceiveHead(_Line, frozen=True, tag="receive_head"):
 
 
 class ReceiveData(_Line, frozen=True, tag="receive_data"):
-    """`Session.receive_data`: a chunk as it was read, as text if it is UTF-8 by itself.
+    """`Session.receive_data`: a chunk as it was read.
 
     Attributes:
         id: the id of its request.
-        text: the bytes, if they are UTF-8.
-        base64: the bytes, if they are not.
+        text: the bytes, if they stand in the transcript as text, which must be UTF-8 by itself.
+        base64: the bytes otherwise.
     """
 
     id: int
     text: str = ""
     base64: bytes = b""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+        return self.base64 or self.text.encode()
+
+
+class ReceivePacked(_Line, frozen=True, tag="receive_packed"):
+    """A `ReceiveData` in a file, compressed.
+
+    Attributes:
+        id: the id of its request.
+        zlib: the bytes in the zlib format.
+    """
+
+    id: int
+    zlib: bytes
+
+
+class ReceiveRepeated(_Line, frozen=True, tag="receive_repeated"):
+    """A `ReceiveData` in a file whose bytes another body has at the same place.
+
+    Attributes:
+        id: the id of its request.
+        like: the chat and the request of the other body.
+        size: the number of bytes.
+    """
+
+    id: int
+    like: tuple[int, int]
+    size: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ReceiveEof(_Line, frozen=True, tag="receive_eof"):
@@ -225,22 +271,13 @@ Line = (
     | Coordinated
     | CoordinationFailed
     | Lost
+    | Begin
 )
 """Any line of a transcript but the first."""
 
 
-class Shares(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The attributes of a `coordination.Coordination`; the key is a stand-in."""
-
-    key: str | None
-    lease: float
-    window: float
-    on_busy: str
-    max_wait: float | None
-
-
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The first line.
+    """The first line: what holds for all chats, and the first of these.
 
     Attributes:
         transcript: the version of the format.
@@ -259,157 +296,16 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     coordination: Shares | msgspec.UnsetType = msgspec.UNSET
 
 
-class Version(msgspec.Struct):
-    transcript: int
+Written = Line | ReceivePacked | ReceiveRepeated
+"""Any line of a file but the first."""
 
-
-read_line = msgspec.json.Decoder(Line).decode
+read_line = msgspec.json.Decoder(Written).decode
 write_line = msgspec.json.Encoder().encode
 
 
-class Transcript(msgspec.Struct, frozen=True):
-    """A parsed transcript.
-
-    Attributes:
-        head: the start of the run: the profile, the policy, and the session's snapshot.
-        lines: the lines after the first, each with its number.
-    """
-
-    head: Head
-    lines: tuple[tuple[int, Line], ...]
-
-    @classmethod
-    def read(cls, data: str | bytes) -> Transcript:
-        """Parse a transcript.
-
-        Args:
-            data: the whole transcript.
-
-        Returns:
-            The transcript.
-
-        Raises:
-            ConversationFormatError: the data is no transcript, has another version, is damaged, or exceeds a bound; the
-                message names the line.
-        """
-        transcript, damage = cls.salvage(data)
-        if damage is not None:
-            raise damage
-        return transcript
-
-    @classmethod
-    def salvage(cls, data: str | bytes) -> tuple[Transcript, ConversationFormatError | None]:
-        """Parse a transcript as far as possible, for one that is damaged or cut short.
-
-        Args:
-            data: the whole transcript.
-
-        Returns:
-            The transcript up to the first line that can't be read, and the error of that line; None if there is none.
-
-        Raises:
-            ConversationFormatError: the first line can't be read, or the data is longer than `MAX_TRANSCRIPT_BYTES`.
-        """
-        if len(data) > MAX_TRANSCRIPT_BYTES:
-            raise ConversationFormatError(f"the transcript is longer than {MAX_TRANSCRIPT_BYTES} bytes")
-        # Half of a surrogate pair damages only its own line.
-        data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-        first, *rest = data.removesuffix(b"\n").split(b"\n", MAX_LINES + 1)
-        try:
-            head = _read_head(first)
-        except _UNREADABLE as error:
-            raise _damage(1, error) from error
-        lines: list[tuple[int, Line]] = []
-        bodies = _Bodies()
-        for number, line in enumerate(rest, 2):
-            try:
-                if number > MAX_LINES + 1:
-                    raise ValueError(f"the transcript has more than {MAX_LINES} lines after its first")
-                read = _checked(read_line(line))
-                bodies.count(read)
-                lines.append((number, read))
-            except _UNREADABLE as error:
-                damage = _damage(number, error)
-                damage.__cause__ = error
-                return cls(head, tuple(lines)), damage
-        return cls(head, tuple(lines)), None
-
-    def times(self) -> list[float]:
-        """Return the time of each line, on the caller's clock.
-
-        Returns:
-            Each line's own time. A line without one, such as a chunk, has the time of the next pull; if none follows,
-            the last known time.
-        """
-        own = [getattr(line, "now", None) for _, line in self.lines]
-        upcoming = next((now for now in reversed(own) if now is not None), 0.0)
-        found = []
-        for (_, line), now in zip(reversed(self.lines), reversed(own), strict=True):
-            if isinstance(line, NextAction):
-                upcoming = line.now
-            found.append(upcoming if now is None else now)
-        return found[::-1]
-
-
-class _Bodies:
-    """Counts the decoded bytes of a transcript's compressed bodies. One is under way at a time, as in a session."""
-
-    def __init__(self) -> None:
-        self._left = MAX_DECODED_BYTES
-        self._id = 0
-        self._decoder: ContentDecoder | None = None
-
-    def count(self, line: Line) -> None:
-        """Count the decoded bytes of a line.
-
-        Raises:
-            ValueError: the bodies decode to more than `MAX_DECODED_BYTES`.
-        """
-        try:
-            match line:
-                case ReceiveHead() if line.status >= 200:
-                    self._id, self._decoder = line.id, None
-                    names = tuple((name.lower(), value) for name, value in line.headers)
-                    self._decoder = ContentDecoder(field(names, "content-encoding"))
-                case ReceiveData() if self._decoder is not None and self._decoder.coded and line.id == self._id:
-                    for piece in self._decoder.decode(line.base64 or line.text.encode()):
-                        self._left -= len(piece)
-                        if self._left < 0:
-                            raise ValueError(f"the bodies are more than {MAX_DECODED_BYTES} bytes, decompressed")
-        except ContentDecodingError:
-            self._decoder = None
-
-
-_UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError, ConversationFormatError)
-
-
-def _damage(number: int, error: Exception) -> ConversationFormatError:
-    return ConversationFormatError(f"line {number}: {printable(str(error), 300)}")
-
-
-def _read_head(line: bytes) -> Head:
-    version = msgspec.json.decode(line, type=Version).transcript
-    if version != FORMAT_VERSION:
-        raise ValueError(
-            f"the transcript is of format version {shown(version)}, and this version of ddg-protocol reads "
-            f"{FORMAT_VERSION}" + ("; update ddg-protocol to read it" if version > FORMAT_VERSION else "")
-        )
-    head = msgspec.convert(complete(msgspec.json.decode(line)), Head)
-    sizes = {name: getattr(head.policy, name) for name in Policy.__struct_fields__ if name.endswith("_bytes")}
-    sizes = {name: min(size, MAX_POLICY_BYTES) for name, size in sizes.items()}
-    head = msgspec.structs.replace(head, policy=msgspec.structs.replace(head.policy, **sizes))
-    load(head.session, head.profile, head.policy, 0.0)
-    coordination_of(head)
-    return head
-
-
-def _checked(line: Line) -> Line:
-    """Check that a line is one that the recorder writes."""
-    if isinstance(line, NextAction) and (line.gives is None) == (line.raises is None):
-        raise ValueError("next_action either gives or raises")
-    if isinstance(line, Coordinated):
-        result_of(line)
-    return line
+def begun(head: Head, begin: Begin) -> Head:
+    """Return the first line of a chat's own transcript."""
+    return msgspec.structs.replace(head, session=begin.session, coordination=begin.coordination)
 
 
 def result_of(line: Coordinated) -> Result:
@@ -423,7 +319,7 @@ def result_of(line: Coordinated) -> Result:
     return msgspec.convert(line.result, Result)  # type: ignore[no-any-return]
 
 
-def coordination_of(head: Head) -> Coordination | None:
+def coordination_of(head: Head | Begin) -> Coordination | None:
     """Return how the session goes by a shared engine.
 
     Raises:

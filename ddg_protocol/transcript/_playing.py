@@ -78,7 +78,7 @@ def apply(session: Session, line: Line) -> None:
         case ReceiveHead():
             session.receive_head(_request(line.id), line.status, line.headers, now=line.now)
         case ReceiveData():
-            session.receive_data(_request(line.id), line.base64 or line.text.encode())
+            session.receive_data(_request(line.id), line.data)
         case ReceiveEof():
             session.receive_eof(_request(line.id))
         case TransportFailed():

@@ -1,4 +1,4 @@
-"""A session that records every call."""
+"""Sessions that record every call, one or several in a transcript."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ from ..policy import Policy
 from ..profile import ServiceProfile
 from ..revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ..session import Action, Session, no_jitter, no_random_bytes
-from ..tap import TappedSession
+from ..tap import DrivenSession, TappedSession
+from ._bodies import Address, Kept, WrittenBody, literal
 from ._lines import (
     Ask,
     AskedMessage,
+    Begin,
     Cancel,
     ChallengeFailed,
     ChallengeSolved,
@@ -48,6 +50,7 @@ from ._lines import (
     Shares,
     TransportFailed,
     WaitElapsed,
+    Written,
     plain,
     write_line,
 )
@@ -86,11 +89,8 @@ class RecordedSession(TappedSession):
     """
 
     def __init__(self, session: Session, write: Callable[[str], object], *, redact_texts: bool = False) -> None:
-        if session.state is not State.READY:
-            raise LocalProtocolError(f"a recording must begin with a session at rest ({session.state.value})")
-        if session._machine.owed is not None:
-            raise LocalProtocolError("a recording must begin with a session at rest: pull until PAUSED first")
-        super().__init__(session, _Recorder(session, write, redact_texts))
+        _must_rest(session)
+        super().__init__(session, _Recorder(session, _File(session, write, redact_texts=redact_texts)))
 
     @classmethod
     def restore(
@@ -141,27 +141,106 @@ class RecordedSession(TappedSession):
         return cls(session, write, redact_texts=redact_texts)
 
 
+class Recording:
+    """A transcript of several sessions: the chats of one client, one after the other or at the same time.
+
+    Equal secrets have the same stand-in in all of them. A page that several chats fetch is stored once.
+
+    Sessions that are driven from several threads must be driven under one lock, as those of a client are.
+
+    Args:
+        write: called with each line, including its line end.
+        redact_texts: as for a `RecordedSession`.
+    """
+
+    def __init__(self, write: Callable[[str], object], *, redact_texts: bool = False) -> None:
+        self._write = write
+        self._redact_texts = redact_texts
+        self._file: _File | None = None
+
+    def record(self, session: Session) -> DrivenSession:
+        """Record one more session: a value for ``wrap`` of a client's ``chat``.
+
+        Args:
+            session: the session to record, at rest. From now on it must be driven through the returned one alone.
+
+        Returns:
+            A session to drive in its place.
+
+        Raises:
+            LocalProtocolError: a turn is under way, or the session has another profile or policy than the first.
+        """
+        _must_rest(session)
+        if self._file is None:
+            self._file = _File(session, self._write, redact_texts=self._redact_texts)
+        return TappedSession(session, _Recorder(session, self._file))
+
+
+def _must_rest(session: Session) -> None:
+    if session.state is not State.READY:
+        raise LocalProtocolError(f"a recording must begin with a session at rest ({session.state.value})")
+    if session._machine.owed is not None:
+        raise LocalProtocolError("a recording must begin with a session at rest: pull until PAUSED first")
+
+
+class _File:
+    """What the recorders of a transcript share, and where they write."""
+
+    def __init__(self, session: Session, write: Callable[[str], object], *, redact_texts: bool) -> None:
+        self.blanks = redact_texts
+        self.secrets = Secrets(session.profile)
+        self.kept: dict[Address, Kept] = {}
+        self._profile, self._policy = session.profile, session.policy
+        self._write = write
+        self._chats = 0
+
+    def begin(self, session: Session) -> tuple[int, Head]:
+        """Write the first line of a chat, and return its number, and what its transcript alone would begin with."""
+        if (session.profile, session.policy) != (self._profile, self._policy):
+            raise LocalProtocolError("a recording is of one profile and one policy; make another one for this session")
+        chat = self._chats + 1
+        begin = Begin(
+            # At time 0, the snapshot's times stay as they are.
+            session=self.secrets.snapshot(session.snapshot(now=0.0), texts=self.blanks),
+            coordination=msgspec.UNSET if session.coordination is None else self._shares(session.coordination),
+        )
+        head = Head(
+            texts="blanked" if self.blanks else "kept",
+            profile=self._profile,
+            policy=self._policy,
+            session=begin.session,
+            coordination=begin.coordination,
+        )
+        self.put(chat, head if chat == 1 else begin)
+        self._chats = chat
+        return chat, head
+
+    def put(self, chat: int, line: Head | Written) -> None:
+        """Write a line of a chat. Those of the first one don't say that they are."""
+        text = write_line(line).decode()
+        self._write((text if chat == 1 else f'{{"chat":{chat},{text[1:]}') + "\n")
+
+    def _shares(self, settings: Coordination) -> Shares:
+        key = None if settings.key is None else self.secrets.value(settings.key)
+        return Shares(key, settings.lease, settings.window, settings.on_busy, settings.max_wait)
+
+
 class _Recorder:
     """The tap of a recorded session: repeats its calls with stand-ins to a second session, and writes those."""
 
-    def __init__(self, session: Session, write: Callable[[str], object], redact_texts: bool) -> None:
+    def __init__(self, session: Session, file: _File) -> None:
         self._session = session
-        self._write: Callable[[str], object] | None = write
-        self._texts = redact_texts
-        self._secrets = Secrets(session.profile)
+        self._file = file
+        self._texts = file.blanks
+        self._secrets = file.secrets
         self._drawn: deque[float] = deque()
         self._body: _Body | None = None
+        self._written: WrittenBody | None = None
+        self._newest = 0  # the id of the newest response's request
+        self._lost = False
         self._landing: tuple[Landing | None, Landing | None] = (None, None)  # as it is, and with stand-ins
+        self._chat, head = file.begin(session)
         self._draw, session.jitter = session.jitter, self._drawing
-        head = Head(
-            texts="blanked" if redact_texts else "kept",
-            profile=session.profile,
-            policy=session.policy,
-            # At time 0, the snapshot's times stay as they are.
-            session=self._secrets.snapshot(session.snapshot(now=0.0), texts=redact_texts),
-            coordination=msgspec.UNSET if session.coordination is None else self._shares(session.coordination),
-        )
-        write(write_line(head).decode() + "\n")
         # A session that has diverged may draw more often: that must not fail.
         self._double = restored(head, lambda: self._drawn.popleft() if self._drawn else 0.0)
 
@@ -178,18 +257,19 @@ class _Recorder:
         self._drawn.clear()
 
     def pulled(self, action: Action | DuckChatError, now: float) -> None:
-        if self._write is None:
+        if self._lost:
             return
         jitter = tuple(self._drawn)
         double = pulled(self._double, now)
         if type(double) is not type(action):
-            self._put(Lost(f"the outcome was {type(action).__name__}, but with stand-ins {type(double).__name__}"))
-            self._write = None
+            why = f"the outcome was {type(action).__name__}, but with stand-ins {type(double).__name__}"
+            self._file.put(self._chat, Lost(why))
+            self._lost = True
             return
         if isinstance(action, SendRequest):
             self._body = None
         gives, raises = (None, plain(double)) if isinstance(double, DuckChatError) else (plain(double), None)
-        self._put(NextAction(now, gives, raises, jitter))
+        self._file.put(self._chat, NextAction(now, gives, raises, jitter))
 
     def called(self, method: str, *arguments: Any) -> None:
         match method, *arguments:
@@ -209,6 +289,11 @@ class _Recorder:
                 if self._texts and status >= 200 and not self._is_list(request, status):
                     self._body = _Body(request.method, status, headers, self._session.profile)
                     headers = self._body.headers
+                if status >= 200 and request.id > self._newest:  # no late one
+                    self._newest = request.id
+                    address = request.method, request.url, status
+                    is_reply = _is_stream(headers)
+                    self._written = None if is_reply else WrittenBody(self._file.kept, address, self._chat, request.id)
                 self._tell(ReceiveHead(now, request.id, status, self._secrets.headers(headers)))
             case "receive_data", request, data:
                 self._data(request, data if self._body is None else self._body.blanked(data))
@@ -235,10 +320,6 @@ class _Recorder:
             return ChallengeSolved(id, stand_in(answer))
         headers = tuple((name, stand_in(value)) for name, value in answer.headers)
         return ChallengeSolved(id, stand_in(answer.value), headers, self._members(answer.body))
-
-    def _shares(self, settings: Coordination) -> Shares:
-        key = None if settings.key is None else self._secrets.value(settings.key)
-        return Shares(key, settings.lease, settings.window, settings.on_busy, settings.max_wait)
 
     def _result(self, result: Result) -> Result:
         """Return a result of a shared engine whose documents are not sealed, and have stand-ins."""
@@ -294,23 +375,22 @@ class _Recorder:
         return status == 200 and profile.models_path is not None and request.url == profile.url(profile.models_path)
 
     def _data(self, request: SendRequest, data: bytes) -> None:
-        try:
-            self._tell(ReceiveData(request.id, text=data.decode()))
-        except UnicodeDecodeError:
-            self._tell(ReceiveData(request.id, base64=data))
+        if self._lost:
+            return
+        apply(self._double, ReceiveData(request.id, base64=data))
+        if self._written is not None and self._written.id == request.id:
+            self._file.put(self._chat, self._written.line(data))
+        else:
+            self._file.put(self._chat, literal(request.id, data))
 
     def _drawing(self) -> float:
         self._drawn.append(self._draw())
         return self._drawn[-1]
 
     def _tell(self, line: Line) -> None:
-        if self._write is not None:
+        if not self._lost:
             apply(self._double, line)
-            self._put(line)
-
-    def _put(self, line: Line) -> None:
-        assert self._write is not None
-        self._write(write_line(line).decode() + "\n")
+            self._file.put(self._chat, line)
 
 
 class _Body:
@@ -318,9 +398,7 @@ class _Body:
 
     def __init__(self, method: str, status: int, headers: Headers, profile: ServiceProfile) -> None:
         fields = tuple((name.lower(), value) for name, value in headers)
-        is_reply = (
-            method == "POST" and status == 200 and field(fields, "content-type").lower().startswith("text/event-stream")
-        )
+        is_reply = method == "POST" and status == 200 and _is_stream(headers)
         models = [name for model in profile.models for name in (model.id, *model.aliases)]
         self._texts = ReplyTexts(models) if is_reply else BodyTexts(profile)
         self._decoder = ContentDecoder()
@@ -354,6 +432,11 @@ class _Body:
             return coded  # there is more to come
         self._encoder = None
         return coded + encoder.flush()
+
+
+def _is_stream(headers: Headers) -> bool:
+    fields = tuple((name.lower(), value) for name, value in headers)
+    return field(fields, "content-type").lower().startswith("text/event-stream")
 
 
 def _question(messages: Messages, *, blanked: bool) -> str | tuple[AskedMessage, ...]:

@@ -10,9 +10,9 @@ import msgspec
 from .._state import State
 from ..errors import DuckChatError
 from ..policy import MAX_SECONDS
-from ..session import Session
-from ._lines import Line, NextAction, Outcome, Transcript, plain
+from ._lines import Begin, Head, Line, NextAction, Outcome, begun, plain
 from ._playing import apply, pulled, restored
+from ._reading import Transcript
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -20,10 +20,11 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         line: its line number in the transcript.
-        delay: seconds since the pull before, at most 1,000,000.
+        delay: seconds since the pull before, of whichever chat, at most 1,000,000.
         expected: the recorded outcome; empty if it isn't a pull.
         got: the current outcome.
-        states: the states that the current session entered since the step before, in order.
+        states: the states that the chat's current session entered since its step before, in order.
+        chat: the number of its chat.
     """
 
     line: int
@@ -31,6 +32,7 @@ class Step(msgspec.Struct, frozen=True):
     expected: Outcome
     got: Outcome
     states: tuple[State, ...] = ()
+    chat: int = 1
 
     @property
     def same(self) -> bool:
@@ -39,7 +41,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step]:
-    """Replay a transcript with the current core.
+    """Replay a transcript with the current core, each chat in a session of its own.
 
     Args:
         transcript: the transcript to replay.
@@ -49,29 +51,24 @@ def replay(transcript: Transcript, *, every_call: bool = False) -> Iterator[Step
         Each pull, as it is reached; for real time, the caller sleeps for `Step.delay` first. The first step that
         differs is the last, since the following lines no longer fit the session.
     """
-    drawn: deque[float] = deque()
-    # A core that draws more often than the recorded one must differ, not fail.
-    passed: list[State] = []
-    session = restored(transcript.head, lambda: drawn.popleft() if drawn else 0.0, passed.append)
-    passed.clear()  # the first state
     before: float | None = None
-    states: list[State] = []
+    chats = {1: _Chat(transcript.head)}
     for number, line in transcript.lines:
+        if isinstance(line, Begin):
+            chats[line.chat] = _Chat(begun(transcript.head, line))
+            continue
+        chat = chats[line.chat]
         delay, expected = 0.0, Outcome()
         if isinstance(line, NextAction):
-            drawn.extend(line.jitter)
-            got = plain(pulled(session, line.now))
-            drawn.clear()
+            got = chat.pull(line)
             expected = line.gives or line.raises or {}
             delay = 0.0 if before is None else min(max(-MAX_SECONDS, line.now - before), MAX_SECONDS)
             before = line.now
         else:
-            got = _retold(session, line)
-        states += passed
-        passed.clear()
+            got = chat.retell(line)
         if every_call or isinstance(line, NextAction) or got != expected:
-            step = Step(number, delay, expected, got, tuple(states))
-            states.clear()
+            step = Step(number, delay, expected, got, tuple(chat.states), line.chat)
+            chat.states.clear()
             yield step
             if not step.same:
                 return
@@ -89,11 +86,27 @@ def first_difference(transcript: Transcript) -> Step | None:
     return next((step for step in replay(transcript) if not step.same), None)
 
 
-def _retold(session: Session, line: Line) -> Outcome:
-    """Repeat a recorded call other than a pull; it was legal then, and had no outcome."""
-    try:
-        apply(session, line)
-    except DuckChatError as error:
-        refused: Outcome = plain(error)
-        return refused
-    return {}
+class _Chat:
+    """A chat that is replayed, with the states that its session has entered since the last step."""
+
+    def __init__(self, head: Head) -> None:
+        self.states: list[State] = []
+        self._drawn: deque[float] = deque()
+        # A core that draws more often than the recorded one must differ, not fail.
+        self._session = restored(head, lambda: self._drawn.popleft() if self._drawn else 0.0, self.states.append)
+        self.states.clear()  # the first state
+
+    def pull(self, line: NextAction) -> Outcome:
+        self._drawn.extend(line.jitter)
+        got: Outcome = plain(pulled(self._session, line.now))
+        self._drawn.clear()
+        return got
+
+    def retell(self, line: Line) -> Outcome:
+        """Repeat a recorded call other than a pull; it was legal then, and had no outcome."""
+        try:
+            apply(self._session, line)
+        except DuckChatError as error:
+            refused: Outcome = plain(error)
+            return refused
+        return {}

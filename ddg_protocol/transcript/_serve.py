@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import operator
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from ..service import Exchange, Piece, Pieces, ServiceRequest, ServiceResponse
 from ..service._log import Log
 from ..service.faults import Cut
 from ..text import printable
-from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, Transcript, TransportFailed
+from ._lines import NextAction, ReceiveData, ReceiveEof, ReceiveHead, TransportFailed
+from ._reading import Transcript
 
 
 class Recorded(msgspec.Struct):
@@ -33,6 +35,8 @@ class Recorded(msgspec.Struct):
         chunks: the chunks of the body, each with the seconds before it.
         failure: the failure that ended it, or None.
         whole: whether the end of the body came.
+        body: the request's body.
+        chat: the number of its chat.
     """
 
     line: int
@@ -44,6 +48,8 @@ class Recorded(msgspec.Struct):
     chunks: list[tuple[float, bytes]] = []
     failure: Failure | None = None
     whole: bool = False
+    body: bytes = b""
+    chat: int = 1
 
 
 def exchanges(transcript: Transcript) -> list[Recorded]:
@@ -58,29 +64,38 @@ def exchanges(transcript: Transcript) -> list[Recorded]:
     Raises:
         ConversationFormatError: a request has an invalid URL; the message names the line.
     """
-    found: dict[int, Recorded] = {}
-    latest: dict[int, float] = {}
+    found: dict[tuple[int, int], Recorded] = {}
+    latest: dict[tuple[int, int], float] = {}
     for (number, line), now in zip(transcript.lines, transcript.times(), strict=True):
         match line:
-            case NextAction(gives={"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url)}):
+            case NextAction(
+                gives={"type": "SendRequest", "id": int(id), "method": str(method), "url": str(url), **more}
+            ):
                 try:
                     parts = urlsplit(url)
                 except ValueError as error:
                     raise ConversationFormatError(f"line {number}: {printable(str(error))}") from None
                 target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-                found[id], latest[id] = Recorded(number, method, target), now
-            case ReceiveHead(id=id) if id in found and line.status >= 200:
-                exchange = found[id]
+                key = line.chat, id
+                found[key] = Recorded(number, method, target, body=_bytes(more.get("body")), chat=line.chat)
+                latest[key] = now
+            case ReceiveHead() if (key := (line.chat, line.id)) in found and line.status >= 200:
+                exchange = found[key]
                 exchange.status, exchange.headers = line.status, line.headers
-                exchange.head_after, latest[id] = _passed(latest[id], now), now
-            case ReceiveData(id=id) if id in found:
-                found[id].chunks.append((_passed(latest[id], now), line.base64 or line.text.encode()))
-                latest[id] = max(latest[id], now)
-            case ReceiveEof(id=id) if id in found:
-                found[id].whole = True
-            case TransportFailed(id=id) if id in found:
-                found[id].failure = Failure(line.kind, line.text)
+                exchange.head_after, latest[key] = _passed(latest[key], now), now
+            case ReceiveData() if (key := (line.chat, line.id)) in found:
+                found[key].chunks.append((_passed(latest[key], now), line.data))
+                latest[key] = max(latest[key], now)
+            case ReceiveEof() if (key := (line.chat, line.id)) in found:
+                found[key].whole = True
+            case TransportFailed() if (key := (line.chat, line.id)) in found:
+                found[key].failure = Failure(line.kind, line.text)
     return list(found.values())
+
+
+def _bytes(body: object) -> bytes:
+    """Return the bytes of a recorded body, if it is text; others are recorded as base64, and no client sends them."""
+    return body.encode() if isinstance(body, str) else b""
 
 
 def _passed(before: float, now: float) -> float:
@@ -88,21 +103,74 @@ def _passed(before: float, now: float) -> float:
     return min(max(0.0, now - before), MAX_SECONDS)
 
 
+class _Question(msgspec.Struct):
+    messages: msgspec.Raw
+
+
+def _identity(body: bytes) -> bytes:
+    """Return what identifies a request's body: its messages, if it is a question, since ids in it may be others."""
+    try:
+        return bytes(msgspec.json.decode(body, type=_Question).messages)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return body
+
+
+_line = operator.attrgetter("line")
+
+
+class _Row:
+    """Exchanges in order, each of which is taken once."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Recorded] = []
+        self._at = 0  # all before are taken
+
+    def first(self, taken: Container[int]) -> Recorded | None:
+        """Return the first that is not taken."""
+        at = self._at
+        while at < len(self.exchanges) and self.exchanges[at].line in taken:
+            at += 1
+        self._at = at
+        return self.exchanges[at] if at < len(self.exchanges) else None
+
+
 class _Tape:
-    """The exchanges of a transcript, one after the other for the same requests."""
+    """The exchanges of a transcript: of each chat, one after the other for the same requests."""
 
     def __init__(self, transcript: Transcript) -> None:
-        self._left = deque(exchanges(transcript))
+        self._chats: defaultdict[int, _Row] = defaultdict(_Row)
+        self._asked: defaultdict[tuple[str, str, bytes], _Row] = defaultdict(_Row)
+        self._takers: dict[int, object] = {}  # by line
+        for exchange in exchanges(transcript):
+            self._chats[exchange.chat].exchanges.append(exchange)
+            self._asked[exchange.method, exchange.target, _identity(exchange.body)].exchanges.append(exchange)
 
-    def next(self, method: str, target: str) -> Recorded | str:
-        """Return the next exchange, or why there is none for this request."""
-        if not self._left:
+    def next(self, method: str, target: str, body: bytes) -> Recorded | str:
+        """Return the exchange for a request, or why there is none.
+
+        It is the next of a chat: if there are several, of the first that goes on with such a request. But which chat
+        asks a question is known by its messages, whoever had the requests before it.
+        """
+        taker = object()
+        while True:
+            found = self._found(method, target, body)
+            # Clients may ask from several threads: the first to set its mark has it.
+            if isinstance(found, str) or self._takers.setdefault(found.line, taker) is taker:
+                return found
+
+    def _found(self, method: str, target: str, body: bytes) -> Recorded | str:
+        upcoming = [found for row in self._chats.values() if (found := row.first(self._takers)) is not None]
+        if not upcoming:
             return "the transcript has no more requests"
-        found = self._left[0]
-        if (found.method, found.target) != (method, target):
-            there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
-            return f"the transcript has {there} here (line {found.line}), not {here}"
-        return self._left.popleft()
+        row = self._asked.get((method, target, _identity(body))) if body and len(self._chats) > 1 else None
+        if row is not None and (found := row.first(self._takers)) is not None:
+            return found
+        fitting = [found for found in upcoming if (found.method, found.target) == (method, target)]
+        if fitting:
+            return min(fitting, key=_line)
+        found = min(upcoming, key=_line)
+        there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
+        return f"the transcript has {there} here (line {found.line}), not {here}"
 
     def asked(self, request: SendRequest) -> Recorded:
         """Return the exchange of a request.
@@ -111,7 +179,8 @@ class _Tape:
             TransportError: there is none for this request.
         """
         parts = urlsplit(request.url)
-        found = self.next(request.method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        found = self.next(request.method, target, request.body)
         if isinstance(found, str):
             # A retry would change nothing.
             raise TransportError(found, failure=Failure(FailureKind.INTERRUPTED, found))
@@ -121,7 +190,8 @@ class _Tape:
 class TranscriptService:
     """Serves the responses of a transcript, in order; accepted wherever a `service.Service` is.
 
-    Any request but the transcript's next is refused (404), and the error body's ``reason`` names the next.
+    Any request but the transcript's next is refused (404), and the error body's ``reason`` names the next. A transcript
+    of several chats has a next request for each, and the chat to which a question belongs is known by its messages.
 
     Args:
         transcript: the transcript to serve.
@@ -144,7 +214,7 @@ class TranscriptService:
 
     def handle(self, request: ServiceRequest, *, now: float) -> ServiceResponse:
         """Return the response to a request; see `service.Service.handle`."""
-        found = self._tape.next(request.method, request.target)
+        found = self._tape.next(request.method, request.target, request.body)
         exchange = Exchange(request, None, 404)
         self._log.add(exchange)
         if isinstance(found, str):
@@ -174,7 +244,8 @@ class TranscriptService:
 class TranscriptTransport:
     """Serves the responses of a transcript, without a network: a transport for blocking drivers.
 
-    Any request but the transcript's next raises a `TransportError` that names the next.
+    Any request but the transcript's next raises a `TransportError` that names the next. A transcript of several chats
+    has a next request for each, as for a `TranscriptService`.
 
     Args:
         transcript: the transcript to serve.

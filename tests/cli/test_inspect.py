@@ -25,15 +25,15 @@ from ddg_chat._text import columns, escaped, first, visible
 from ddg_chat.inspect._diagram import ASCII, Style, draw
 from ddg_chat.inspect._page import page
 from ddg_chat.inspect._texts import cut, fit, wrapped
-from ddg_chat.inspect._timeline import Entry, Timeline, read_timeline
+from ddg_chat.inspect._timeline import Entry, Timeline, read_timeline, read_timelines
 from ddg_chat.main import COMMANDS, main
 from ddg_protocol import ConversationFormatError, DuckChatError, Failure, FailureKind, Session
 from ddg_protocol.coordination import Release
 from ddg_protocol.events import GeneratedImage, ImageDraft, ReasoningDelta, Source, ToolStarted
 from ddg_protocol.service import Fault, Said, Service
 from ddg_protocol.service import faults as f
-from ddg_protocol.testing import Run
-from ddg_protocol.transcript import RecordedSession, Transcript
+from ddg_protocol.testing import Clock, Run
+from ddg_protocol.transcript import RecordedSession, Recording, Transcript
 
 INSPECTED = Path(__file__).parent / "inspected"
 NAMES = ("two-turns", "challenge", "troubles", "wire", "solver")
@@ -41,6 +41,9 @@ SGR = re.compile(r"\x1b\[[0-9;]+m")
 
 #: Sets the title, moves the cursor, turns red by C1, reorders, rings, and overwrites its line.
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u202c\x07\r\x08\x7f\u2028\0"
+
+
+GZIPPED = Fault("front_end", (f.Coding("gzip"),))
 
 
 def text_of(name: str) -> str:
@@ -271,7 +274,7 @@ def test_what_should_have_been_a_stand_in_is_not_shown_either() -> None:
 
     text = changed("two-turns", leak)
     assert token in text
-    shown = page(timeline_of(text), "leak") + drawn(text, full=True)
+    shown = page([timeline_of(text)], "leak") + drawn(text, full=True)
     assert "redacted, 22 characters" in shown
     assert token not in shown.partition("current core")[0]
     assert cookie not in shown.partition("current core")[0]
@@ -303,6 +306,56 @@ def test_a_transcript_that_ends_within_a_turn_says_so(tmp_path: Path, capsys: py
     assert code == 1
     assert "the recording ends within a turn: the session is STREAMING" in flat(out)
     assert err == "ddg-chat: the transcript ends within a turn: the session is STREAMING (the reply is being read)\n"
+
+
+def two_chats() -> list[str]:
+    lines: list[str] = []
+    recording, service, clock = Recording(lines.append), Service(script=[GZIPPED]), Clock(50.0)
+    for question in ("Why?", "Why not?"):
+        Run(recording.record(Session()), service, clock=clock).ask(question)
+    return lines
+
+
+def test_the_chats_of_a_file_are_drawn_one_after_the_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = inspected("".join(two_chats()), tmp_path, capsys)
+    assert (code, err) == (0, "")
+    first, second = re.split(r"\nChat 2, after [0-9.]+ s\n\n", out)
+    assert first.startswith("Chat 1\n\nseconds ")
+    assert second.startswith("seconds ")
+    assert 'ask "Why?"' in first
+    assert 'ask "Why not?"' in second
+    assert all("1 turn, 4 requests, " in each for each in (first, second))
+
+
+def test_the_chats_of_a_file_are_on_one_page(tmp_path: Path) -> None:
+    (tmp_path / "run.jsonl").write_text("".join(two_chats()), encoding="utf-8")
+    assert main(["inspect", str(tmp_path / "run.jsonl"), "--html", str(tmp_path / "run.html")]) == 0
+    shown = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert re.findall(r"<h3>(Chat [^<]*)</h3>\n<div class=\"chart\">", shown)[0] == "Chat 1"
+    assert re.findall(r"<small>(.*?)</small><span>(.*?)</span>", shown) == [
+        ("Chat 1: turn 1", "Why?"),
+        ("Chat 2: turn 1", "Why not?"),
+    ]
+    ids = re.findall(r' id="(e[0-9]+)"', shown)
+    assert ids == [f"e{number}" for number in range(len(ids))]
+    assert set(re.findall(r'href="#(e[0-9]+)"', shown)) <= set(ids)
+    assert "<dt>Chats</dt><dd>2</dd>" in shown
+    assert "<dt>Requests</dt><dd>8</dd>" in shown
+
+
+def test_damage_is_said_once_and_ends_each_chat(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = inspected("".join([*two_chats(), "{}"]), tmp_path, capsys)
+    assert code == 65
+    assert out.count("the transcript is damaged: ") == 2
+    assert err.count("can't be read") == 1
+
+
+def test_what_is_decompressed_is_bounded_over_all_chats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddg_chat.inspect._timeline._MOST_DECODED", 300_000)
+    one, two = read_timelines(Transcript.read("".join(two_chats())))
+    refused = "only 300,000 bytes of all bodies are decompressed"
+    assert refused not in repr(one)
+    assert refused in repr(two)
 
 
 def test_a_lost_recording_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,7 +395,7 @@ def test_a_run_in_which_nothing_happened_is_drawn() -> None:
     timeline = timeline_of(text_of("solver").splitlines()[0])
     assert timeline.entries == ()
     assert "0 turns, 0 requests" in "\n".join(draw(timeline, Style(80)))
-    assert "0 bytes" in page(timeline, "empty")
+    assert "0 bytes" in page([timeline], "empty")
 
 
 # What is hostile
@@ -392,7 +445,7 @@ def test_whatever_is_in_a_transcript_it_is_shown_inert_or_refused(data: st.DataO
     except ConversationFormatError:
         return
     assert is_inert("\n".join(draw(timeline, Style(80))))
-    assert page(timeline, "spoiled").endswith("</html>\n")
+    assert page([timeline], "spoiled").endswith("</html>\n")
 
 
 JSON = st.recursive(
@@ -433,7 +486,7 @@ def test_whatever_is_said_to_have_been_done_is_shown(actions: list[tuple[bool, f
     shown = "\n".join(draw(timeline, Style(80)))
     assert is_inert(shown)
     assert len(shown) < 1000 * (len(actions) + 2)
-    assert page(timeline, "said").endswith("</html>\n")
+    assert page([timeline], "said").endswith("</html>\n")
 
 
 # Texts
@@ -479,7 +532,7 @@ def test_scripts_of_people_are_shown_as_text_in_the_diagram_and_on_the_page(text
     run = Run(RecordedSession(Session(), lines.append), Service(responder=lambda _: [text]))
     run.ask("Why?")
     assert f'"{text}"' in drawn("".join(lines), full=True)
-    assert f"“{text}”" in page(timeline_of("".join(lines)), "run")
+    assert f"“{text}”" in page([timeline_of("".join(lines))], "run")
 
 
 def test_a_joiner_takes_no_column() -> None:

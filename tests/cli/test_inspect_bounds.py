@@ -58,11 +58,11 @@ def peak_of(run: Callable[[], object]) -> int:
 
 def test_compressed_bodies_are_shown_up_to_a_bound_in_total() -> None:
     transcript = transcript_of(*chunks(8, b"\0" * 7 * MIB, "text/html"))
-    assert peak_of(lambda: page(read_timeline(transcript), "x")) < 48 * MIB
+    assert peak_of(lambda: page([read_timeline(transcript)], "x")) < 48 * MIB
     timeline = read_timeline(transcript)
     shown = sum(len(detail.text) for entry in timeline.entries for detail in entry.details)
     assert shown < _timeline._MOST_DECODED + 10_000
-    assert "only 4,194,304 bytes of all bodies are decompressed" in page(timeline, "x")
+    assert "only 4,194,304 bytes of all bodies are decompressed" in page([timeline], "x")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_compressed_bodies_are_shown_up_to_a_bound_in_total() -> None:
 )
 def test_events_are_shown_up_to_a_bound(data: bytes) -> None:
     transcript = transcript_of(*chunks(1, data * (MIB // len(data)), "text/event-stream"))
-    assert peak_of(lambda: page(read_timeline(transcript), "x")) < 24 * MIB
+    assert peak_of(lambda: page([read_timeline(transcript)], "x")) < 24 * MIB
     entry = read_timeline(transcript).entries[-1]
     fields = [field for detail in entry.details for field in detail.fields]
     assert len(fields) <= _timeline._MOST_EVENTS + 1
@@ -97,16 +97,16 @@ def test_json_that_is_nested_deeply_is_not_indented() -> None:
 
 def test_entries_are_drawn_up_to_a_bound_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_page, "_MOST_ENTRIES", 20)
-    drawn = page(timeline_of(*[{"do": "cancel"}] * 27), "x")
+    drawn = page([timeline_of(*[{"do": "cancel"}] * 27)], "x")
     assert drawn.count('<li class="entry') == 20
     assert "The last 7 entries are left out: 20 are drawn." in drawn
-    assert "entries are left out" not in page(timeline_of(*[{"do": "cancel"}] * 20), "x")
+    assert "entries are left out" not in page([timeline_of(*[{"do": "cancel"}] * 20)], "x")
 
 
 def test_texts_are_drawn_up_to_a_bound_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_page, "_MOST_TEXT", 5_000)
     questions = [{"do": "ask", "now": number, "messages": str(number) * 2_000} for number in range(1, 6)]
-    drawn = page(timeline_of(*questions), "x", full=True)
+    drawn = page([timeline_of(*questions)], "x", full=True)
     assert "1" * 2_000 in drawn
     assert "2" * 2_000 in drawn
     assert "3" * 2_000 not in drawn
@@ -120,7 +120,7 @@ def test_times_that_hardly_differ_are_drawn() -> None:
         {"do": "ask", "now": 5e-324, "messages": "y"},
     )
     assert timeline.seconds == 5e-324
-    assert 'class="scaled"' in page(timeline, "x")
+    assert 'class="scaled"' in page([timeline], "x")
 
 
 def test_the_end_of_each_wait_is_found_by_halving() -> None:
@@ -145,7 +145,7 @@ def test_the_end_of_each_wait_is_found_by_halving() -> None:
         msgspec.structs.replace(entry, at=Counted(entry.at), until=None if entry.until is None else 9.0)
         for entry in timeline.entries
     )
-    chart = _page._Chart(msgspec.structs.replace(timeline, entries=entries))
+    chart = _page._Chart(msgspec.structs.replace(timeline, entries=entries), 0)
     chart._places = [0.0] * len(entries)
     looked.clear()
     assert len(list(chart._waits())) == waits
@@ -154,4 +154,4 @@ def test_the_end_of_each_wait_is_found_by_halving() -> None:
 
 def test_a_long_text_is_looked_at_no_further_than_it_is_drawn() -> None:
     timeline = timeline_of({"do": "ask", "now": 0, "messages": "\0" * MIB})
-    assert peak_of(lambda: page(timeline, "x")) < MIB
+    assert peak_of(lambda: page([timeline], "x")) < MIB

@@ -36,7 +36,7 @@ def text_of(name: str) -> str:
 
 
 def page_of(text: str, name: str = "run.jsonl", *, full: bool = False) -> str:
-    return page(read_timeline(*Transcript.salvage(text)), name, full=full)
+    return page([read_timeline(*Transcript.salvage(text))], name, full=full)
 
 
 def hostile() -> str:

@@ -393,13 +393,19 @@ def test_a_record_of_what_went_wrong_is_whole(tmp_path: Path, capsys: pytest.Cap
     assert Transcript.read(file.read_bytes()).lines
 
 
-def test_each_conversation_of_a_chat_is_recorded_in_a_file_of_its_own(
-    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_conversations_of_a_chat_are_recorded_in_one_file(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    file = tmp_path / "run.jsonl"
     with_input(monkeypatch, b"One?\n/new\nTwo?\n")
-    assert main(["chat", "--record", str(tmp_path / "run.jsonl"), "--base-url", emulator.url]) == 0
-    assert "One?" in (tmp_path / "run.jsonl").read_text()
-    assert "Two?" in (tmp_path / "run-2.jsonl").read_text()
+    assert main(["chat", "--record", str(file), "--base-url", emulator.url]) == 0
+    assert list(tmp_path.glob("run*")) == [file]
+    one, two = Transcript.read(file.read_bytes()).chats()
+    assert "One?" in repr(one)
+    assert "Two?" in repr(two)
+    capsys.readouterr()
+    assert main(["replay", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("the same: 2 chats, ")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the rights of POSIX")
@@ -436,17 +442,6 @@ def test_a_record_replaces_no_file(emulator: Emulator, tmp_path: Path, capsys: p
     assert capsys.readouterr().err == f"ddg-chat: {file} already exists; name another file, or remove it first\n"
     assert file.read_text() == "mine"
     assert not emulator.service.log
-
-
-def test_a_later_conversation_of_a_chat_is_recorded_in_a_file_that_is_free(
-    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "run-2.jsonl").write_text("mine")
-    with_input(monkeypatch, b"One?\n/new\nTwo?\n")
-    assert main(["chat", "--record", str(tmp_path / "run.jsonl"), "--base-url", emulator.url]) == 0
-    assert (tmp_path / "run-2.jsonl").read_text() == "mine"
-    assert "One?" in (tmp_path / "run.jsonl").read_text()
-    assert "Two?" in (tmp_path / "run-3.jsonl").read_text()
 
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs /dev/null")

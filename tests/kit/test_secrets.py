@@ -84,6 +84,7 @@ def test_a_secret_in_a_body_is_not_in_a_transcript_without_texts(
     assert not leaks(secret, "".join(lines))
     transcript = Transcript.read("".join(lines))
     assert first_difference(transcript) is None
+    assert not leaks(secret, repr(transcript))  # also in what is compressed
     assert not any(isinstance(line, Lost) for _, line in transcript.lines)
 
 

@@ -29,7 +29,7 @@ from ddg_protocol.transcript import (
     NextAction,
     Transcript,
     TranscriptService,
-    _lines,
+    _reading,
     exchanges,
     first_difference,
     replay,
@@ -121,11 +121,11 @@ def test_a_page_that_the_transcript_allows_is_not_held_whole_by_a_replay() -> No
 
 def test_what_bodies_decode_to_is_bounded_over_the_whole_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_DECODED_BYTES == 64 * MIB
-    monkeypatch.setattr(_lines, "MAX_DECODED_BYTES", 16 * MIB)
+    monkeypatch.setattr(_reading, "MAX_DECODED_BYTES", 16 * MIB)
     half = 8 * MIB
     Transcript.read(bombs(half, half))
     text = bombs(half, half, 1)
-    with pytest.raises(ConversationFormatError, match=r"line 10: .* more than 16777216 bytes, decompressed"):
+    with pytest.raises(ConversationFormatError, match=r"line 10: .* more than 16777216 bytes, expanded"):
         Transcript.read(text)
     transcript, damage = Transcript.salvage(text)
     assert damage is not None
@@ -151,7 +151,7 @@ def test_a_body_that_is_no_gzip_is_read_as_it_is() -> None:
 
 def test_the_number_of_lines_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_LINES < 1_000_000
-    monkeypatch.setattr(_lines, "MAX_LINES", 1000)
+    monkeypatch.setattr(_reading, "MAX_LINES", 1000)
     line = '{"do":"cancel"}\n'
     assert len(Transcript.read(LINES[0] + "\n" + line * 1000).lines) == 1000
     transcript, damage = Transcript.salvage(LINES[0] + "\n" + line * 1005)

@@ -15,7 +15,7 @@ from ddg_protocol import ClientState, DuckChatError, Policy, Session, SolveChall
 from ddg_protocol.service import Fault, Question, Service
 from ddg_protocol.service import faults as f
 from ddg_protocol.testing import Clock, Run, every, split_at
-from ddg_protocol.transcript import RecordedSession
+from ddg_protocol.transcript import RecordedSession, Recording
 from ddg_protocol.wire import WireSession
 
 FOLDER = Path(__file__).parent
@@ -102,15 +102,29 @@ def solver(write: Callable[[str], object]) -> None:
         run.next_event()
 
 
+def two_chats(write: Callable[[str], object]) -> None:
+    """Two chats that share nothing, at the same time: a page that both fetch, in other chunks, is stored once."""
+    page = Fault("landing", (f.Body("".join(f"<p>This is paragraph {number}.</p>" for number in range(300))),))
+    recording, there, clock = Recording(write), service("two-chats", page), Clock(100.0)
+    runs = [Run(recording.record(Session()), there, clock=clock, chunks=every(size)) for size in (1500, 4000)]
+    for run, question in zip(runs, ("Who is first?", "Who is second?"), strict=True):
+        run.begin(question)
+    going = list(runs)
+    while going:
+        going = [run for run in going if run.next_event() is not None]
+
+
 ALL = {"two-turns": two_turns, "challenge": challenge, "troubles": troubles, "wire": wire, "solver": solver}
+SEVERAL = {"two-chats": two_chats}
+"""Those of several chats."""
 
 
 def made(name: str) -> str:
     lines: list[str] = []
-    ALL[name](lines.append)
+    (ALL | SEVERAL)[name](lines.append)
     return "".join(lines)
 
 
 if __name__ == "__main__":
-    for name in ALL:
+    for name in ALL | SEVERAL:
         (FOLDER / f"{name}.jsonl").write_text(made(name), encoding="utf-8")

@@ -164,7 +164,7 @@ class BaseClient(Generic[ChatT, LineT]):
                 what the client's ``coordination`` says, which is ``"refuse"`` by default.
             cookies: your own cookies, in place of the landing page's.
             wrap: takes the session and returns the one to drive in its place, such as a
-                `ddg_protocol.transcript.RecordedSession` around it.
+                `ddg_protocol.transcript.RecordedSession` around it, or `ddg_protocol.transcript.Recording.record`.
 
         Returns:
             The chat. It may keep a connection until it is closed or garbage-collected, or the client is closed.
@@ -193,7 +193,10 @@ class BaseClient(Generic[ChatT, LineT]):
             answer_challenge=self._answer_challenge,
             solver=self._solved_by,
         )
-        driven: DrivenSession = session if wrap is None else wrap(session)
+        driven: DrivenSession = session
+        if wrap is not None:
+            with self._lock:  # what it makes may share something with the client's other chats, such as a recording
+                driven = wrap(session)
         if watch is not None:
             from ddg_protocol.tap import TappedSession  # which most clients never need
 
