@@ -50,7 +50,7 @@ def encodable(text: str) -> bool:
 
 
 def about_keys(message: str) -> str:
-    """Return a message of msgspec in the words of those who write keys and values, and know no objects and fields."""
+    """Return a message of msgspec in the words of a file: it has keys, not the fields of an object."""
     if unknown := _UNKNOWN.fullmatch(message):
         return f"there is no key {unknown[1]}" + (f" in {unknown[2]}" if unknown[2] else "")
     if missing := _MISSING.fullmatch(message):
