@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import sys
@@ -564,6 +565,29 @@ def test_a_factory_that_is_none_is_one_line_with_what_to_do(factory: Any, proble
     assert problem in said
     assert remedy in said.partition(problem)[2]
     assert "\n" not in said
+
+
+def test_an_exchange_may_close_its_socket_in_the_next_round_of_the_loop_as_asyncio_does() -> None:
+    class Exchange:
+        def __init__(self, exchange: AsyncExchange) -> None:
+            self.exchange, self.status, self.headers = exchange, exchange.status, exchange.headers
+
+        async def read(self) -> bytes:
+            return await self.exchange.read()
+
+        async def aclose(self) -> None:
+            self.closing = asyncio.create_task(self.exchange.aclose())
+
+    class Later(AsyncTransport):
+        async def open(self, request: SendRequest) -> Any:
+            return Exchange(await super().open(request))
+
+    @asynccontextmanager
+    async def factory(context: ssl.SSLContext) -> AsyncIterator[Later]:
+        yield Later(context)
+
+    report = check(factory, ["early-close"], tls=False)
+    assert report.kept, str(report)
 
 
 def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
