@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from typing import Any
 
@@ -28,9 +29,11 @@ class CommandError(Exception):
 #: What the library says to programs, and what the command line says instead.
 _WORDS = (
     (", or set Policy.max_prompt_chars", ""),
-    (" (see answer_challenge)", ""),
     ("pass a solver of your own (solver=, or --solver)", "name a program that can, with --solver CMD"),
 )
+
+#: Names of the library, which the command line leaves out.
+_NAMES = re.compile(r" \((?:see answer_challenge|\w+_timeout|connect, write and read timeouts)\)")
 
 #: Exceptions with their exit codes, and advice where the error itself has none. The first match counts;
 #: `main.EXIT_CODES` documents the codes.
@@ -109,6 +112,7 @@ def sentence(error: Exception) -> str:
         said = f"the byte 0x{error.object[error.start]:02x} on standard input is not {error.encoding.upper()} text"
     for word, ours in _WORDS:
         said = said.replace(word, ours)
+    said = _NAMES.sub("", said)
     return one_line(said if advice in said else f"{said}; {advice}")
 
 

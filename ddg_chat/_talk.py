@@ -381,6 +381,10 @@ class Talk:
 
     def _load(self, name: str) -> None:
         if name:
+            if name not in self._store.names():
+                raise CommandError(
+                    f"there is no saved conversation called {one_line(name, 40)!r}; /load lists them", 74
+                )
             conversation = self._store.load(name)
             self._model = None
             self._opening = self._opening._replace(messages=())

@@ -6,13 +6,16 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ddg_protocol import Event, LocalProtocolError
+from ddg_protocol.parts import Part, Text
 
 from . import _service
+from ._attach import read_attachment
 from ._below import show_below
 from ._errors import CommandError
 from ._inline import drawer
@@ -46,6 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="the question, as one or more arguments; - stands for standard input. With --messages it may be left out",
     )
+    parser.add_argument(
+        "--attach",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="send an image or a file with the question, if the model takes it; may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print each event as a line of JSON, and an error as one")
     _service.configure(parser)
 
@@ -53,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, and print the reply as it arrives."""
     opening = _service.opening_of(args)
-    asked = opening.before(_question(args.question, opening))
+    asked = opening.before(_with_files(_question(args.question, opening), args.attach))
     show = _print_events if args.json else writer(color=args.color is not False)
     with _service.opened(args) as asking:
         chat = asking.chat(model=args.model, conversation=opening.conversation)
@@ -83,6 +94,15 @@ def _question(arguments: list[str], opening: Opening) -> str | None:
     if not question.strip():
         raise LocalProtocolError("the question is empty")
     return question
+
+
+def _with_files(question: str | None, files: list[Path]) -> str | tuple[Part, ...] | None:
+    """Return a question with the files that go with it."""
+    if not files:
+        return question
+    if question is None:
+        raise CommandError("--attach needs a question to send the files with: ddg-chat ask --attach FILE QUESTION")
+    return (Text(question), *map(read_attachment, files))
 
 
 def _print_events(events: Iterable[Event]) -> None:

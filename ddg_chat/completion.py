@@ -31,12 +31,13 @@ def run(args: argparse.Namespace) -> int:
         import shtab
     except ModuleNotFoundError:
         raise CommandError("completion needs shtab: pip install shtab") from None
-    from ddg_protocol import DUCKDUCKGO_2025_04
+    from ddg_protocol.revisions import REVISIONS
 
     from .main import COMMANDS, make_parser
 
     parser = make_parser(COMMANDS)
-    models = [name for model in DUCKDUCKGO_2025_04.models for name in (model.id, *model.aliases)]
+    known = [model for profile in REVISIONS.values() for model in profile.models]
+    models = list(dict.fromkeys(name for model in known for name in (model.id, *model.aliases)))
     for action in _actions(parser):
         if action.metavar == "FILE":
             action.complete = shtab.FILE  # type: ignore[attr-defined]

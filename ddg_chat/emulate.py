@@ -31,12 +31,13 @@ from ._service import REVISIONS, revision, seconds
 FAULTS = """\
 faults:
   --fault ENDPOINT:WORD[,WORD]... makes something go wrong at front_end,
-  landing, status or chat; it may be repeated. A word is an effect, an attribute
-  of the effect before it, or first=N or times=N (the first request, and the
-  number of times; default: always). Effects happen in order. In a value, %2C
-  is a comma.
+  landing, status, chat or models; it may be repeated. A word is an effect, an
+  attribute of the effect before it, or first=N or times=N (the first request,
+  and the number of times; default: always). Effects happen in order, and all
+  that are for one request add up. In a value, %2C is a comma.
 
     chat:429,retry-after=2,times=1          the first question is refused
+    chat:503,first=2,times=1                the second one is
     chat:418,type=ERR_CHALLENGE,tokens      a challenge, every time
     status:header=x-vqd-4                   no token
     landing:redirect=https://example.org/   a redirect to another host

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -116,7 +117,7 @@ def make_parser(configured: Iterable[str]) -> argparse.ArgumentParser:
     """
     parser = _Parser(
         prog="ddg-chat",
-        description="DuckDuckGo AI Chat as of spring 2025: the protocol's command line.",
+        description="Chat with DuckDuckGo AI Chat, emulate it for tests of clients, and see what happened in a run.",
         epilog=EPILOG,
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
@@ -148,6 +149,24 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(self, message)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse the arguments of a command, which knows its options better than the parser above it does."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._unknown(unknown))
+        return parsed, unknown
+
+    def _unknown(self, arguments: list[str]) -> str:
+        usage = self.format_usage()
+        option = next((each.partition("=")[0] for each in arguments if each.startswith("-")), None)
+        if option is None:
+            among = "; options come before or after the question" if "QUESTION" in usage else ""
+            return f"unexpected arguments: {' '.join(arguments)}{among}"
+        from difflib import get_close_matches
+
+        near = get_close_matches(option, re.findall(r"--[a-z-]+", usage), n=1)
+        return f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 class _Help(argparse.HelpFormatter):
@@ -188,9 +207,9 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     command = arguments[0] if arguments and arguments[0] in COMMANDS else None
     parser = make_parser([command] if command else [])
     try:
-        args = parser.parse_args(arguments)
-        if command is None:
+        if command is None and any(each in COMMANDS for each in arguments):
             parser.error("the command must come first")
+        args = parser.parse_args(arguments)
     except UsageError as error:
         options = arguments[: arguments.index("--")] if "--" in arguments else arguments
         as_json = "--json" in options and error.parser.get_default("json") is False

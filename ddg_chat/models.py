@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live",
         action="store_true",
-        help="ask the service for its list, if it has one (models_path of the profile)",
+        help="ask the service for its list; revision 2026-10 has one",
     )
     _service.configure(parser, asks=False)
 

@@ -22,7 +22,7 @@ one after the other, the oldest turn first. So a command that does nothing may
 be waiting for others: this one says for which, and takes no place itself.
 
   next request  when one begins that is asked for now, behind those that wait
-  held          until when the service wants none
+  held          until when the service wants no request
   turn 12 ...   a turn that waits; the number grows with each. If it doesn't
                 come back, perhaps since it was killed, its place passes
   sky ...       a saved conversation in which a process asks

@@ -18,7 +18,7 @@ from .headers import Headers
 from .identity import Identity
 from .models import AttachmentLimits, Model, ModelList
 from .policy import MAX_SECONDS
-from .text import printable, shown
+from .text import about_keys, printable, shown
 from .urls import check_origin, is_host
 
 #: The headers that the driver writes into each request, so that a profile must not.
@@ -319,7 +319,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         try:
             return msgspec.convert({**own, **changes}, ServiceProfile)
         except msgspec.ValidationError as error:
-            message = str(error).removesuffix(" - at `$`").replace("`$.", "`")
+            message = about_keys(str(error).removesuffix(" - at `$`").replace("`$.", "`"))
             raise ValueError(printable(message, 300)) from None
 
     def with_models(self, listed: ModelList) -> ServiceProfile:

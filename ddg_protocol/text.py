@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+#: What msgspec says of a member that should not be there, or is not, and where.
+_UNKNOWN = re.compile(r"Object contains unknown field (`[^`]*`)(?: - at (`[^`]*`))?")
+_MISSING = re.compile(r"Object missing required field (`[^`]*`)(?: - at (`[^`]*`))?")
+
 
 def printable(text: str, limit: int = 120) -> str:
     """Return text from the wire as one visible, bounded line.
@@ -41,3 +47,12 @@ def encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def about_keys(message: str) -> str:
+    """Return a message of msgspec in the words of a file: it has keys, not the fields of an object."""
+    if unknown := _UNKNOWN.fullmatch(message):
+        return f"there is no key {unknown[1]}" + (f" in {unknown[2]}" if unknown[2] else "")
+    if missing := _MISSING.fullmatch(message):
+        return f"{missing[1]} is missing" + (f" in {missing[2]}" if missing[2] else "")
+    return message

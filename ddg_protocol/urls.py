@@ -26,8 +26,8 @@ def check_origin(origin: str) -> None:
     host = found["host"].strip("[]") if found else ""
     if found is None or not is_host(host) or int(found["port"] or 443) > 65535:
         raise ValueError(
-            "the base address must be https://HOST or https://HOST:PORT, in lower case and nothing more, "
-            f"not {shown(origin)}"
+            "the base address must be https://HOST or https://HOST:PORT, or http:// with a loopback address, in lower "
+            f"case and nothing more, not {shown(origin)}"
         )
     if found["scheme"] == "http" and not is_loopback(host):
         raise ValueError(f"plain http is for loopback addresses only; use https for {shown(host)}")

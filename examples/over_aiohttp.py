@@ -79,7 +79,6 @@ class AiohttpExchange:
 
     async def aclose(self) -> None:
         self._response.close()
-        await asyncio.sleep(0)  # asyncio closes the socket in the next turn of its loop
 
 
 def failed(error: Exception) -> TransportError:

@@ -85,7 +85,6 @@ class StreamsExchange:
 
     async def aclose(self) -> None:
         self._writer.transport.abort()  # without a goodbye of TLS, for which asyncio would wait half a minute
-        await asyncio.sleep(0)  # asyncio closes the socket in the next turn of its loop
 
 
 async def main() -> None:

@@ -28,7 +28,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from ..text import printable
+from ..text import about_keys, printable
 from ._pieces import Endpoint
 from .faults import Effect, Fault
 
@@ -162,4 +162,4 @@ def _explained(message: str, effects: Sequence[dict[str, object]] = ()) -> str:
         return f"{printable(number_at[1], 300)} must be {_NUMBERS.get(name, 'a number')}"
     could = _CHOICES.get(attribute, ()) if message.startswith("Invalid") else ()
     there_are = f"; there are {', '.join(map(str, could))}" if could else ""
-    return printable(message.replace("`$.", "`"), 300) + there_are
+    return printable(about_keys(message.replace("`$.", "`")), 300) + there_are

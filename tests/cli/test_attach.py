@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from ddg_chat._attach import described, read_attachment
 from ddg_chat._errors import CommandError
 from ddg_chat._export import as_markdown
 from ddg_chat.main import main
-from ddg_protocol import Conversation, Message
+from ddg_protocol import DUCKDUCKGO_2025_04, Conversation, Message
 from ddg_protocol.parts import File, Image, Text
+from ddg_protocol.service import Service
+from ddg_transports.emulator import Emulator
 
 PNG = b"\x89PNG\r\n\x1a\n..."
 PROFILE = """
@@ -76,6 +79,32 @@ def test_what_was_attached_goes_again_with_a_retry_and_can_be_dropped(
     assert said.index("nothing is attached; /attach FILE attaches") < said.index("nothing is attached any more")
     contents = {conversation.message_history[0].content for conversation in stored(folder)}
     assert contents == {"Hi", (Text("What is this?"), Image(PNG, "image/png"))}
+
+
+def test_ask_sends_files_with_its_question(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = DUCKDUCKGO_2025_04.updated(tomllib.loads(PROFILE))
+    with Emulator(Service(profile)) as emulator:
+        options = ["--base-url", emulator.url, "--profile", "profile.toml"]
+        assert main(["ask", "What", "is", "this?", "--attach", "duck.png", "--attach", "a.pdf", *options]) == 0
+        (asked,) = [each for each in emulator.service.log if each.endpoint == "chat"]
+    content = json.loads(asked.request.body)["messages"][-1]["content"]
+    assert [part["type"] for part in content] == ["text", "image", "file"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["Why?", "--attach", "nowhere.png"], 74, "nowhere.png: No such file"),
+        (["Why?", "--attach", "duck.png", "--model", "reads"], 65, "it takes no images"),
+        (["--messages", "asked.json", "--attach", "duck.png"], 2, "--attach needs a question to send the files with"),
+    ],
+)
+def test_ask_says_why_it_sends_no_file(
+    arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("asked.json").write_text('[{"role": "user", "content": "Why?"}]')
+    assert main(["ask", *arguments, "--emulator", "--profile", "profile.toml"]) == code
+    assert says in capsys.readouterr().err
 
 
 def test_a_model_that_takes_no_images_says_so(

@@ -383,6 +383,30 @@ def test_a_question_that_speaks_of_json_asks_for_none(capsys: pytest.CaptureFixt
     assert re.fullmatch(r"ddg-chat ask: error: [^\n]*\nddg-chat ask --help says what it takes\n", err)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "parser", "says"),
+    [
+        (["ask", "--emulatr", "Why?"], "ddg-chat ask", "there is no option --emulatr; did you mean --emulator?"),
+        (["ask", "--emulatr=1", "Why?"], "ddg-chat ask", "there is no option --emulatr; did you mean --emulator?"),
+        (["conversations", "list", "--zz"], "ddg-chat conversations list", "there is no option --zz"),
+        (
+            ["ask", "Why", "--emulator", "is", "it?"],
+            "ddg-chat ask",
+            "unexpected arguments: is it?; options come before or after the question",
+        ),
+        (["doctor", "me"], "ddg-chat doctor", "unexpected arguments: me"),
+        (["--emulator", "ask", "Why?"], "ddg-chat", "the command must come first"),
+    ],
+)
+def test_an_argument_that_a_command_does_not_know_is_named_by_that_command(
+    arguments: list[str], parser: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 2
+    assert capsys.readouterr().err == f"{parser}: error: {says}\n{parser} --help says what it takes\n"
+
+
 def test_an_interrupted_reply_keeps_what_came_and_ends_with_code_130() -> None:
     def respond(question: Question) -> Iterator[str]:
         yield "first"

@@ -525,6 +525,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         (["ddg-chat", "ask", "--re"], {"--retries", "--record"}),
         (["ddg-chat", "ask", "--transport", "h"], {"httpcore", "http2"}),
         (["ddg-chat", "ask", "--model", "o"], {"o3-mini"}),
+        (["ddg-chat", "ask", "--model", "gpt-"], {"gpt-4o-mini", "gpt-5.6-luna"}),
         (["ddg-chat", "conversations", "e"], {"export"}),
         (["ddg-chat", "completion", ""], {"bash", "zsh", "fish"}),
     ],

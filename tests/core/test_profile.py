@@ -425,15 +425,16 @@ def test_a_profile_as_data_is_the_profile() -> None:
 @each_of(
     "data, said",
     [
-        ({"orign": "https://duck.ai"}, "unknown field `orign`"),
+        ({"orign": "https://duck.ai"}, "there is no key `orign`"),
         ({"origin": "http://example.org"}, "plain http is for loopback addresses only"),
         ({"models": [{"id": 3}]}, "got `int` - at `models[0].id`"),
-        ({"models": [{"id": "a", "alias": []}]}, "unknown field `alias` - at `models[0]`"),
-        ({"identity": {"agent": "a"}}, "unknown field `agent` - at `identity`"),
+        ({"models": [{"id": "a", "alias": []}]}, "there is no key `alias` in `models[0]`"),
+        ({"models": [{"name": "a"}]}, "`id` is missing in `models[0]`"),
+        ({"identity": {"agent": "a"}}, "there is no key `agent` in `identity`"),
         ({"chat_headers": {"accept": 1}}, "got `int` - at `chat_headers[0][1]`"),
         ({"chat_headers": {"Accept": "a"}}, "chat_headers: 'Accept' is not a header name in lower case"),
         ({"answer_style": "loud"}, "'loud' - at `answer_style`"),
-        ({"or\x1b[31m": 1}, "unknown field `or\\x1b[31m`"),
+        ({"or\x1b[31m": 1}, "there is no key `or\\x1b[31m`"),
     ],
 )
 def test_data_that_is_no_profile_is_refused_by_the_name_of_its_key(data: dict[str, Any], said: str) -> None:

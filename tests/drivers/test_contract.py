@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -564,6 +565,55 @@ def test_a_factory_that_is_none_is_one_line_with_what_to_do(factory: Any, proble
     assert problem in said
     assert remedy in said.partition(problem)[2]
     assert "\n" not in said
+
+
+def test_an_exchange_may_close_its_socket_in_the_next_round_of_the_loop_as_asyncio_does() -> None:
+    class Exchange:
+        def __init__(self, exchange: AsyncExchange) -> None:
+            self.exchange, self.status, self.headers = exchange, exchange.status, exchange.headers
+
+        async def read(self) -> bytes:
+            return await self.exchange.read()
+
+        async def aclose(self) -> None:
+            self.closing = asyncio.create_task(self.exchange.aclose())
+
+    class Later(AsyncTransport):
+        async def open(self, request: SendRequest) -> Any:
+            return Exchange(await super().open(request))
+
+    @asynccontextmanager
+    async def factory(context: ssl.SSLContext) -> AsyncIterator[Later]:
+        yield Later(context)
+
+    report = check(factory, ["early-close"], tls=False)
+    assert report.kept, str(report)
+
+
+def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddg_transports.testing.contract._runner.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"^trio is not installed: pip install trio$"):
+        check(on_anyio, ["empty-body"], backend="trio")
+
+
+def test_a_request_that_is_sent_again_is_told_from_one_that_fails_as_it_should() -> None:
+    class Persistent(BlockingTransport):
+        def open(self, request: SendRequest, *, timeout: float) -> BlockingExchange:
+            try:
+                return super().open(request, timeout=timeout)
+            except TransportError:
+                return super().open(request, timeout=timeout)
+
+    @contextmanager
+    def factory(context: ssl.SSLContext) -> Iterator[Persistent]:
+        with closing(Persistent(context)) as transport:
+            yield transport
+
+    (result,) = check(factory, ["one-after-the-other"], tls=False).results
+    assert result.problem == (
+        "a connection that ends before the head, which is no reason to send the request again: "
+        "expected a TransportError, but it succeeded and returned an exchange"
+    )
 
 
 def test_a_factory_whose_transport_never_closes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

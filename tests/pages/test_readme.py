@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any
 
 import pytest
-from support.documents import code_words, examples, marked, read, table
+from support.documents import code_words, examples, marked, prose, read, table
 from support.paths import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -14,6 +15,12 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 
 def test_the_readme_can_be_read_at_once() -> None:
     assert len(read("README.md").splitlines()) <= 150
+
+
+def test_the_readme_leaves_comparisons_to_their_page() -> None:
+    clients = re.compile(r"\b(?:g4f|duckai|duck-chat|duckduckgo_search|llm-duckduckgo-chat)\b")
+    assert clients.search(read("docs/conformance.md"))
+    assert clients.search(prose("README.md")) is None
 
 
 def test_the_tour_names_every_extra() -> None:

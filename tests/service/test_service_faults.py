@@ -542,7 +542,7 @@ class TestNotation:
             ("chat:cut=1,then=explode", "'explode' - at `cut.then`; there are close, reset, hang, end"),
             ("chat:redirect,status=300", "at `redirect.status`; there are 301, 302, 303, 307, 308"),
             ("chat:split=", "^split.sizes\\[0\\] must be a whole number, 1 or more$"),
-            ("chat:insert", "missing required field `text` - at `insert`"),
+            ("chat:insert", "^`text` is missing in `insert`$"),
             ("chat:429,times=often", "^times must be a whole number, 1 or more$"),
         ],
     )
@@ -554,12 +554,15 @@ class TestNotation:
         ("toml", "says"),
         [
             ("x", "^not TOML: .*line 1|end of document"),
-            ("faults = []", "unknown field `faults`"),
-            ("[[fault]]", "missing required field `on` - at `fault\\[0\\]`"),
+            ("faults = []", "^there is no key `faults`$"),
+            ("[[fault]]", "^`on` is missing in `fault\\[0\\]`$"),
             ('[[fault]]\non = "x"\neffects = []', "'x' - at `fault\\[0\\].on`; there are front_end"),
             ('[[fault]]\non = "chat"\neffects = []', "at `fault\\[0\\].effects`"),
             ('[[fault]]\non = "chat"\neffects = [{ do = "x" }]', "do`; there are refuse, redirect"),
-            ('[[fault]]\non = "chat"\neffects = [{ do = "cut", to = 1 }]', "unknown field `to`"),
+            (
+                '[[fault]]\non = "chat"\neffects = [{ do = "cut", to = 1 }]',
+                "^there is no key `to` in `fault.0..effects.0.`$",
+            ),
             (
                 '[[fault]]\non = "chat"\neffects = [{ do = "cut", at = "1" }]',
                 "^fault.*at must be a whole number, 0 or more$",

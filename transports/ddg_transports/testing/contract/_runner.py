@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import anyio
@@ -43,7 +44,8 @@ def check(
 
     Raises:
         FactoryError: this is no factory; the message says what to do.
-        ValueError: there is no such check, or a waiver has no reason, or is of a check that can't be waived.
+        ValueError: there is no such check, a waiver has no reason, or is of a check that can't be waived, or the
+            backend isn't installed.
     """
     return Report(tuple(run() for run in plan(factory, names, tls=tls, backend=backend, waive=waive)))
 
@@ -94,6 +96,8 @@ def plan(
             raise ValueError(f"the waiver of {name} has no reason: say why the transport can't keep it")
     manager = manager_of(factory)
     world, make = ("async", AsyncBench) if hasattr(manager, "__aenter__") else ("blocking", Bench)
+    if world == "async" and find_spec(backend) is None:
+        raise ValueError(f"{backend} is not installed: pip install {backend}")
     try:
         _run(try_transport, make(lambda _: manager, False), backend)
     except NotKept as error:
