@@ -36,6 +36,9 @@ MAX_TURNS = 64
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 """How long the replies of these turns are in all. Of the oldest, the keys alone are kept; the newest always stays."""
 
+MAX_EARLIER = 8
+"""How many holders before the present one are remembered: a claim of theirs that comes late once more takes nothing."""
+
 
 class Lease(Kept, frozen=True):
     """Who has the conversation.
@@ -47,6 +50,7 @@ class Lease(Kept, frozen=True):
         ended: whether the holder has committed or released.
         marked: whether the holder's question may have been sent.
         sent: whether that of an earlier holder may have been, and what is stored is from before.
+        earlier: the nonces of the holders before, the newest last.
     """
 
     fence: Count = 0
@@ -55,6 +59,7 @@ class Lease(Kept, frozen=True):
     ended: bool = True
     marked: bool = False
     sent: bool = False
+    earlier: tuple[str, ...] = ()
 
 
 class StoredTurn(Kept, frozen=True):
@@ -163,7 +168,7 @@ def _claim(state: ConversationState, call: Claim) -> tuple[ConversationState, Cl
         document = b"" if call.fence else stored.document
         result = Claimed(fence=lease.fence, revision=stored.revision, document=document, sent=lease.sent)
         return _with_lease(state, until=_until(state, call)), result
-    if call.fence or call.holder == lease.holder:  # another turn has it, or this one has given it back
+    if call.fence or call.holder in (lease.holder, *lease.earlier):  # another turn has it, or this one has had it
         return state, Lost()
     if now < lease.until and not lease.ended and not call.take_over:
         return state, Busy(retry_after=seconds(lease.until - now))
@@ -171,7 +176,9 @@ def _claim(state: ConversationState, call: Claim) -> tuple[ConversationState, Cl
     fence = max(lease.fence + 1, now)
     until, sent = now + microseconds(call.lease), lease.sent or lease.marked
     result = Claimed(fence=fence, revision=stored.revision, document=stored.document, sent=sent)
-    return msgspec.structs.replace(state, lease=Lease(fence, call.holder, until, ended=False, sent=sent)), result
+    earlier = (*lease.earlier, lease.holder)[-MAX_EARLIER:] if lease.fence else ()
+    new = Lease(fence, call.holder, until, ended=False, sent=sent, earlier=earlier)
+    return msgspec.structs.replace(state, lease=new), result
 
 
 def _commit(state: ConversationState, call: Commit) -> tuple[ConversationState, Committed | Lost]:

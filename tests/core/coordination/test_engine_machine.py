@@ -211,6 +211,20 @@ def test_where_nothing_goes_wrong_turns_are_served_in_order_each_with_its_reques
         assert process.calls <= 3 + 2 * requests, "a claim, a mark, a commit, and two calls for a request"
 
 
+def test_a_claim_that_comes_once_more_much_later_keeps_nobody_waiting() -> None:
+    fates = iter([Fate(again=20.0)])
+    world = World(lambda: next(fates, Fate()))
+    late = world.begin(Plan("c", "t1", requests=2, takes=25.0))
+    world.run(15.0)
+    world.kill(late)
+    world.begin(Plan("c", "t2", requests=1, take_over=True, releases="leaves"))
+    world.run(20.5)
+    after = world.begin(Plan("c", "t3", requests=1))
+    world.run(22.5)
+    assert [process.ended for process in world.processes] == ["killed", "released", "done"]
+    assert after.calls <= 5, "it was never busy"
+
+
 # Engines that are wrong. Each shows that the machine would notice.
 
 
