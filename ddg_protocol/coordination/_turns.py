@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import EngineUnavailable
 from ._time import NEVER, Clock, Kept, Time, microseconds, seconds
 from .calls import (
     Busy,
@@ -122,9 +123,15 @@ def decide(
 
     Returns:
         What the engine holds after it, and the answer. Where nothing has to be written, it is the same object.
+
+    Raises:
+        EngineUnavailable: what the engine holds is out of range, so that there is no answer.
     """
     looked = msgspec.structs.replace(state, clock=state.clock.at(now))
-    after, result = _decide(looked, call)
+    try:
+        after, result = _decide(looked, call)
+    except ValueError as error:  # of the answer, which checks itself
+        raise EngineUnavailable(f"the stored conversation can't be used: {error}") from None
     # The clock that has gone back is remembered, or no lease would end while it catches up.
     unchanged = after is looked and looked.clock.offset == state.clock.offset
     return state if unchanged else after, result

@@ -171,6 +171,7 @@ class World:
     processes: list[Process] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     given: dict[str, float] = field(default_factory=dict)  # when a request first had a final slot
+    fetch_slots: list[tuple[float, int]] = field(default_factory=list)  # when each was given, and to whom
     holds: list[tuple[float, float]] = field(default_factory=list)  # told, and until
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
     replies: dict[tuple[str, str], set[bytes]] = field(default_factory=dict)
@@ -297,6 +298,8 @@ class World:
         answer = Answer(self.engine.call(call), asked, self.life)
         if isinstance(call, Reserve) and isinstance(answer.result, Slot) and answer.result.final:
             self.given.setdefault(call.nonce, self.now)
+            if call.fetches and not answer.result.fe_version:
+                self.fetch_slots.append((self.now, process.number))
         if isinstance(call, Reserve | Hold):
             return answer
         leases, marked = self.leases.setdefault(call.key, {}), self.marked.setdefault(call.key, set())

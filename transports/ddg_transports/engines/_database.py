@@ -76,6 +76,8 @@ class Database:
                 return self._write(work, durable)
             except sqlite3.Error as error:
                 raise EngineUnavailable(self._reason(error)) from None
+            except UnicodeDecodeError:  # of a name in the file, or of a message that has one
+                raise EngineUnavailable(f"{self._path} is damaged ({_HINTS[sqlite3.SQLITE_CORRUPT]})") from None
 
     def _write(self, work: Callable[[sqlite3.Connection], _T], durable: bool) -> _T:
         connection = self._connected()
