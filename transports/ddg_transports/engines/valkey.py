@@ -37,7 +37,8 @@ _REPLICAS_TIMEOUT = 1000  # milliseconds for replicas to have a commit
 _LIBRARIES = ("valkey", "redis")
 _SCHEMES = {"valkey": "{}", "valkeys": "{}s", "redis": "{}", "rediss": "{}s", "unix": "unix"}
 
-_REASONS = {
+_CLUSTER = "it is a part of a cluster, which needs a client for clusters"
+_REASONS = {  # by the client's exceptions
     "AuthenticationError": "it refuses the user name or the password",
     "AuthorizationError": "it refuses the user name or the password",
     "BusyLoadingError": "it is still loading its data",
@@ -49,6 +50,16 @@ _REASONS = {
     "MaxConnectionsError": "all connections of the client's pool are in use",
     "TimeoutError": "it didn't answer in time",
     "ConnectionError": "it can't be reached, or closed the connection",
+    "AskError": _CLUSTER,  # MovedError is one
+}
+_CODES = {  # by what the server's error begins with, where the client has no exception for it
+    "ASK": _CLUSTER,
+    "MOVED": _CLUSTER,
+    "BUSY": "it is busy with a script of somebody else",
+    "CLUSTERDOWN": _REASONS["ClusterDownError"],
+    "MASTERDOWN": _REASONS["MasterDownError"],
+    "MISCONF": "it can't write to its disk",
+    "NOREPLICAS": "too few of its replicas can be reached (min-replicas-to-write)",
 }
 
 
@@ -263,8 +274,9 @@ def _reason(error: Exception) -> str:
             return _REASONS[kind.__name__]
     if str(error).startswith(("ACL failure in script", "The user executing the script")):
         return _REASONS["NoPermissionError"]
-    code = re.match(r"[A-Z]{2,20}(?= )", str(error))
-    return f"it failed ({type(error).__name__}{f', {code[0]}' if code else ''})"
+    found = re.match(r"[A-Z]{2,20}(?= )", str(error))
+    code = found[0] if found else ""
+    return _CODES.get(code) or f"it failed ({type(error).__name__}{f', {code}' if code else ''})"
 
 
 def _shown(url: str) -> str:
