@@ -153,7 +153,7 @@ class SqliteEngine:
         """Return the time, and the pace in the machine's present boot."""
         now = _now()
         row = connection.execute("SELECT boot, state FROM pace").fetchone()
-        if row is None:
+        if row is None:  # requests may be under way whose slots were in a file that was deleted: the first slot waits
             return now, PaceState(epoch=_epoch())
         state = read_pace(_blob(row[1]))
         return now, state if self._is_of_this_boot(row[0], state.clock, now) else _pace.in_epoch(state, _epoch())
