@@ -293,3 +293,12 @@ PaceCall = Reserve | Hold
 ConversationCall = Claim | Mark | Commit | Release
 Call = PaceCall | ConversationCall
 Result = Slot | Refused | Held | Claimed | Busy | Done | Lost | Marked | Committed | Released
+RESULTS: dict[type[Call], tuple[type[Result], ...]] = {
+    Reserve: (Slot, Refused),
+    Hold: (Held,),
+    Claim: (Claimed, Busy, Done, Lost),
+    Mark: (Marked, Lost),
+    Commit: (Committed, Lost),
+    Release: (Released, Lost),
+}
+"""What each call may be answered by."""
