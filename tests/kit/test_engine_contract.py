@@ -35,6 +35,7 @@ from ddg_protocol.errors import EngineUnavailable
 from ddg_transports.testing.engine_contract import CHECKS, EngineFactoryError, check
 from ddg_transports.testing.engine_contract.__main__ import main
 from ddg_transports.testing.engine_contract._bench import Bench
+from ddg_transports.testing.engine_contract._runner import Planned
 
 replace = msgspec.structs.replace
 
@@ -552,6 +553,17 @@ def test_the_command_prints_each_result_and_a_summary(capsys: pytest.CaptureFixt
     assert main([f"{__name__}:bad", "one-holder"]) == 1
     assert "BROKEN: one-holder" in capsys.readouterr().out
     assert main([f"{__name__}:bad", "turn-done", "--waive", "run-of-slots=it has none"]) == 1
+
+
+def test_ctrl_c_says_how_many_checks_have_no_result(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Planned) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Planned, "__call__", interrupt)
+    assert main([f"{__name__}:good", "turn-done", "released"]) == 130
+    assert capsys.readouterr().out == "interrupted: 2 of 2 checks have no result\n"
 
 
 def test_the_command_says_what_is_wrong_with_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
