@@ -246,6 +246,23 @@ def test_a_url_of_another_scheme_is_refused_without_being_shown() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey://user:secret/x@host",
+        "valkey://user:sec#ret@host",
+        "redis://user:12/secret@host",
+        "valkey://host:secret",
+        "valkeys://[secret",
+    ],
+)
+def test_a_url_whose_password_is_not_encoded_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^the URL's host and port can't be read; in a password, write / as") as caught:
+        ValkeyEngine(url)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__context__ is caught.value.__cause__ is None
+
+
 def test_a_url_says_what_to_install_where_there_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("valkey", "redis"):
         monkeypatch.setitem(sys.modules, library, None)

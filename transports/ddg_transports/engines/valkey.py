@@ -202,6 +202,10 @@ def _connect(url: str) -> Any:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         raise ValueError(f"the URL must begin with {', '.join(f'{each}://' for each in _SCHEMES)}")
+    if not _is_readable(url):
+        raise ValueError(
+            "the URL's host and port can't be read; in a password, write / as %2F, # as %23, ? as %3F and @ as %40"
+        )
     for library in _LIBRARIES:
         try:
             client: Any = getattr(import_module(library), library.capitalize())
@@ -215,6 +219,16 @@ def _connect(url: str) -> Any:
             retry=import_module(f"{library}.retry").Retry(no_backoff, 0),
         )
     raise ModuleNotFoundError("a URL needs valkey or redis: pip install valkey", name=_LIBRARIES[0])
+
+
+def _is_readable(url: str) -> bool:
+    """Return whether a URL has a host and a port, and no part of a password in their place."""
+    try:
+        parts = urlsplit(url)
+        rest = f"{parts.path}?{parts.query}#{parts.fragment}"
+        return parts.port != 0 and (parts.scheme == "unix" or "@" not in rest)
+    except ValueError:  # its message has what was taken for the port
+        return False
 
 
 def _unfit(client: Any, replicas: int) -> list[str]:
