@@ -411,7 +411,7 @@ def test_a_pace_that_is_no_row_is_an_error_and_stays(value: str, engine: SqliteE
     connection = sqlite3.connect(tmp_path / "engine" / "pace.db")
     with connection:
         connection.execute(f"UPDATE pace SET state = {value}")
-    with pytest.raises(EngineUnavailable, match="the stored pace is empty"):
+    with pytest.raises(EngineUnavailable, match=r"pace.db: the stored pace is empty"):
         engine.call(reserve())
     with pytest.raises(EngineUnavailable, match="the stored pace is empty"):
         engine.overview(interval=1.5)

@@ -122,10 +122,12 @@ class ValkeyEngine:
         replicas = self._replicas if isinstance(call, Commit) else 0
         try:
             reply, reached = self._send(command, replicas)
+            result = decode(call, reply)
+        except EngineUnavailable as error:
+            problem = str(error)
         except Exception as error:  # each client has its own, some with the command's arguments: they stay here
             problem = _reason(error)
         else:
-            result = decode(call, reply)
             if isinstance(result, Lost) or reached >= replicas:
                 return result
             problem = f"{reached} of {replicas} replicas have the turn so far"
@@ -149,12 +151,12 @@ class ValkeyEngine:
         try:
             conversations = self._leased() if hasattr(self._client, "scan_iter") else None
             reply, _ = self._send(look_at_pace(self._scope), 0)
+            now, pace = read_pace(reply)
+            return overview(pace, conversations, now=now, interval=interval, window=window)
         except EngineUnavailable as error:
             raise EngineUnavailable(f"{self._shown}: {error}") from None
         except Exception as error:
             raise EngineUnavailable(f"{self._shown}: {_reason(error)}") from None
-        now, pace = read_pace(reply)
-        return overview(pace, conversations, now=now, interval=interval, window=window)
 
     def _leased(self) -> list[LeasedConversation]:
         found = []
