@@ -32,19 +32,18 @@ from .coordination import (
     Committed,
     Coordination,
     Done,
-    Held,
     Hold,
     Lost,
     Mark,
     Marked,
     Refused,
     Release,
-    Released,
     Reserve,
     Result,
     Slot,
 )
 from .coordination._documents import read_conversation, read_reply, write_conversation, write_reply
+from .coordination.calls import RESULTS
 from .coordination.settings import check_key
 from .errors import (
     ConversationBusy,
@@ -71,16 +70,6 @@ COMMIT_SECONDS = 0.5
 WIDEST = 1.0
 """The widest window of a slot, in seconds."""
 
-_RESULTS: dict[type[Call], tuple[type[Result], ...]] = {
-    Reserve: (Slot, Refused),
-    Hold: (Held,),
-    Claim: (Claimed, Busy, Done, Lost),
-    Mark: (Marked, Lost),
-    Commit: (Committed, Lost),
-    Release: (Released, Lost),
-}
-"""What each call may be answered by."""
-
 
 def check_result(call: Call, result: Result) -> None:
     """Check that a result is one of a call. Its members were checked when it was made.
@@ -88,7 +77,7 @@ def check_result(call: Call, result: Result) -> None:
     Raises:
         LocalProtocolError: it is not; the message says what was expected.
     """
-    kinds = _RESULTS[type(call)]
+    kinds = RESULTS[type(call)]
     if not isinstance(result, kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise LocalProtocolError(f"a {type(call).__name__} is answered by {expected}, not {type(result).__name__}")

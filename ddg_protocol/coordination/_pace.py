@@ -18,6 +18,7 @@ import re
 
 import msgspec
 
+from ..errors import EngineUnavailable
 from ..pace import FETCH_SECONDS, PATIENCE
 from ._time import NEVER, Clock, Kept, Time, microseconds, seconds
 from .calls import MAX_WINDOW, Count, Held, PaceCall, Refused, Reserve, Slot
@@ -143,10 +144,16 @@ def decide(state: PaceState, call: PaceCall, now: int) -> tuple[PaceState, Slot 
 
     Returns:
         What the engine holds after it, and the answer.
+
+    Raises:
+        EngineUnavailable: what the engine holds is out of range, so that there is no answer.
     """
     state = msgspec.structs.replace(state, clock=state.clock.at(now))
     if isinstance(call, Reserve):
-        return _reserve(state, call, state.clock.time)
+        try:
+            return _reserve(state, call, state.clock.time)
+        except ValueError as error:  # of the answer, which checks itself
+            raise EngineUnavailable(f"the stored pace can't be used: {error}") from None
     held = max(state.held, state.clock.time + microseconds(call.seconds))
     return msgspec.structs.replace(state, held=held), Held()
 

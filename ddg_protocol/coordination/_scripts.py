@@ -13,7 +13,7 @@ from __future__ import annotations
 from ..pace import FETCH_SECONDS, PATIENCE
 from ._pace import FIRST_LOOK, MAX_PLACES, VERSION_SECONDS
 from ._time import microseconds
-from ._turns import MAX_REPLY_BYTES, MAX_TURNS
+from ._turns import MAX_EARLIER, MAX_REPLY_BYTES, MAX_TURNS
 from .calls import MAX_WINDOW
 
 _HOUR = 3600.0  # how often it is said that the pace is kept for a day more
@@ -228,13 +228,13 @@ return save(result, 'p' .. text(ticket), string.format('%.0f %d %.0f ', need, fe
 )
 
 _CONVERSATION_LIMITS = f"""
-local MAX_TURNS, MAX_REPLY_BYTES = {MAX_TURNS}, {MAX_REPLY_BYTES}
+local MAX_TURNS, MAX_REPLY_BYTES, MAX_EARLIER = {MAX_TURNS}, {MAX_REPLY_BYTES}, {MAX_EARLIER}
 """
 
 CONVERSATION = (
     f"{CLOCK}{_COMMON}{_CONVERSATION_LIMITS}"
     """
-local names = {'time', 'offset', 'fence', 'holder', 'until', 'ended', 'marked', 'sent', 'revision'}
+local names = {'time', 'offset', 'fence', 'holder', 'until', 'ended', 'marked', 'sent', 'revision', 'earlier'}
 local stored = {}
 for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do stored[names[i]] = value end
 
@@ -284,15 +284,19 @@ if verb == 'claim' then
     till = math.max(till, now + lease)  -- a call that is late doesn't make it shorter
     return save({'claimed', text(fence), text(revision), claimed == 0 and document() or '', bit(sent)})
   end
-  if claimed ~= 0 or claims == holder then return unchanged({'lost'}) end
+  local earlier = stored.earlier or ''  -- each with a space behind it
+  local had_it = claims == holder or string.find(' ' .. earlier, ' ' .. claims .. ' ', 1, true)
+  if claimed ~= 0 or had_it then return unchanged({'lost'}) end
   if now < till and not ended and ARGV[7] ~= '1' then return unchanged({'busy', text(till - now)}) end
   local info = redis.pcall('INFO', 'memory')
   local policy = type(info) == 'string' and string.match(info, 'maxmemory_policy:(%S+)')
   if policy and policy ~= 'noeviction' then return {'evicts', policy} end
+  if holder ~= '' then earlier = earlier .. holder .. ' ' end
+  if select(2, string.gsub(earlier, ' ', '')) > MAX_EARLIER then earlier = string.match(earlier, ' (.*)') end
   -- As a time, it is larger than what was given before the server lost its data.
   fence, holder, till = math.max(fence + 1, now), claims, now + lease
   ended, marked, sent = false, false, sent or marked
-  return save({'claimed', text(fence), text(revision), document(), bit(sent)})
+  return save({'claimed', text(fence), text(revision), document(), bit(sent)}, 'earlier', earlier)
 end
 
 local is_holder = tonumber(ARGV[3]) == fence and not ended

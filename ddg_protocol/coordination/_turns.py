@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from ..errors import EngineUnavailable
 from ._time import NEVER, Clock, Kept, Time, microseconds, seconds
 from .calls import (
     Busy,
@@ -36,6 +37,9 @@ MAX_TURNS = 64
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 """How long the replies of these turns are in all. Of the oldest, the keys alone are kept; the newest always stays."""
 
+MAX_EARLIER = 8
+"""How many holders before the present one are remembered: a claim of theirs that comes late once more takes nothing."""
+
 
 class Lease(Kept, frozen=True):
     """Who has the conversation.
@@ -47,6 +51,7 @@ class Lease(Kept, frozen=True):
         ended: whether the holder has committed or released.
         marked: whether the holder's question may have been sent.
         sent: whether that of an earlier holder may have been, and what is stored is from before.
+        earlier: the nonces of the holders before, the newest last.
     """
 
     fence: Count = 0
@@ -55,6 +60,7 @@ class Lease(Kept, frozen=True):
     ended: bool = True
     marked: bool = False
     sent: bool = False
+    earlier: tuple[str, ...] = ()
 
 
 class StoredTurn(Kept, frozen=True):
@@ -117,9 +123,15 @@ def decide(
 
     Returns:
         What the engine holds after it, and the answer. Where nothing has to be written, it is the same object.
+
+    Raises:
+        EngineUnavailable: what the engine holds is out of range, so that there is no answer.
     """
     looked = msgspec.structs.replace(state, clock=state.clock.at(now))
-    after, result = _decide(looked, call)
+    try:
+        after, result = _decide(looked, call)
+    except ValueError as error:  # of the answer, which checks itself
+        raise EngineUnavailable(f"the stored conversation can't be used: {error}") from None
     # The clock that has gone back is remembered, or no lease would end while it catches up.
     unchanged = after is looked and looked.clock.offset == state.clock.offset
     return state if unchanged else after, result
@@ -163,7 +175,7 @@ def _claim(state: ConversationState, call: Claim) -> tuple[ConversationState, Cl
         document = b"" if call.fence else stored.document
         result = Claimed(fence=lease.fence, revision=stored.revision, document=document, sent=lease.sent)
         return _with_lease(state, until=_until(state, call)), result
-    if call.fence or call.holder == lease.holder:  # another turn has it, or this one has given it back
+    if call.fence or call.holder in (lease.holder, *lease.earlier):  # another turn has it, or this one has had it
         return state, Lost()
     if now < lease.until and not lease.ended and not call.take_over:
         return state, Busy(retry_after=seconds(lease.until - now))
@@ -171,7 +183,9 @@ def _claim(state: ConversationState, call: Claim) -> tuple[ConversationState, Cl
     fence = max(lease.fence + 1, now)
     until, sent = now + microseconds(call.lease), lease.sent or lease.marked
     result = Claimed(fence=fence, revision=stored.revision, document=stored.document, sent=sent)
-    return msgspec.structs.replace(state, lease=Lease(fence, call.holder, until, ended=False, sent=sent)), result
+    earlier = (*lease.earlier, lease.holder)[-MAX_EARLIER:] if lease.fence else ()
+    new = Lease(fence, call.holder, until, ended=False, sent=sent, earlier=earlier)
+    return msgspec.structs.replace(state, lease=new), result
 
 
 def _commit(state: ConversationState, call: Commit) -> tuple[ConversationState, Committed | Lost]:

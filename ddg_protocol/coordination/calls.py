@@ -158,8 +158,8 @@ class Claim(_Value, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         key: the conversation's.
-        holder: a nonce of the turn that claims, at most once: a claim by the holder of the lease renews it, and one
-            that has committed or released gets `Lost`.
+        holder: a nonce of the turn that claims, at most once: a claim by the holder of the lease renews it. One that
+            has had the lease, and was followed by eight others at most, gets `Lost`.
         lease: seconds for which the lease holds.
         turn: the turn's key; one that the conversation has already done is answered by `Done`. Empty if it has none.
         fence: 0 to claim; to renew, that of `Claimed`: if the lease has passed to another, the answer is `Lost`.
@@ -293,3 +293,12 @@ PaceCall = Reserve | Hold
 ConversationCall = Claim | Mark | Commit | Release
 Call = PaceCall | ConversationCall
 Result = Slot | Refused | Held | Claimed | Busy | Done | Lost | Marked | Committed | Released
+RESULTS: dict[type[Call], tuple[type[Result], ...]] = {
+    Reserve: (Slot, Refused),
+    Hold: (Held,),
+    Claim: (Claimed, Busy, Done, Lost),
+    Mark: (Marked, Lost),
+    Commit: (Committed, Lost),
+    Release: (Released, Lost),
+}
+"""What each call may be answered by."""

@@ -143,6 +143,8 @@ MISTAKES = [
     ("sent or marked", "sent"),
     ("math.max(fence + 1, now)", "fence + 1"),
     ("now < till and not ended", "false"),
+    ("claimed ~= 0 or had_it", "claimed ~= 0 or claims == holder"),
+    ("> MAX_EARLIER", "> MAX_EARLIER - 1"),
 ]
 
 

@@ -405,6 +405,32 @@ def test_a_row_that_can_not_be_read_is_an_error_and_stays(table: str, engine: Sq
     connection.close()
 
 
+@pytest.mark.parametrize("value", ["1", "'text'", "x''"])
+def test_a_pace_that_is_no_row_is_an_error_and_stays(value: str, engine: SqliteEngine, tmp_path: Path) -> None:
+    engine.call(reserve())
+    connection = sqlite3.connect(tmp_path / "engine" / "pace.db")
+    with connection:
+        connection.execute(f"UPDATE pace SET state = {value}")
+    with pytest.raises(EngineUnavailable, match=r"pace.db: the stored pace is empty"):
+        engine.call(reserve())
+    with pytest.raises(EngineUnavailable, match="the stored pace is empty"):
+        engine.overview(interval=1.5)
+    connection.close()
+
+
+def test_a_file_whose_tables_have_damaged_names_is_an_error(tmp_path: Path) -> None:
+    SqliteEngine(tmp_path).close()
+    file = tmp_path / "pace.db"
+    found = file.read_bytes()
+    assert b"tablepacepace" in found
+    file.write_bytes(found.replace(b"tablepacepace", b"tablepac\xffpace").replace(b"TABLE pace (id", b"TABLE pace (("))
+    with (
+        pytest.raises(EngineUnavailable, match=r"pace.db is damaged \(stop what uses it, and restore it"),
+        SqliteEngine(tmp_path) as engine,
+    ):
+        engine.call(reserve())
+
+
 def test_a_conversation_of_which_a_part_is_gone_is_an_error(engine: SqliteEngine, tmp_path: Path) -> None:
     commit(engine, b"document")
     connection = sqlite3.connect(tmp_path / "engine" / "conversations.db")

@@ -105,6 +105,12 @@ def test_a_script_that_the_server_does_not_know_is_sent_whole() -> None:
         (redis.exceptions.MasterDownError("MASTERDOWN secret"), "its cluster is down"),
         (valkey.exceptions.ResponseError("ACL failure in script: User secret has no"), "the user may not run scripts"),
         (redis.exceptions.ResponseError("The user executing the script can't secret"), "the user may not run scripts"),
+        (valkey.exceptions.ResponseError("NOREPLICAS secret"), "too few of its replicas can be reached"),
+        (valkey.exceptions.ResponseError("MISCONF secret"), "it can't write to its disk"),
+        (valkey.exceptions.ResponseError("BUSY secret"), "it is busy with a script"),
+        (valkey.exceptions.ResponseError("CLUSTERDOWN secret"), "its cluster is down"),
+        (valkey.exceptions.ResponseError("MOVED 7 secret:7000"), "it is a part of a cluster"),
+        (redis.exceptions.MovedError("7 secret:7000"), "it is a part of a cluster"),
         (valkey.exceptions.ResponseError("WRONGTYPE secret"), r"it failed \(ResponseError, WRONGTYPE\)"),
         (valkey.exceptions.ResponseError("secret"), r"it failed \(ResponseError\)"),
         (UnicodeDecodeError("utf-8", b"secret", 0, 1, "secret"), r"it failed \(UnicodeDecodeError\)"),
@@ -117,6 +123,11 @@ def test_whatever_a_client_raises_is_one_error_that_shows_nothing(error: Excepti
         engine.call(COMMIT)
     assert "secret" not in str(caught.value)
     assert caught.value.__context__ is caught.value.__cause__ is None  # some have the command's arguments
+
+
+def test_a_reply_that_can_not_be_read_is_one_of_the_server_that_is_named() -> None:
+    with pytest.raises(EngineUnavailable, match=r"^Client: the reply to Hold can't be read"):
+        ValkeyEngine(Client(b"hold")).call(HOLD)
 
 
 def test_no_other_exception_is_taken_for_a_failure_of_the_server() -> None:
@@ -238,6 +249,23 @@ def test_a_url_of_another_scheme_is_refused_without_being_shown() -> None:
     with pytest.raises(ValueError, match="the URL must begin with valkey://, valkeys://, redis://, ") as caught:
         ValkeyEngine("http://user:secret@localhost")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey://user:secret/x@host",
+        "valkey://user:sec#ret@host",
+        "redis://user:12/secret@host",
+        "valkey://host:secret",
+        "valkeys://[secret",
+    ],
+)
+def test_a_url_whose_password_is_not_encoded_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^the URL's host and port can't be read; in a password") as caught:
+        ValkeyEngine(url)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__context__ is caught.value.__cause__ is None
 
 
 def test_a_url_says_what_to_install_where_there_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:

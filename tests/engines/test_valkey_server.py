@@ -459,7 +459,7 @@ def test_a_call_whose_answer_was_lost_is_the_same_when_it_is_made_again(server: 
         released = Release(key="k", fence=claimed.fence, revision=1, document=b"without a token")
         assert engine.call(released) == Released()
         assert client.hget(b"ddg:1:{c:k}", "revision") == b"2"
-        assert client.hlen(b"ddg:1:{c:k}") == 13  # ten for the conversation, three for the turn that has a key
+        assert client.hlen(b"ddg:1:{c:k}") == 14  # eleven for the conversation, three for the turn that has a key
         assert client.hget(b"ddg:1:{default}:pace", "times").endswith(b" 2")
     relay.close()
     assert relay.lost == (8 if loses else 0)

@@ -32,9 +32,12 @@ from ddg_protocol.coordination import (
     Slot,
 )
 from ddg_protocol.errors import EngineUnavailable
+from ddg_transports.testing.contract._steps import NotKept
 from ddg_transports.testing.engine_contract import CHECKS, EngineFactoryError, check
 from ddg_transports.testing.engine_contract.__main__ import main
 from ddg_transports.testing.engine_contract._bench import Bench
+from ddg_transports.testing.engine_contract._runner import Planned
+from ddg_transports.testing.engine_contract._steps import Told, expect_delay
 
 replace = msgspec.structs.replace
 
@@ -541,6 +544,17 @@ def test_a_factory_that_is_none_is_one_sentence(factory: Any, message: str) -> N
         check(factory)
 
 
+def test_a_check_that_comes_after_its_slot_takes_it_for_due() -> None:
+    """As on a machine that is busy for longer than the slot was to wait."""
+    slot = Slot(delay=0.0, final=True, ticket="1", epoch="e")
+    since, told = Told(slot, "1", before=0.0, after=0.0), Told(slot, "2", before=0.9, after=1.0)
+    bench = Bench(Good(), None)
+    expect_delay(bench, "a slot", told, 0.4, since=since)
+    late = Told(replace(slot, delay=0.4), "2", before=0.9, after=1.0)
+    with pytest.raises(NotKept, match=r"a slot: expected a delay of 0\.000 s, got 0\.400 s"):
+        expect_delay(bench, "a slot", late, 0.4, since=since)
+
+
 # The command
 
 good, bad = making(Good), making(NoLease)
@@ -552,6 +566,17 @@ def test_the_command_prints_each_result_and_a_summary(capsys: pytest.CaptureFixt
     assert main([f"{__name__}:bad", "one-holder"]) == 1
     assert "BROKEN: one-holder" in capsys.readouterr().out
     assert main([f"{__name__}:bad", "turn-done", "--waive", "run-of-slots=it has none"]) == 1
+
+
+def test_ctrl_c_says_how_many_checks_have_no_result(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: Planned) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Planned, "__call__", interrupt)
+    assert main([f"{__name__}:good", "turn-done", "released"]) == 130
+    assert capsys.readouterr().out == "interrupted: 2 of 2 checks have no result\n"
 
 
 def test_the_command_says_what_is_wrong_with_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:

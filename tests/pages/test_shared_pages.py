@@ -37,7 +37,7 @@ def test_each_message_of_the_runbook_is_one_of_an_engine() -> None:
 
 
 def test_the_settings_have_their_defaults() -> None:
-    rows = {row["setting"].strip("`"): row["default"] for row in table(PAGE, "How to go by it")}
+    rows = {row["setting"].strip("`"): row["default"] for row in table(PAGE, "Settings")}
     given = Coordination()
     assert given.max_wait is None
     assert rows == {

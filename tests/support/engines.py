@@ -162,7 +162,7 @@ def _lives(draw: st.DrawFn) -> Step:
 def _conversation_calls(draw: st.DrawFn) -> Step:
     kind = draw(_some("claim", "claim", "claim", "renew", "mark", "mark", "commit", "commit", "commit", "release"))
     key = draw(_some("k", "k", "k", "k", "{b}\0é"))
-    turn, holder = draw(_some("", "", "1", "2", "é 3", "4")), draw(st.text("hxy", min_size=1, max_size=2))
+    turn, holder = draw(_some("", "", "1", "2", "é 3", "4")), draw(st.text("hxyz", min_size=1, max_size=2))
     lease, takes = draw(_some(10.0, 10.0, 0.5)), draw(_some(False, False, False, True))
     back, off = draw(_some(1, 1, 1, 1, 1, 2)), draw(_some(0, 0, 0, 0, 0, 0, 1))
     document, reply = draw(st.binary(max_size=9)), draw(_some(b"", b"r1", b"r2", bytes(5)))

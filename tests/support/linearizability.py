@@ -43,7 +43,7 @@ class _State(NamedTuple):
     revision: int = 0
     document: bytes = b""
     done: tuple[tuple[int, str, bytes], ...] = ()  # fence, key and reply of each turn
-    last_holder: str = ""
+    holders: tuple[str, ...] = ()  # the newest
 
 
 def _after(state: _State, call: ConversationCall, result: Result) -> _State | None:
@@ -59,7 +59,7 @@ def _after(state: _State, call: ConversationCall, result: Result) -> _State | No
                 document = b"" if call.fence else state.document
                 same = Claimed(fence=state.fence, revision=state.revision, document=document, sent=state.sent)
                 return state if result == same else None
-            if call.fence or call.holder == state.last_holder:
+            if call.fence or call.holder in state.holders:
                 return state if result == Lost() else None
             if state.holder is not None and not call.take_over:
                 return state if isinstance(result, Busy) else None
@@ -68,7 +68,8 @@ def _after(state: _State, call: ConversationCall, result: Result) -> _State | No
                 return None
             fence = result.fence
             new = Claimed(fence=fence, revision=state.revision, document=state.document, sent=sent)
-            taken = state._replace(fence=fence, holder=call.holder, last_holder=call.holder, marked=False, sent=sent)
+            holders = (*state.holders, call.holder)[-9:]
+            taken = state._replace(fence=fence, holder=call.holder, holders=holders, marked=False, sent=sent)
             return taken if result == new else None
         case Mark():
             if holds:

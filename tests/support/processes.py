@@ -171,11 +171,12 @@ class World:
     processes: list[Process] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     given: dict[str, float] = field(default_factory=dict)  # when a request first had a final slot
+    fetch_slots: list[tuple[float, int]] = field(default_factory=list)  # when each was given, and to whom
     holds: list[tuple[float, float]] = field(default_factory=list)  # told, and until
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
     replies: dict[tuple[str, str], set[bytes]] = field(default_factory=dict)
     leases: dict[str, dict[int, float]] = field(default_factory=dict)  # by whom, until when by the holder's own clock
-    marked: dict[str, set[int]] = field(default_factory=dict)  # whose mark nothing has followed
+    marked: dict[str, set[int]] = field(default_factory=dict)  # the fences of marks that nothing has followed
     life: int = 1  # of the conversations
     fetching: dict[int, float] = field(default_factory=dict)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -293,10 +294,12 @@ class World:
         self.at(self.now + TIMEOUT, repeat)
 
     def _carry_out(self, process: Process, call: Call, asked: float) -> Answer:
-        before = dict(self.engine.conversations)
+        before = self.engine.conversations.get(call.key) if isinstance(call, Commit | Release) else None
         answer = Answer(self.engine.call(call), asked, self.life)
         if isinstance(call, Reserve) and isinstance(answer.result, Slot) and answer.result.final:
             self.given.setdefault(call.nonce, self.now)
+            if call.fetches and not answer.result.fe_version:
+                self.fetch_slots.append((self.now, process.number))
         if isinstance(call, Reserve | Hold):
             return answer
         leases, marked = self.leases.setdefault(call.key, {}), self.marked.setdefault(call.key, set())
@@ -304,11 +307,11 @@ class World:
             self._check_claim(process, call, answer.result, leases, marked)
             leases[process.number] = (asked - process.offset) / (1 + process.drift) + LEASE * (1 - 2 * DRIFT)
         elif isinstance(call, Mark) and isinstance(answer.result, Marked):
-            marked.add(process.number)
+            marked.add(call.fence)
         elif isinstance(call, Commit | Release):
             leases.pop(process.number, None)
-            if before.get(call.key) is not self.engine.conversations[call.key]:  # else it is repeated, or lost
-                marked.discard(process.number)
+            if before is not None and before.lease.ended is not self.engine.conversations[call.key].lease.ended:
+                marked.discard(call.fence)  # else it is repeated, or lost
                 if call.document is not None:
                     marked.clear()
         return answer
@@ -321,8 +324,7 @@ class World:
         assert call.take_over or not others, f"two have the conversation at once: {process.number} and {others}"
         if call.take_over:
             leases.clear()
-        # A call that comes once more much later can make it say so without need, which costs a token and nothing else.
-        assert has.sent or not marked - {process.number}, f"it says {has.sent}, and marked have {marked}"
+        assert has.sent == bool(marked - {has.fence}), f"it says {has.sent}, and marked have {marked}"
 
     def _turn(self, process: Process) -> Program:
         plan, me = process.plan, f"p{process.number}"

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
-from support.processes import DRIFT, INTERVAL, Engine, Fate, Plan, Process, World
+from hypothesis.stateful import invariant, rule
+from support.processes import DRIFT, Engine, Fate, Plan, World
+from support.shared_machine import SLACK, SharedMachine, run_machine, times
 from support.tiers import examples, thinned
 
 from ddg_protocol.coordination import Call, Claim, Commit, Held, Hold, Mark, Marked, Release, Reserve, Result
-from ddg_protocol.coordination.calls import MAX_WINDOW
 from ddg_protocol.pace import FETCH_SECONDS, PATIENCE
 
 EXAMPLES = int(os.environ.get("ENGINE_EXAMPLES", "0"))
-SLACK = (INTERVAL + MAX_WINDOW) * 4 * DRIFT
 
 KEYS = "aabcdefg"
 
-quick = st.sampled_from([0.0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.04])
-fates = st.one_of(
-    st.builds(Fate, there=quick, back=quick),
-    st.builds(Fate, there=quick, back=quick),
-    st.builds(Fate, there=quick, back=quick, again=st.sampled_from([0.0, 0.01, 0.4, 3.0, 20.0])),
-    st.builds(Fate, there=st.sampled_from([0.06, 0.3, 1.9]), back=quick),
-    st.builds(Fate, there=quick, back=st.sampled_from([0.06, 0.3, 1.9])),
-    st.builds(Fate, there=quick, back=st.just(0.06), again=st.sampled_from([0.07, 0.1, 0.2, 0.4])),
-    st.builds(Fate, there=st.none()),
-    st.builds(Fate, there=quick, back=st.none()),
-)
-times = st.sampled_from([0.0, 0.01, 0.3, 1.5, 4.0, 12.0, 40.0])
 plans = st.builds(
     Plan,
     conversation=st.sampled_from(KEYS),
@@ -56,30 +35,11 @@ plans = st.builds(
 )
 
 
-class EngineMachine(RuleBasedStateMachine):
-    """Turns in processes of their own, which share an engine. Time passes from one rule to the next."""
-
-    engine: Callable[[Callable[[], float]], Engine] = Engine
+class EngineMachine(SharedMachine[World]):
+    """Turns in processes of their own, which share an engine."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.fates: list[Fate] = []
-        self.world = World(self.fate, type(self).engine)
-
-    def fate(self) -> Fate:
-        self.fates = [*self.fates[1:], *self.fates[:1]]
-        return self.fates[0] if self.fates else Fate()
-
-    def one(self, data: st.DataObject) -> Process:
-        return data.draw(st.sampled_from(self.world.under_way))
-
-    def passes(self, seconds: float) -> None:
-        self.world.run(self.world.now + seconds)
-
-    @initialize(fates=st.lists(fates, min_size=5, max_size=12))
-    def the_network_is(self, fates: list[Fate]) -> None:
-        """This becomes of the calls, one after the other, over and over again."""
-        self.fates = fates
+        super().__init__(World)
 
     @rule(
         several=st.lists(plans, min_size=1, max_size=5),
@@ -92,23 +52,6 @@ class EngineMachine(RuleBasedStateMachine):
             self.world.begin(plan, offset=offset, drift=drift)
         self.passes(seconds)
 
-    @rule(fates=st.lists(fates, min_size=5, max_size=12), seconds=times)
-    def the_network_changes(self, fates: list[Fate], seconds: float) -> None:
-        self.fates = fates
-        self.passes(seconds)
-
-    @precondition(lambda self: self.world.under_way)
-    @rule(data=st.data(), stopped=st.sampled_from([0.04, 0.3, 2.0, 15.0, 60.0]), seconds=times)
-    def a_process_stops_for_a_while(self, data: st.DataObject, stopped: float, seconds: float) -> None:
-        self.world.stop(self.one(data), stopped)
-        self.passes(seconds)
-
-    @precondition(lambda self: self.world.under_way)
-    @rule(data=st.data(), seconds=times)
-    def a_process_is_killed(self, data: st.DataObject, seconds: float) -> None:
-        self.world.kill(self.one(data))
-        self.passes(seconds)
-
     @rule(held=st.sampled_from([0.5, 5.0, 30.0]), seconds=times)
     def the_service_holds_the_client(self, held: float, seconds: float) -> None:
         self.world.hold(held)
@@ -119,28 +62,15 @@ class EngineMachine(RuleBasedStateMachine):
         getattr(self.world, accident)()
         self.passes(seconds)
 
-    @rule(back=st.sampled_from([0.01, 1.0, 20.0]), seconds=times)
-    def the_engine_s_clock_goes_back(self, back: float, seconds: float) -> None:
-        self.world.skew -= back
-        self.passes(seconds)
-
-    @invariant()
-    def no_request_is_closer_than_the_interval(self) -> None:
-        for before, after in pairwise(self.world.starts):
-            assert after.time - before.time >= INTERVAL - SLACK, (before, after)
-
-    @invariant()
-    def no_request_begins_during_a_hold_later_than_one_window(self) -> None:
-        for start in self.world.starts:
-            for told, until in self.world.holds:
-                assert not told + start.window + SLACK < start.time < until - SLACK, (told, until, start)
-
     @invariant()
     def one_process_fetches_the_front_end_version(self) -> None:
         fetches = [start for start in self.world.starts if start.fetch]
-        for earlier, before, after in zip([None, *fetches], fetches, fetches[1:], strict=False):
-            if earlier is not None and before.time < earlier.time + 2 * PATIENCE:
-                continue  # patience may be at its end
+        for before, after in pairwise(fetches):
+            if any(
+                number != before.process and before.given - PATIENCE - SLACK < given < before.given
+                for given, number in self.world.fetch_slots
+            ):
+                continue  # another turn was to fetch, even if it never began: patience may be at its end
             if before.epoch == after.epoch and before.process in self.world.fetching:
                 until = min(before.time - before.window + FETCH_SECONDS, before.given + PATIENCE)
                 assert after.time >= until - SLACK, (before, after)
@@ -170,19 +100,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 def run(machine: type[EngineMachine], number: int, *, seeks: bool = False) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=number,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=not EXAMPLES,
-            phases=[Phase.generate] if seeks else list(Phase),
-            suppress_health_check=list(HealthCheck),
-            database=None,
-            print_blob=False,
-        ),
-    )
+    run_machine(machine, number, steps=30, at_random=bool(EXAMPLES), seeks=seeks)
 
 
 def test_whatever_happens_the_pace_is_kept_and_no_turn_is_lost_or_doubled() -> None:
@@ -209,6 +127,20 @@ def test_where_nothing_goes_wrong_turns_are_served_in_order_each_with_its_reques
     assert [start.process for start in world.starts] == order
     for process, (_, requests, _) in zip(world.processes, turns, strict=True):
         assert process.calls <= 3 + 2 * requests, "a claim, a mark, a commit, and two calls for a request"
+
+
+def test_a_claim_that_comes_once_more_much_later_keeps_nobody_waiting() -> None:
+    fates = iter([Fate(again=20.0)])
+    world = World(lambda: next(fates, Fate()))
+    late = world.begin(Plan("c", "t1", requests=2, takes=25.0))
+    world.run(15.0)
+    world.kill(late)
+    world.begin(Plan("c", "t2", requests=1, take_over=True, releases="leaves"))
+    world.run(20.5)
+    after = world.begin(Plan("c", "t3", requests=1))
+    world.run(22.5)
+    assert [process.ended for process in world.processes] == ["killed", "released", "done"]
+    assert after.calls <= 5, "it was never busy"
 
 
 # Engines that are wrong. Each shows that the machine would notice.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,3 +123,14 @@ def test_a_row_that_can_t_be_read_is_not_written_over() -> None:
     for call in (Hold(seconds=1.0), Claim(key="c", holder="a", lease=10.0)):
         with pytest.raises(EngineUnavailable, match="can't be read"):
             carry_out(b"\x01rubbish", call, now=1.0, epoch="one")
+
+
+def test_a_row_with_which_a_call_has_no_answer_is_refused() -> None:
+    claim = Claim(key="k", holder="h", lease=1.0)
+    row = bytes([1]) + msgspec.msgpack.encode(ConversationState(Lease(fence=2**53)))
+    with pytest.raises(EngineUnavailable, match=r"the stored conversation can't be used: Claimed: .*fence"):
+        carry_out(row, claim, now=5.0, epoch="one")
+    reserve = Reserve(nonce="n", interval=1.5, window=0.05, max_wait=9.0)
+    row = write_pace(PaceState(epoch="one", version="not a version", learned=0))
+    with pytest.raises(EngineUnavailable, match=r"the stored pace can't be used: Slot: .*fe_version"):
+        carry_out(row, reserve, now=5.0, epoch="one")

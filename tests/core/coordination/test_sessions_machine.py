@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
-from support.processes import DRIFT, INTERVAL, Engine, Fate
+from hypothesis.stateful import invariant, precondition, rule
+from support.processes import DRIFT, Engine
+from support.shared_machine import SharedMachine, run_machine, times
 from support.tiers import examples, thinned
 from support.workers import Task, Worker, Workers, acknowledged, replies
 
 from ddg_protocol._coordinate import Coordinator
 from ddg_protocol._phases import LeasedStreaming, Streaming
-from ddg_protocol.coordination.calls import MAX_WINDOW
 
-from .test_engine_machine import WithoutFence, WithoutHold, WithoutLease, WithoutWindow, WithTheLastKeyAlone, fates
+from .test_engine_machine import WithoutFence, WithoutHold, WithoutLease, WithoutWindow, WithTheLastKeyAlone
 
 EXAMPLES = int(os.environ.get("SESSIONS_EXAMPLES", "0"))
-SLACK = (INTERVAL + MAX_WINDOW) * 4 * DRIFT
 KEYS = "aabc"
 
-times = st.sampled_from([0.0, 0.01, 0.3, 1.5, 4.0, 12.0, 40.0])
 tasks = st.builds(
     Task,
     conversation=st.sampled_from(KEYS),
@@ -44,32 +33,16 @@ tasks = st.builds(
 )
 
 
-class SessionsMachine(RuleBasedStateMachine):
-    """Workers with a session each. Time passes from one rule to the next."""
-
-    engine: Callable[[Callable[[], float]], Engine] = Engine
+class SessionsMachine(SharedMachine[Workers]):
+    """Workers with a session each, which share an engine."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.fates: list[Fate] = []
-        self.world = Workers(self.fate, type(self).engine)
-
-    def fate(self) -> Fate:
-        self.fates = [*self.fates[1:], *self.fates[:1]]
-        return self.fates[0] if self.fates else Fate()
+        super().__init__(Workers)
 
     def one(self, data: st.DataObject) -> Worker:
-        worker = data.draw(st.sampled_from(self.world.under_way))
+        worker = super().one(data)
         assert isinstance(worker, Worker)
         return worker
-
-    def passes(self, seconds: float) -> None:
-        self.world.run(self.world.now + seconds)
-
-    @initialize(fates=st.lists(fates, min_size=5, max_size=12))
-    def the_network_is(self, fates: list[Fate]) -> None:
-        """This becomes of the calls, one after the other, over and over again."""
-        self.fates = fates
 
     @rule(
         several=st.lists(tasks, min_size=1, max_size=4),
@@ -82,49 +55,16 @@ class SessionsMachine(RuleBasedStateMachine):
             self.world.start(task, offset=offset, drift=drift)
         self.passes(seconds)
 
-    @rule(fates=st.lists(fates, min_size=5, max_size=12), seconds=times)
-    def the_network_changes(self, fates: list[Fate], seconds: float) -> None:
-        self.fates = fates
-        self.passes(seconds)
-
     @precondition(lambda self: self.world.under_way)
     @rule(data=st.data(), order=st.sampled_from(["cancel", "close", "move"]), seconds=times)
     def a_worker_is_told(self, data: st.DataObject, order: str, seconds: float) -> None:
         self.one(data).orders.append(order)
         self.passes(seconds)
 
-    @precondition(lambda self: self.world.under_way)
-    @rule(data=st.data(), stopped=st.sampled_from([0.04, 0.3, 2.0, 15.0, 60.0]), seconds=times)
-    def a_worker_stops_for_a_while(self, data: st.DataObject, stopped: float, seconds: float) -> None:
-        self.world.stop(self.one(data), stopped)
-        self.passes(seconds)
-
-    @precondition(lambda self: self.world.under_way)
-    @rule(data=st.data(), seconds=times)
-    def a_worker_is_killed(self, data: st.DataObject, seconds: float) -> None:
-        self.world.kill(self.one(data))
-        self.passes(seconds)
-
     @rule(accident=st.sampled_from(["restart", "lose_pace"]), seconds=times)
     def the_engine_has_an_accident(self, accident: str, seconds: float) -> None:
         getattr(self.world, accident)()
         self.passes(seconds)
-
-    @rule(back=st.sampled_from([0.01, 1.0, 20.0]), seconds=times)
-    def the_engine_s_clock_goes_back(self, back: float, seconds: float) -> None:
-        self.world.skew -= back
-        self.passes(seconds)
-
-    @invariant()
-    def no_request_is_closer_than_the_interval(self) -> None:
-        for before, after in pairwise(self.world.starts):
-            assert after.time - before.time >= INTERVAL - SLACK, (before, after)
-
-    @invariant()
-    def no_request_begins_during_a_hold_later_than_one_window(self) -> None:
-        for start in self.world.starts:
-            for told, until in self.world.holds:
-                assert not told + start.window + SLACK < start.time < until - SLACK, (told, until, start)
 
     @invariant()
     def the_history_has_each_turn_once_and_all_that_were_acknowledged(self) -> None:
@@ -154,19 +94,7 @@ class SessionsMachine(RuleBasedStateMachine):
 
 
 def run(machine: type[SessionsMachine], number: int, *, seeks: bool = False) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=number,
-            stateful_step_count=20,
-            deadline=None,
-            derandomize=not EXAMPLES,
-            phases=[Phase.generate] if seeks else list(Phase),
-            suppress_health_check=list(HealthCheck),
-            database=None,
-            print_blob=False,
-        ),
-    )
+    run_machine(machine, number, steps=20, at_random=bool(EXAMPLES), seeks=seeks)
 
 
 def test_whatever_happens_sessions_keep_one_pace_and_lose_and_double_no_turn() -> None:

@@ -17,7 +17,7 @@ from ddg_protocol.coordination import (
     Released,
     Result,
 )
-from ddg_protocol.coordination._turns import MAX_REPLY_BYTES, MAX_TURNS, ConversationState, decide
+from ddg_protocol.coordination._turns import MAX_EARLIER, MAX_REPLY_BYTES, MAX_TURNS, ConversationState, decide
 
 LEASE = 10.0
 
@@ -185,6 +185,25 @@ def test_a_claim_that_comes_again_after_its_turn_has_ended_takes_nothing() -> No
     assert engine.unchanged(2.0, claim("a")) == Lost()
     engine.call(4.0, release(engine.claim(3.0, "b")))
     assert engine.unchanged(5.0, claim("b")) == Lost()
+
+
+def test_a_claim_that_comes_again_after_later_turns_takes_nothing() -> None:
+    """As from a connection that was cut off, and given up for another one."""
+    engine = Engine()
+    engine.turn(0.0, "a", b"one")
+    engine.turn(1.0, "b", b"two")
+    assert engine.unchanged(2.0, claim("a")) == Lost()
+    has = engine.claim(3.0, "c")
+    assert engine.unchanged(4.0, claim("a", take_over=True)) == Lost(), "not even from a turn that is under way"
+    assert engine.call(5.0, commit(has, b"three")) == Committed(revision=3)
+
+
+def test_the_newest_holders_are_remembered() -> None:
+    engine = Engine()
+    for number in range(MAX_EARLIER + 2):
+        engine.turn(0.0, f"h{number}", b"doc")
+    assert all(engine.unchanged(0.0, claim(f"h{number}")) == Lost() for number in range(1, MAX_EARLIER + 2))
+    assert isinstance(engine.call(0.0, claim("h0")), Claimed)
 
 
 def test_a_commit_that_is_repeated_is_stored_once() -> None:

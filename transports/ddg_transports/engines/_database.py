@@ -73,9 +73,17 @@ class Database:
             )
         with self._lock:
             try:
-                return self._write(work, durable)
+                return self._write(lambda connection: self._named(work, connection), durable)
             except sqlite3.Error as error:
                 raise EngineUnavailable(self._reason(error)) from None
+            except UnicodeDecodeError:  # of a name in the file, or of a message that has one
+                raise EngineUnavailable(f"{self._path} is damaged ({_HINTS[sqlite3.SQLITE_CORRUPT]})") from None
+
+    def _named(self, work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection) -> _T:
+        try:
+            return work(connection)
+        except EngineUnavailable as error:
+            raise EngineUnavailable(f"{self._path}: {error}") from None
 
     def _write(self, work: Callable[[sqlite3.Connection], _T], durable: bool) -> _T:
         connection = self._connected()

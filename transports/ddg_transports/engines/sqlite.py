@@ -153,15 +153,15 @@ class SqliteEngine:
         """Return the time, and the pace in the machine's present boot."""
         now = _now()
         row = connection.execute("SELECT boot, state FROM pace").fetchone()
-        if row is None:
+        if row is None:  # requests may be under way whose slots were in a file that was deleted: the first slot waits
             return now, PaceState(epoch=_epoch())
-        state = read_pace(row[1])
+        state = read_pace(_blob(row[1]))
         return now, state if self._is_of_this_boot(row[0], state.clock, now) else _pace.in_epoch(state, _epoch())
 
     def _leased(self, connection: sqlite3.Connection) -> list[LeasedConversation]:
         now, found = _now(), []
         for key, boot, row in connection.execute(_RECENT, (time.time() - MAX_SECONDS,)):
-            kept = read_lease(row)
+            kept = read_lease(_blob(row))
             if self._is_of_this_boot(boot, kept.clock, now) and (one := leased(key, kept.lease, kept.clock, now)):
                 found.append(one)
             if len(found) == MAX_LISTED:
@@ -173,7 +173,7 @@ class SqliteEngine:
         if self._ttl is not None:
             _forget(connection, call.key, time.time() - self._ttl)
         row = connection.execute(_READ, (call.key,)).fetchone()
-        before = ConversationState() if row is None else read_conversation(row[1], row[2] or b"")
+        before = ConversationState() if row is None else read_conversation(_blob(row[1]), _blob(row[2]))
         if row is not None and not self._is_of_this_boot(
             row[0], before.clock, now
         ):  # its holder ended with the machine
@@ -190,6 +190,11 @@ class SqliteEngine:
     def _is_of_this_boot(self, boot: str, clock: Clock, now: int) -> bool:
         """Return whether a state was written since the machine's start. Until its next one, its clock goes forward."""
         return boot == self._boot and now >= clock.time - clock.offset
+
+
+def _blob(value: object) -> bytes:
+    """Return the state in a row; if there is none, or a damaged file has another kind of value, an empty one."""
+    return value if isinstance(value, bytes) else b""
 
 
 def _forget(connection: sqlite3.Connection, key: str, before: float) -> None:

@@ -37,7 +37,8 @@ _REPLICAS_TIMEOUT = 1000  # milliseconds for replicas to have a commit
 _LIBRARIES = ("valkey", "redis")
 _SCHEMES = {"valkey": "{}", "valkeys": "{}s", "redis": "{}", "rediss": "{}s", "unix": "unix"}
 
-_REASONS = {
+_CLUSTER = "it is a part of a cluster, which needs a client for clusters"
+_REASONS = {  # by the client's exceptions
     "AuthenticationError": "it refuses the user name or the password",
     "AuthorizationError": "it refuses the user name or the password",
     "BusyLoadingError": "it is still loading its data",
@@ -49,6 +50,16 @@ _REASONS = {
     "MaxConnectionsError": "all connections of the client's pool are in use",
     "TimeoutError": "it didn't answer in time",
     "ConnectionError": "it can't be reached, or closed the connection",
+    "AskError": _CLUSTER,  # MovedError is one
+}
+_CODES = {  # by what the server's error begins with, where the client has no exception for it
+    "ASK": _CLUSTER,
+    "MOVED": _CLUSTER,
+    "BUSY": "it is busy with a script of somebody else",
+    "CLUSTERDOWN": _REASONS["ClusterDownError"],
+    "MASTERDOWN": _REASONS["MasterDownError"],
+    "MISCONF": "it can't write to its disk",
+    "NOREPLICAS": "too few of its replicas can be reached (min-replicas-to-write)",
 }
 
 
@@ -111,10 +122,12 @@ class ValkeyEngine:
         replicas = self._replicas if isinstance(call, Commit) else 0
         try:
             reply, reached = self._send(command, replicas)
+            result = decode(call, reply)
+        except EngineUnavailable as error:
+            problem = str(error)
         except Exception as error:  # each client has its own, some with the command's arguments: they stay here
             problem = _reason(error)
         else:
-            result = decode(call, reply)
             if isinstance(result, Lost) or reached >= replicas:
                 return result
             problem = f"{reached} of {replicas} replicas have the turn so far"
@@ -138,12 +151,12 @@ class ValkeyEngine:
         try:
             conversations = self._leased() if hasattr(self._client, "scan_iter") else None
             reply, _ = self._send(look_at_pace(self._scope), 0)
+            now, pace = read_pace(reply)
+            return overview(pace, conversations, now=now, interval=interval, window=window)
         except EngineUnavailable as error:
             raise EngineUnavailable(f"{self._shown}: {error}") from None
         except Exception as error:
             raise EngineUnavailable(f"{self._shown}: {_reason(error)}") from None
-        now, pace = read_pace(reply)
-        return overview(pace, conversations, now=now, interval=interval, window=window)
 
     def _leased(self) -> list[LeasedConversation]:
         found = []
@@ -191,6 +204,10 @@ def _connect(url: str) -> Any:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         raise ValueError(f"the URL must begin with {', '.join(f'{each}://' for each in _SCHEMES)}")
+    if not _is_readable(url):
+        raise ValueError(
+            "the URL's host and port can't be read; in a password, write / as %2F, # as %23, ? as %3F and @ as %40"
+        )
     for library in _LIBRARIES:
         try:
             client: Any = getattr(import_module(library), library.capitalize())
@@ -204,6 +221,16 @@ def _connect(url: str) -> Any:
             retry=import_module(f"{library}.retry").Retry(no_backoff, 0),
         )
     raise ModuleNotFoundError("a URL needs valkey or redis: pip install valkey", name=_LIBRARIES[0])
+
+
+def _is_readable(url: str) -> bool:
+    """Return whether a URL has a host and a port, and no part of a password in their place."""
+    try:
+        parts = urlsplit(url)
+        rest = f"{parts.path}?{parts.query}#{parts.fragment}"
+        return parts.port != 0 and (parts.scheme == "unix" or "@" not in rest)
+    except ValueError:  # its message has what was taken for the port
+        return False
 
 
 def _unfit(client: Any, replicas: int) -> list[str]:
@@ -263,8 +290,9 @@ def _reason(error: Exception) -> str:
             return _REASONS[kind.__name__]
     if str(error).startswith(("ACL failure in script", "The user executing the script")):
         return _REASONS["NoPermissionError"]
-    code = re.match(r"[A-Z]{2,20}(?= )", str(error))
-    return f"it failed ({type(error).__name__}{f', {code[0]}' if code else ''})"
+    found = re.match(r"[A-Z]{2,20}(?= )", str(error))
+    code = found[0] if found else ""
+    return _CODES.get(code) or f"it failed ({type(error).__name__}{f', {code}' if code else ''})"
 
 
 def _shown(url: str) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import io
 import shutil
-import sys
 import textwrap
-from typing import Any
 
-from . import CHECKS, FactoryError, Report, Result
-from ._runner import Planned, plan
+from . import CHECKS, FactoryError
+from ._command import imported, run_all
+from ._runner import plan
 
 _ABOUT = """\
 Check a transport against the contract of ddg_transports.transport.
@@ -82,50 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         planned = plan(imported(args.factory), args.checks or None, backend=args.backend, waive=waive)
     except (FactoryError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # what a transport did instead can have any characters in it
-    results: list[Result] = []
-    try:
-        for each in planned:
-            results.append(_show(each))
-    except KeyboardInterrupt:
-        print(f"interrupted: {len(planned) - len(results)} of {len(planned)} checks have no result")
-        return 130
-    report = Report(tuple(results))
-    print(report.summary)
-    return 0 if report.kept else 1
-
-
-def _show(planned: Planned) -> Result:
-    """Run a check and print its result; a terminal shows its name meanwhile."""
-    terminal = sys.stdout.isatty()
-    if terminal:
-        print(f"        {planned.name}", end="\r", flush=True)
-    result = planned()
-    print(result, flush=True)  # its first line is longer than what it overwrites
-    return result
-
-
-def imported(name: str) -> Any:
-    """Import what ``module:name`` names.
-
-    Raises:
-        ValueError: it can't be imported; the message says why.
-    """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise ValueError(f"{name} does not name a factory: write it as MODULE:FACTORY, such as mymodule:factory")
-    sys.path.insert(0, "")
-    try:
-        found = importlib.import_module(module)
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise ValueError(
-            f"importing {module} raised {type(error).__name__} ({text}): `python -c 'import {module}'` shows where"
-        ) from error
-    if not hasattr(found, attribute):
-        raise ValueError(f"module {module} has no {attribute}")
-    return getattr(found, attribute)
+    return run_all(planned)
 
 
 def _described(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ._bench import AsyncBench, Bench, Factory
 from ._checks import CHECKS
 from ._factory import FactoryError, manager_of, try_transport
 from ._item import Check
+from ._patience import finish, in_thread, in_time
 from ._report import TLS, Report, Result
 from ._steps import NotKept
 
@@ -121,38 +121,8 @@ def _must_exist(names: Iterable[str]) -> None:
 def _run(run: Callable[[Bench], Coroutine[Any, Any, None]], bench: Bench, backend: str) -> None:
     try:
         if isinstance(bench, AsyncBench):
-            anyio.run(_guarded, run, bench, backend=backend)
+            anyio.run(in_time, partial(run, bench), bench.patience, backend=backend)
         else:
-            _run_blocking(run, bench)
+            in_thread(lambda: finish(run(bench)), bench.patience, give_up=bench.stop)
     finally:
         bench.stop()
-
-
-async def _guarded(run: Callable[[Bench], Coroutine[Any, Any, None]], bench: Bench) -> None:
-    with anyio.move_on_after(bench.patience):
-        await run(bench)
-        return
-    raise NotKept(f"it was still waiting after {bench.patience:g} s")
-
-
-def _run_blocking(run: Callable[[Bench], Coroutine[Any, Any, None]], bench: Bench) -> None:
-    """Run a check in a thread that can be abandoned if it never returns."""
-    failures: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            run(bench).send(None)
-        except StopIteration:
-            pass
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    thread.join(bench.patience)
-    if thread.is_alive():
-        bench.stop()  # most likely this ends its wait
-        thread.join(bench.slack)
-        raise NotKept(f"it was still waiting after {bench.patience:g} s")
-    if failures:
-        raise failures[0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import textwrap
 
-from ..contract.__main__ import imported
-from . import CHECKS, EngineFactoryError, Report
+from ..contract._command import imported, run_all
+from . import CHECKS, EngineFactoryError
 from ._runner import plan
 
 _ABOUT = """\
@@ -29,6 +29,7 @@ exit codes:
   0    the engine keeps the contract, but for what is waived
   1    it broke it
   2    it can't be checked: the arguments, the module or the factory are not right
+  130  interrupted
 
 checks (* can't be waived):
 """
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the command line's arguments; None takes the process's.
 
     Returns:
-        The exit status: 0 if the contract is kept, 1 if it is broken.
+        The exit status: 0 if the contract is kept, 1 if it is broken, 130 if interrupted.
 
     Raises:
         SystemExit: status 0 for ``--help``, 2 if nothing can be checked.
@@ -68,13 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         planned = plan(imported(args.factory), args.checks or None, backend=args.backend, waive=waive)
     except (EngineFactoryError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    results = []
-    for each in planned:
-        results.append(each())
-        print(results[-1], flush=True)
-    report = Report(tuple(results))
-    print(report.summary)
-    return 0 if report.kept else 1
+    return run_all(planned)
 
 
 def _described(name: str) -> str:

@@ -10,26 +10,8 @@ from typing import Any
 
 import anyio
 
-from ddg_protocol.coordination import (
-    Busy,
-    Call,
-    Claim,
-    Claimed,
-    Commit,
-    Committed,
-    Done,
-    Held,
-    Hold,
-    Lost,
-    Mark,
-    Marked,
-    Refused,
-    Release,
-    Released,
-    Reserve,
-    Result,
-    Slot,
-)
+from ddg_protocol.coordination import Call, Result
+from ddg_protocol.coordination.calls import RESULTS
 
 from ..contract._steps import NotKept
 
@@ -37,15 +19,6 @@ Factory = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager
 """Makes an engine with a pace and conversations that nobody else uses."""
 Advance = Callable[[Any, float], None]
 """Moves the clock of an engine forward, by seconds."""
-
-_ANSWERS: dict[type, tuple[type, ...]] = {
-    Reserve: (Slot, Refused),
-    Hold: (Held,),
-    Claim: (Claimed, Busy, Done, Lost),
-    Mark: (Marked, Lost),
-    Commit: (Committed, Lost),
-    Release: (Released, Lost),
-}
 
 
 class Bench:
@@ -121,7 +94,7 @@ class AsyncBench(Bench):
 
 def _checked(call: Call, result: object) -> Any:
     """Return the result of a call if it is one."""
-    wanted = _ANSWERS[type(call)]
+    wanted = RESULTS[type(call)]
     if not isinstance(result, wanted):
         names = " or ".join(each.__name__ for each in wanted)
         raise NotKept(f"{type(call).__name__} was answered by {type(result).__name__}, not by {names}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import threading
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ import anyio
 from ddg_protocol import DuckChatError
 
 from ..contract import Report, Result
+from ..contract._patience import finish, in_thread, in_time
 from ..contract._steps import NotKept
 from ._bench import Advance, AsyncBench, Bench, Factory
 from ._checks import CHECKS
@@ -79,9 +79,9 @@ class Planned:
     def _problem(self) -> str:
         try:
             if _is_async(_manager(self.factory)):
-                anyio.run(self._run_async, backend=self.backend)
+                anyio.run(in_time, self._in_loop, Bench.patience, backend=self.backend)
             else:
-                self._run_in_thread()
+                in_thread(self._in_thread, Bench.patience)
         except NotKept as error:
             return str(error)
         except DuckChatError as error:
@@ -90,31 +90,13 @@ class Planned:
             return f"{type(error).__name__} was raised, which is not an EngineUnavailable: {error}"
         return ""
 
-    async def _run_async(self) -> None:
-        with anyio.move_on_after(Bench.patience):
-            async with _manager(self.factory) as engine:
-                await self.check.run(AsyncBench(engine, self.advance))
-            return
-        raise NotKept(f"it was still waiting after {Bench.patience:g} s")
+    async def _in_loop(self) -> None:
+        async with _manager(self.factory) as engine:
+            await self.check.run(AsyncBench(engine, self.advance))
 
-    def _run_in_thread(self) -> None:
-        """Run a check in a thread that can be abandoned if it never returns."""
-        failures: list[BaseException] = []
-
-        def target() -> None:
-            try:
-                with _manager(self.factory) as engine:
-                    _finish(self.check.run(Bench(engine, self.advance)))
-            except BaseException as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=target, daemon=True)
-        thread.start()
-        thread.join(Bench.patience)
-        if thread.is_alive():
-            raise NotKept(f"it was still waiting after {Bench.patience:g} s")
-        if failures:
-            raise failures[0]
+    def _in_thread(self) -> None:
+        with _manager(self.factory) as engine:
+            finish(self.check.run(Bench(engine, self.advance)))
 
 
 def plan(
@@ -138,14 +120,6 @@ def plan(
             raise ValueError(f"the waiver of {name} has no reason: say why the engine can't keep it")
     _try(factory, backend)
     return [Planned(CHECKS[name], waive.get(name, ""), factory, advance, backend) for name in chosen]
-
-
-def _finish(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
 
 
 def _manager(factory: Factory) -> Any:

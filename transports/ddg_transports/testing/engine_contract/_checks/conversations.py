@@ -131,13 +131,17 @@ async def late_holder(bench: Bench) -> None:
 
 @item()
 async def repeated_claim(bench: Bench) -> None:
-    """A claim with the holder's nonce is the same claim, and one of a turn that has ended gets nothing."""
+    """A claim with the holder's nonce is the same claim, and one of a turn that has had its lease gets nothing."""
     await done(bench, b"one")
     has = await claimed(bench, holder="holder")
     expect("the same claim once more", await bench.call(claim("holder")), has)
     expect("the holder's release", await bench.call(_release(has)), Released())
     expect("the same claim after the release", await bench.call(claim("holder")), Lost())
-    await claimed(bench)
+    await done(bench, b"two")
+    expect("the same claim after the next turn", await bench.call(claim("holder")), Lost())
+    last = await claimed(bench)
+    expect("the same, to take over from the turn after that", await bench.call(claim("holder", take_over=True)), Lost())
+    expect("that turn's commit", await bench.call(commit(last, b"three")), Committed(revision=3))
 
 
 @item(protects=_ONCE)
