@@ -85,9 +85,7 @@ def _compare(args: argparse.Namespace) -> int:
     if str(args.file) == str(args.other) == "-":
         raise CommandError("only one of the two transcripts can come from standard input")
     (ours, our_damage), (theirs, their_damage) = _read(args.file), _read(args.other)
-    if len(ours.chats()) > 1 or len(theirs.chats()) > 1:
-        raise CommandError("only transcripts of one chat can be compared")
-    comparison = differences(ours, theirs)
+    chats = differences(ours, theirs)
     a, b = _name(args.file), _name(args.other)
     flaws = [
         f"{name}: {damage}; the rest is not compared"
@@ -99,18 +97,18 @@ def _compare(args: argparse.Namespace) -> int:
 
         width = width_of(sys.stdout) if sys.stdout.isatty() else _UNBROKEN
         look = Look(width, _has_colours(args, sys.stdout), args.full, _glyphs(sys.stdout).ellipsis)
-        for line in account(comparison, a, b, look):
+        for line in account(chats, a, b, look):
             print(line)
     else:
         from ._beside import beside
 
-        _write(args.html, beside(comparison, a, b, flaws, full=args.full))
+        _write(args.html, beside(chats, a, b, flaws, full=args.full))
     sys.stdout.flush()  # the flaws come after the account
     for flaw in flaws:
         say(f"ddg-chat: {flaw}")
     if flaws:
         return EX_DATAERR
-    return 0 if next(comparison.found, None) is None else 1
+    return 1 if any(chat.differs for chat in chats) else 0
 
 
 def _read(file: Path) -> tuple[Transcript, ConversationFormatError | None]:
