@@ -40,7 +40,7 @@ def _type_of(path: Path) -> str:
 
     found, _ = guess_type(path.name)
     if found is None:
-        raise ValueError("its name doesn't say what kind of file it is")
+        raise ValueError("its name doesn't say what kind of file it is; give it one that does, such as notes.txt")
     return found
 
 

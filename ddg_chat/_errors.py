@@ -42,7 +42,7 @@ _TABLE: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((errors.ModelNotSupportedError,), 2, ""),
     ((errors.InputLimitError, errors.OutputLimitError, errors.ConversationLimitError), 65, ""),
     ((errors.LocalProtocolError,), 65, ""),
-    ((errors.ConversationFormatError,), 65, "transcripts are written by --record FILE"),
+    ((errors.ConversationFormatError,), 65, ""),
     ((UnicodeError,), 65, "convert the input to UTF-8, for example with iconv -f LATIN1 -t UTF-8"),
     ((errors.RateLimitError, errors.UserLimitError), 75, ""),
     ((errors.TokenError,), 75, ""),

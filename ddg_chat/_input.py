@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ddg_protocol import ConversationFormatError
 from ddg_protocol.text import encodable
 
 from ._errors import CommandError
 from ._text import one_line
+
+_T = TypeVar("_T")
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 """The longest file that is read as text. No question may be as long."""
@@ -89,3 +94,23 @@ def read_text(path: Path) -> str:
             "convert it, for example with iconv -f LATIN1 -t UTF-8",
             65,
         ) from None
+
+
+def read_transcript(path: Path, read: Callable[[bytes], _T]) -> _T:
+    """Return what a file has that ``--record`` has written.
+
+    Args:
+        path: the file; - for standard input.
+        read: reads its bytes.
+
+    Raises:
+        CommandError: it is no transcript, or a damaged one.
+        OSError: it can't be read.
+    """
+    from_stdin = str(path) == "-"
+    data = sys.stdin.buffer.read() if from_stdin else path.read_bytes()
+    try:
+        return read(data)
+    except ConversationFormatError as error:
+        name = "standard input" if from_stdin else one_line(str(path))
+        raise CommandError(f"{name}: {error}; transcripts are written by --record FILE", 65) from None

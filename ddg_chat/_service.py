@@ -22,6 +22,7 @@ from ddg_protocol import (
     SolveChallenge,
 )
 from ddg_protocol.conversation import Messages
+from ddg_protocol.errors import ModelNotSupportedError
 from ddg_protocol.models import ModelList
 from ddg_protocol.tap import DrivenSession
 from ddg_transports.blocking import Chat, Client, Reply, Trace
@@ -350,6 +351,7 @@ def opened(args: argparse.Namespace, *, on_action: Callable[[Trace], object] | N
         raise CommandError("--transport sockets doesn't support proxies; leave it out, or use httpcore")
     with ExitStack() as stack:
         profile = profile_of(args)
+        _check_model(args, profile)
         if args.emulator:
             profile = profile.at(stack.enter_context(emulator(profile, args.fault, challenge=args.challenge)))
         waiting = _waiting(args, profile)
@@ -373,6 +375,15 @@ def opened(args: argparse.Namespace, *, on_action: Callable[[Trace], object] | N
         )
         streams = args.stream is not False
         yield Asking(stack.enter_context(client), waiting, transcripts, output, streams=streams)
+
+
+def _check_model(args: argparse.Namespace, profile: ServiceProfile) -> None:
+    """Say where the model stands if it isn't one and the command line doesn't name it."""
+    if source := getattr(args, "sources", {}).get("model"):
+        try:
+            profile.validate_model(args.model)
+        except ModelNotSupportedError as error:
+            raise ModelNotSupportedError(f"{source}: {error}") from None
 
 
 def revision(name: str | None) -> ServiceProfile:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ._errors import CommandError
 from ._input import read_toml
+from ._say import say
 from ._text import one_line
 
 PREFIX = "DDG_CHAT_"
@@ -44,7 +45,8 @@ def fill(args: argparse.Namespace) -> None:
     """Set the options that the command line leaves open.
 
     Args:
-        args: the parsed arguments. What nobody sets stays None.
+        args: the parsed arguments. What nobody sets stays None. They get ``sources``, which says by ``dest`` where the
+            others come from. Unless they are quiet, variables that set nothing are said.
 
     Raises:
         CommandError: the file can't be read or has an unknown key, or a value can't be understood.
@@ -53,9 +55,14 @@ def fill(args: argparse.Namespace) -> None:
     if not settable:
         return
     found = read(settable)
+    args.sources = {}
     for action in settable:
         if getattr(args, action.dest) is None and action.dest in found:
             setattr(args, action.dest, found[action.dest].value)
+            args.sources[action.dest] = found[action.dest].source
+    if not getattr(args, "quiet", None):
+        for complaint in unknown_variables():
+            say(f"ddg-chat: {complaint}")
 
 
 def read(settable: tuple[argparse.Action, ...]) -> dict[str, Setting]:
@@ -112,6 +119,21 @@ def known() -> tuple[argparse.Action, ...]:
         for action in parser.get_default("settable") or ():
             actions.setdefault(action.dest, action)
     return tuple(actions.values())
+
+
+def unknown_variables() -> Iterator[str]:
+    """Yield a sentence for each variable that looks as if it set an option, and sets none."""
+    named = sorted(name for name in os.environ if name.startswith(PREFIX))
+    if not named:
+        return  # and nothing is imported
+    from difflib import get_close_matches
+
+    variables = {action.dest.upper(): variable_of(action) for action in known()}
+    for name in named:
+        if name not in variables.values():
+            near = get_close_matches(name.removeprefix(PREFIX), variables, n=1)
+            advice = f"did you mean {variables[near[0]]}?" if near else "ddg-chat config lists the settings"
+            yield f"{one_line(name, 40)} is in the environment, but there is no such setting; {advice}"
 
 
 def _written(path: Path | None) -> Mapping[str, Any]:

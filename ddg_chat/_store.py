@@ -191,6 +191,22 @@ class Store:
         except FileNotFoundError:
             raise _unknown(name) from None
 
+    def discard(self, name: str, seen: Conversation | None) -> None:
+        """Remove a conversation, unless another process has stored something else under the name.
+
+        Args:
+            name: the conversation's name.
+            seen: as for `save`.
+
+        Raises:
+            CommandError: the name isn't valid.
+            OSError: the file can't be removed.
+        """
+        path = self._path(name)
+        with self._locked():
+            if self._holds(path, seen):
+                path.unlink(missing_ok=True)
+
     def names(self) -> list[str]:
         """Return the names of the conversations, most recently changed first."""
         found: list[tuple[float, str]] = []
@@ -249,8 +265,12 @@ def name_for(question: str, today: date) -> str:
     Returns:
         The date and the first words of the question.
     """
-    words = "-".join(re.findall(r"[^\W_]+", question.lower()))[:40].strip("-")
-    return "-".join(filter(None, (today.isoformat(), words)))
+    return "-".join(filter(None, (today.isoformat(), words_of(question))))
+
+
+def words_of(question: str) -> str:
+    """Return the first words of a question, as a name has them."""
+    return "-".join(re.findall(r"[^\W_]+", question.lower()))[:40].strip("-")
 
 
 def _kept(conversation: Conversation) -> Conversation:

@@ -22,7 +22,7 @@ from ._opening import NOTHING_BEFORE, Opening, typed_in
 from ._say import table, width_of
 from ._search import found_in
 from ._service import Asking
-from ._store import Store, name_for
+from ._store import Store, name_for, words_of
 from ._text import one_line
 
 HELP = (
@@ -276,11 +276,22 @@ class Talk:
         self._say(f"{name}: {heading(conversation)} ({_turns(conversation)} so far, with {self.model})")
 
     def _keep(self) -> None:
-        name = self._name or name_for(typed_in(text_of(self._conversation.last_question or "")), date.today())
+        name = self._name or self._usual_name()
         kept_as = self._store.save(name, self._conversation, seen=self._stored)
         if self._name is not None and kept_as != name:
             self._say(f"another process has changed {name}; this conversation is saved as {kept_as}")
         self._name, self._stored = kept_as, self._conversation
+
+    def _usual_name(self) -> str:
+        return name_for(typed_in(text_of(self._conversation.last_question or "")), date.today())
+
+    def _discard(self, question: str) -> None:
+        """Keep nothing of a conversation whose only question is taken back; its words were to be in the name, too."""
+        if self._name is not None:
+            self._store.discard(self._name, self._stored)
+            if words_of(question) in self._name:
+                self._name = None
+        self._stored = None
 
     # The commands
 
@@ -304,7 +315,7 @@ class Talk:
     def _set_effort(self, name: str) -> None:
         efforts = self._efforts()
         if not efforts:
-            raise CommandError(f"{self.model} has no efforts to choose from")
+            raise CommandError(f"{self.model} has no efforts to choose from; /model NAME switches to another model")
         if name and name not in efforts:
             raise CommandError(f"{self.model} has no effort {one_line(name, 40)}; it has {', '.join(efforts)}")
         self._effort = name or self._effort
@@ -337,8 +348,12 @@ class Talk:
                 self._chat.close()
             self._chat, self._unanswered = None, None
             self._conversation = self._conversation.rewound()
-            self._keep()
-        self._say(f"taken back: {one_line(typed_in(text_of(question)), 70)} ({_turns(self._conversation)} left)")
+            typed = typed_in(text_of(question))
+            if self._conversation.message_history:
+                self._keep()
+            else:
+                self._discard(typed)
+        self._say(f"taken back: {one_line(typed, 70)} ({_turns(self._conversation)} left)")
 
     def _set_system(self, text: str) -> None:
         if text:
@@ -374,7 +389,7 @@ class Talk:
         if name:
             self._store.rename(self._name, name)
             self._name = name
-        if not self._conversation.message_history:
+        if self._stored is None:
             self._say(f"nothing to save yet; the name will be {name}" if name else "nothing to save yet")
         else:
             self._say(f"saved as {self._name}, in {self._store.folder}")
@@ -395,7 +410,7 @@ class Talk:
     def _export(self, file: str) -> None:
         if not self._conversation.message_history:
             raise CommandError("there is nothing to export yet")
-        path = Path(os.path.expanduser(file or f"{self._name}.md"))
+        path = Path(os.path.expanduser(file or f"{self._name or self._usual_name()}.md"))
         write_markdown(self._conversation, path)
         self._say(f"written to {path}")
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import _settings, _shared
-from ._settings import PREFIX, Setting, name_of, variable_of
+from ._settings import Setting, name_of, variable_of
 from ._text import columns, escaped
 
 EPILOG = """\
@@ -72,10 +71,8 @@ def _lines(path: Path | None, settable: tuple[argparse.Action, ...], found: Mapp
     width = min(40, max(columns(left) for left, _ in rows))
     for left, source in rows:
         yield f"{left}{' ' * (width - columns(left))}  # {source}"
-    variables = {variable_of(action) for action in settable}
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in variables:
-            yield f"# {escaped(name)} is in the environment, but there is no such setting"
+    for complaint in _settings.unknown_variables():
+        yield f"# {complaint}"
 
 
 def _shown(action: argparse.Action, setting: Setting) -> str | bool | int | float:

@@ -18,12 +18,12 @@ from pathlib import Path
 import anyio
 import msgspec
 
-from ddg_protocol.errors import ConversationFormatError
 from ddg_protocol.service import Checks, Fault, Handler, Service, default_responder
 from ddg_protocol.service.script import fault_from_text, script_from_toml
 from ddg_transports.emulator import serve, throw_away_tls
 
 from ._errors import CommandError
+from ._input import read_transcript
 from ._say import say
 from ._seen import RequestsSeen
 from ._service import REVISIONS, revision, seconds
@@ -135,8 +135,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         tls = _tls(args) if args.tls or args.ca_file or args.cert_for else None
         handler = _transcript(args.transcript) if args.transcript is not None else _service(args)
-    except ConversationFormatError as error:
-        raise CommandError(f"{args.transcript}: {error}", 65) from None
     except (ImportError, ValueError) as error:  # TLS isn't installed, or no certificate can be for such a name
         raise CommandError(str(error)) from None
     seen = RequestsSeen(sys.stderr, headers=args.verbose, as_json=args.json)
@@ -182,7 +180,7 @@ def _reply(given: str) -> str:
     try:
         return (sys.stdin.buffer.read() if given == "-" else Path(given).read_bytes()).decode()
     except UnicodeDecodeError:
-        raise CommandError(f"{given}: the reply must be UTF-8 text", 74) from None
+        raise CommandError(f"{given}: the reply is not UTF-8 text; convert it, or save it as UTF-8", 74) from None
 
 
 def _script(file: str | None) -> tuple[Fault, ...]:
@@ -197,7 +195,7 @@ def _script(file: str | None) -> tuple[Fault, ...]:
 def _transcript(file: str) -> Handler:
     from ddg_protocol.transcript import Transcript, TranscriptService
 
-    return TranscriptService(Transcript.read(Path(file).read_bytes()))
+    return TranscriptService(read_transcript(Path(file), Transcript.read))
 
 
 def _tls(args: argparse.Namespace) -> ssl.SSLContext:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import sys
 from pathlib import Path
 from time import sleep
 
 from ddg_protocol.transcript import Begin, Lost, Outcome, Step, Transcript, replay
 
+from ._input import read_transcript
 from ._text import harmless, one_line
 
 
@@ -29,8 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, and print the result."""
-    data = sys.stdin.buffer.read() if str(args.file) == "-" else args.file.read_bytes()
-    transcript = Transcript.read(data)
+    transcript = read_transcript(args.file, Transcript.read)
     pulls = 0
     for step in replay(transcript):
         if args.real_time:

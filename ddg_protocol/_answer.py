@@ -52,7 +52,7 @@ def _as_answer(answer: str | ChallengeAnswer) -> ChallengeAnswer:
     try:
         return msgspec.convert(msgspec.structs.asdict(answer), ChallengeAnswer)
     except msgspec.ValidationError as error:
-        raise ValueError(f"the answer has another form: {printable(str(error), 300)}") from None
+        raise ValueError(f"a part of the answer has the wrong type: {printable(str(error), 300)}") from None
 
 
 def _check_headers(headers: Headers, profile: ServiceProfile) -> None:

@@ -428,7 +428,10 @@ def _check(snapshot: Snapshot, profile: ServiceProfile, policy: Policy) -> None:
     """
     msgspec.json.encode(snapshot, enc_hook=_encode)  # raises for what no JSON file can have held
     if snapshot.origin != profile.origin:
-        raise ValueError(f"the snapshot is of {snapshot.origin}, and the profile of {profile.origin}")
+        raise ValueError(
+            f"the snapshot is of {snapshot.origin}, and the profile of {profile.origin}; "
+            "continue with a profile of the same address"
+        )
     msgspec.structs.replace(snapshot.conversation, fe_version=snapshot.fe_version).to_json()
     Conversation(ids=tuple(snapshot.ids.items()))
     phase, newest = snapshot.phase, 0

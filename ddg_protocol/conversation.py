@@ -46,7 +46,9 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         content = self.content
         if isinstance(content, str):
             if not encodable(content):
-                raise ValueError("the content of a message has half of a surrogate pair in it")
+                raise ValueError(
+                    "the content of a message has half of a surrogate pair in it, which can't be sent as UTF-8"
+                )
         elif self.role != "user" or not content or not all(isinstance(part, Part) for part in content):
             raise ValueError("the content of a message must be text, or for a question a tuple of one part or more")
         elif any(isinstance(part, Text) for part in content[1:]):
@@ -155,7 +157,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             ValueError: one of them can't be; the message says which, and why.
         """
         if not (encodable(self.model) and encodable(self.title or "")):
-            raise ValueError("model or title has half of a surrogate pair in it")
+            raise ValueError("model or title has half of a surrogate pair in it, which can't be stored as UTF-8")
         try:
             check_token("x-vqd-4", self.vqd)
             check_token("x-vqd-hash-1", self.vqd_hash_1, limit=None)
@@ -166,7 +168,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if len(self.ids) > MAX_IDS or not all(VISIBLE.fullmatch(id) and len(id) <= MAX_ID_CHARS for _, id in self.ids):
             raise ValueError(f"ids must be visible ASCII: at most {MAX_IDS}, of {MAX_ID_CHARS} characters")
         if not all(encodable(name) for name, _ in self.ids):
-            raise ValueError("the name of an id has half of a surrogate pair in it")
+            raise ValueError("the name of an id has half of a surrogate pair in it, which can't be stored as UTF-8")
         if len(self.cookies) > MAX_COOKIES or sum(cookie.size for cookie in self.cookies) > MAX_JAR_BYTES:
             raise ValueError(f"a conversation may have {MAX_COOKIES} cookies, of {MAX_JAR_BYTES} bytes in total")
 

@@ -36,7 +36,7 @@ class Text(msgspec.Struct, frozen=True, tag="text", forbid_unknown_fields=True):
         if not isinstance(self.text, str):
             raise ValueError(f"a part's text must be a str, not {type(self.text).__name__}")
         if not encodable(self.text):
-            raise ValueError("a part's text has half of a surrogate pair in it")
+            raise ValueError("a part's text has half of a surrogate pair in it, which can't be sent as UTF-8")
 
 
 class Image(msgspec.Struct, frozen=True, tag="image", forbid_unknown_fields=True):
@@ -100,7 +100,7 @@ def _check_data(data: bytes) -> None:
     if not isinstance(data, bytes):
         raise ValueError(f"the data of an image or a file must be bytes, not {type(data).__name__}")
     if not 0 < len(data) <= MAX_ATTACHMENT_BYTES:
-        raise ValueError(f"an image or a file has {len(data)} bytes; it must have 1 to {MAX_ATTACHMENT_BYTES}")
+        raise ValueError(f"an image or a file must have 1 to {MAX_ATTACHMENT_BYTES} bytes, not {len(data)}")
 
 
 def _check_mime_type(mime_type: object) -> None:

@@ -48,7 +48,7 @@ class Program(msgspec.Struct, frozen=True):
             CommandError: one is missing.
         """
         if not any("{url}" in word for word in self.words):
-            raise CommandError("the command has no {url}: the address that the program is to talk to")
+            raise CommandError("the command has no {url}; put it where the program takes the service's address")
         if self.holds_conversations == any("{question}" in word for word in self.words):
             raise CommandError(
                 "the command has to have {question}, or {questions} as a word of its own, for a program that asks "

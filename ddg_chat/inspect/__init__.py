@@ -11,11 +11,11 @@ from typing import TextIO
 
 import msgspec
 
-from ddg_protocol import ConversationFormatError
 from ddg_protocol.transcript import Transcript
 
 from .._errors import CommandError
 from .._files import private
+from .._input import read_transcript
 from .._say import say, width_of
 from .._screen import takes_escapes
 from ._diagram import ASCII, UNICODE, Glyphs, Style, draw
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    transcript, damage = _read(args.file)
+    transcript, damage = read_transcript(args.file, Transcript.salvage)
     timelines = read_timelines(transcript, damage)
     if args.html is None:
         for timeline, title in zip(timelines, titles(timelines), strict=True):
@@ -84,10 +84,10 @@ def _compare(args: argparse.Namespace) -> int:
 
     if str(args.file) == str(args.other) == "-":
         raise CommandError("only one of the two transcripts can come from standard input")
-    (ours, our_damage), (theirs, their_damage) = _read(args.file), _read(args.other)
-    if len(ours.chats()) > 1 or len(theirs.chats()) > 1:
-        raise CommandError("only transcripts of one chat can be compared")
-    comparison = differences(ours, theirs)
+    (ours, our_damage), (theirs, their_damage) = (
+        read_transcript(file, Transcript.salvage) for file in (args.file, args.other)
+    )
+    chats = differences(ours, theirs)
     a, b = _name(args.file), _name(args.other)
     flaws = [
         f"{name}: {damage}; the rest is not compared"
@@ -99,22 +99,18 @@ def _compare(args: argparse.Namespace) -> int:
 
         width = width_of(sys.stdout) if sys.stdout.isatty() else _UNBROKEN
         look = Look(width, _has_colours(args, sys.stdout), args.full, _glyphs(sys.stdout).ellipsis)
-        for line in account(comparison, a, b, look):
+        for line in account(chats, a, b, look):
             print(line)
     else:
         from ._beside import beside
 
-        _write(args.html, beside(comparison, a, b, flaws, full=args.full))
+        _write(args.html, beside(chats, a, b, flaws, full=args.full))
     sys.stdout.flush()  # the flaws come after the account
     for flaw in flaws:
         say(f"ddg-chat: {flaw}")
     if flaws:
         return EX_DATAERR
-    return 0 if next(comparison.found, None) is None else 1
-
-
-def _read(file: Path) -> tuple[Transcript, ConversationFormatError | None]:
-    return Transcript.salvage(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+    return 1 if any(chat.differs for chat in chats) else 0
 
 
 def _name(file: Path) -> str:

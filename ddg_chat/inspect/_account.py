@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -38,11 +38,11 @@ class Look(msgspec.Struct, frozen=True):
     ellipsis: str = "…"
 
 
-def account(comparison: Comparison, a: str, b: str, look: Look) -> Iterator[str]:
+def account(chats: Sequence[Comparison], a: str, b: str, look: Look) -> Iterator[str]:
     """Tell what differs.
 
     Args:
-        comparison: the two runs.
+        chats: the chats of the two transcripts, in pairs.
         a: the name of the first transcript.
         b: the name of the second.
         look: how it looks.
@@ -50,13 +50,20 @@ def account(comparison: Comparison, a: str, b: str, look: Look) -> Iterator[str]
     Yields:
         Lines, without their ends. Text from the transcripts contains only visible characters.
     """
-    return _Account(comparison, look).lines(a, b)
+    return _Account(chats, look).lines(a, b)
+
+
+def titles(chats: Sequence[Comparison]) -> list[str]:
+    """Return a title for each pair of chats. A pair that is alone needs none: its title is empty."""
+    return [f"Chat {number}" for number in range(1, len(chats) + 1)] if len(chats) > 1 else [""]
 
 
 def summary(comparison: Comparison) -> Iterator[str]:
-    """Say where two runs differ first, where they part, and what was not compared: a sentence each."""
+    """Say where two chats differ first, where they part, and what was not compared: a sentence each."""
     first = next(comparison.found, None)
-    if first is None:
+    if comparison.a is None or comparison.b is None:
+        yield f"Only {'A' if comparison.b is None else 'B'} has this chat: {size([comparison.a or comparison.b])}."
+    elif first is None:
         yield "Nothing differs."
     else:
         parting = next((each for each in comparison.found if each[1].parts_ways), None)
@@ -88,12 +95,16 @@ def parted(pair: Pair) -> str:
     return f"{escaped(cut(row.a, _CUT))} in A, {escaped(cut(row.b, _CUT))} in B"
 
 
-def size(run: Run) -> tuple[str, str]:
-    """Say how many turns and requests a run has."""
-    turns = sum(turn.question is not None for turn in run.turns)
-    return (
-        f"{turns:,} turn{'' if turns == 1 else 's'}",
-        f"{run.requests:,} request{'' if run.requests == 1 else 's'}",
+def size(chats: Sequence[Run | None]) -> str:
+    """Say how many turns and requests there are, and of several pairs how many chats one transcript has."""
+    runs = [run for run in chats if run is not None]
+    counts = {
+        "chat": len(runs) if len(chats) > 1 else 0,
+        "turn": sum(turn.question is not None for run in runs for turn in run.turns),
+        "request": sum(run.requests for run in runs),
+    }
+    return ", ".join(
+        f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count or what != "chat"
     )
 
 
@@ -118,20 +129,34 @@ def common_start(row: Row, limit: int) -> int:
 
 
 class _Account:
-    def __init__(self, comparison: Comparison, look: Look) -> None:
-        self._comparison = comparison
+    def __init__(self, chats: Sequence[Comparison], look: Look) -> None:
+        self._chats = chats
         self._look = look
         self._limit = 1 << 62 if look.full else _CUT
         self._told: set[Row] = set()
         self._left = 1 << 62 if look.full else _MOST_ROWS
 
     def lines(self, a: str, b: str) -> Iterator[str]:
-        comparison = self._comparison
-        for mark, side, name, run in (("-", "A", a, comparison.a), ("+", "B", b, comparison.b)):
-            yield from self._value(mark, f"{side}: {escaped(name)}, {', '.join(size(run))}", 0)
-        yield ""
-        for sentence in summary(comparison):
-            yield from folded(sentence, self._look.width).split("\n")
+        ours, theirs = [chat.a for chat in self._chats], [chat.b for chat in self._chats]
+        for mark, side, name, runs in (("-", "A", a, ours), ("+", "B", b, theirs)):
+            yield from self._value(mark, f"{side}: {escaped(name)}, {size(runs)}", 0)
+        for title, comparison in zip(titles(self._chats), self._chats, strict=True):
+            if title:
+                yield ""
+                yield from self._heading(title, 0)
+            yield ""
+            for sentence in summary(comparison):
+                yield from folded(sentence, self._look.width).split("\n")
+            yield from self._listed(comparison)
+        rest = sum(comparison.count for comparison in self._chats) - _MOST_ROWS
+        if rest > 0 and not self._look.full:
+            yield ""
+            yield from self._heading(f"{rest:,} more differences are left out; --full lists them.", 0)
+
+    def _listed(self, comparison: Comparison) -> Iterator[str]:
+        if comparison.a is None or comparison.b is None:
+            self._left -= 1  # the summary has said it
+            return
         shown: TurnPair | str | None = ""
         for turn, pair in comparison.found:
             if self._left <= 0:
@@ -141,10 +166,6 @@ class _Account:
                 yield from self._heading("settings" if turn is None else turn.title, 0)
                 shown = turn
             yield from self._pair(pair)
-        rest = comparison.count - _MOST_ROWS
-        if rest > 0 and not self._look.full:
-            yield ""
-            yield from self._heading(f"{rest:,} more differences are left out; --full lists them.", 0)
 
     def _pair(self, pair: Pair) -> Iterator[str]:
         title = self._cut(pair.step.title)

@@ -1,16 +1,16 @@
-"""Two runs as one self-contained page, side by side: turn by turn, and step by step. It has no script.
+"""Two runs as one self-contained page, side by side: chat by chat, turn by turn, and step by step. It has no script.
 
 All text from outside goes through `said`: it is text in the page and nothing else, whatever it contains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from string import Template
 
 from .._document import document, part, said
 from .._text import escaped
-from ._account import brief, label, place, size, summary
+from ._account import brief, label, place, size, summary, titles
 from ._differences import Comparison, Pair, Row, TurnPair, rows
 from ._texts import common_ends, cut
 
@@ -30,11 +30,11 @@ _COLUMNS = (
 )
 
 
-def beside(comparison: Comparison, a: str, b: str, flaws: list[str], *, full: bool = False) -> str:
+def beside(chats: Sequence[Comparison], a: str, b: str, flaws: list[str], *, full: bool = False) -> str:
     """Make the page.
 
     Args:
-        comparison: the two runs.
+        chats: the chats of the two transcripts, in pairs.
         a: the name of the first transcript.
         b: the name of the second.
         flaws: why a part of a transcript is not shown, a sentence each.
@@ -44,36 +44,45 @@ def beside(comparison: Comparison, a: str, b: str, flaws: list[str], *, full: bo
         HTML. Its content security policy allows only its own style, by its hash: it makes no requests, and runs
         nothing.
     """
-    drawing = _Drawing(comparison, None if full else _CUT)
-    turns = "\n".join(filter(None, drawing.turns()))
-    differs = next(comparison.found, None) is not None
+    drawing = _Drawing(None if full else _CUT)
+    drawn = [drawing.chat(*each) for each in zip(titles(chats), chats, strict=True)]
+    differs = any(chat.differs for chat in chats)
+    sides = (("A", a, [chat.a for chat in chats]), ("B", b, [chat.b for chat in chats]))
     body = Template(part(__package__, "beside.html")).substitute(
         runs="\n".join(
-            f'<tr><th scope="row">{side}</th><td>{said(escaped(name))}</td><td>{turn}</td><td>{requests}</td></tr>'
-            for side, name, (turn, requests) in (("A", a, size(comparison.a)), ("B", b, size(comparison.b)))
+            f'<tr><th scope="row">{side}</th><td>{said(escaped(name))}</td><td>{size(runs)}</td></tr>'
+            for side, name, runs in sides
         ),
-        summary="\n".join(f"<p>{said(sentence)}</p>" for sentence in summary(comparison)),
         flaws="\n".join(f'<p class="flaw" role="note">{said(escaped(flaw))}</p>' for flaw in flaws),
         only=" checked" if differs else "",
         all="" if differs else " checked",
-        turns=turns,
+        chats="\n".join(drawn),
         notes=" ".join(drawing.notes()),
     )
     return document("inspect", f"{a} and {b}", body, style=part(__package__, "beside.css"))
 
 
 class _Drawing:
-    def __init__(self, comparison: Comparison, limit: int | None) -> None:
-        self._comparison = comparison
+    def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._left = _MOST_TEXT
         self._left_out = self._pairs = 0
 
-    def turns(self) -> Iterator[str]:
-        settings = TurnPair(None, None, (self._comparison.settings,))
-        yield self._turn("Settings", settings)
-        for turn in self._comparison.turns:
-            yield self._turn(turn.title[:1].upper() + turn.title[1:], turn)
+    def chat(self, title: str, comparison: Comparison) -> str:
+        """Draw a pair of chats. A pair that is alone has no title."""
+        sentences = "\n".join(f"<p>{said(sentence)}</p>" for sentence in summary(comparison))
+        turns = self._turns(comparison, "h3" if title else "h2")
+        drawn = "\n".join(filter(None, (f'<div class="summary">\n{sentences}\n</div>', *turns)))
+        if not title:
+            return drawn
+        return f'<section class="chat" aria-label="{title}">\n<h2>{title}</h2>\n{drawn}\n</section>'
+
+    def _turns(self, comparison: Comparison, heading: str) -> Iterator[str]:
+        if comparison.a is None or comparison.b is None:
+            return  # the summary has said it
+        yield self._turn("Settings", TurnPair(None, None, (comparison.settings,)), heading)
+        for turn in comparison.turns:
+            yield self._turn(turn.title[:1].upper() + turn.title[1:], turn, heading)
 
     def notes(self) -> Iterator[str]:
         yield "− is what A has, + is what B has, ~ is what differs from run to run and is not compared."
@@ -84,7 +93,7 @@ class _Drawing:
         if self._left_out:
             yield f"{self._left_out:,} values are left out: {_MOST_TEXT:,} characters are drawn."
 
-    def _turn(self, title: str, turn: TurnPair) -> str:
+    def _turn(self, title: str, turn: TurnPair, heading: str) -> str:
         steps = "\n".join(filter(None, map(self._pair, turn.pairs)))
         if not steps:
             return ""
@@ -92,7 +101,8 @@ class _Drawing:
         question = next((pair.step for pair in turn.pairs if pair.step.title == "ask"), None)
         asked = "" if question is None else f"<span>{said(escaped(cut(brief(question), _CUT_LINE)))}</span>"
         return (
-            f'<section class="turn{same}" aria-label="{title}">\n<h2><small>{title}</small>{asked}</h2>\n'
+            f'<section class="turn{same}" aria-label="{title}">\n'
+            f'<{heading} class="asked"><small>{title}</small>{asked}</{heading}>\n'
             '<p class="sides" aria-hidden="true"><span></span><span>A</span><span>B</span></p>\n'
             f"<ol>\n{steps}\n</ol>\n</section>"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -110,18 +111,18 @@ class TurnPair(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """What differs between two runs.
+    """What differs between two chats that correspond to each other, or a chat that only one transcript has.
 
     Attributes:
-        a: the first run.
-        b: the second run.
+        a: the chat of the first transcript; None if it has none.
+        b: the chat of the second transcript; None if it has none.
         settings: the settings.
-        turns: the turns, in order.
+        turns: the turns, in order; none of a chat that only one transcript has, which is a difference as a whole.
         ignored: what is not compared because it differs from run to run, with the number of values.
     """
 
-    a: Run
-    b: Run
+    a: Run | None
+    b: Run | None
     settings: Pair
     turns: tuple[TurnPair, ...]
     ignored: dict[str, int]
@@ -135,31 +136,42 @@ class Comparison(msgspec.Struct, frozen=True):
             yield from ((turn, pair) for pair in turn.pairs if pair.differs)
 
     @property
+    def differs(self) -> bool:
+        """Whether there is a difference."""
+        return next(self.found, None) is not None
+
+    @property
     def count(self) -> int:
         """The number of differences."""
         return sum(len(pair.changes) or 1 for _, pair in self.found)
 
 
-def differences(a: Transcript, b: Transcript) -> Comparison:
+def differences(a: Transcript, b: Transcript) -> list[Comparison]:
     """Compare two transcripts.
 
-    Turns correspond to each other by their questions, and otherwise by their order; within a turn, requests by method
-    and path; between requests, events by their kind.
+    Chats correspond to each other by their order; within a chat, turns by their questions, and otherwise by their
+    order; within a turn, requests by method and path; between requests, events by their kind.
 
     Args:
         a: the readable part of the first transcript.
         b: the readable part of the second.
 
     Returns:
-        All that differs, and what was not compared.
+        All that differs, and what was not compared, chat by chat.
     """
     is_one_blanked = a.head.texts != b.head.texts
-    runs = read_steps(a, blanked=is_one_blanked), read_steps(b, blanked=is_one_blanked)
+    ours, theirs = ([read_steps(chat, blanked=is_one_blanked) for chat in each.chats()] for each in (a, b))
+    return [_compared(*each) for each in zip_longest(ours, theirs)]
+
+
+def _compared(a: Run | None, b: Run | None) -> Comparison:
+    if a is None or b is None:
+        return Comparison(a, b, Pair(a.settings if a else None, b.settings if b else None), (), {})
     ignored: Counter[str] = Counter()
     compare = _Compare(ignored)
-    settings = compare.pair(runs[0].settings, runs[1].settings)
-    turns = tuple(compare.turn(*each) for each in matched(runs[0].turns, runs[1].turns, _asked, _sort_of_turn))
-    return Comparison(runs[0], runs[1], settings, turns, dict(ignored))
+    settings = compare.pair(a.settings, b.settings)
+    turns = tuple(compare.turn(*each) for each in matched(a.turns, b.turns, _asked, _sort_of_turn))
+    return Comparison(a, b, settings, turns, dict(ignored))
 
 
 def rows(a: Step | None, b: Step | None) -> list[Row]:

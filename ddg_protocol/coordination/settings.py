@@ -70,7 +70,8 @@ class Coordination(msgspec.Struct, frozen=True, kw_only=True):
                     f"Coordination.{name} must be more than 0 and at most {MAX_SECONDS} s, not {shown(value)}"
                 )
         if self.on_busy not in get_args(OnBusy):
-            raise ValueError(f"Coordination.on_busy must be one of {', '.join(get_args(OnBusy))}")
+            choices = ", ".join(get_args(OnBusy))
+            raise ValueError(f"Coordination.on_busy must be one of {choices}, not {shown(self.on_busy)}")
         if (self.seal is bytes) is not (self.unseal is bytes):
             raise ValueError("Coordination.seal and Coordination.unseal go together")
 

@@ -140,7 +140,7 @@ def test_a_loaded_conversation_is_not_asked_with_an_effort_that_its_model_has_no
         (["/effort medium"], "sees has no effort medium; it has none, low"),
         (["/model reads", "/effort low"], "reads has no efforts to choose from"),
         (["/attach nowhere.png"], "No such file"),
-        (["/attach empty.txt"], "empty.txt can't be attached: an image or a file has 0 bytes"),
+        (["/attach empty.txt"], "empty.txt can't be attached: an image or a file must have 1 to "),
         (["/attach odd"], "odd can't be attached: its name doesn't say what kind of file it is"),
         (["/attach a\0b"], "can't be attached"),
     ],

@@ -65,10 +65,37 @@ def test_every_turn_can_be_taken_back_and_the_first_is_asked_anew(
     lines = "/save sky\nOne?\n/undo\nTwo?\n/undo\n/undo\n"
     assert chat(monkeypatch, emulator, lines, "--system", "Be brief.") == 2
     assert asked(emulator)[-1] == ["System: Be brief.\nUser: Two?\nAssistant:"]
-    assert not store.load("sky").message_history
+    assert store.names() == []
     err = capsys.readouterr().err
     assert "taken back: Two? (0 turns left)\n" in err
     assert err.endswith("ddg-chat: there is no question to take back\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ("One?\n/undo\nTwo?\n", "two"),
+        ("/save sky\nOne?\n/undo\nTwo?\n", "sky"),
+        ("One?\n/undo\n", ""),
+    ],
+)
+def test_a_conversation_of_which_all_is_taken_back_is_not_kept_but_for_a_name_that_was_given(
+    lines: str, named: str, emulator: Emulator, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chat(monkeypatch, emulator, lines) == 0
+    assert [name.rpartition("-")[2] for name in store.names()] == [named][: bool(named)]
+    assert [len(store.load(name).message_history) for name in store.names()] == [2][: bool(named)]
+
+
+def test_what_another_process_has_stored_is_not_discarded(store: Store) -> None:
+    ours, theirs = conversation("One?", "1."), conversation("Mine?", "Yes.")
+    store.save("sky", ours)
+    store.save("sky", theirs, seen=ours)
+    store.discard("sky", ours)
+    assert store.load("sky").message_history == theirs.message_history
+    store.discard("sky", theirs)
+    store.discard("sky", theirs)
+    assert store.names() == []
 
 
 def test_what_another_process_has_added_is_not_taken_back(

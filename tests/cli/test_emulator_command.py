@@ -178,7 +178,7 @@ def test_https_with_the_ca_in_a_file(tmp_path: Path) -> None:
         ("--script", None, 74, "No such file"),
         ("--script", b"x", 74, "not TOML"),
         ("--script", b"\xff", 74, "can't decode"),
-        ("--reply", b"\xff", 74, "the reply must be UTF-8 text"),
+        ("--reply", b"\xff", 74, "the reply is not UTF-8 text"),
         ("--transcript", b"x", 65, "line 1"),
         ("--transcript", None, 74, "No such file"),
         ("--ca-file", None, 74, "No such file"),

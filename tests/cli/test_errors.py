@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.paths import TRANSCRIPTS
 
 from ddg_chat import _errors
 from ddg_chat.main import EXIT_CODES, main
@@ -175,16 +176,17 @@ def test_a_certificate_that_nobody_vouches_for_until_its_authority_is_named(
         assert "Why?" in capsys.readouterr().out
 
 
-def test_a_stored_run_that_can_t_be_read(
-    tmp_path: Path, raised: list[Exception], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stored_run_that_can_t_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "run.jsonl"
     file.write_text('{"no": "transcript"}\n')
-    assert main(["replay", str(file)]) == 65
-    out, err = capsys.readouterr()
-    assert [type(error) for error in raised] == [errors.ConversationFormatError]
-    assert_one_sentence(err)
-    assert out == ""
+    good = str(TRANSCRIPTS / "two-turns.jsonl")
+    for command in (["replay"], ["inspect"], ["inspect", good], ["emulate", "--transcript"]):
+        assert main([*command, str(file)]) == 65
+        out, err = capsys.readouterr()
+        assert_one_sentence(err)
+        assert err.startswith(f"ddg-chat: {file}: line 1: Object missing required field")
+        assert err.endswith("; transcripts are written by --record FILE\n")
+        assert out == ""
 
 
 def test_no_error_of_the_library_is_left_out() -> None:

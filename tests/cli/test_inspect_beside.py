@@ -143,6 +143,18 @@ def test_it_is_bounded_and_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPa
     assert "values are left out: 2,000 characters are drawn." in page_of(a, b)
 
 
+def test_each_pair_of_chats_has_a_heading_and_the_bounds_hold_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = text_of("two-chats")
+    assert "Chat 1" not in page_of(text_of("two-turns"), text_of("two-turns"))
+    assert re.findall("<h2>(.*?)</h2>", page_of(two, two)) == ["Chat 1", "Chat 2"]
+    one = "\n".join(line for line in two.splitlines() if json.loads(line).get("chat", 1) == 1)
+    assert page_of(two, one).count("<p>Only A has this chat: ") == 1
+    drawn = page_of(two, two).count('<li class="pair')
+    monkeypatch.setattr(_beside, "_MOST_PAIRS", drawn - 1)
+    assert page_of(two, two).count('<li class="pair') == drawn - 1
+    assert "The last 1 steps are left out" in page_of(two, two)
+
+
 def test_it_is_written_where_it_is_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "differ.html"
     names = ("two-turns.jsonl", "solver.jsonl")

@@ -26,7 +26,7 @@ from ddg_protocol import ConversationFormatError, Session
 from ddg_protocol.service import Fault, Service
 from ddg_protocol.service import faults as f
 from ddg_protocol.testing import Clock, Run
-from ddg_protocol.transcript import RecordedSession, Transcript
+from ddg_protocol.transcript import RecordedSession, Recording, Transcript
 
 Lines = list[dict[str, Any]]
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u202c\x07\r\x08\x7f\u2028\0"
@@ -48,7 +48,8 @@ def requests(lines: Lines) -> list[dict[str, Any]]:
 
 
 def compared(a: str, b: str) -> Comparison:
-    return differences(Transcript.salvage(a)[0], Transcript.salvage(b)[0])
+    (comparison,) = differences(Transcript.salvage(a)[0], Transcript.salvage(b)[0])
+    return comparison
 
 
 def found(a: str, b: str) -> list[tuple[str, str, str, str | None, str | None]]:
@@ -63,7 +64,8 @@ def found(a: str, b: str) -> list[tuple[str, str, str, str | None, str | None]]:
 
 
 def told(a: str, b: str, *, width: int = 80, full: bool = False) -> str:
-    return "\n".join(account(compared(a, b), "a.jsonl", "b.jsonl", Look(width, full=full)))
+    chats = differences(Transcript.salvage(a)[0], Transcript.salvage(b)[0])
+    return "\n".join(account(chats, "a.jsonl", "b.jsonl", Look(width, full=full)))
 
 
 def recorded(*script: Fault, reply: str = "So.", question: str = "Why?", start: float = 0.0, **options: Any) -> str:
@@ -183,7 +185,7 @@ def test_a_secret_that_has_no_stand_in_is_not_shown() -> None:
 
     a, b = text_of("two-turns"), changed(leak)
     assert "ThatIsMine" not in told(a, b, full=True)
-    assert "ThatIsMine" not in beside(compared(a, b), "a", "b", [], full=True)
+    assert "ThatIsMine" not in beside([compared(a, b)], "a", "b", [], full=True)
 
 
 def test_waits_differ_if_one_is_more_than_twice_as_long() -> None:
@@ -355,6 +357,52 @@ def test_many_differences_are_listed_up_to_a_bound() -> None:
     assert told(text_of("two-turns"), changed(change), full=True).count("\n    + 1") == 150
 
 
+# Several chats
+
+
+def talks(*replies: str) -> str:
+    """Record chats of one client, with a question each, into one transcript."""
+    lines: list[str] = []
+    recording, clock, coming = Recording(lines.append), Clock(), iter(replies)
+    service = Service(responder=lambda _: [next(coming)])
+    for _ in replies:
+        Run(recording.record(Session()), service, clock=clock).ask("Why?")
+    return "".join(lines)
+
+
+def test_chats_are_compared_in_their_order() -> None:
+    shown = told(talks("So.", "Thus."), talks("So.", "Hence."), width=200)
+    assert shown.startswith("- A: a.jsonl, 2 chats, 2 turns, 8 requests\n+ B: b.jsonl, 2 chats, 2 turns, 8 requests\n")
+    first, second = shown.partition("\nChat 1\n")[2].split("\nChat 2\n")
+    assert first.startswith("\nNothing differs.\n")
+    assert second.startswith("\nThey do the same. They differ first in turn 1, ")
+    assert "    - Thus.\n    + Hence." in second
+    assert not told(talks("So.", "So."), talks("So.", "So.")).count("They differ")
+
+
+def test_a_chat_that_only_one_has_is_a_difference() -> None:
+    one, three = talks("So."), talks("So.", "Thus.", "Hence.")
+    shown = told(three, one)
+    assert "- A: a.jsonl, 3 chats, 3 turns, 12 requests\n+ B: b.jsonl, 1 chat, 1 turn, 4 requests\n" in shown
+    assert shown.endswith("\nChat 3\n\nOnly A has this chat: 1 turn, 4 requests.")
+    assert "\nChat 2\n\nOnly B has this chat: " in told(one, three)
+    chats = differences(Transcript.read(one), Transcript.read(three))
+    assert [chat.count for chat in chats] == [0, 1, 1]
+
+
+def test_differences_are_listed_up_to_a_bound_over_all_chats() -> None:
+    def change(lines: Lines) -> None:
+        for sent in requests(lines):
+            sent["headers"] += [[f"x-{sent['id']}-{number}", "1"] for number in range(30)]
+
+    lines = [json.loads(line) for line in talks("So.", "Thus.").splitlines()]
+    change(lines)
+    shown = told(talks("So.", "Thus."), "".join(json.dumps(line) + "\n" for line in lines))
+    assert shown.count("\n    + 1") == 100
+    assert shown.endswith("\n140 more differences are left out; --full lists them.")
+    assert "\nChat 2\n\nThey do the same. They differ first in turn 1, " in shown
+
+
 # What is hostile
 
 
@@ -389,11 +437,11 @@ def test_whatever_is_in_a_transcript_it_is_compared_or_refused(data: st.DataObje
     at = data.draw(st.integers(0, len(text) - 1))
     other = text[:at] + data.draw(st.binary(max_size=3)) + text[at + data.draw(st.integers(0, 20)) :]
     try:
-        comparison = differences(Transcript.read(text), Transcript.salvage(other)[0])
+        chats = differences(Transcript.read(text), Transcript.salvage(other)[0])
     except ConversationFormatError:
         return
-    assert is_inert("\n".join(account(comparison, "a", "b", Look(80))))
-    assert beside(comparison, "a", "b", []).endswith("</html>\n")
+    assert is_inert("\n".join(account(chats, "a", "b", Look(80))))
+    assert beside(chats, "a", "b", []).endswith("</html>\n")
 
 
 JSON = st.recursive(
@@ -462,6 +510,10 @@ def test_the_exit_code_is_that_of_diff(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == (
         "- A: two-turns.jsonl, 2 turns, 5 requests\n+ B: two-turns.jsonl, 2 turns, 5 requests\n\nNothing differs.\n"
     )
+    two = str(TRANSCRIPTS / "two-chats.jsonl")
+    assert main(["inspect", two, two]) == 0
+    assert main(["inspect", two, a]) == 1
+    capsys.readouterr()
     assert main(["inspect", a, b]) == 1
     assert "They differ first, and part, in turn 1, POST /duckchat/v1/chat" in capsys.readouterr().out
     cut = tmp_path / "cut.jsonl"

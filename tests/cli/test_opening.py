@@ -210,6 +210,19 @@ def test_a_chat_goes_on_with_a_conversation_of_a_file(
     assert file.read_bytes() == before
 
 
+def test_a_conversation_of_a_file_is_saved_with_its_first_turn_and_exported_before(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    history = (Message("user", "One?"), Message("assistant", "Yes."))
+    (tmp_path / "sky.json").write_text(Conversation(model="o3-mini", message_history=history).to_json())
+    assert chat(monkeypatch, emulator, "/save\n/export\n/save sky\n", "--messages", "sky.json") == 0
+    err = capsys.readouterr().err
+    assert err.startswith("nothing to save yet\n")
+    assert err.endswith("nothing to save yet; the name will be sky\n")
+    assert [path.name[10:] for path in tmp_path.glob("*.md")] == ["-one.md"]
+
+
 def test_a_list_shows_the_question_rather_than_what_came_before_it(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

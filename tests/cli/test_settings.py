@@ -150,13 +150,38 @@ def test_config_shows_what_is_set_and_where(
     assert found["settings"]["model"] == {"value": "gpt-4", "source": "DDG_CHAT_MODEL"}
 
 
-def test_config_names_a_variable_that_sets_nothing(
+def test_a_variable_that_sets_nothing_is_named_with_the_nearest_that_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DDG_CHAT_MODL", "o3-mini")
+    monkeypatch.setenv("DDG_CHAT_XYZZY", "1")
     assert main(["config"]) == 0
-    said = "# DDG_CHAT_MODL is in the environment, but there is no such setting\n"
-    assert capsys.readouterr().out.endswith(said)
+    out, err = capsys.readouterr()
+    near, far = (
+        f"{name} is in the environment, but there is no such setting" for name in ("DDG_CHAT_MODL", "DDG_CHAT_XYZZY")
+    )
+    near, far = f"{near}; did you mean DDG_CHAT_MODEL?", f"{far}; ddg-chat config lists the settings"
+    assert out.endswith(f"# {near}\n# {far}\n")
+    assert err == ""
+    assert main(["models"]) == 0
+    assert capsys.readouterr().err == f"ddg-chat: {near}\nddg-chat: {far}\n"
+    monkeypatch.setenv("DDG_CHAT_QUIET", "true")
+    assert main(["models"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_model_that_there_is_not_is_said_to_be_in_the_file(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(config_file, "model = 'gpt-9'")
+    for command in (["ask", "Why?"], ["chat"]):
+        assert main([*command, "--emulator"]) == 2
+        assert capsys.readouterr().err.startswith(f"ddg-chat: {config_file}: model: no model is called 'gpt-9'; ")
+    assert main(["ask", "Why?", "--emulator", "--model", "gpt-8"]) == 2
+    assert capsys.readouterr().err.startswith("ddg-chat: no model is called 'gpt-8'; ")
+    monkeypatch.setenv("DDG_CHAT_MODEL", "gpt-7")
+    assert main(["ask", "Why?", "--emulator"]) == 2
+    assert capsys.readouterr().err.startswith("ddg-chat: DDG_CHAT_MODEL: no model is called 'gpt-7'; ")
 
 
 def test_config_shows_no_password(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

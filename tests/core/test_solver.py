@@ -297,8 +297,8 @@ def test_an_answer_that_is_not_known_to_be_spent_goes_out_again_with_all_it_brou
         (7, "answer must be text or a ChallengeAnswer, not int"),
         (ChallengeAnswer("a\n"), "visible ASCII"),
         (ChallengeAnswer("x" * 65537), "at most 64 KiB"),
-        (ChallengeAnswer(7), "another form"),  # type: ignore[arg-type]
-        (ChallengeAnswer("a", (("x", 1),)), "another form"),  # type: ignore[arg-type]
+        (ChallengeAnswer(7), "has the wrong type"),  # type: ignore[arg-type]
+        (ChallengeAnswer("a", (("x", 1),)), "has the wrong type"),  # type: ignore[arg-type]
         (ChallengeAnswer("a", (("X-A", "1"),)), "'X-A' is not a header name"),
         (ChallengeAnswer("a", (("x a", "1"),)), "not a header name"),
         (ChallengeAnswer("a", (("x-a", "1\r\nb: c"),)), "x-a has a value that is not ASCII text"),
@@ -312,7 +312,7 @@ def test_an_answer_that_is_not_known_to_be_spent_goes_out_again_with_all_it_brou
         ),
         (ChallengeAnswer("a", (), {"model": "m"}), "not model or messages"),
         (ChallengeAnswer("a", (), {"messages": []}), "not model or messages"),
-        (ChallengeAnswer("a", (), {7: 1}), "another form"),  # type: ignore[dict-item]
+        (ChallengeAnswer("a", (), {7: 1}), "has the wrong type"),  # type: ignore[dict-item]
         (ChallengeAnswer("a", (), {"a": object()}), "can't be written as JSON"),
         (ChallengeAnswer("a", (), {"a": "\ud800"}), "can't be written as JSON"),
         (ChallengeAnswer("a", (), {"a": "x" * 65536}), "members must be at most 64 KiB"),

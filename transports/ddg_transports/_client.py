@@ -119,7 +119,7 @@ class BaseClient(Generic[ChatT, LineT]):
         coordination: Coordination | None,
     ) -> None:
         if coordination is not None and shared is None:
-            raise ValueError("coordination says how to go by an engine, but there is none: shared=")
+            raise ValueError("coordination= says how to use a shared engine; pass the engine as well, with shared=")
         self.profile = profile
         self.policy = policy or Policy()
         self._ssl_context = ssl_context
@@ -214,7 +214,9 @@ class BaseClient(Generic[ChatT, LineT]):
         """Return how a chat goes by the engine, if the client shares one."""
         if self._engine is None:
             if key is not None or on_busy is not None:
-                raise ValueError("a conversation with a key needs an engine that the client shares: shared=")
+                raise ValueError(
+                    "key and on_busy are for a conversation at a shared engine; pass one to the client, with shared="
+                )
             return None
         from ddg_protocol.coordination import Coordination  # which most clients never need
 

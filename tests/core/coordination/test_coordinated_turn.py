@@ -937,7 +937,7 @@ def test_a_second_report_is_dropped() -> None:
         ({"lease": None}, "lease"),
         ({"window": 2e6}, "window"),
         ({"max_wait": float("nan")}, "max_wait"),
-        ({"on_busy": "queue"}, "on_busy must be one of refuse, wait, take_over"),
+        ({"on_busy": "queue"}, "on_busy must be one of refuse, wait, take_over, not 'queue'"),
         ({"seal": bytes.strip}, "go together"),
         ({"unseal": bytes.strip}, "go together"),
     ],

@@ -115,7 +115,7 @@ def plan(
 def _must_exist(names: Iterable[str]) -> None:
     for name in names:
         if name not in CHECKS:
-            raise ValueError(f"there is no check {name}")
+            raise ValueError(f"there is no check {name}; there are {', '.join(CHECKS)}")
 
 
 def _run(run: Callable[[Bench], Coroutine[Any, Any, None]], bench: Bench, backend: str) -> None:

@@ -112,7 +112,7 @@ def plan(
     waive = waive or {}
     for name in (*chosen, *waive):
         if name not in CHECKS:
-            raise ValueError(f"there is no check {name}")
+            raise ValueError(f"there is no check {name}; there are {', '.join(CHECKS)}")
     for name, reason in waive.items():
         if CHECKS[name].protects:
             raise ValueError(f"{name} can't be waived: {CHECKS[name].protects}")
