@@ -39,7 +39,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 def account(chats: Sequence[Comparison], a: str, b: str, look: Look) -> Iterator[str]:
-    """Tell what differs.
+    """Say what differs.
 
     Args:
         chats: the chats of the two transcripts, in pairs.

@@ -377,7 +377,7 @@ def _blanked(facts: Callable[[], list[Fact]], nature: str) -> list[Fact]:
 
 
 def _listed(values: Mapping[str, object]) -> list[Fact]:
-    """Tell members, and those of members."""
+    """Return members, and those of members, as facts."""
     told = {name: value for name, value in values.items() if value not in (None, "", [])}
     found = _members(told) if told else []
     return [Fact("", name, value, value, _nature_of(name)) for name, value in found]
@@ -425,7 +425,7 @@ def _event(event: Outcome) -> list[Fact]:
 
 
 def _end(how: str, outcome: Outcome) -> list[Fact]:
-    """Tell how a turn ended. What came of it before is told already: texts, and the bodies of refusals."""
+    """Return how a turn ended. What came of it before is told already: texts, and the bodies of refusals."""
     told = {"why": outcome.get("message") or outcome.get("reason")}
     told |= {name: outcome.get(name) or None for name in ("status", "retry_after", "served_model", "models")}
     return [*_text("", "how", how), *_listed(told)]
@@ -495,7 +495,7 @@ def _crumb(crumb: str, origin: str) -> Fact:
 
 
 def _secret(name: str, value: str, origin: str) -> Fact:
-    """Tell a token, or the answer to a challenge: of that one which members it has."""
+    """Return the fact of a token, or of an answer to a challenge: of that, which members it has."""
     if not value:
         return Fact("header", name, "(empty)", "")
     answer = script_of(value)
@@ -573,7 +573,7 @@ def _received(name: str, value: str) -> Fact:
 
 
 def _document(part: Part, name: str, data: bytes, nature: str = "") -> list[Fact]:
-    """Tell a document: its members if it is JSON, otherwise its text."""
+    """Return the facts of a document: its members if it is JSON, otherwise its text."""
     if len(data) <= _MOST_JSON:
         try:
             found = _members(json.loads(data))

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from support.engines import AtTime, Model, Player, Step, histories
 from support.stores import Store
 from support.tiers import examples
 
 from ddg_protocol.coordination import Claim, Claimed, Commit, _scripts
+from ddg_protocol.coordination._turns import MAX_EARLIER
 from ddg_protocol.errors import EngineUnavailable
 from ddg_transports.engines import sqlite
 from ddg_transports.engines.sqlite import SqliteEngine
@@ -72,6 +73,16 @@ def many_turns() -> list[Step]:
     return [*turns, *(claim(turn) for turn, _ in done)]
 
 
+def late_claims() -> list[Step]:
+    """More holders than are remembered, then the claim of each once more; the last of them has the lease."""
+
+    def claim(number: int, *, take_over: bool) -> Step:
+        return Step(1, "k", lambda _: Claim(key="k", holder=f"h{number}", lease=60.0, take_over=take_over))
+
+    holders = range(MAX_EARLIER + 4)
+    return [claim(number, take_over=again) for again in (True, False) for number in holders]
+
+
 def compare(engine: Any, time: Time, history: list[Step], new_life: Callable[[], None]) -> None:
     rules = Model(time)
     model, real = Player(rules, rules.new_life), Player(engine, new_life)
@@ -103,6 +114,19 @@ def test_sqlite_keeps_of_many_turns_what_the_rules_say(tmp_path: Path, monkeypat
     monkeypatch.setattr(sqlite, "_now", time)
     with SqliteEngine(tmp_path) as engine:
         compare(engine, time, many_turns(), never)
+
+
+def test_sqlite_remembers_as_many_holders_as_the_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = Time()
+    monkeypatch.setattr(sqlite, "_now", time)
+    with SqliteEngine(tmp_path) as engine:
+        compare(engine, time, late_claims(), never)
+
+
+@pytest.mark.deep("it needs a server")
+def test_a_server_remembers_as_many_holders_as_the_rules(server: Store) -> None:
+    time = Time()
+    compare(ValkeyEngine(AtTime(server.client(), time)), time, late_claims(), never)
 
 
 @pytest.mark.deep("it needs a server")
@@ -156,7 +180,8 @@ def test_a_mistake_in_a_script_is_found(server: Store, mistake: tuple[str, str])
     scripts = AtTime(client, time, mistake=mistake)
 
     @given(history=histories(goes_back=True))
-    @settings(max_examples=300, database=None, phases=[Phase.generate], report_multiple_bugs=False)
+    @example(history=late_claims())
+    @settings(max_examples=300, database=None, phases=[Phase.explicit, Phase.generate], report_multiple_bugs=False)
     def check(history: list[Step]) -> None:
         client.flushall()
         time.now = BEGIN

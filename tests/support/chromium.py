@@ -22,7 +22,7 @@ T = TypeVar("T")
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.deep("a real Chromium")
 
-TIMEOUT = 60.0  # seconds; long enough for slow machines
+TIMEOUT = 180.0  # seconds; long enough for slow machines
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe"),

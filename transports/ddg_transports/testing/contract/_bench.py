@@ -48,7 +48,7 @@ def trusting(ca: str = "ca") -> Context:
 class Bench:
     """The helpers of a check. For a blocking transport, none of its coroutines ever waits."""
 
-    patience = 30.0  # seconds that a check may take
+    patience = 60.0  # seconds that a check may take
     slack = 2.0  # seconds that a result may be late on a busy machine
     timeout = 5.0  # seconds; the timeout passed to a blocking transport
 
