@@ -38,7 +38,7 @@ searches = pytest.mark.deep("thousands of examples until all is met or the small
 T = TypeVar("T")
 MANY = settings(max_examples=3000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 REACHED = settings(MANY, phases=[Phase.generate])  # how small it can be is another question
-SOME = settings(MANY, max_examples=examples(100))
+SOME = settings(MANY, max_examples=examples(60))
 SMALL = Policy(
     max_page_bytes=4096, max_error_bytes=1024, max_drain_bytes=1024, max_event_bytes=2048, max_reply_bytes=4096
 )
