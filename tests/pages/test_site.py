@@ -100,6 +100,11 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
     assert "ddg_protocol.Policy.max_retries" in documented
 
 
+def test_no_page_is_too_large_to_be_opened_at_once(site: Path) -> None:
+    sizes = {str(page.relative_to(site)): page.stat().st_size for page in site.rglob("*.html")}
+    assert {name: size for name, size in sizes.items() if size > 1_000_000} == {}
+
+
 # In a browser
 
 
