@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import tracemalloc
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from support.paths import TRANSCRIPTS as FOLDER
+from support.peak import peak_of
 from support.tiers import thinned
 
 from ddg_chat.inspect import _page, _timeline
@@ -45,15 +44,6 @@ def chunks(count: int, data: bytes, kind: str) -> list[dict[str, Any]]:
             {"do": "receive_data", "id": number, "base64": coded},
         ]
     return found
-
-
-def peak_of(run: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_compressed_bodies_are_shown_up_to_a_bound_in_total() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.paths import ROOT, TRANSCRIPTS
+from support.peak import peak_of
 from support.tiers import examples
 
 from ddg_chat._text import columns
@@ -477,15 +477,6 @@ def test_numbers_of_any_size_are_compared() -> None:
     listed = found(text_of("troubles"), changed(change, "troubles"))
     assert ("wait, pacing", "seconds", "changed", "1.500", "999999995.000") in listed
     assert ("Retrying", "delay", "changed", "2.500", "1000000000.000") in listed
-
-
-def peak_of(run: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_what_a_crafted_document_takes_is_bounded() -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.hand import DONE, HELLO, STREAM, Hand, move_to
+from support.peak import peak_of
 from support.tiers import examples
 
 from ddg_protocol import (
@@ -210,15 +210,6 @@ def test_a_snapshot_says_no_bound_that_is_too_long_to_be_shown() -> None:
 def bomb(size: int) -> str:
     """Give comments of an event stream, which mean nothing, compressed."""
     return str(msgspec.to_builtins(gzip.compress(b":\n" * (size // 2), 1, mtime=0)))
-
-
-def peak_of(run: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def drained(session: Session) -> None:

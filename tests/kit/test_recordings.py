@@ -7,9 +7,8 @@ import itertools
 import json
 import re
 import threading
-import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +18,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.cases import each_of
 from support.paths import TRANSCRIPTS
+from support.peak import peak_of
 from support.tiers import examples
 from transcripts import make
 
@@ -90,15 +90,6 @@ def two_chats(**settings: Any) -> list[str]:
 TWO = two_chats()
 HEAD = TWO[0]
 BEGIN = next(line for line in TWO if '"do":"begin"' in line)
-
-
-def peak_of(run: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 # Several chats

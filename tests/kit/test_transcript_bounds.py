@@ -6,8 +6,6 @@ import gzip
 import itertools
 import json
 import math
-import tracemalloc
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.cases import each_of
 from support.paths import TRANSCRIPTS as FOLDER
+from support.peak import peak_of
 from support.tiers import examples
 
 from ddg_protocol import ConversationFormatError, Policy
@@ -54,15 +53,6 @@ def with_policy(**changes: Any) -> str:
 def is_printable(error: Exception) -> None:
     assert str(error).isprintable()
     assert len(str(error)) < 1000
-
-
-def peak_of(run: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def bombs(*sizes: int, head: str = LINES[0]) -> str:
