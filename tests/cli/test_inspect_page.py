@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from support.chromium import Browser, needs_chromium, started
+from support.chromium import LOW_CONTRAST, Browser, needs_chromium, started
 from support.paths import TRANSCRIPTS
 
 from ddg_chat.inspect._page import page
@@ -314,29 +314,6 @@ def test_it_is_whole_without_javascript(browser: Browser, tmp_path: Path) -> Non
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
-CONTRAST = """(() => {
-  const channel = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const colour = text => text.match(/[0-9.]+/g).map(Number);
-  const backdrop = e => {
-    for (; e; e = e.parentElement) {
-      const found = colour(getComputedStyle(e).backgroundColor);
-      if (found.length === 3 || found[3] === 1) return found;
-    }
-    return [255, 255, 255];
-  };
-  const low = [];
-  for (const e of document.querySelectorAll('body *:not(svg *, script, .unseen)')) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim() !== '');
-    if (!own || !e.checkVisibility()) continue;
-    const pair = [luminance(colour(getComputedStyle(e).color)), luminance(backdrop(e))].sort((a, b) => b - a);
-    const ratio = (pair[0] + 0.05) / (pair[1] + 0.05);
-    if (ratio < 4.5) low.push([e.className || e.tagName, e.textContent.slice(0, 20), ratio]);
-  }
-  return low.slice(0, 5);
-})()"""
-
-
 @needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_contrast_in_light_and_in_dark(scheme: str, browser: Browser, tmp_path: Path) -> None:
@@ -345,7 +322,7 @@ def test_every_text_has_contrast_in_light_and_in_dark(scheme: str, browser: Brow
     browser.click("#toggle")
     paper = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") is (scheme == "light")
-    assert browser.run(CONTRAST) == []
+    assert browser.run(LOW_CONTRAST % "body *:not(svg *, script, .unseen)") == []
 
 
 @needs_chromium

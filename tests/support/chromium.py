@@ -29,6 +29,29 @@ FLAGS = (
 )
 
 
+LOW_CONTRAST = """(() => {
+  const channel = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const colour = text => text.match(/[0-9.]+/g).map(Number);
+  const backdrop = e => {
+    for (; e; e = e.parentElement) {
+      const found = colour(getComputedStyle(e).backgroundColor);
+      if (found.length === 3 || found[3] === 1) return found;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll('%s')].filter(e => {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim() !== '');
+    if (!own || !e.checkVisibility()) return false;
+    return ['', '::before'].some(pseudo => {
+      const pair = [luminance(colour(getComputedStyle(e, pseudo).color)), luminance(backdrop(e))].sort((a, b) => b - a);
+      return (pair[0] + 0.05) / (pair[1] + 0.05) < 4.5;
+    });
+  }).map(e => e.outerHTML.slice(0, 80));
+})()"""
+"""JavaScript: the elements of a selector whose text has less contrast than 4.5 (WCAG 2.2, 1.4.3)."""
+
+
 def started(start: Callable[[], T]) -> T:
     """Call a function that starts a Chromium, again if that fails: the machine may be busy.
 
