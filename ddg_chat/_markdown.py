@@ -7,6 +7,7 @@ while they are read.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -28,10 +29,12 @@ from ._text import harmless
 
 #: The longest unit that is laid out or coloured, in characters: some Markdown takes quadratic time.
 _LONGEST = 8 * 1024
+#: The most lines of such a unit: a line of one letter takes as long to lay out as a line of ten.
+_MOST_LINES = 400
 #: The most opening brackets of a unit that is laid out: each may be looked at with all that follows it.
-_MOST_BRACKETS = 1000
+_MOST_BRACKETS = 500
 #: The most lines of code that are coloured together.
-_MOST_LINES = 200
+_MOST_CODE_LINES = 200
 #: The longest line that opens a code block, in characters: each stretch of the block begins with it.
 _LONGEST_FENCE = 200
 
@@ -42,6 +45,9 @@ _DEEPEST = 100
 _PARSER = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable(["table", "strikethrough"]).disable(_INVISIBLE)
 _BLOCKS = MarkdownIt("commonmark", {"maxNesting": _DEEPEST}).enable("table").disable(_INVISIBLE)
 _BLOCKS.core.ruler.enableOnly(["normalize", "block"])
+
+#: As many lines as are laid out together at most.
+_LINES = re.compile(rf"(?:[^\n]*+\n){{{_MOST_LINES}}}")
 
 _Line = list[Segment]
 
@@ -142,18 +148,24 @@ def _stretches(lines: list[str], start: int, end: int) -> Iterator[int]:
     yield start
     for at in range(start + 1, end):
         size += len(lines[at])
-        if at - begun > _MOST_LINES or (size > _LONGEST and at > begun + 1):
+        if at - begun > _MOST_CODE_LINES or (size > _LONGEST and at > begun + 1):
             yield at
             size, begun = len(lines[at]), at
 
 
 def _short(unit: _Unit) -> Iterator[_Unit]:
     """Split a unit that is too long for layout; all parts but the last are shown as they are written."""
-    while len(unit.text) > _LONGEST and not unit.is_code:
-        cut = max(unit.text.rfind(white, 0, _LONGEST) for white in " \n") + 1 or _LONGEST
+    while not unit.is_code and (cut := _cut(unit.text)):
         yield unit._replace(text=unit.text[:cut], is_plain=True)
         unit = _Unit(unit.text[cut:], goes_on=True)
     yield unit
+
+
+def _cut(text: str) -> int:
+    """Return where to cut a text that is too long for layout; 0 if it is short enough."""
+    if lines := _LINES.match(text, 0, _LONGEST):
+        return lines.end() if lines.end() < len(text) else 0
+    return max(text.rfind(white, 0, _LONGEST) for white in " \n") + 1 or _LONGEST if len(text) > _LONGEST else 0
 
 
 def write_markdown(console: Console, pieces: Iterable[str]) -> None:

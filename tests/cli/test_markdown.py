@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.segment import Segment
 from support.tiers import examples, thinned
 
-from ddg_chat._markdown import _LONGEST, MarkdownStream, _Unit, write_markdown
+from ddg_chat._markdown import _LONGEST, _MOST_BRACKETS, _MOST_LINES, MarkdownStream, _Unit, write_markdown
 from ddg_chat._pace import Pace
 
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
@@ -372,7 +372,7 @@ LONG = {
     "a lazy quote": "> a\n" + "b\n" * 5000,
     "quotes in quotes": "> " * 5000 + "x\n",
     "brackets": "[" * 40_000,
-    "some brackets in each paragraph": ("[" * 1000 + "x" * 7000 + "\n\n") * 5,
+    "some brackets in each paragraph": ("[" * _MOST_BRACKETS + "x" * 7500 + "\n\n") * 5,
     "links": "[a](\n" * 10_000,
     "emphasis": "*a_ " * 10_000,
     "entities": "&amp;" * 10_000,
@@ -388,18 +388,20 @@ LONG = {
 }
 
 
-SECONDS = 0.3 if "PYTEST_XDIST_WORKER" in os.environ else 0.1
-"""What a KiB may take of a processor: three times as much where other tests keep its other half and its caches busy."""
+SECONDS = 0.1
+"""What a KiB may take of a processor."""
 
 
 class Measured(MarkdownStream):
     """Takes note of how much is laid out at once."""
 
     most = 0
+    most_lines = 0
     total = 0
 
     def _lines(self, unit: _Unit) -> list[list[Segment]]:
         self.most = max(self.most, len(unit.text))
+        self.most_lines = max(self.most_lines, unit.text.count("\n"))
         self.total += len(unit.text)
         return super()._lines(unit)
 
@@ -417,6 +419,14 @@ def test_however_long_a_text_is_drawing_more_of_it_takes_a_bounded_time(kind: st
             # A tenth of it is usual. Of the whole text it would be minutes for brackets, and more with each piece.
             assert time.process_time() - begun < 8.0
     assert stream.most <= 2 * _LONGEST or kind == "a line of code"  # which is not coloured
+
+
+@pytest.mark.parametrize("kind", ["a lazy quote", "a quote", "a table", "links"])
+def test_lines_of_a_letter_are_laid_out_in_parts_of_a_bounded_number_of_lines(kind: str) -> None:
+    with Measured(Screen(80, 24).console) as stream:
+        stream.feed(LONG[kind])
+        stream.draw()
+    assert stream.most_lines == _MOST_LINES
 
 
 @pytest.mark.parametrize("kind", thinned(LONG, one_in=16, reason="much of each kind"))
