@@ -108,12 +108,13 @@ else
 end
 
 local function save(result, field, place)
-  local times = string.format('%.0f %.0f %.0f %.0f %.0f', now, offset, held, learned, tickets)
-  local changes = {'epoch', epoch, 'times', times, 'version', version}
+  local changes = {'times', string.format('%.0f %.0f %.0f %.0f %.0f', now, offset, held, learned, tickets)}
   local function set(name, value)
     changes[#changes + 1] = name
     changes[#changes + 1] = value
   end
+  if not same then set('epoch', epoch) end
+  if version ~= stored.version then set('version', version) end
   if given then
     set('given', string.format('%.0f %.0f %.0f ', given.ticket, given.last, given.before) .. given.nonce)
   elseif stored.given then

@@ -42,7 +42,6 @@ from .calls import (
     Slot,
 )
 
-_NUMBER = re.compile(rb"[0-9]{1,16}")
 _SIGNED = re.compile(rb"-?[0-9]{1,16}")
 _PLACE = re.compile(rb"p([0-9]{1,15})")
 
@@ -150,14 +149,18 @@ def decode(call: Call, reply: object) -> Result:
     Raises:
         EngineUnavailable: if the reply can't be read, or says that the server may not keep what it is given.
     """
-    parts = reply.split(b" ") if isinstance(reply, bytes) else reply
-    if isinstance(parts, list) and all(isinstance(part, bytes) for part in parts):
-        try:
-            result = _result(call, parts)
-        except ValueError:
-            result = None
-        if result is not None:
-            return result
+    if isinstance(reply, bytes):
+        parts = reply.split(b" ")
+    elif isinstance(reply, list) and all(isinstance(part, bytes) for part in reply):
+        parts = reply
+    else:
+        parts = []
+    try:
+        result = _result(call, parts)
+    except ValueError:
+        result = None
+    if result is not None:
+        return result
     raise EngineUnavailable(
         f"the reply to {type(call).__name__} can't be read: it has another form than that of this version's scripts; "
         "is the client one for Valkey or Redis that doesn't decode replies?"
@@ -203,9 +206,13 @@ def _result(call: Call, reply: list[bytes]) -> Result | None:
 
 
 def _number(value: bytes) -> int:
-    if not _NUMBER.fullmatch(value):
+    if not _is_number(value):
         raise ValueError
     return int(value)
+
+
+def _is_number(value: bytes) -> bool:
+    return value.isdigit() and len(value) <= 16
 
 
 def _seconds(value: bytes) -> float:
@@ -273,7 +280,7 @@ def _fields(reply: object) -> tuple[int, bytes, dict[bytes, bytes]]:
     """Return the time, the server's run and the hash that a reply to `LOOK` has."""
     match reply:
         case [bytes() as seconds_, bytes() as more, bytes() as run, list() as flat] if (
-            _NUMBER.fullmatch(seconds_) and _NUMBER.fullmatch(more) and len(flat) % 2 == 0
+            _is_number(seconds_) and _is_number(more) and len(flat) % 2 == 0
         ):
             if all(isinstance(each, bytes) for each in flat):
                 return int(seconds_) * 1_000_000 + int(more), run, dict(zip(flat[::2], flat[1::2], strict=True))
