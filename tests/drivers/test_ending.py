@@ -406,7 +406,7 @@ def test_what_is_closed_or_never_was_used_gives_no_warning() -> None:
 # A connection that is given up while it is made
 
 
-@pytest.mark.parametrize("loop", loops())
+@pytest.mark.parametrize("loop", loops(deep="seconds of a handshake that never ends"))
 def test_a_connection_that_is_given_up_at_any_await_of_its_making_leaves_no_socket(loop: Loop) -> None:
     async def main(port: int) -> None:
         before, tried = open_sockets(), True

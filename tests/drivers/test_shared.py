@@ -323,12 +323,12 @@ async def test_async_clients_share_conversations(emulator: Emulator, tmp_path: P
                     recalled = [event async for event in reply.events()]
                 assert recalled[1:] == [ReplyRecalled(), TextDelta(first.text), first]
                 async with anyio.create_task_group() as tasks:
-                    for number in range(4):
+                    for number in range(2):
                         chat = one.chat(key="d", on_busy="wait")
                         tasks.start_soon(chat.ask, f"{number}")
                 last = other.chat(key="d")
                 await last.ask("How many?")
-                assert sorted(texts(last)) == ["0", "1", "2", "3", "How many?"]
+                assert sorted(texts(last)) == ["0", "1", "How many?"]
 
 
 @pytest.mark.anyio
@@ -363,9 +363,9 @@ async def test_cancelled_at_any_step_nothing_is_half_done(
 ) -> None:
     done = set()
     # Each loop and engine has steps of its own: together they have all over streams. Over httpcore there are many more.
-    every = 40 if over == "httpcore" else 5
+    every = 40 if over == "httpcore" else 8
     first = 1 + (2 * [DEFAULT, TRIO, *OTHERS.values()].index(anyio_backend) + (kind is LockedEngine)) % every
-    for number in some(range(first, 10_000, every), one_in=5):
+    for number in some(range(first, 10_000, every), one_in=3):
         engine: Any = kind()
         async with AsyncHttpcoreTransport() as transport:
             settings: dict[str, Any] = {"transport": transport} if over == "httpcore" else {}

@@ -169,7 +169,7 @@ def forgets_its_conversation(patch: pytest.MonkeyPatch) -> None:
             sets_no_mark,
             keeps_spent_tokens,
         ],
-        one_in=4,
+        one_in=5,
         reason="each needs the same machine",
     ),
 )
