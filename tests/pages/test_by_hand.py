@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.documents import examples
+from support.paths import ROOT
 from support.servers import free_port
 
 from ddg_protocol import DUCKDUCKGO_2025_04, ClientState, Policy, Session
@@ -139,3 +140,9 @@ def test_it_is_right_in_every_scenario(
             found[name] = scenario.judge(play(scenario, client))
     assert found
     assert {name: str(verdict) for name, verdict in found.items() if verdict.kind != "right"} == {}
+
+
+def test_the_page_names_the_argument_by_which_sessions_share_a_state() -> None:
+    assert "`ClientState`, passed as `shared=`" in (ROOT / "docs/by-hand.md").read_text(encoding="utf-8")
+    shared = ClientState()
+    assert Session(shared=shared).shared is shared
