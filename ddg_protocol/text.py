@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-#: What msgspec says of a member that should not be there, or is not, and where.
-_UNKNOWN = re.compile(r"Object contains unknown field (`[^`]*`)(?: - at (`[^`]*`))?")
-_MISSING = re.compile(r"Object missing required field (`[^`]*`)(?: - at (`[^`]*`))?")
+#: What msgspec says of a member that should not be there, or is not, and where. Only an error needs them compiled.
+_UNKNOWN = r"Object contains unknown field (`[^`]*`)(?: - at (`[^`]*`))?"
+_MISSING = r"Object missing required field (`[^`]*`)(?: - at (`[^`]*`))?"
 
 
 def printable(text: str, limit: int = 120) -> str:
@@ -51,8 +51,8 @@ def encodable(text: str) -> bool:
 
 def about_keys(message: str) -> str:
     """Return a message of msgspec in the words of a file: it has keys, not the fields of an object."""
-    if unknown := _UNKNOWN.fullmatch(message):
+    if unknown := re.fullmatch(_UNKNOWN, message):
         return f"there is no key {unknown[1]}" + (f" in {unknown[2]}" if unknown[2] else "")
-    if missing := _MISSING.fullmatch(message):
+    if missing := re.fullmatch(_MISSING, message):
         return f"{missing[1]} is missing" + (f" in {missing[2]}" if missing[2] else "")
     return message
