@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import count
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -100,7 +100,7 @@ def test_images_and_files_are_shown_by_kind_and_size_alone() -> None:
         lambda: Message("user", "Hi", ('{"type":"x"}',)),
         *(lambda part=part: Message("assistant", "Hi", (part,)) for part in ("", "x", "[]", "{}", '{"type":5}')),
         lambda: Message("assistant", "Hi", ('{"type":"\ud83e"}',)),
-        lambda: Message("assistant", "Hi", ('{"type":"x","y":' + "[" * 100_000 + "]" * 100_000 + "}",)),
+        lambda: Message("assistant", "Hi", ('{"type":"x","y":' + "[" * 10**6 + "]" * 10**6 + "}",)),
     ],
 )
 def test_a_message_that_is_none_is_not_made(make: Any) -> None:
@@ -222,15 +222,24 @@ def test_an_image_is_not_sent_back_however_it_was_written(image: str) -> None:
 
 
 def test_a_part_that_is_nested_as_deep_as_a_stack_allows_is_sent_from_a_deeper_one() -> None:
-    def deeper(levels: int) -> bytes:
-        return deeper(levels - 1) if levels else chat_body(profile(history_parts="all"), "sees", [reply])
+    def nested(depth: int) -> Message | None:
+        with suppress(ValueError):
+            return Message("assistant", "OK", ('{"type":"odd","x":' + "[" * depth + "]" * depth + "}",))
+        return None
 
-    for depth in count(1):
-        try:
-            reply = Message("assistant", "OK", ('{"type":"odd","x":' + "[" * depth + "]" * depth + "}",))
-        except ValueError:
-            break
-    assert reply.parts[0].encode() in deeper(100)
+    least, most = 1, 2
+    while nested(most):
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if nested(middle) else (least, middle)
+    reply = nested(least)
+    assert reply is not None
+
+    def deeper(levels: int, reply: Message) -> bytes:
+        return deeper(levels - 1, reply) if levels else chat_body(profile(history_parts="all"), "sees", [reply])
+
+    assert reply.parts[0].encode() in deeper(100, reply)
 
 
 def test_a_reply_without_text_is_sent_back_as_its_parts() -> None:
