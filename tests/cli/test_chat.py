@@ -65,7 +65,7 @@ def test_two_turns_a_retry_a_name_another_process_and_a_file(tmp_path: Path) -> 
         assert person.enter("Why is the sky blue?") == "Reply 1 to Why is the sky blue?"
         assert person.enter("And at dusk?") == "Reply 2 to And at dusk?"
         assert person.enter("/retry") == "Reply 3 to And at dusk?"
-        assert person.enter("/save sky").startswith("saved as sky, in\n")
+        assert person.enter("/save sky").split()[:4] == ["saved", "as", "sky,", "in"]  # a path that breaks somewhere
         person.write("/quit\r")
         assert person.wait() == 0
         with Person(tmp_path, "chat", "--resume", "sky", "--base-url", emulator.url, columns=500) as person:

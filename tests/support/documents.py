@@ -73,8 +73,9 @@ def run(found: dict[str, str], pytester: pytest.Pytester) -> int:
         else:
             exec(compile(example, name, "exec"), {"__name__": "example"})
     if files:
-        without = [f"-pno:{plugin}" for plugin in PLUGINS]
-        outcomes = pytester.runpytest_inprocess("-Werror", "--strict-markers", *without, *files).parseoutcomes()
+        # Or the root is a folder above the present one and that of the files, where this user may not write.
+        options = [f"--rootdir={pytester.path}", "-Werror", "--strict-markers", *(f"-pno:{name}" for name in PLUGINS)]
+        outcomes = pytester.runpytest_inprocess(*options, *files).parseoutcomes()
         assert set(outcomes) == {"passed"}
         assert outcomes["passed"] >= tests
     return len(files)
