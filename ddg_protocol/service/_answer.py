@@ -25,6 +25,7 @@ class Answer(msgspec.Struct, frozen=True):
         begin: starts the body; not called if an effect replaces it.
         length: the announced length of the body in bytes; None if unknown.
         on_wire: effects on the bytes of the whole response.
+        coded: whether the body is compressed.
     """
 
     status: int
@@ -32,6 +33,7 @@ class Answer(msgspec.Struct, frozen=True):
     begin: Callable[[], Iterator[Piece]]
     length: int | None = None
     on_wire: tuple[StreamEffect, ...] = ()
+    coded: bool = False
 
     @classmethod
     def of(cls, status: int, headers: Headers, body: bytes) -> Answer:
@@ -63,13 +65,16 @@ class Answer(msgspec.Struct, frozen=True):
                 return replace(self, headers=_with(self.headers, effect.name, effect.value))
             case Body():
                 data = as_bytes(effect.text)
-                return replace(self, begin=lambda: iter((Piece(data),)), length=len(data))
+                return replace(self, begin=lambda: iter((Piece(data),)), length=len(data), coded=False)
             case Insert(of="wire") | Split(of="wire") | Drip(of="wire") | Cut(of="wire"):
                 return replace(self, on_wire=(*self.on_wire, effect))
             case Split() | Drip() | Cut(then="close" | "reset" | "hang"):
                 return self._over(effect, self.length)  # the announced length stays
+            case Coding() if self.coded:
+                return self
             case Coding():
-                coded = replace(self, headers=_with(self.headers, "content-encoding", effect.name))
+                headers = _with(self.headers, "content-encoding", effect.name)
+                coded = replace(self, headers=headers, coded=True)
                 return coded._over(effect, None)
             case _:
                 return self._over(effect, None)

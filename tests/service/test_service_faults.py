@@ -266,6 +266,14 @@ class TestTheBody:
         assert "content-length" not in names(response)
         assert b"Duck.ai" in zlib.decompress(body_of(response), wbits=31)
 
+    def test_what_is_compressed_already_stays_as_it_is(self) -> None:
+        response = landing(Coding("gzip"), Coding("deflate"))
+        assert field(response, "content-encoding") == "gzip"
+        assert b"Duck.ai" in zlib.decompress(body_of(response), wbits=31)
+        response = landing(Coding("gzip"), Body("x"), Coding("deflate"))
+        assert field(response, "content-encoding") == "deflate"
+        assert zlib.decompress(body_of(response)) == b"x"
+
     def test_a_bomb_costs_little_to_make(self) -> None:
         compressed = b"".join(piece.data for piece in islice(landing(Body(), Endless(), Coding()).pieces, 200))
         assert len(zlib.decompressobj(wbits=31).decompress(compressed)) > 500 * len(compressed)
