@@ -138,7 +138,6 @@ def test_a_conversation_of_this_program_s_is_continued(
         (b"[" * 100_000, "nested too deeply"),
         (b'{"format_version": 2, "conversation": 3}', "not a stored conversation"),
         (b'["\xff"]', "is not UTF-8 text: it has the byte 0xff at position 2"),
-        (b" " * (16 * 1024 * 1024 + 1), "is longer than 16,777,216 bytes"),
     ],
     ids=lambda value: repr(value)[:20],
 )
@@ -152,6 +151,13 @@ def test_a_file_of_something_else_says_what_is_read(
     assert err.startswith("ddg-chat: ")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_a_file_that_is_too_long_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "messages.json"
+    file.write_bytes(b" " * (16 * 1024 * 1024 + 1))
+    assert main(["ask", "Why?", "--messages", str(file), "--emulator"]) == 65
+    assert "is longer than 16,777,216 bytes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [["--messages", "nowhere.json"], ["--system", "@nowhere.txt"]])

@@ -244,7 +244,7 @@ SERVICES = (
     ),
     HostileService(
         "one line of 1 MiB per event",
-        stream(b'data: {"message":"%s"}\n\n' % (b"m" * (MIB - 40))),
+        lambda: stream(b'data: {"message":"%s"}\n\n' % (b"m" * (MIB - 40)))(),
         TOO_MUCH,
         takes_memory=True,
     ),
@@ -253,27 +253,31 @@ SERVICES = (
     HostileService("sources in JSON", stream(SOURCES), TOO_MUCH, policy=SMALL, takes_memory=True),
     HostileService(
         "the largest images",
-        stream(IMAGE % (b"generated-image", b"A" * LARGEST)),
+        lambda: stream(IMAGE % (b"generated-image", b"A" * LARGEST))(),
         TOO_MUCH,
         policy=SMALL,
         takes_memory=True,
     ),
     HostileService(
         "the largest drafts",
-        stream(IMAGE % (b"partial-image", b"A" * LARGEST)),
+        lambda: stream(IMAGE % (b"partial-image", b"A" * LARGEST))(),
         TOO_MUCH,
         policy=SMALL,
         takes_memory=True,
     ),
     HostileService(
         "a wide character in the largest image",
-        stream(IMAGE % (b"generated-image", b"A" * (LARGEST - 20) + "\U0001f600".encode())),
+        lambda: stream(IMAGE % (b"generated-image", b"A" * (LARGEST - 20) + "\U0001f600".encode()))(),
         TOO_MUCH,
         policy=SMALL,
         takes_memory=True,
     ),
     HostileService(
-        "an image that is none", stream(IMAGE % (b"new", b"A" * LARGEST)), TOO_MUCH, policy=SMALL, takes_memory=True
+        "an image that is none",
+        lambda: stream(IMAGE % (b"new", b"A" * LARGEST))(),
+        TOO_MUCH,
+        policy=SMALL,
+        takes_memory=True,
     ),
     HostileService(
         "gzip bomb as a reply",
