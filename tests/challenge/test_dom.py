@@ -90,7 +90,9 @@ def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome
         ("<svg><desc><td>", 24),
         ("<b><b><b><b></p>x", 36),  # Noah's Ark
         ("<svg>\0</svg>", 12),
+        ("<svg><\0", 16),
         ("<svg><foreignObject><math></foreignObject><foreignObject>\0", 87),  # in `math`, the end tag closes nothing
+        ("<svg><foreignObject><div><math></svg>x", 67),  # nor does it where there is HTML between
         ("<svg><fedropshadow><desc></fedropshadow>\0", 54),  # a name in mixed case that html5lib does not know
         ("\ud800a\U0001f600", 4),
         ("&#13;", 1),
@@ -253,8 +255,17 @@ def test_what_is_not_known_is_refused(html: str, chrome: int | None) -> None:
     assert refused.value.expected
 
 
+def _is_parsed(html: str) -> bool:
+    try:
+        parse_in_div(html, CHROME_156)
+    except UnsupportedChallenge:
+        return False
+    return True
+
+
 def test_what_nests_too_deep_is_refused() -> None:
-    assert parse_in_div("<b>" * 400, CHROME_156)
+    deepest = max(depth for depth in range(480, 520) if _is_parsed("<b>" * depth))
+    assert deepest == 499, "the root is one more"
     with pytest.raises(UnsupportedChallenge, match="more than 500 elements inside each other"):
         parse_in_div("<b>" * 600, CHROME_156)
 
@@ -268,6 +279,9 @@ def test_the_outline_shows_each_node_at_its_depth() -> None:
         (3, "<svg path>"),
         (2, "<!--c-->"),
     ]
+    # Text that is ignored leaves no node.
+    columns = read_snippet("<template><col>x</template>", chrome=133).root
+    assert list(outline(columns)) == [(1, "<template>"), (2, "<col>")]
 
 
 TAGS = re.findall(

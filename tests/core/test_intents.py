@@ -52,6 +52,8 @@ def test_intents_are_values() -> None:
     assert hash(REQUEST) == hash(msgspec.structs.replace(REQUEST))
     with pytest.raises(AttributeError):
         REQUEST.id = 8  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        Identity().user_agent = "another"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from ddg_protocol.events import (
     ToolStarted,
     UnknownPayload,
 )
+from ddg_protocol.payload import read_json
 from ddg_protocol.policy import MIB, Policy
 from ddg_protocol.reply import ReplyReader, SavedReply
 
@@ -525,3 +526,9 @@ def test_a_reader_goes_on_between_two_events_of_one_payload() -> None:
     assert events == expected
     assert source.done
     assert source.gathered == {"sources": (Source("u"), Source("v"), Source("w"))}
+
+
+def test_a_number_stays_as_it_came_as_far_as_python_reads_it() -> None:
+    # Invalid UTF-8 is what msgspec leaves to the other reader.
+    found = read_json(b'{"exact":9007199254740993,"huge":%s,"text":"\xff"}' % (b"9" * 5000))
+    assert found == {"exact": 9007199254740993, "huge": float("inf"), "text": "\N{REPLACEMENT CHARACTER}"}

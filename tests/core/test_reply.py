@@ -420,6 +420,20 @@ def test_the_text_of_a_reply_takes_half_as_much_memory_as_a_reply_may_have_bytes
     assert fits - 1000 <= len(source.text) <= fits
 
 
+@each_of("character", ["a", "\u20ac", "\U0001f600"])
+@each_of("over", [0, 1])
+def test_the_bound_of_the_text_is_exact(character: str, over: int) -> None:
+    width = len(character.encode("utf-16-le")) if ord(character) > 127 else 1
+    source = reader(max_reply_bytes=16_384)
+    text = character * (8192 // width + over)
+    source.chunks.append(stream(json.dumps({"action": "success", "message": text}, ensure_ascii=False).encode()))
+    if over:
+        with pytest.raises(StreamTooLarge, match="more than 8192 bytes of memory"):
+            source.next_event()
+    else:
+        assert source.next_event() == TextDelta(text)
+
+
 def test_a_chunk_that_has_been_read_is_not_kept_in_memory() -> None:
     data = stream(*[b'{"message": "Hello"}'] * 20)
     before = sys.getrefcount(data)

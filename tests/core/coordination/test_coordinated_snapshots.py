@@ -325,6 +325,7 @@ def snapshots() -> dict[str, dict[str, Any]]:
         ("recalling", "phase.told", -1, "more than there are"),
         ("claiming", "aside", {"id": 999, "call": {"type": "Hold", "seconds": 1.0}}, "missing"),
         ("claiming", "owed", {"standing": {"key": "c"}}, "missing"),
+        ("claiming", "owed", {"more": 1}, "unknown field"),
     ],
 )
 def test_what_does_not_fit_together_is_a_clear_error(name: str, path: str, value: object, says: str) -> None:

@@ -965,6 +965,7 @@ def test_reprs_show_neither_keys_nor_documents() -> None:
         Release(key="secret", fence=1, revision=1, document=secret),
         Coordinate(id=1, call=Mark(key="secret", fence=1, lease=1.0)),
     ]
+    assert repr(Coordination()).startswith("Coordination(key=None, ")
     for value in shown:
         assert "secret" not in repr(value)
         assert "4-9" not in repr(value)
