@@ -199,7 +199,7 @@ def save(machine: Machine, now: float) -> dict[str, Any]:
         owed=machine.owed,
         aside=machine.aside,
     )
-    data: dict[str, Any] = msgspec.to_builtins(snapshot, enc_hook=_encode, str_keys=True)
+    data: dict[str, Any] = msgspec.to_builtins(snapshot, enc_hook=_encode)
     for name in ("owed", "aside"):
         if data[name] is None:  # as in all snapshots of sessions without a shared engine
             del data[name]

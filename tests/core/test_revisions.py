@@ -20,6 +20,7 @@ from ddg_protocol.conversation import Message
 from ddg_protocol.handshake import read_version
 from ddg_protocol.intents import ChallengeAnswer
 from ddg_protocol.parts import attachments, text_of
+from ddg_protocol.policy import MIB
 from ddg_protocol.revisions import DUCK_AI_2026_10, DUCKDUCKGO_2025_04, DUCKDUCKGO_2025_07, REVISIONS
 
 FIXTURES = Path(__file__).with_name("revisions")
@@ -289,6 +290,22 @@ def test_the_models_of_october_2026_are_those_of_the_record(vectors: Path) -> No
         assert limits.images_per_turn == images["maxPerTurn"]
         assert limits.images_per_conversation == images["maxPerConversation"]
         assert limits.characters_with_attachments == images["maxInputCharsWithAttachments"]
+
+
+def test_the_limits_of_october_2026_are_those_of_the_record() -> None:
+    found = {
+        tier: (each.files_per_conversation, each.file_bytes, each.total_file_bytes, each.pages_per_file)
+        for tier, each in DUCK_AI_2026_10.attachment_limits.items()
+    }
+    assert found == {
+        "free": (3, 5 * MIB, 5 * MIB, 15),
+        "plus": (5, 25 * MIB, 25 * MIB, 35),
+        "pro": (5, 25 * MIB, 25 * MIB, 50),
+    }
+    images = [
+        (each.images_per_turn, each.images_per_conversation) for each in DUCK_AI_2026_10.attachment_limits.values()
+    ]
+    assert images == [(3, 5), (3, 10), (3, 10)]
 
 
 def test_the_effort_is_the_model_s_own_unless_the_turn_asks_for_another() -> None:

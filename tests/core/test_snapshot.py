@@ -334,6 +334,7 @@ def test_a_session_at_rest_is_restored_by_any_clock(now: float) -> None:
         (State.WAITING, "phase.wait.until", float("nan"), "finite"),
         (State.WAITING, "phase.turn.model", "gpt-9", "gpt-9"),
         (State.STREAMING, "phase.reader", None, "phase.reader"),
+        (State.STREAMING, "phase.body.more", 1, "unknown field"),
         (State.STREAMING, "phase.turn.credentials.answer", "a\r\nb", "ASCII"),
         (State.STREAMING, "phase.turn.credentials.tokens.vqd", "", "without an x-vqd-4"),
         (State.STREAMING, "fe_version", "a\r\nb", "fe_version"),
