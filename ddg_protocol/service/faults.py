@@ -222,7 +222,7 @@ class Endless(_Effect, frozen=True):
 class Coding(_Effect, frozen=True):
     """A compressed body, whether or not the client accepts one. Each piece can be decompressed when it arrives.
 
-    A body that is compressed already stays as it is.
+    A compressed body stays as it is.
 
     Attributes:
         name: the ``content-encoding``.

@@ -157,7 +157,10 @@ def test_a_file_that_is_too_long_says_so(tmp_path: Path, capsys: pytest.CaptureF
     file = tmp_path / "messages.json"
     file.write_bytes(b" " * (16 * 1024 * 1024 + 1))
     assert main(["ask", "Why?", "--messages", str(file), "--emulator"]) == 65
-    assert "is longer than 16,777,216 bytes" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("ddg-chat: ")
+    assert "is longer than 16,777,216 bytes" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("option", [["--messages", "nowhere.json"], ["--system", "@nowhere.txt"]])

@@ -290,7 +290,10 @@ class TestHttp:
 
     def test_a_body_that_is_too_long_is_refused(self, url: str) -> None:
         data = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n" + b"x" * 9_999_999
-        assert exchange(url, data).startswith(b"HTTP/1.1 413 ")
+        refused = exchange(url, data)
+        assert refused.startswith(b"HTTP/1.1 413 ")
+        assert b"\r\nconnection: close\r\n" in refused.lower()
+        assert exchange(url, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").startswith(b"HTTP/1.1 404 ")
 
     @given(data=st.binary(max_size=200) | st.text(alphabet="GET/ HTP1.0\r\n:x", max_size=200).map(str.encode))
     @settings(max_examples=examples(50))

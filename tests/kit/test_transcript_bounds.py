@@ -186,7 +186,7 @@ def test_jitter_of_any_size_is_no_overflow() -> None:
 
 
 def marked() -> list[tuple[int, str]]:
-    """Give the number of each recorded line, and the line with a mark in the place of each value, one at a time."""
+    """Return the number of each recorded line, and the line with a mark in the place of each value, one at a time."""
     found: list[tuple[int, str]] = []
     for number, text in enumerate(LINES[:60]):
         line = json.loads(text)

@@ -244,6 +244,7 @@ SERVICES = (
     ),
     HostileService(
         "one line of 1 MiB per event",
+        # Made when it is sent, as are the images: every process that collects tests would have them.
         lambda: stream(b'data: {"message":"%s"}\n\n' % (b"m" * (MIB - 40)))(),
         TOO_MUCH,
         takes_memory=True,
