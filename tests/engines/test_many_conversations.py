@@ -7,7 +7,9 @@ Those who want the whole of it, and its figures::
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +56,18 @@ def test_no_turn_is_lost_or_doubled_and_the_pace_is_kept(
     assert found.turns > MANY
     assert found.kills >= MANY // 50
     assert found.pauses >= MANY // 100
+
+
+@pytest.mark.skipif(not balanced.LOCKS.exists(), reason="this system doesn't tell who has a lock")
+def test_the_balancer_knows_who_stands_still_in_a_transaction(tmp_path: Path) -> None:
+    engine = SqliteEngine(tmp_path)
+    with engine, contextlib.closing(sqlite3.connect(tmp_path / "conversations.db", isolation_level=None)) as connection:
+        connection.execute("SELECT count(*) FROM lease").fetchone()
+        assert not balanced.has_write_lock(os.getpid())
+        connection.execute("BEGIN IMMEDIATE")
+        assert balanced.has_write_lock(os.getpid())
+        connection.execute("ROLLBACK")
+        assert not balanced.has_write_lock(os.getpid())
 
 
 def test_with_a_lock_alone_turns_are_lost_or_have_other_replies(opened: Open) -> None:

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from multiprocessing import Pipe, connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ LEASE = 1.0  # seconds
 INTERVAL = 0.05  # seconds
 STARTS = 80  # of paced requests, at least
 ACTS = 40  # turns between two kills, every third of which is a pause
+LOCKS = Path("/proc/locks")
 TWICE = 0.05  # the share of the turns that two workers get at once
 
 
@@ -202,14 +204,31 @@ class Worker:
         self.turn, self.begun = turn, time.monotonic()
         self.jobs.send(turn)
 
-    def signal(self, number: signal.Signals) -> None:
+    def stop(self) -> bool:
+        """Stop it; return whether it stands still with a lock that others wait for."""
         assert self.process.pid is not None
-        os.kill(self.process.pid, number)
+        os.kill(self.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        return has_write_lock(self.process.pid)
+
+    def go_on(self) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGCONT)
 
     def end(self) -> None:
         self.process.kill()
         self.process.join()
         self.jobs.close()
+
+
+def has_write_lock(pid: int) -> bool:
+    """Return whether a process is in a transaction that writes to a file of SQLite, for which others wait.
+
+    It then has the lock on byte 120 of the file's index (https://sqlite.org/walformat.html, section 2.3.1). Linux alone
+    says so; elsewhere no process has it.
+    """
+    locks = [line.split()[1:] for line in LOCKS.read_text(encoding="ascii").splitlines()] if LOCKS.exists() else []
+    return any((kind, whose, first) == ("WRITE", str(pid), "120") for _, _, kind, whose, _, first, *_ in locks)
 
 
 class Found(msgspec.Struct):
@@ -223,8 +242,10 @@ class Found(msgspec.Struct):
         lost: the acknowledged turns that are not in their conversation.
         doubled: the turns that are there more than once.
         other: the turns with another reply than one that was acknowledged.
-        recovery: the longest time from a kill or a pause to the reply of the same turn, in seconds.
-        slowest: the longest time that a turn took which nothing befell, in seconds.
+        held: how many of the pauses began in a transaction of SQLite, so that everybody waits.
+        recovery: the longest time from a kill or a pause to the reply of the same turn, in seconds, without such waits.
+        waited: the same with them.
+        slowest: the longest time that a turn took which nothing befell, in seconds, without such waits.
         starts: how many requests were paced.
         gap: the least time between two of them, in seconds.
         seconds: how long it took.
@@ -237,7 +258,9 @@ class Found(msgspec.Struct):
     lost: list[Turn] = []
     doubled: list[Turn] = []
     other: list[Turn] = []
+    held: int = 0
     recovery: float = 0.0
+    waited: float = 0.0
     slowest: float = 0.0
     starts: int = 0
     gap: float = 0.0
@@ -249,8 +272,7 @@ class Found(msgspec.Struct):
         found: dict[str, int | float] = {name: count for name, count in counts.items() if count}
         if self.gap < INTERVAL:
             found["gap"] = self.gap
-        # A busy machine delays all turns, and so does a worker that is stopped while it has SQLite's lock.
-        if self.recovery > LEASE + 1.0 + self.slowest:
+        if self.recovery > LEASE + 1.0 + self.slowest:  # a busy machine delays all turns
             found["recovery"] = self.recovery
         return found
 
@@ -258,9 +280,9 @@ class Found(msgspec.Struct):
         return (
             f"{self.turns} turns in {self.seconds:.0f} s, {self.kills} kills, {self.pauses} pauses: {len(self.lost)} "
             f"lost, {len(self.doubled)} doubled, {len(self.other)} with another reply, {self.superseded} superseded; "
-            f"recovery at most {self.recovery:.2f} s, other "
-            f"turns at most {self.slowest:.2f} s; {self.starts} paced requests, at least {self.gap * 1000:.1f} ms "
-            "apart"
+            f"recovery at most {self.recovery:.2f} s, or {self.waited:.2f} s with waits for {self.held} that "
+            f"stood still in a transaction; other turns at most {self.slowest:.2f} s; {self.starts} paced requests, at "
+            f"least {self.gap * 1000:.1f} ms apart"
         )
 
 
@@ -275,6 +297,7 @@ class Balancer:
         self._workers = [Worker(open_engine) for _ in range(WORKERS)]
         self._broken: dict[Turn, float] = {}  # when a worker died or stood still that had it
         self._troubled: set[Turn] = set()
+        self._waits: list[tuple[float, float]] = []  # from when until when a worker stood still with a lock
         self.replies: dict[Turn, str] = {}
         self.found = Found()
 
@@ -325,12 +348,19 @@ class Balancer:
         self.replies[turn] = reply
         self.found.turns += 1
         if turn in self._broken:
-            self.found.recovery = max(self.found.recovery, time.monotonic() - self._broken.pop(turn))
+            broken = self._broken.pop(turn)
+            self.found.recovery = max(self.found.recovery, self._time_since(broken))
+            self.found.waited = max(self.found.waited, time.monotonic() - broken)
         elif turn not in self._troubled:
-            self.found.slowest = max(self.found.slowest, time.monotonic() - worker.begun)
+            self.found.slowest = max(self.found.slowest, self._time_since(worker.begun))
         self._left[turn.key] -= 1
         if self._left[turn.key]:
             self._ready.append(Turn(turn.key, turn.number + 1))
+
+    def _time_since(self, begun: float) -> float:
+        """Return the seconds since, without those in which a worker stood still with a lock."""
+        now = time.monotonic()
+        return now - begun - sum(max(min(until, now) - max(since, begun), 0.0) for since, until in self._waits)
 
     def _act(self, *, pauses: bool) -> bool:
         """Kill or stop a worker that has a turn; return whether there was one."""
@@ -342,9 +372,14 @@ class Balancer:
         turn = worker.turn
         assert turn is not None
         if pauses:
-            worker.signal(signal.SIGSTOP)
-            worker.stands_still_until = time.monotonic() + 1.5 * LEASE
+            begun = time.monotonic()
+            holds = worker.stop()
+            worker.stands_still_until = begun + 1.5 * LEASE
+            if holds:
+                earlier = self._waits[-1][1] if self._waits else 0.0
+                self._waits.append((max(begun, earlier), worker.stands_still_until))
             self.found.pauses += 1
+            self.found.held += holds
         else:
             worker.end()
             self._workers[index] = Worker(self._open)
@@ -358,7 +393,7 @@ class Balancer:
     def _let_go(self) -> None:
         for worker in self._workers:
             if worker.stands_still_until is not None and time.monotonic() > worker.stands_still_until:
-                worker.signal(signal.SIGCONT)
+                worker.go_on()
                 worker.stands_still_until = None
 
 
