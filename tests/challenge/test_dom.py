@@ -98,6 +98,10 @@ def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome
         ("&#13;", 1),
         ("<template><form><button></form>x", 52),  # an end tag like others in a template
         ("<a b='&copy=1'>", 23),  # unclosed, so the full parser's
+        ("<a b='&notit;'>", 23),
+        ("<a b=&notit;></a>", 23),  # no reference without quotes is the fast path's
+        ("<a b=&copy=1></a>", 23),
+        ("<a b='&lt-'></a>", 17),
         ("<a b='&#x;'>", 20),
         ("<button><button></button></button>", 34),  # both of Chrome's parsers give as many
         ("a\rb\r\nc", 5),
@@ -119,6 +123,14 @@ def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome
         ("<math><mi><input>x", 30),
         ("<math><input>x", 29),
         ("<math><mi><mglyph><input>", 54),
+        # Of a form in a template no pointer is kept, and its end tag is one like others.
+        ("<template><form></form></template><form>x", 48),
+        ("<template><form><p></form>x", 42),
+        # The adoption agency leaves after eight rounds, and the copies are opened again in the order of their elements.
+        (f"<b>{'<div>' * 8}<span></b>y", 165),
+        (f"<b>{'<div>' * 8}<i></b>{'</div>' * 8}y", 173),
+        (f"<b><i><u>{'<div>' * 8}</b>{'</div>' * 8}y", 187),
+        ("<b><span><p></b></p>y", 35),
         # Buttons that don't nest are read alike by both parsers.
         ("<button><b></b></button><b><button>x</button></b>", 49),
     ],
@@ -164,6 +176,16 @@ def test_a_corner_is_read_as_chromium_reads_it(html: str, length: int) -> None:
         ("<b is=x><p></b>y", None, '<b is="x"><p>y</p></b>'),
         ("<b><i is=x><p></b>y", None, '<b><i is="x"></i></b><p><b></b>y</p>'),
         ("<a is=x><p><a>y", None, '<a is="x"><p><a>y</a></p></a>'),
+        ("<b is=x><span></b>y", None, '<b is="x"><span></span></b>y'),
+        ("<b><i><b is=x></b>y", None, '<b><i><b is="x"></b>y</i></b>'),
+        ("<b is=x><b is=x></b>y", None, '<b is="x"><b is="x"></b>y</b>'),
+        ("<b><svg><desc><b is=x><span></b>y", None, '<b><svg><desc><b is="x"><span>y</span></b></desc></svg></b>'),
+        # In 133 the adoption agency ends after three elements.
+        (
+            "<b><i><u><s><em><p>x</b>y</p></em></s></u>w",
+            "<b><i><u><s><em></em></s></u>w</i></b><u><s><em><p><b>x</b>y</p></em></s></u>",
+            "<b><i><u><s><em></em></s></u></i></b><u><s><em><p><b>x</b>y</p></em></s></u>w",
+        ),
         # A template bounds what a select can see of a table around it.
         (
             "<table><td><template><select><template></template><tr>x",
@@ -229,6 +251,9 @@ def test_a_select_in_133_ignores_the_end_of_what_is_not_open() -> None:
         ("&#x;", 156),
         ("<a b='&#x;'></a>", 156),
         ("<a b='&copy=1'></a>", 133),
+        ("<a b='&ltx'></a>", 156),
+        ("<a b='&notit;'></a>", 156),  # closed, but `not` has no `;` of its own
+        ('<a b="&notinx;"></a>', 133),
         ("<button><b><button>x</button></b></button>", 156),
         ("<svg><![CDA", 133),
         ("<svg><desc><![CDATA[x]]>", 133),
@@ -270,6 +295,8 @@ def test_the_outline_shows_each_node_at_its_depth() -> None:
         (3, "<svg path>"),
         (2, "<!--c-->"),
     ]
+    # Text is one node, whatever it is read from.
+    assert list(outline(read_snippet("x&amp;y", chrome=133).root)) == [(1, '"x&y"')]
     # Text that is ignored leaves no node.
     columns = read_snippet("<template><col>x</template>", chrome=133).root
     assert list(outline(columns)) == [(1, "<template>"), (2, "<col>")]
