@@ -61,7 +61,9 @@ def _changes(node: Any, place: str) -> Iterator[tuple[Any, str, str]]:
     for field, value in ast.iter_fields(node):
         children = [child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST)]
         if field == "test" and not isinstance(node, ast.While) and ast.unparse(value) != "TYPE_CHECKING":
-            yield from ((value, text, place) for text in ("True", "False"))
+            # An assert always holds: without it the code behaves as with it.
+            texts = ("False",) if isinstance(node, ast.Assert) else ("True", "False")
+            yield from ((value, text, place) for text in texts)
         for child in children if field not in NOT_RUN else ():
             if not isinstance(child, ast.JoinedStr):  # Python 3.11 has no positions of its parts
                 yield from ((child, text, place) for text in _texts(child, field, within=place))
