@@ -126,6 +126,21 @@ def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome
         # Of a form in a template no pointer is kept, and its end tag is one like others.
         ("<template><form></form></template><form>x", 48),
         ("<template><form><p></form>x", 42),
+        ("<template><form></form>x", 35),
+        ("<form></form><form>x", 27),
+        # Templates in templates, and the tags that leave the mode of one open.
+        ("<template><script></script><td>x", 48),
+        ("<template><td></td><template></template><tr>x", 52),
+        ("<template><template></template><tbody>", 57),
+        # Outside of a select, an hr, an option and an optgroup imply no end tags.
+        ("<select><option><p><b>x<hr>y", 61),
+        ("<ul><li>a<hr>b", 24),
+        ("<optgroup>a<optgroup>b", 44),
+        ("<p><b></p><pre>\n", 25),  # the line feed that is skipped opens nothing again
+        ("<math><annotation-xml><x/>y", 54),
+        ("<math><mi></br>x", 27),
+        ("<svg></foreignObject>x", 12),
+        ("<math><annotation-xml><svg><fedropshadow>", 86),
         # The adoption agency leaves after eight rounds, and the copies are opened again in the order of their elements.
         (f"<b>{'<div>' * 8}<span></b>y", 165),
         (f"<b>{'<div>' * 8}<i></b>{'</div>' * 8}y", 173),
@@ -168,6 +183,11 @@ def test_a_corner_is_read_as_chromium_reads_it(html: str, length: int) -> None:
             "<math><annotation-xml><![CDATA[x]]>",
             "<math><annotation-xml>x</annotation-xml></math>",
             "<math><annotation-xml>x</annotation-xml></math>",
+        ),
+        (
+            "<svg><fedropshadow>",
+            "<svg><feDropShadow></feDropShadow></svg>",
+            "<svg><feDropShadow></feDropShadow></svg>",
         ),
         # `is` is an attribute like others, but in 156 an element with it is not opened again.
         ("<b is=x>y</b>", '<b is="x">y</b>', '<b is="x">y</b>'),
@@ -278,6 +298,16 @@ def test_what_is_not_known_is_refused(html: str, chrome: int | None) -> None:
     with pytest.raises(UnsupportedChallenge) as refused:
         inner_html_length(html, chrome=chrome)
     assert refused.value.expected
+
+
+def test_a_refusal_names_the_version_whose_length_is_not_known() -> None:
+    for chrome, version in (145, "Chrome 145"), (None, "an unknown browser"):
+        with pytest.raises(UnsupportedChallenge, match=f"the length that {version} gives"):
+            inner_html_length("<?x>", chrome=chrome)
+
+
+def test_a_snippet_may_have_1024_characters() -> None:
+    assert inner_html_length("a" * 1024, chrome=133) == 1024
 
 
 def test_what_nests_too_deep_is_refused() -> None:
