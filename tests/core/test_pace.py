@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -26,8 +27,9 @@ from ddg_protocol import (
     TurnStarted,
     Wait,
 )
+from ddg_protocol.cookies import CookieJar
 from ddg_protocol.events import Queued
-from ddg_protocol.pace import FETCH_SECONDS, PATIENCE, Pacer, Place, Ticket
+from ddg_protocol.pace import FETCH_SECONDS, PATIENCE, Landing, Pacer, Place, Ticket
 from ddg_protocol.steps import Step
 
 INTERVAL = DUCKDUCKGO_2025_04.interval
@@ -60,6 +62,7 @@ def test_the_first_request_starts_at_once_and_so_does_one_after_a_pause() -> Non
     pacer.begin(Ticket(0.0, 1), Step.CHAT, now=100.0, until=160.0)
     assert pacer.reserve(place(2), now=100.5, interval=1.5, gap=1.5).until == 101.5
     assert pacer.reserve(place(2), now=160.0, interval=1.5, gap=1.5).until == 160.0
+    assert pacer.reserve(place(2, ready=165.0), now=160.0, interval=1.5, gap=1.5).until == 165.0, "it backs off"
 
 
 def test_a_retry_keeps_further_away() -> None:
@@ -106,15 +109,38 @@ def test_an_older_turn_that_is_late_has_one_more_interval() -> None:
     assert pacer.reserve(place(1), now=3.0, interval=1.5, gap=1.5).position == 0, "it is the oldest again"
 
 
+def test_a_turn_never_begins_before_an_older_one_that_may_begin_now() -> None:
+    pacer = Pacer()
+    pacer.begin(Ticket(0.0, 999), Step.CHAT, now=0.0, until=60.0)
+    assert pacer.reserve(place(1), now=2.0, interval=1.5, gap=1.5).until == 2.0
+    assert [pacer.reserve(place(2), now=now, interval=1.5, gap=1.5).until for now in (2.9, 3.0, 3.1)] == [3.0, 3.5, 3.6]
+
+
 @pytest.mark.parametrize("interval", [0.0, INTERVAL])
 def test_a_turn_that_waits_for_a_page_asks_less_often_the_longer_the_fetch_takes(interval: float) -> None:
-    pacer, now, looks = Pacer(), 0.0, 0
+    pacer, now, looks = Pacer(), 0.0, []
     pacer.begin(Ticket(0.0, 1), Step.FRONT_END, now=now, until=60.0)
     while now < FETCH_SECONDS:
-        now = pacer.reserve(place(2, pages=(Step.FRONT_END,)), now=now, interval=interval, gap=interval).until
-        looks += 1
-    assert now == FETCH_SECONDS
-    assert looks <= 9
+        slot = pacer.reserve(place(2, pages=(Step.FRONT_END,)), now=now, interval=interval, gap=interval)
+        assert slot.position == (0 if interval else 1)
+        looks.append(now := slot.until)
+    assert looks[0] == (interval or 0.05)
+    assert looks[-1] == FETCH_SECONDS
+    assert len(looks) <= 9
+
+
+def test_the_patience_for_a_fetch_begins_anew_after_the_last_one_that_did_not_end() -> None:
+    for then, since in ((PATIENCE - 0.1, 0.0), (PATIENCE, PATIENCE)):
+        pacer = Pacer()
+        for number, now in ((1, 0.0), (2, then)):
+            pacer.begin(Ticket(0.0, number), Step.LANDING, now=now, until=60.0)
+        assert [fetch.since for fetch in pacer.queue.fetches] == [since]
+
+
+def test_a_turn_that_begins_is_younger_than_one_that_came_from_another_client() -> None:
+    pacer = Pacer()
+    assert pacer.enter_again(Ticket(0.0, 5)) == Ticket(0.0, 5)
+    assert pacer.enter(1.0) == Ticket(1.0, 6)
 
 
 def test_clients_begin_with_nothing_in_common() -> None:
@@ -414,6 +440,30 @@ def test_cookies_that_have_ended_are_fetched_again() -> None:
     assert visits == [0.0, 200.0]
 
 
+VISIT = Cookie(name="visit", value="1", domain="duckduckgo.com", expires=130.0)
+
+
+def test_cookies_end_by_the_clock_of_the_service_which_a_new_jar_takes_over() -> None:
+    shared = ClientState()
+    shared.has_landed(CookieJar([VISIT], offset=30.0), now=0.0)
+    new, own = CookieJar(), CookieJar(offset=-5.0)
+    assert shared.land(new, now=99.9)
+    assert shared.land(own, now=99.9)
+    assert (new.cookies, new.offset, own.cookies, own.offset) == ((VISIT,), 30.0, (VISIT,), -5.0)
+    assert not shared.land(new, now=100.0)
+    shared.has_landed(CookieJar([VISIT]), now=100.0)  # no response has shown the service's clock
+    assert shared.land(new, now=129.9)
+
+
+def test_a_refusal_drops_the_cookies_that_were_there_when_its_request_began() -> None:
+    shared = ClientState()
+    shared.has_landed(CookieJar([VISIT]), now=10.0)
+    shared.drop_landing(begun=9.9)
+    assert shared.landing is not None
+    shared.drop_landing(begun=10.0)
+    assert shared.landing is None
+
+
 # What the caller is told
 
 
@@ -521,6 +571,23 @@ def test_a_session_that_is_restored_elsewhere_keeps_its_age_and_brings_the_cooki
     assert old.first_answer < young.first_answer
     again = Session.restore(stored, now=5.0)
     assert again.snapshot(now=5.0)["phase"]["turn"]["ticket"] == {"began": 1.0, "number": 2}
+
+
+def test_a_client_learns_from_a_snapshot_only_what_is_news() -> None:
+    shared, first, second = ClientState(), Landing((VISIT,), 0.0, 1.0), Landing((), 0.0, 2.0)
+    known = [
+        ("", None, None, None),
+        ("a-1", 10.0, 20.0, first),
+        ("b-2", 9.0, 19.0, second),
+        ("", None, None, None),
+        ("", 11.0, 21.0, None),
+    ]
+    seen = []
+    for fe_version, last_start, held_until, landing in known:
+        shared.learn(fe_version=fe_version, last_start=last_start, held_until=held_until, landing=landing)
+        seen.append((shared.fe_version, shared.pacer.last_start, shared.pacer.held_until, shared.landing))
+    old = ("a-1", 10.0, 20.0, first)
+    assert seen == [("", None, -math.inf, None), old, old, old, ("a-1", 11.0, 21.0, first)]
 
 
 def test_a_retry_in_a_conversation_that_goes_on_takes_the_cookies_of_the_client() -> None:
