@@ -25,6 +25,7 @@ from ddg_protocol import (
     ModelNotSupportedError,
     Policy,
     RateLimitError,
+    Retrying,
     SendRequest,
     ServiceError,
     Session,
@@ -67,6 +68,7 @@ from ddg_protocol.errors import (
     TurnSuperseded,
 )
 from ddg_protocol.events import EarlierTurnUnfinished, Queued, ReplyRecalled
+from ddg_protocol.policy import MAX_SECONDS
 
 # A whole turn
 
@@ -108,13 +110,15 @@ def test_a_call_has_what_the_settings_and_the_turn_say() -> None:
     assert (page.ticket, page.epoch) == ("", "")
     assert {(call.ticket, call.epoch) for call in (landing, status, chat)} == {("1", "e")}
     nonces = {call.nonce for call in (page, landing, status, chat)} | {claim.holder}
-    assert len(nonces) == 5
+    assert [len(nonce) for nonce in nonces] == [32] * 5  # 128 bits each
 
 
 def test_no_turn_waits_for_longer_than_it_may_take() -> None:
-    hand = Told(session_of(policy=Policy(turn_timeout=7.0), max_wait=60.0)).ask()
-    hand.request_for("duckai=1")
-    assert [call.max_wait for call in hand.of(Reserve)] == [7.0]
+    for max_wait in (60.0, None):
+        hand = Told(session_of(policy=Policy(turn_timeout=7.0), max_wait=max_wait))
+        hand.now = 20.0
+        hand.ask().request_for("duckai=1")
+        assert [call.max_wait for call in hand.of(Reserve)] == [7.0]
 
 
 def test_the_front_end_version_is_told_by_the_turn_that_fetched_it_and_taken_over_by_the_others() -> None:
@@ -199,6 +203,7 @@ def test_another_turn_of_the_same_session_needs_nothing_but_the_new_calls() -> N
     hand.reply()
     (commit,) = hand.of(Commit)
     hand.on(Claim, Claimed(fence=9, revision=1, document=commit.document))
+    assert (commit.turn, commit.reply) == ("", b"")  # nobody can ask for it
     hand.calls.clear()
     hand.ask("And?")
     hand.request_for("/status")
@@ -314,11 +319,27 @@ def test_a_busy_conversation_is_waited_for() -> None:
     assert len({call.holder for call in hand.of(Claim)}) == 1
 
 
-@each_of("settings, seconds", [({"max_wait": 5.5}, 5.0), ({"policy": Policy(turn_timeout=3.5)}, 3.0)])
+@each_of(
+    "settings, seconds",
+    [({"max_wait": 5.5}, 5.0), ({"max_wait": 5.0}, 4.0), ({"policy": Policy(turn_timeout=3.5)}, 3.0)],
+)
 def test_a_busy_conversation_is_not_waited_for_without_end(settings: dict[str, Any], seconds: float) -> None:
-    hand = Told(session_of(on_busy="wait", **settings)).on(Claim, Busy(retry_after=60.0)).ask()
+    hand = Told(session_of(on_busy="wait", **settings)).on(Claim, Busy(retry_after=60.0))
+    hand.now = 20.0
+    hand.ask()
     refused(hand, ConversationBusy)
-    assert hand.now == seconds
+    assert hand.now == 20.0 + seconds
+
+
+def test_a_conversation_is_claimed_again_when_the_driver_says_that_the_wait_is_over() -> None:
+    hand = Told(session_of(on_busy="wait")).on(Claim, None).ask()
+    intent = hand.pull()
+    assert isinstance(intent, Coordinate)
+    hand.answer_with(intent, Busy(retry_after=0.5))
+    wait = hand.session.next_action(now=0.0)
+    assert isinstance(wait, Wait)
+    hand.session.wait_elapsed(wait)
+    assert isinstance(hand.session.next_action(now=0.49), Coordinate)  # its timer was early
 
 
 def test_a_busy_conversation_is_taken_over() -> None:
@@ -509,15 +530,20 @@ def test_a_retry_after_without_end_is_told_once() -> None:
     assert len(hand.of(Hold)) == 2
 
 
-def test_a_hold_that_is_over_is_not_told() -> None:
+@each_of("seconds", [2.0, 3.0])
+@each_of("cancelled", [False, True])
+def test_a_hold_that_is_over_is_not_told(seconds: float, cancelled: bool) -> None:
     shared = ClientState()
     hand = Told(session_of(shared=shared)).ask()
     hand.handshake()
     hand.answer(503, [("retry-after", "2")])
-    assert hand.session.next_action(now=hand.now) is not PAUSED
-    hand.session.cancel()
-    hand.now += 3
-    assert hand.pull() is PAUSED
+    assert isinstance(hand.session.next_action(now=hand.now), Retrying)
+    hand.now += seconds
+    if cancelled:
+        hand.session.cancel()
+        assert hand.pull() is PAUSED
+    else:
+        hand.request_for("/status")
     assert hand.of(Hold) == []
 
 
@@ -608,13 +634,14 @@ def test_the_lease_is_renewed_between_the_waits_of_a_backoff() -> None:
 
 
 def test_a_renewal_between_requests_that_fails_is_tried_again() -> None:
-    hand = Told(session_of(lease=30.0))
-    hand.one_after_the_other(
-        Claim, Claimed(fence=7, revision=0, document=b""), DOWN, Claimed(fence=7, revision=0, document=b"")
-    )
+    has = Claimed(fence=1, revision=0, document=b"")
+    hand = Told(session_of(lease=30.0, on_busy="take_over")).one_after_the_other(Claim, has, DOWN, has)
     hand.one_after_the_other(Reserve, Slot(delay=14.0, final=False, ticket="1", epoch="e"), READY_SLOT)
-    hand.ask().request_for("duckai=1")
+    hand.ask(turn="t").request_for("duckai=1")
     assert [wait.until for wait in hand.waits] == [10.0, 13.0, 14.0]
+    first, *renewals = hand.of(Claim)
+    assert (first.turn, first.take_over) == ("t", True)
+    assert renewals == [Claim(key="c", holder=first.holder, lease=30.0, fence=1)] * 2
 
 
 def test_a_turn_goes_on_though_each_renewal_takes_a_third_of_its_lease() -> None:
@@ -696,6 +723,7 @@ def test_a_commit_is_given_up_when_the_lease_ends_and_its_text_is_not_lost() -> 
     assert error.conversation.message_history[-1].content == "Hello"
     assert hand.session.conversation.message_history == ()
     assert marked + 1 < hand.now < marked + 2
+    assert len(hand.of(Commit)) == 4, "twice a second"
     assert hand.kinds[-1] == "Release"  # for the case that the engine is back
 
 
@@ -816,6 +844,18 @@ def test_a_claim_that_is_out_is_made_again_to_be_given_back(command: str) -> Non
     assert hand.kinds == ["Claim", "Claim", "Release"]
 
 
+def test_a_renewal_that_is_out_when_the_turn_ends_is_not_waited_for() -> None:
+    hand = Told()
+    streaming(hand)
+    hand.on(Claim, None)
+    hand.now += LEASE / 3
+    late = hand.pull()
+    assert isinstance(late, Coordinate)
+    hand.session.cancel()
+    assert hand.pull() is PAUSED
+    assert hand.kinds[-2:] == ["Claim", "Release"]
+
+
 @each_of("command", ["cancel", "close"])
 def test_a_claim_that_the_turn_has_not_looked_at_is_given_back(command: str) -> None:
     hand = Told().on(Claim, None).ask()
@@ -858,6 +898,18 @@ def test_a_turn_that_is_cancelled_while_it_is_stored_was_either_stored_or_cancel
     assert [message.text for message in hand.session.conversation.message_history] == texts
     assert hand.of(Commit) == [first.call, first.call]
     assert hand.of(Release) == []
+
+
+def test_a_turn_that_was_stored_although_it_was_cancelled_leaves_its_cookies() -> None:
+    hand = Told().on(Commit, None).ask()
+    hand.handshake()
+    hand.answer(200, (*STREAM, ("set-cookie", "late=1; path=/")), HELLO + DONE)
+    assert isinstance(hand.pull(), Coordinate)
+    hand.session.cancel()
+    hand.on(Commit, Committed(revision=1))
+    assert hand.pull() is PAUSED
+    hand.on(Claim, Claimed(fence=9, revision=1, document=hand.of(Commit)[0].document)).ask("And?")
+    assert "late=1" in dict(hand.request_for("/status").headers)["cookie"]
 
 
 def test_a_session_that_is_closed_while_a_turn_is_stored_has_no_more_events() -> None:
@@ -947,6 +999,11 @@ def test_settings_that_cant_be_are_refused(settings: dict[str, Any], says: str) 
         Coordination(**settings)
 
 
+def test_settings_may_be_as_large_as_those_of_a_policy() -> None:
+    largest = Coordination(lease=MAX_SECONDS, max_wait=MAX_SECONDS)
+    assert largest.lease == largest.max_wait == Policy(turn_timeout=MAX_SECONDS).turn_timeout
+
+
 @each_of("key", ["\u0000", "дом/☃", "a b\n", "x" * 512, "\U0001f986"])
 def test_a_key_may_be_any_text(key: str) -> None:
     hand = Hand(session_of(key=key), engine=True)
@@ -966,6 +1023,7 @@ def test_reprs_show_neither_keys_nor_documents() -> None:
         Coordinate(id=1, call=Mark(key="secret", fence=1, lease=1.0)),
     ]
     assert repr(Coordination()).startswith("Coordination(key=None, ")
+    assert repr(shown[0]).startswith("Coordination(key=<13 characters>, ")
     for value in shown:
         assert "secret" not in repr(value)
         assert "4-9" not in repr(value)
