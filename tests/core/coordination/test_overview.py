@@ -44,18 +44,19 @@ def test_the_first_slot_of_a_new_life_comes_when_those_before_are_over() -> None
 
 def test_the_next_slot_is_the_one_that_the_next_turn_gets() -> None:
     state = PaceState(epoch="one", unknown=False)
-    state, _ = _pace.decide(state, reserve("a", need=3, fetches=True), 0)
-    state, _ = _pace.decide(state, reserve("b", need=2), SECOND // 10)
-    seen = look(state, SECOND // 5)
-    _, slot = _pace.decide(state, reserve("c"), SECOND // 5)
+    begun = 100 * SECOND
+    state, _ = _pace.decide(state, reserve("a", need=3, fetches=True), begun)
+    state, _ = _pace.decide(state, reserve("b", need=2), begun + SECOND // 10)
+    seen = look(state, begun + SECOND // 5)
+    _, slot = _pace.decide(state, reserve("c"), begun + SECOND // 5)
     assert isinstance(slot, Slot)
     assert seen.next_slot == slot.delay
     assert slot.position == len(seen.queue) == 2
     assert [(turn.ticket, turn.requests) for turn in seen.queue] == [(1, 2), (2, 2)]
     assert seen.queue[0] == WaitingTurn(1, 2, passes=1.4)
     assert seen.fetching == 0.2
-    assert look(state, 60 * SECOND).queue == (), "those that don't come back have lost their places"
-    assert look(state, 60 * SECOND).fetching is None, "others don't wait for it any more"
+    assert look(state, begun + 60 * SECOND).queue == (), "those that don't come back have lost their places"
+    assert look(state, begun + 10 * SECOND).fetching is None, "others don't wait for it any more"
 
 
 def test_a_hold_lasts_as_long_as_it_says() -> None:
@@ -76,6 +77,7 @@ def test_a_queue_that_is_full_says_how_long_it_is() -> None:
 def test_a_conversation_is_leased_until_its_lease_ends() -> None:
     lease, clock = Lease(fence=1, holder="h", until=90 * SECOND, ended=False, marked=True), Clock(0, 0)
     assert leased("sky", lease, clock, 30 * SECOND) == LeasedConversation("sky", "h", 60.0, marked=True)
+    assert leased("sky", lease, clock, 89 * SECOND) == LeasedConversation("sky", "h", 1.0, marked=True)
     assert leased("sky", lease, clock, 90 * SECOND) is None
     assert leased("sky", Lease(until=90 * SECOND), clock, 0) is None, "it was given back"
     assert read_lease(b"\x01" + b"\x92\x96\x01\xa1h\x05\xc2\xc3\xc2\x92\x00\x00") == LeaseRow(
