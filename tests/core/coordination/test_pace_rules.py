@@ -274,7 +274,7 @@ def test_a_turn_that_needs_no_fetch_any_more_has_one_request_less_to_make() -> N
     engine.slot(0.0, "a", fe_version="v1")
     assert seen(engine.slot(60.0, "b", fetches=True, need=2)) == (0.0, True)
     assert engine.state.places == (), "that slot is for its last request"
-    assert seen(engine.slot(120.0, "c", fetches=True, need=1)) == (0.0, True), "whatever it takes the page for"
+    assert seen(engine.slot(60.0 + SPACING, "c", fetches=True, need=1)) == (0.0, True), "whatever it takes the page for"
     assert engine.state.places == ()
 
 
@@ -284,6 +284,14 @@ def test_a_turn_that_waits_for_the_fetch_is_in_nobody_s_way() -> None:
     waiting = engine.slot(1.0, "b1", fetches=True)
     assert seen(engine.slot(SPACING, "c")) == (0.0, True), "it needs no version"
     assert waiting.position == 1
+
+
+def test_a_turn_that_needs_no_fetch_keeps_its_place_during_one() -> None:
+    engine = Engine()
+    engine.slot(0.0, "a", fetches=True)
+    status = engine.slot(0.0, "b1", need=2)
+    assert engine.slot(SPACING, "b1", status, need=2).final
+    assert engine.slot(SPACING + 0.1, "c").position == 1
 
 
 def test_a_turn_asks_less_often_the_longer_the_fetch_takes_and_at_last_fetches_itself() -> None:
@@ -301,8 +309,10 @@ def test_a_turn_asks_less_often_the_longer_the_fetch_takes_and_at_last_fetches_i
 
 def test_a_turn_that_waits_for_a_fetch_looks_soon_at_first() -> None:
     engine = Engine()
-    engine.slot(0.0, "a", fetches=True, interval=0.0)
-    assert [engine.slot(now, "b", fetches=True, interval=0.0).delay for now in (0.0, 0.04, 0.06, 3.0, 8.0)] == [
+    engine.slot(100.0, "a", fetches=True, interval=0.0)
+    assert [
+        engine.slot(100.0 + past, "b", fetches=True, interval=0.0).delay for past in (0.0, 0.04, 0.06, 3.0, 8.0)
+    ] == [
         *(0.05, 0.05, 0.06, 3.0),
         pytest.approx(FETCH_SECONDS - 8.0),
     ]
@@ -325,6 +335,10 @@ def test_where_no_fetch_ends_each_turn_fetches_for_itself_after_a_while() -> Non
     assert engine.slot(2 * PATIENCE - 0.1, "d", fetches=True).final
     assert engine.slot(3 * PATIENCE, "e", fetches=True).final
     assert not engine.slot(3 * PATIENCE + SPACING, "f", fetches=True).final, "the time begins anew"
+    engine = Engine()
+    engine.slot(0.0, "a", fetches=True)
+    assert engine.slot(PATIENCE, "b", fetches=True).final
+    assert not engine.slot(PATIENCE + SPACING, "c", fetches=True).final, "also with the first that nobody waits for"
 
 
 def test_the_version_is_kept_for_a_day_and_a_fetched_one_replaces_it() -> None:

@@ -17,7 +17,7 @@ from ddg_protocol.coordination import (
     Released,
     Result,
 )
-from ddg_protocol.coordination._turns import MAX_EARLIER, MAX_REPLY_BYTES, MAX_TURNS, ConversationState, decide
+from ddg_protocol.coordination._turns import MAX_REPLY_BYTES, ConversationState, decide
 
 LEASE = 10.0
 
@@ -73,6 +73,13 @@ def test_a_turn_claims_marks_and_commits() -> None:
     then = engine.claim(2.0, "b")
     assert (then.revision, then.document, then.sent) == (1, b"one", False)
     assert then.fence > has.fence
+
+
+def test_a_fence_is_the_time_or_else_one_more_than_the_last() -> None:
+    """So all engines give the same ones."""
+    engine = Engine()
+    assert [engine.claim(0.0, holder, take_over=True).fence for holder in "abc"] == [1, 2, 3]
+    assert [engine.claim(5.0, holder, take_over=True).fence for holder in "de"] == [5_000_000, 5_000_001]
 
 
 # One at a time
@@ -198,11 +205,12 @@ def test_a_claim_that_comes_again_after_later_turns_takes_nothing() -> None:
     assert engine.call(5.0, commit(has, b"three")) == Committed(revision=3)
 
 
-def test_the_newest_holders_are_remembered() -> None:
+def test_a_holder_is_remembered_until_eight_others_have_followed() -> None:
+    """As `Claim.holder` says."""
     engine = Engine()
-    for number in range(MAX_EARLIER + 2):
+    for number in range(10):
         engine.turn(0.0, f"h{number}", b"doc")
-    assert all(engine.unchanged(0.0, claim(f"h{number}")) == Lost() for number in range(1, MAX_EARLIER + 2))
+    assert all(engine.unchanged(0.0, claim(f"h{number}")) == Lost() for number in range(1, 10))
     assert isinstance(engine.call(0.0, claim("h0")), Claimed)
 
 
@@ -266,11 +274,12 @@ def test_a_turn_that_another_claim_has_done_is_not_stored_again() -> None:
     assert engine.unchanged(2.0, commit(has, b"two", turn="t")) == Lost()
 
 
-def test_the_newest_turns_are_remembered() -> None:
+def test_the_last_64_turns_are_remembered() -> None:
+    """As docs/more-than-one-process.md says."""
     engine = Engine()
-    for number in range(MAX_TURNS + 1):
+    for number in range(65):
         engine.turn(0.0, f"h{number}", b"doc", turn=f"t{number}", reply=b"reply")
-    assert len(engine.state.stored.turns) == MAX_TURNS
+    assert len(engine.state.stored.turns) == 64
     assert isinstance(engine.unchanged(0.0, claim("x", turn="t1")), Done)
     assert isinstance(engine.call(0.0, claim("y", turn="t0")), Claimed)
 
