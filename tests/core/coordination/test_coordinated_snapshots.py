@@ -275,6 +275,13 @@ def test_a_turn_goes_on_with_the_same_coordination_alone(settings: Coordination 
     assert through_json(hand.session, now=hand.now, coordination=settings).state is State.READY
 
 
+def test_a_turn_that_shared_the_pace_alone_leaves_nothing_to_tell() -> None:
+    hand = Told(session_of(key=None)).ask()
+    hand.request_for("duckai=1")
+    hand.session.cancel()
+    assert through_json(hand.session, now=hand.now, coordination=None).state is State.READY
+
+
 def test_a_turn_that_was_not_coordinated_is_not_coordinated_later() -> None:
     session = Session(LISTING)
     session.ask("Hi", now=0.0)

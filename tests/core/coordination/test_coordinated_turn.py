@@ -210,6 +210,17 @@ def test_another_turn_of_the_same_session_needs_nothing_but_the_new_calls() -> N
     assert hand.kinds == ["Claim", "Reserve"]
 
 
+def test_another_turn_of_the_same_session_still_knows_when_its_cookies_end() -> None:
+    hand = Told().ask()
+    hand.handshake()
+    hand.answer(200, (*STREAM, ("set-cookie", "brief=1; path=/; max-age=10")), HELLO + DONE)
+    assert hand.pull() is PAUSED
+    hand.on(Claim, Claimed(fence=9, revision=1, document=hand.of(Commit)[0].document))
+    hand.now += 11.0
+    hand.ask("And?")
+    assert dict(hand.request_for("/status").headers)["cookie"] == "dcs=1; dcm=3; seen=1"
+
+
 def test_an_earlier_turn_that_was_not_finished_costs_its_token_and_is_told() -> None:
     hand = Told().stored(sent=True)
     hand.ask()

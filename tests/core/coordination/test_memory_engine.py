@@ -12,6 +12,8 @@ from ddg_protocol.coordination import (
     Committed,
     Held,
     Hold,
+    Lost,
+    Mark,
     MemoryEngine,
     Release,
     Released,
@@ -67,6 +69,12 @@ def test_a_conversation_is_forgotten_some_time_after_its_last_call() -> None:
     assert isinstance(again, Claimed)
     assert (again.revision, again.document) == (0, b"")
     assert again.fence > read.fence
+
+
+def test_a_call_that_changes_nothing_keeps_nothing() -> None:
+    engine = MemoryEngine(Clock())
+    assert engine.call(Mark(key="one", fence=1, lease=10.0)) == Lost()
+    assert repr(engine) == "<MemoryEngine with 0 conversations>"
 
 
 def test_a_conversation_too_many_is_refused_and_nothing_is_lost() -> None:
