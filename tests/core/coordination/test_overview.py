@@ -171,6 +171,8 @@ KEY = "ddg:1:{c:größe}".encode()
 def test_a_lease_is_read_from_its_hash() -> None:
     assert read_leased(KEY, said({**LEASE, b"marked": b"1"})) == LeasedConversation("größe", "h", 60.0, marked=True)
     assert read_leased(KEY, said({**LEASE, b"ended": b"1"})) is None
+    unset = {name: value for name, value in LEASE.items() if name != b"offset"}
+    assert read_leased(KEY, said(unset)) == LeasedConversation("größe", "h", 60.0, marked=False)
     assert read_leased(KEY, said({})) is None, "it was deleted meanwhile"
 
 

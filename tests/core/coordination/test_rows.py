@@ -76,6 +76,7 @@ def test_every_row_that_is_cut_short_or_has_more_is_refused() -> None:
         (b"\x01\x91\xa1\xff", "can't be read"),
         (write_pace(PACE).replace(b"\xa3one", b"\xc4\x03one"), "Expected `str`, got `bytes`"),
         (write_lease(CONVERSATION), "can't be read"),
+        (b"\x01" + msgspec.msgpack.encode([*msgspec.to_builtins(PACE), 1]), "at most length 10, got 11"),
     ],
 )
 def test_a_row_of_another_form_is_refused(row: bytes, message: str) -> None:
@@ -84,8 +85,9 @@ def test_a_row_of_another_form_is_refused(row: bytes, message: str) -> None:
 
 
 def test_numbers_out_of_bounds_are_refused() -> None:
-    with pytest.raises(EngineUnavailable, match=r"<= 9007199254740992 - at `\$\[5\]`"):
-        read_pace(write_pace(PaceState(epoch="one", held=2**53 + 1)))
+    for held, says in ((2**53 + 1, "<= 9007199254740992"), (-(2**53) - 1, ">= -9007199254740992")):
+        with pytest.raises(EngineUnavailable, match=rf"{says} - at `\$\[5\]`"):
+            read_pace(write_pace(PaceState(epoch="one", held=held)))
 
 
 @given(st.binary(max_size=40), st.integers(0, 200))

@@ -144,6 +144,7 @@ def test_a_reply_of_another_form_is_an_error_that_does_not_show_it(call: Call) -
         *([*reply, b""] for reply in broken),
         *([reply[0], *(b"\xffsecret" for _ in reply[1:])] for reply in broken if len(reply) > 1),
         *([reply[0], *(b"-1" for _ in reply[1:])] for reply in broken if len(reply) > 1),
+        *([reply[0], *(b"1" * 17 for _ in reply[1:])] for reply in broken if len(reply) > 1),
         [b"claimed", b"7", b"2", b"doc", b"secret"],
         [b"secret"],
         ["held", "secret"],
