@@ -89,6 +89,14 @@ def test_a_value_has_no_attribute_that_an_engine_could_not_hold(value: msgspec.S
             assert "c2VjcmV0" not in str(caught.value)
 
 
+def test_a_value_is_made_with_the_names_of_its_attributes() -> None:
+    for value in VALUES:
+        given = [getattr(value, name) for name in value.__struct_fields__]
+        if given:
+            with pytest.raises(TypeError, match="Extra positional arguments"):
+                type(value)(*given)
+
+
 @pytest.mark.parametrize("kind", [Mark, Commit, Release])
 def test_only_a_claim_has_no_fence_yet(kind: Any) -> None:
     (value,) = [value for value in VALUES if isinstance(value, kind)]
@@ -100,6 +108,9 @@ def test_what_is_stored_does_not_show() -> None:
     assert "secret" not in repr(VALUES)
     assert repr(Claimed(fence=1, revision=2, document=b"secret")) == (
         "Claimed(fence=1, revision=2, document=<6 bytes>, sent=False)"
+    )
+    assert repr(Slot(delay=0.0, final=True, ticket="1", epoch="one")) == (
+        "Slot(delay=0.0, final=True, ticket='1', epoch='one', position=0, fe_version='')"
     )
     shown = "Release(key=<1 characters>, fence=1, revision=0, document=None)"
     assert repr(Release(key="c", fence=1, revision=0)) == shown
