@@ -126,6 +126,8 @@ def test_a_turn_that_waits_for_a_page_asks_less_often_the_longer_the_fetch_takes
         looks.append(now := slot.until)
     assert looks[0] == (interval or 0.05)
     assert looks[-1] == FETCH_SECONDS
+    slot = pacer.reserve(place(2, pages=(Step.FRONT_END,)), now=now, interval=interval, gap=interval)
+    assert (slot.until, slot.position) == (now, 0)
     assert len(looks) <= 9
 
 
