@@ -43,7 +43,7 @@ from .coordination import (
     Slot,
 )
 from .coordination._documents import read_conversation, read_reply, write_conversation, write_reply
-from .coordination.calls import RESULTS
+from .coordination.calls import MAX_WINDOW, RESULTS
 from .coordination.settings import check_key
 from .errors import (
     ConversationBusy,
@@ -67,8 +67,6 @@ BUSY_SECONDS = 1.0
 """How long a turn waits before it claims a busy conversation again, at most."""
 COMMIT_SECONDS = 0.5
 """How long a turn waits before it tries a commit again that has failed."""
-WIDEST = 1.0
-"""The widest window of a slot, in seconds."""
 
 
 def check_result(call: Call, result: Result) -> None:
@@ -180,7 +178,7 @@ class Coordinator:
         """Return a request once its slot has come; before, what has to happen."""
         if standing.slot is not None and now > standing.slot[1]:
             standing.slot = None
-            standing.window = min(2 * standing.window, max(standing.window, WIDEST))
+            standing.window = min(2 * standing.window, MAX_WINDOW)
         if standing.slot is None:
             if standing.ask_at is not None and now < standing.ask_at:
                 return Pause(standing.bounded(min(standing.ask_at, turn.until)), "pacing")

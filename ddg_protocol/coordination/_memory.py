@@ -18,7 +18,7 @@ class MemoryEngine:
 
     Args:
         now: gives the time in seconds, from any origin.
-        ttl: for how many seconds a conversation is kept after the last call that concerns it; None for no end.
+        ttl: for how many seconds a conversation is kept after the last call that changes it; None for no end.
         max_conversations: the most that are kept. For one more, `EngineUnavailable` is raised.
         lock: is held during each call, where several threads make calls: a `threading.Lock`.
     """

@@ -9,7 +9,7 @@ import msgspec
 
 from ..policy import MAX_SECONDS
 from ..text import encodable, shown
-from .calls import MAX_KEY_CHARS
+from .calls import MAX_KEY_CHARS, MAX_WINDOW
 
 OnBusy = Literal["refuse", "wait", "take_over"]
 """What a turn does whose conversation has another turn under way."""
@@ -36,8 +36,8 @@ class Coordination(msgspec.Struct, frozen=True, kw_only=True):
         lease: for how many seconds a turn has its conversation after each call to the engine. When a worker dies in the
             middle of a turn, others can go on after that time. It is renewed after a third of it; so it should be 1.5
             times as long as the longest wait for a response that the policy allows, which is 50 s by default.
-        window: for how many seconds a slot may be used. A request that comes too late for its slot asks for one with a
-            wider window. The engine leaves ``interval + window`` between slots.
+        window: for how many seconds a slot may be used, at most 1. A request that comes too late for its slot asks for
+            one with a wider window. The engine leaves ``interval + window`` between slots.
         on_busy: what happens while another turn has the conversation: ``"refuse"`` raises `ConversationBusy`,
             ``"wait"`` asks again every second or sooner, and ``"take_over"`` takes it: the other turn ends with
             `TurnSuperseded`.
@@ -62,13 +62,11 @@ class Coordination(msgspec.Struct, frozen=True, kw_only=True):
         """Check every member."""
         if self.key is not None:
             check_key("the conversation's key", self.key)
-        for name in ("lease", "window", "max_wait"):
+        for name, most in ("lease", MAX_SECONDS), ("window", MAX_WINDOW), ("max_wait", MAX_SECONDS):
             value = getattr(self, name)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (is_number and 0 < value <= MAX_SECONDS) and (name != "max_wait" or value is not None):
-                raise ValueError(
-                    f"Coordination.{name} must be more than 0 and at most {MAX_SECONDS} s, not {shown(value)}"
-                )
+            if not (is_number and 0 < value <= most) and (name != "max_wait" or value is not None):
+                raise ValueError(f"Coordination.{name} must be more than 0 and at most {most} s, not {shown(value)}")
         if self.on_busy not in get_args(OnBusy):
             choices = ", ".join(get_args(OnBusy))
             raise ValueError(f"Coordination.on_busy must be one of {choices}, not {shown(self.on_busy)}")
