@@ -50,7 +50,7 @@ class ChromeTokenizer(Tokenizer):
         rest = self.rest()
         if rest[:3].lower() == "#x;":
             self.parser.doubts.parsers_differ_on = "`&#x;`"
-        # The fast path takes no reference in a value without quotes. In others it takes `not` for one in `&notit;`, which
+        # The fast path takes no reference in a value without quotes. In others it takes `not` for one in `&notit;`, as
         # the standard doesn't.
         name = next((rest[:end] for end in range(_LONGEST_NAME, 1, -1) if rest[:end] in entities), ";")
         if allowedChar in ("'", '"') and name[-1] != ";" and _GOES_ON.match(rest, len(name)):
