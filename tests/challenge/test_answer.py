@@ -20,6 +20,7 @@ from support.scripts import script
 from ddg_protocol.challenge import (
     answer_challenge,
     build_x_vqd_hash_1,
+    inner_html_length,
     parse_dom_fingerprint,
     parse_server_hashes,
     read_challenge,
@@ -27,6 +28,7 @@ from ddg_protocol.challenge import (
 )
 from ddg_protocol.errors import LocalProtocolError, UnsupportedChallenge
 from ddg_protocol.identity import Identity
+from ddg_protocol.policy import Policy
 
 SAMPLE = "<div><div></div><div></div"
 LIMIT = 256 * 1024
@@ -132,15 +134,25 @@ def test_a_number_that_a_browser_would_round_is_refused() -> None:
 
 def test_an_answer_that_can_not_be_sent_is_refused() -> None:
     identity = Identity()
-    assert len(answer_challenge(script(hashes=("A" * 48_800,)), identity)) <= 64 * 1024
-    with pytest.raises(UnsupportedChallenge, match="at most 65536 can be sent"):
-        answer_challenge(script(hashes=("A" * 49_152,)), identity)
+    more = 64 * 1024 * 3 // 4 - len(base64.b64decode(answer_challenge(script(hashes=("",)), identity)))
+    assert len(answer_challenge(script(hashes=("A" * more,)), identity)) == 64 * 1024
+    with pytest.raises(UnsupportedChallenge, match="has 65540 characters, and at most 65536 can be sent"):
+        answer_challenge(script(hashes=("A" * (more + 1),)), identity)
+
+
+def test_by_default_chrome_133_answers_challenges_as_long_as_a_session_takes() -> None:
+    assert (inner_html_length("<!d>"), parse_dom_fingerprint(script("<!d>"))) == (0, "101")  # others differ
+    most = Policy().max_challenge_bytes
+    for size, says in (most, "expected"), (most + 1, f"longer than {most} bytes"):
+        with pytest.raises(UnsupportedChallenge, match=says):
+            build_x_vqd_hash_1("A" * size, {"user-agent": "X"})
 
 
 def test_a_header_decodes_as_in_a_browser() -> None:
     assert read_challenge("YcOp", max_bytes=LIMIT) == "aé"
     assert read_challenge(" YQ\n", max_bytes=LIMIT) == "a"
     assert read_challenge("YQ==", max_bytes=4) == "a"
+    assert read_challenge("YWI", max_bytes=3) == "ab"
 
 
 @each_of(
@@ -151,6 +163,7 @@ def test_a_header_decodes_as_in_a_browser() -> None:
         ("Y", "not base64"),
         ("é", "not base64"),
         ("a-_b", "not base64"),
+        ("-_-_", "not base64"),
         ("<htm", "not base64"),
         ("/w==", "UTF-8"),
     ],

@@ -71,6 +71,29 @@ def test_a_version_between_is_answered_only_where_the_verified_ones_agree(chrome
 
 
 @each_of(
+    "html, chrome, length",
+    [
+        # Whether an angle in an attribute is escaped: known up to 137, and from 153 on.
+        *(("<i a='<'></i>", chrome, 13) for chrome in (80, 133, 134, 137)),
+        *(("<i a='<'></i>", chrome, None) for chrome in (138, 139, 152, None)),
+        *(("<i a='<'></i>", chrome, 16) for chrome in (153, 154, 156, 157)),
+        # How a declaration that the end cuts off is parsed: known for 133 and 156 alone.
+        ("<!d>", 133, 0),
+        *(("<!d>", chrome, None) for chrome in (0, 1, 132, 134, 155, 157, None)),
+        ("<!d>", 156, 8),
+    ],
+)
+def test_a_length_is_known_from_the_first_to_the_last_version_that_has_it(
+    html: str, chrome: int | None, length: int | None
+) -> None:
+    if length is None:
+        with pytest.raises(UnsupportedChallenge, match="differ"):
+            inner_html_length(html, chrome=chrome)
+    else:
+        assert inner_html_length(html, chrome=chrome) == length
+
+
+@each_of(
     "html, length",
     [
         # What was found by comparing random snippets with Chromium 156, each a slip of html5lib or of the standard.

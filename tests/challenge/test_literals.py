@@ -52,6 +52,7 @@ def test_what_is_no_literal_is_refused_where_it_breaks(source: str, position: in
 
 def test_an_escaped_dollar_begins_no_substitution() -> None:
     assert decode_string_literal(r"`\${a}$`") == "${a}$"
+    assert decode_string_literal("'${a}'") == "${a}"  # only templates have any
 
 
 @settings(deadline=None)

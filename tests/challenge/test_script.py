@@ -142,6 +142,9 @@ def test_random_text_is_refused(text: str) -> None:
         script().replace("const e", "e"),
         script(signals="{a: 1}"),
         script(server='["a",,"b"]'),
+        script(server='["a" "b"]'),
+        script().replace("],\n  client", "]\n  client"),
+        script(total="0b" + "1".zfill(59) + " + e.innerHTML.length"),  # more digits than any number needs
         script(server='["\\u0007"]'),
         script(brands="navigator.userAgent"),
         script(brands=BRANDS.replace("', '", "','")),
@@ -171,6 +174,8 @@ def test_what_would_mean_something_else_in_a_browser_is_refused(changed: str) ->
         script().replace(";e.innerHTML", ";;e.innerHTML"),
         script(total="e.innerHTML.length + 101"),
         script(total="e.innerHTML.length + 0x65"),
+        script(total="0b" + f"{101:058b} + e.innerHTML.length"),
+        script().replace("})()],", "})(),],"),
     ],
 )
 def test_what_is_only_spelled_otherwise_means_the_same(spelled: str) -> None:
@@ -180,6 +185,7 @@ def test_what_is_only_spelled_otherwise_means_the_same(spelled: str) -> None:
 
 def test_a_number_may_be_taken_away() -> None:
     assert read_script(script(total="e.innerHTML.length - 101")).offset == -101
+    assert read_script(script(total="e.innerHTML.length - 9007199254740991")).offset == 1 - 2**53
 
 
 def test_a_refusal_says_where_and_what_was_expected() -> None:
@@ -188,6 +194,32 @@ def test_a_refusal_says_where_and_what_was_expected() -> None:
         read_script(text)
     assert refused.value.position == text.index("Number(")
     assert refused.value.expected == "`String`"
+
+
+@each_of(
+    "text, line, column, expected",
+    [
+        ("x", 1, 1, "`(`"),
+        ("\n  x", 2, 3, "`(`"),
+        ("\n\n  x", 3, 3, "`(`"),
+        ("(function () {\n return\nx", 3, 1, "a value on the line of `return`"),
+        # What was read already is refused where it begins.
+        ("(function(){return {x: 1", 1, 21, "`client_hashes` or `server_hashes` or `signals`"),
+        ("(function(){return {signals: {}, 'signals'", 1, 34, "`client_hashes` or `server_hashes`"),
+        ("(function(){return {server_hashes: ['a', 'é'", 1, 42, "a hash in base64"),
+        (script().replace("'div'", "\n'p'"), 5, 1, "`'div'`"),
+        (script().replace("e.innerHTML =", "\nf.innerHTML ="), 5, 1, "the name of the `div`"),
+        ("(function(){return {signals: {}}", 1, 32, "`client_hashes` and `server_hashes`"),
+        (script(signals="{},\n x: 1"), 6, 2, "`}`"),
+    ],
+)
+def test_a_refusal_gives_line_and_column_from_1(text: str, line: int, column: int, expected: str) -> None:
+    with pytest.raises(UnsupportedChallenge) as refused:
+        read_script(text)
+    assert f"at line {line}, column {column}: expected {expected}, found" in str(refused.value)
+    assert refused.value.expected == expected
+    lines = text.split("\n")
+    assert refused.value.position == sum(len(each) + 1 for each in lines[: line - 1]) + column - 1
 
 
 @each_of(
@@ -224,6 +256,8 @@ def test_a_bad_escape_is_refused_where_it_stands() -> None:
         ("<!DOCTYPE html><html><title>Just a moment...</title>", "an HTML page"),
         ('{"action":"error","status":418}', "a JSON document"),
         ("[1]", "a JSON document"),
+        (" " * 1022 + "[1]", "a JSON document"),
+        (" " * 1023 + "[1]", ""),  # it is looked for in the first 1,024 characters
         ("const _0x1a2b=['a'];(function(_0x3c){})(_0x1a2b)", "an obfuscated script"),
         ("(async function(){const _0x12=1;return {'meta':{'v':'4','x':1}}})()", "an obfuscated script, meta.v 4"),
         ("(function(){return {signals:{},meta: {origin: 'a', v: 3}}})()", "an obfuscated script, meta.v 3"),
