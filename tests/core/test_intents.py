@@ -5,8 +5,19 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ddg_protocol.coordination import Hold
 from ddg_protocol.identity import Identity
-from ddg_protocol.intents import NEED_DATA, PAUSED, Failure, FailureKind, SendRequest, Signal, SolveChallenge, Wait
+from ddg_protocol.intents import (
+    NEED_DATA,
+    PAUSED,
+    Coordinate,
+    Failure,
+    FailureKind,
+    SendRequest,
+    Signal,
+    SolveChallenge,
+    Wait,
+)
 
 REQUEST = SendRequest(
     id=7,
@@ -34,6 +45,7 @@ def test_a_challenge_is_not_shown_whole() -> None:
     solve = SolveChallenge(id=8, script="(function(){return {}})()", identity=Identity())
     assert "script=<25 characters>" in repr(solve)
     assert "function" not in repr(solve)
+    assert repr(solve).endswith("attempt=1)")
 
 
 def test_an_address_that_is_not_the_service_s_own_is_shown_without_its_target() -> None:
@@ -54,6 +66,13 @@ def test_intents_are_values() -> None:
         REQUEST.id = 8  # type: ignore[misc]
     with pytest.raises(AttributeError):
         Identity().user_agent = "another"  # type: ignore[misc]
+
+
+def test_an_intent_in_json_says_which_it_is() -> None:
+    coordinate = Coordinate(id=4, call=Hold(seconds=1.0))
+    wait, solve = Wait(id=1, until=2.0, reason="busy"), SolveChallenge(id=2, script="", identity=Identity())
+    for intent in (REQUEST, wait, solve, coordinate):
+        assert msgspec.json.decode(msgspec.json.encode(intent))["type"] == type(intent).__name__
 
 
 @pytest.mark.parametrize(

@@ -308,6 +308,7 @@ def test_the_service_of_april_takes_text_alone() -> None:
         ("images_per_conversation", 2, [[PNG, PDF], [PNG]], [[PNG], [PNG] * 2]),
         ("files_per_conversation", 2, [[PDF, PNG], [PDF]], [[PDF], [PDF] * 2]),
         ("file_bytes", 8, [[PDF], [PDF, PNG]], [[File(bytes(9), "application/pdf", "b.pdf")]]),
+        ("file_bytes", 0, [[PNG]], [[PDF]]),
         ("total_file_bytes", 20, [[PDF], [PDF]], [[PDF], [PDF] * 2]),
         ("characters_with_attachments", 3, [["abc", PNG]], [["abcd", PNG]]),
     ],

@@ -66,6 +66,7 @@ def first_turn(profile: ServiceProfile, answer: str | ChallengeAnswer, *, versio
 
 def test_april_2025_is_the_default_and_stays_as_it_was() -> None:
     assert REVISIONS["2025-04"] is DUCKDUCKGO_2025_04
+    assert revisions.REVISIONS is REVISIONS  # it is made once
     assert Session().profile is DUCKDUCKGO_2025_04
     assert ServiceProfile(allowed_hosts=("duckduckgo.com", ".duckduckgo.com", "duck.ai")) == DUCKDUCKGO_2025_04
 
@@ -267,6 +268,12 @@ def test_a_member_without_a_value_is_left_out_wherever_it_is() -> None:
     assert list(given) == ["model", "messages", "a", "d", "e"]
 
 
+def test_what_only_looks_like_a_placeholder_is_sent_as_it_is() -> None:
+    texts = {"a": "{effort", "b": "effort}", "c": "{Effort}", "d": "{}", "e": "a {effort}", "f": [], "g": {}, "h": ""}
+    sent = json.loads(chat_body(DUCK_AI_2026_10.updated({"extra_body": texts}), "m", []))
+    assert sent == {"model": "m", "messages": [], **texts}
+
+
 def test_the_models_of_october_2026_are_those_of_the_record(vectors: Path) -> None:
     record = json.loads((vectors / "revisions" / "models-2026-10.json").read_text())
     models = {model.id: model for model in DUCK_AI_2026_10.models}
@@ -306,6 +313,22 @@ def test_the_limits_of_october_2026_are_those_of_the_record() -> None:
         (each.images_per_turn, each.images_per_conversation) for each in DUCK_AI_2026_10.attachment_limits.values()
     ]
     assert images == [(3, 5), (3, 10), (3, 10)]
+    assert {each.characters_with_attachments for each in DUCK_AI_2026_10.attachment_limits.values()} == {4500}
+
+
+def test_a_model_of_october_2026_is_for_some_tiers_and_takes_some_kinds_of_parts() -> None:
+    found: dict[tuple[str, bool, bool], list[str]] = {}
+    for model in DUCK_AI_2026_10.models:
+        kinds = (" ".join(model.tiers), model.takes_images, model.file_types == ("application/pdf",))
+        found.setdefault(kinds, []).append(model.id)
+    assert found == {
+        ("free plus pro internal", True, True): ["gpt-5.6-luna", "gpt-5.4-mini", "claude-haiku-4-5"],
+        ("free plus pro internal", False, False): ["mistral-small-2603", "tinfoil/gpt-oss-120b"],
+        ("free plus pro internal", True, False): ["tinfoil/gemma4-31b"],
+        ("free", True, True): ["gpt-6-luna"],
+        ("plus pro internal", True, True): ["gpt-5.6-terra", "claude-sonnet-4-6"],
+        ("pro internal", True, True): ["gpt-5.6-sol", "claude-opus-4-8"],
+    }
 
 
 def test_the_effort_is_the_model_s_own_unless_the_turn_asks_for_another() -> None:
@@ -340,6 +363,8 @@ def test_the_effort_is_the_model_s_own_unless_the_turn_asks_for_another() -> Non
         ({"extra_body": {"a": [{"b": "{c}"}]}}, "extra_body: nothing is called {c}; there are effort,"),
         ({"extra_body": {"messages": "{model}"}}, "extra_body must not name model or messages, except to place them"),
         ({"ids": {"Journey": {}}}, "ids: 'Journey' must be lower-case letters"),
+        ({"ids": {"_a": {}}}, "ids: '_a' must be lower-case letters"),
+        ({"ids": {"é": {}}}, "ids: 'é' must be lower-case letters"),
         ({"ids": {"answer": {}}}, "ids: 'answer' must be lower-case letters"),
         ({"ids": {"a": {"form": "base64"}}}, "'base64' - at `ids[...].form`"),
         ({"ids": {"a": {"new": "never"}}}, "'never'"),

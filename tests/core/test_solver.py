@@ -41,7 +41,7 @@ from ddg_protocol.errors import (
 from ddg_protocol.events import ChallengeReceived
 from ddg_protocol.headers import Headers
 from ddg_protocol.intents import ChallengeAnswer
-from ddg_protocol.revisions import DUCK_AI_2026_10
+from ddg_protocol.revisions import DUCK_AI_2026_10, DUCKDUCKGO_2025_07
 
 PROFILE = DUCK_AI_2026_10
 PAGE = b'<html data-version-tag="serp_1" data-version-sha="abc">'
@@ -304,7 +304,7 @@ def test_an_answer_that_is_not_known_to_be_spent_goes_out_again_with_all_it_brou
         (ChallengeAnswer("a", (("x-a", "1\r\nb: c"),)), "x-a has a value that is not ASCII text"),
         (ChallengeAnswer("a", (("x-a", "é"),)), "not ASCII text"),
         (ChallengeAnswer("a", (("x-a", "1"), ("x-a", "1"))), "x-a is there twice"),
-        (ChallengeAnswer("a", (("x-a", "x" * 65536),)), "at most 32, and at most 64 KiB"),
+        (ChallengeAnswer("a", (("x-a", "x" * 65534),)), "at most 32, and at most 64 KiB"),
         (ChallengeAnswer("a", tuple((f"x-{number}", "1") for number in range(33))), "at most 32"),
         *(
             (ChallengeAnswer("a", ((name, "1"),)), f"{name} is not a solver's to give")
@@ -315,7 +315,7 @@ def test_an_answer_that_is_not_known_to_be_spent_goes_out_again_with_all_it_brou
         (ChallengeAnswer("a", (), {7: 1}), "has the wrong type"),  # type: ignore[dict-item]
         (ChallengeAnswer("a", (), {"a": object()}), "can't be written as JSON"),
         (ChallengeAnswer("a", (), {"a": "\ud800"}), "can't be written as JSON"),
-        (ChallengeAnswer("a", (), {"a": "x" * 65536}), "members must be at most 64 KiB"),
+        (ChallengeAnswer("a", (), {"a": "x" * 65529}), "members must be at most 64 KiB"),
     ],
 )
 def test_an_answer_that_can_not_be_sent_is_refused_and_another_may_follow(answer: Any, why: str) -> None:
@@ -325,6 +325,16 @@ def test_an_answer_that_can_not_be_sent_is_refused_and_another_may_follow(answer
         hand.session.challenge_solved(solve, answer)
     assert hand.session.next_action(now=hand.now) == solve
     solved(hand, solve)
+
+
+def test_an_answer_that_just_fits_is_sent() -> None:
+    hand = hand_of()
+    fields = (*((f"x-{number:02}", "1") for number in range(31)), ("x-long", "x" * (64 * 1024 - 31 * 5 - 6)))
+    answer = ChallengeAnswer("x" * 64 * 1024, fields, {"a": "x" * (64 * 1024 - len('{"a":""}'))})
+    request = solved(hand, to_solve(hand), answer)
+    assert request.headers[-32:] == fields
+    assert dict(request.headers)["x-vqd-hash-1"] == answer.value
+    assert json.loads(request.body)["a"] == answer.body["a"]
 
 
 def test_an_answer_may_not_replace_what_april_2025_writes() -> None:
@@ -549,6 +559,7 @@ def test_a_throttled_status_request_waits_as_the_profile_says() -> None:
     before = hand.now
     hand.request_for("/status")
     assert hand.now == before + PROFILE.throttle_delay == before + 60.0
+    assert DUCKDUCKGO_2025_07.throttle_delay == 60.0  # its service throttled in the same way
     hand.answer(headers=[("x-vqd-hash-1", "one")], body=b'{"status":"0"}')
     assert solved(hand, solve_of(hand)).method == "POST"
 
