@@ -189,6 +189,12 @@ def test_a_text_alone_is_sent_as_the_profile_says() -> None:
     message = Message("user", "Hi")
     assert written(message) == [{"role": "user", "content": "Hi"}]
     assert written(message, bare_text=False) == [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
+    reply = Message("assistant", "OK")
+    for changes in ({}, {"bare_text": False}, {"history_parts": "all"}):
+        known = profile(**changes)
+        # That all are known to be text alone only saves a look at each.
+        bodies = [chat_body(known, "sees", [message, reply], text_alone=text_alone) for text_alone in (True, False)]
+        assert bodies[0] == bodies[1]
 
 
 REASONING = '{"type":"reasoning","id":"r1","encryptedText":"opaque"}'

@@ -382,3 +382,9 @@ def test_a_revision_that_can_not_be_sent_is_refused_with_the_reason(changes: dic
 def test_a_name_that_no_revision_has_is_an_attribute_error_as_of_any_module() -> None:
     with pytest.raises(AttributeError, match=r"'ddg_protocol\.revisions' has no attribute 'DUCK_AI_2099_01'"):
         _ = revisions.DUCK_AI_2099_01
+
+
+def test_a_later_revision_is_there_however_it_is_first_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revisions, "REVISIONS", REVISIONS)  # so that it is put back
+    monkeypatch.delattr(revisions, "DUCK_AI_2026_10")
+    assert revisions.DUCK_AI_2026_10 is DUCK_AI_2026_10

@@ -861,8 +861,11 @@ def test_a_session_that_is_watched_is_the_session_and_tells_of_each_call() -> No
 
         def called(self, method: str, *arguments: object) -> None:
             told.append(method)
+            arguments_of_each.append(arguments)
 
-    session = TappedSession(Session(solver="embedder", answer_challenge="always"), Tap())
+    arguments_of_each: list[tuple[object, ...]] = []
+    own = Session(solver="embedder", answer_challenge="always")
+    session = TappedSession(own, Tap())
     assert (session.profile, session.policy, session.request) == (Session().profile, Policy(), None)
     assert repr(session).startswith("<TappedSession of <Session READY")
     run = Run(session, Service(challenge=True), solver=lambda solve: "e30=")
@@ -876,12 +879,20 @@ def test_a_session_that_is_watched_is_the_session_and_tells_of_each_call() -> No
             session.wait_elapsed(action)
         elif isinstance(action, SendRequest):
             session.receive_head(action, 200, [("x-vqd-4", "4-1"), ("x-vqd-hash-1", "e30=")], now=run.clock.now)
+            for name in ("profile", "policy", "state", "conversation", "request", "deadline", "read_by"):
+                assert getattr(session, name) is not None
+                assert getattr(session, name) == getattr(own, name)
+            session.receive_data(action, bytearray(b"<html>"))  # type: ignore[arg-type]
+            assert arguments_of_each[-1] == (action, b"<html>")
+            assert type(arguments_of_each[-1][1]) is bytes  # a copy, which the driver can't change any more
             session.receive_eof(action)
     session.challenge_failed(action, "no idea")
     with pytest.raises(UnsupportedChallenge, match="no idea"):
         session.next_action(now=run.clock.now)
     assert told[-3:] == ["challenge_failed", "pulling", "UnsupportedChallenge"]
     assert session.snapshot(now=0.0)["phase"]["type"] == "Ready"
+    session.close()
+    assert (told[-1], session.state) == ("close", own.state)
 
 
 def test_a_recorded_exchange_without_a_head_is_served_without_one_to_those_who_read_bytes() -> None:
