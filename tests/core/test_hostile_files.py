@@ -6,6 +6,7 @@ finite one, half of a surrogate pair. What is read all the same can be gone on w
 
 from __future__ import annotations
 
+import base64
 import copy
 import gzip
 import json
@@ -252,6 +253,11 @@ def test_what_was_decoded_before_is_not_decoded_beyond_the_policy() -> None:
 def test_a_snapshot_that_has_more_than_the_policy_lets_be_kept_is_refused() -> None:
     with pytest.raises(ConversationFormatError, match="more of the body than is kept"):
         Session.restore(streaming(fed=bomb(4 * MIB)), now=0.0, policy=Policy(max_reply_bytes=1024))
+    fed = SNAPSHOTS[-1]["phase"]["body"]["fed"]
+    size = len(base64.b64decode(fed))
+    Session.restore(streaming(fed=fed), now=0.0, policy=Policy(max_reply_bytes=size))
+    with pytest.raises(ConversationFormatError, match=f"than is kept, {size - 1} bytes"):
+        Session.restore(streaming(fed=fed), now=0.0, policy=Policy(max_reply_bytes=size - 1))
 
 
 def test_how_long_is_waited_is_the_policys_to_say_and_not_the_snapshots() -> None:

@@ -156,7 +156,7 @@ def test_a_whole_turn_by_a_clock_that_stands() -> None:
 
 def snapshot_with(state: State, path: str, value: Any) -> Any:
     """Give a state's snapshot with another value at a place."""
-    data = snapshot_in(state, reported=False)
+    data = snapshot_in(state, reported=state is State.REQUESTING)
     *folders, name = path.split(".")
     value_at(data, tuple(folders))[name] = value
     return data
@@ -183,11 +183,33 @@ def snapshot_with(state: State, path: str, value: Any) -> Any:
         (State.STREAMING, "phase.reader.size", -1, "size"),
         (State.STREAMING, "phase.exchange.head", {"type": "Head", "status": 9, "headers": [], "now": 0.0}, "status"),
         (State.STREAMING, "phase.exchange.head", {"type": "Head", "status": 200, "headers": [], "now": 0.0}, "order"),
+        (State.STREAMING, "phase.exchange.request.url", "https://[", "URL"),
+        (State.SOLVING, "phase.solve.script", "\ud800", "surrogate"),
     ],
 )
 def test_what_no_session_can_have_come_to_is_refused(state: State, path: str, value: Any, says: str) -> None:
     with pytest.raises(ConversationFormatError, match=says):
         Session.restore(snapshot_with(state, path, value), now=0)
+
+
+@each_of(
+    "state, path, last, past",
+    [
+        (State.READY, "last_id", 2**53 - 1, 2**53),
+        (State.READY, "held_until", 1e12, 1e12 + 0.5),
+        (State.READY, "last_start", -1e12, -1e12 - 0.5),
+        (State.WAITING, "phase.turn.retries.status", 2**31 - 1, 2**31),
+        (State.WAITING, "phase.wait.until", 1e9, 1e9 + 0.5),
+        (State.STREAMING, "phase.body.status", 100, 99),
+        (State.STREAMING, "phase.body.status", 999, 1000),
+        (State.REQUESTING, "phase.exchange.head.status", 100, 99),
+        (State.REQUESTING, "phase.exchange.head.status", 999, 1000),
+    ],
+)
+def test_a_number_in_a_snapshot_is_read_up_to_its_bound(state: State, path: str, last: Any, past: Any) -> None:
+    Session.restore(snapshot_with(state, path, last), now=0)
+    with pytest.raises(ConversationFormatError, match="the snapshot can't be read"):
+        Session.restore(snapshot_with(state, path, past), now=0)
 
 
 @pytest.mark.parametrize(("good", "request_follows"), [(True, True), (False, False)])

@@ -250,6 +250,13 @@ def test_the_version_and_the_last_start_reach_the_shared_state() -> None:
     assert shared.pacer.last_start == 50.0
 
 
+@each_of("saved, restored", [("o3-mini", "o3-mini"), ("", "gpt-4o-mini")])
+def test_the_model_of_a_conversation_is_kept_and_one_without_gets_the_profiles(saved: str, restored: str) -> None:
+    data = Session().snapshot(now=0.0)
+    data["conversation"]["model"] = saved
+    assert Session.restore(data, now=0.0).conversation.model == restored
+
+
 def snapshot_of(state: State) -> dict[str, Any]:
     hand = move_to(state)
     data: dict[str, Any] = json.loads(json.dumps(hand.session.snapshot(now=0)))

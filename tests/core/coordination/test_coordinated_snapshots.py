@@ -264,12 +264,13 @@ def test_a_reply_that_is_recalled_goes_on() -> None:
 
 @each_of("settings", [None, Coordination(key="other"), Coordination()])
 def test_a_turn_goes_on_with_the_same_coordination_alone(settings: Coordination | None) -> None:
+    says = f"{'has another key' if settings else 'needs a shared engine'}: pass the same coordination"
     hand = Told()
     streaming(hand)
-    with pytest.raises(ConversationFormatError, match="pass the same coordination"):
+    with pytest.raises(ConversationFormatError, match=says):
         through_json(hand.session, now=hand.now, coordination=settings)
     hand.session.cancel()
-    with pytest.raises(ConversationFormatError, match="pass the same coordination"):
+    with pytest.raises(ConversationFormatError, match=says):
         through_json(hand.session, now=hand.now, coordination=settings)
     assert hand.pull() is PAUSED
     assert through_json(hand.session, now=hand.now, coordination=settings).state is State.READY
@@ -287,6 +288,9 @@ def test_a_turn_that_was_not_coordinated_is_not_coordinated_later() -> None:
     session.ask("Hi", now=0.0)
     with pytest.raises(ConversationFormatError, match="goes by no shared engine"):
         through_json(session, now=0.0, coordination=Coordination(key="c"))
+
+
+SETTINGS: dict[str, Any] = {"coordination": Coordination(key="c"), "random_bytes": counting()}
 
 
 def snapshots() -> dict[str, dict[str, Any]]:
@@ -333,6 +337,12 @@ def snapshots() -> dict[str, dict[str, Any]]:
         ("claiming", "aside", {"id": 999, "call": {"type": "Hold", "seconds": 1.0}}, "missing"),
         ("claiming", "owed", {"standing": {"key": "c"}}, "missing"),
         ("claiming", "owed", {"more": 1}, "unknown field"),
+        ("claiming", "phase.turn.standing.first", None, "no question"),
+        ("claiming", "phase.turn.standing.window", 1e9, "out of range"),
+        ("claiming", "phase.turn.standing.fence", 2**63, "out of range"),
+        ("reserving", "phase.turn.standing.key", None, "no key"),
+        ("recalling", "phase.turn.standing.key", None, "no key"),
+        ("storing", "phase.turn.standing.key", None, "nothing is to store it"),
     ],
 )
 def test_what_does_not_fit_together_is_a_clear_error(name: str, path: str, value: object, says: str) -> None:
@@ -342,14 +352,41 @@ def test_what_does_not_fit_together_is_a_clear_error(name: str, path: str, value
     for folder in folders:
         place = place[folder]
     place[member] = value
-    settings: dict[str, Any] = {"coordination": Coordination(key="c"), "random_bytes": counting()}
     with pytest.raises(ConversationFormatError, match=says):
-        Session.restore(data, now=0.0, profile=LISTING, **settings)
+        Session.restore(data, now=0.0, profile=LISTING, **SETTINGS)
+
+
+@each_of("name, value", [("fence", 2**63 - 1), ("revision", 2**63 - 1), ("window", 1e9 - 1)])
+def test_a_number_of_a_standing_is_read_up_to_its_bound(name: str, value: float) -> None:
+    data = snapshots()["claiming"]
+    data["phase"]["turn"]["standing"][name] = value
+    restored = Session.restore(data, now=0.0, profile=LISTING, **SETTINGS)
+    assert restored.snapshot(now=0.0)["phase"]["turn"]["standing"][name] == value
+
+
+@each_of("text", ["Since.", ""])
+def test_a_reply_is_recalled_from_any_of_its_events(text: str) -> None:
+    data = snapshots()["recalling"]
+    data["phase"]["completed"]["finished"]["text"] = text
+    events = 3 if text else 2
+    for told in range(events):
+        data["phase"]["told"] = told
+        session = Session.restore(data, now=0.0, profile=LISTING, **SETTINGS)
+        assert [session.next_action(now=0.0) is PAUSED for _ in range(events - told + 1)][-2:] == [False, True]
+    data["phase"]["told"] = events
+    with pytest.raises(ConversationFormatError, match="more than there are"):
+        Session.restore(data, now=0.0, profile=LISTING, **SETTINGS)
+
+
+def test_a_reply_to_a_turn_without_a_conversation_of_the_engines_is_no_leased_one() -> None:
+    data = snapshots()["streaming"]
+    data["phase"]["turn"]["standing"] |= {"key": None, "fence": 0}
+    with pytest.raises(ConversationFormatError, match="doesn't go by"):
+        Session.restore(data, now=0.0, profile=LISTING, **SETTINGS)
 
 
 def test_a_reply_that_is_complete_belongs_to_a_turn_that_is_being_stored() -> None:
     found = snapshots()
     found["streaming"]["phase"]["turn"]["completed"] = found["storing"]["phase"]["turn"]["completed"]
-    settings: dict[str, Any] = {"coordination": Coordination(key="c"), "random_bytes": counting()}
     with pytest.raises(ConversationFormatError, match="nothing is to store it"):
-        Session.restore(found["streaming"], now=0.0, profile=LISTING, **settings)
+        Session.restore(found["streaming"], now=0.0, profile=LISTING, **SETTINGS)
