@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from support.cases import each_of
 from support.hand import Hand
 
 from ddg_protocol import (
@@ -15,6 +16,7 @@ from ddg_protocol import (
     Retrying,
     ServiceError,
     Session,
+    SolveChallenge,
     TurnStarted,
     Wait,
 )
@@ -94,6 +96,31 @@ def test_a_retry_after_past_the_bound_ends_every_turn_at_once_until_it_is_near()
     second.session.ask("two", now=second.now)
     second.request_for("/chat")
     assert second.now == 3600.0
+
+
+@each_of("over", [0.0, 0.2])
+def test_a_hold_that_lasts_as_long_as_the_turn_ends_it_at_once(over: float) -> None:
+    shared = ClientState()
+    shared.pacer.hold(40.0 + over)
+    hand = Hand(warm(shared, Policy(turn_timeout=0.5)))
+    hand.now = 39.5
+    hand.session.ask("Hi", now=hand.now)
+    with pytest.raises(RateLimitError, match="stay away"):
+        hand.pull()
+    assert hand.waits == []
+
+
+def test_a_challenge_is_answered_when_the_hold_is_over() -> None:
+    shared = ClientState()
+    shared.pacer.hold(30.0)
+    conversation = Conversation(vqd="4-0", vqd_hash_1="e30=", fe_version="x-y")
+    session = Session(
+        conversation=conversation, cookies={}, shared=shared, answer_challenge="always", solver="embedder"
+    )
+    hand = Hand(session)
+    hand.session.ask("Hi", now=0.0)
+    assert isinstance(hand.pull(), SolveChallenge)
+    assert hand.now == 30.0
 
 
 def test_a_page_that_says_retry_after_holds_the_turn_itself() -> None:

@@ -177,7 +177,14 @@ def test_a_status_that_is_none_is_said(status: Any) -> None:
         hand.session.receive_head(request, status, STREAM, now=hand.now)
 
 
-@each_of("now", [None, "1", float("nan"), float("inf"), True, 10**400, HUGE])
+@each_of("status, now", [(100, 0.0), (999, 9e299), (999, -9e299)])
+def test_every_status_and_every_finite_time_is_taken(status: int, now: float) -> None:
+    hand = Hand()
+    request = hand.to_chat()
+    hand.session.receive_head(request, status, (), now=now)
+
+
+@each_of("now", [None, "1", float("nan"), float("inf"), True, 1e300, -1e300, 10**400, HUGE])
 def test_a_time_that_is_none_is_said_where_it_is_kept(now: Any) -> None:
     hand = Hand()
     request = hand.to_chat()

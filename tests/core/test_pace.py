@@ -22,6 +22,7 @@ from ddg_protocol import (
     Policy,
     RateLimitError,
     Retrying,
+    SendRequest,
     Session,
     TurnFinished,
     TurnStarted,
@@ -590,6 +591,17 @@ def test_a_client_learns_from_a_snapshot_only_what_is_news() -> None:
         seen.append((shared.fe_version, shared.pacer.last_start, shared.pacer.held_until, shared.landing))
     old = ("a-1", 10.0, 20.0, first)
     assert seen == [("", None, -math.inf, None), old, old, old, ("a-1", 11.0, 21.0, first)]
+
+
+def test_a_turn_that_is_restored_in_a_new_client_is_older_than_those_that_begin_later() -> None:
+    session, shared = Session(), ClientState()
+    session.ask("Hi", now=0.0)
+    assert isinstance(session.next_action(now=0.0), TurnStarted)
+    first, second = Session.restore(session.snapshot(now=0.0), now=0.0, shared=shared), Session(shared=shared)
+    second.ask("Hi", now=0.0)
+    assert isinstance(second.next_action(now=0.0), TurnStarted)
+    assert isinstance(first.next_action(now=0.0), SendRequest)
+    assert second.next_action(now=0.0) == Queued(1, 6.0)
 
 
 def test_a_retry_in_a_conversation_that_goes_on_takes_the_cookies_of_the_client() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from support.cases import each_of
@@ -40,7 +41,7 @@ from ddg_protocol import (
     Wait,
 )
 from ddg_protocol._phases import Ready
-from ddg_protocol._state import AT_REST, COMMANDS, MOVES, Command, Move, State
+from ddg_protocol._state import AT_REST, COMMANDS, MOVES, Awaited, Command, Link, LinkMove, Move, Report, State
 from ddg_protocol.errors import (
     ChallengeError,
     ConversationLimitError,
@@ -656,6 +657,11 @@ def give(session: Session, command: Command) -> None:
             session.close()
 
 
+@each_of("kind", [State, Command, Move, Awaited, Report, Link, LinkMove])
+def test_every_member_of_the_tables_says_what_it_is(kind: Any) -> None:
+    assert all(member.value for member in kind)
+
+
 @each_of("state", State)
 def test_a_move_that_is_not_in_the_table_is_a_bug_and_not_the_callers_mistake(state: State) -> None:
     for move in Move:
@@ -697,6 +703,17 @@ def test_answers_that_are_out_of_order_are_refused_and_late_ones_dropped() -> No
     hand.request_for("/aichat")
     hand.session.receive_data(first, b"late")
     hand.session.receive_head(first, 500, (), now=0)
+    (wait,) = hand.waits
+    hand.answer()
+    other = hand.session.next_action(now=hand.now)
+    hand.session.wait_elapsed(wait)
+    assert hand.session.next_action(now=hand.now) is other
+    request = hand.request_for("/status")
+    hand.session.receive_head(request, 200, [("x-vqd-4", "4-1")], now=hand.now)
+    hand.session.receive_data(first, b'{"status":"1"}')
+    hand.session.receive_eof(request)
+    hand.request_for("/chat")
+    assert ServiceNotice not in map(type, hand.events)
     never = SendRequest(id=999, method="GET", url="https://x.example/", headers=(), body=b"", timeout=1)
     with pytest.raises(LocalProtocolError, match="999"):
         hand.session.receive_eof(never)

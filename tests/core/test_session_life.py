@@ -34,12 +34,14 @@ from ddg_protocol import (
     ConversationFormatError,
     Cookie,
     DuckChatError,
+    FailureKind,
     LocalProtocolError,
     Policy,
     SendRequest,
     Session,
     SolveChallenge,
     TextDelta,
+    TransportError,
     TurnFinished,
     TurnStarted,
     UnsupportedChallenge,
@@ -49,6 +51,9 @@ from ddg_protocol._state import State
 from ddg_protocol.errors import AccessDeniedError, InputLimitError, StreamTooLarge
 from ddg_protocol.events import FrontEndVersionUnknown, Queued
 from ddg_protocol.service import ServiceResponse
+
+WARM = Conversation(vqd="4-0", fe_version="x-y")
+"""Whoever goes on from it, with cookies of their own, asks at once."""
 
 
 def test_the_deadline_of_what_follows_a_reply_is_the_drains_own() -> None:
@@ -97,8 +102,7 @@ def test_a_request_that_began_late_keeps_the_next_one_away_from_it() -> None:
 
 def test_a_request_that_began_late_keeps_those_away_that_wait() -> None:
     shared = ClientState()
-    warm = Conversation(vqd="4-0", fe_version="x-y")
-    first, second, third = (Hand(Session(conversation=warm, cookies={}, shared=shared)) for _ in range(3))
+    first, second, third = (Hand(Session(conversation=WARM, cookies={}, shared=shared)) for _ in range(3))
     for hand in (first, second, third):
         hand.session.ask("Hi", now=0)
     first.request_for("/chat")
@@ -226,6 +230,23 @@ def test_an_outcome_that_was_not_looked_at_is_kept(good: bool, request_follows: 
     else:
         with pytest.raises(UnsupportedChallenge, match="no idea"):
             again.pull()
+
+
+def test_reports_that_were_not_looked_at_are_kept_where_they_are_in_order() -> None:
+    hand = Hand()
+    hand.to_chat()
+    waiting = hand.session.snapshot(now=hand.now)
+    hand.fail(FailureKind.CUT)
+    failed = hand.session.snapshot(now=hand.now)
+    with pytest.raises(TransportError, match="it broke"):
+        Session.restore(failed, now=0).next_action(now=0)
+    ended = copy.deepcopy(failed)
+    ended["phase"]["exchange"]["end"] = {"type": "End"}
+    early = copy.deepcopy(waiting)
+    early["phase"]["exchange"]["chunks"] = ["eA=="]
+    for data in (ended, early):
+        with pytest.raises(ConversationFormatError, match="out of order"):
+            Session.restore(data, now=0)
 
 
 def paths_of(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -554,7 +575,8 @@ def test_what_follows_a_reply_is_read_up_to_a_bound() -> None:
     hand.session.receive_data(request, HELLO + DONE)
     assert hand.pull() is NEED_DATA
     hand.session.receive_data(request, bytes(64 * 1024))
-    assert hand.pull() is NEED_DATA
+    for _ in range(2):  # what was counted is not counted again
+        assert hand.pull() is NEED_DATA
     hand.session.receive_data(request, b"x")
     assert hand.pull() is PAUSED
 
@@ -603,6 +625,24 @@ def test_a_head_over_the_bound_is_refused() -> None:
     with pytest.raises(StreamTooLarge, match="head") as caught:
         hand.pull()
     assert caught.value.limit == 128 * 1024
+
+
+def test_heads_are_measured_as_http_1_1_writes_them() -> None:
+    interim, last = [("link", "</style.css>")], [*STREAM, ("x-long", "y" * 50)]
+    lines = ["HTTP/1.1 200 ", "", *(f"{name}: {value}" for name, value in interim)]
+    lines += ["HTTP/1.1 200 ", "", *(f"{name}: {value}" for name, value in last)]
+    size = sum(len(line) + len("\r\n") for line in lines)
+    for over in (0, 1):
+        hand = Hand(Session(policy=Policy(max_head_bytes=size - over), conversation=WARM, cookies={}))
+        hand.session.ask("Hi", now=0)
+        request = hand.request_for("/chat")
+        hand.session.receive_head(request, 100, interim, now=0)
+        hand.answer(200, last, HELLO + DONE)
+        if over:
+            with pytest.raises(StreamTooLarge, match=f"longer than {size - 1} bytes"):
+                hand.pull()
+        else:
+            assert hand.pull() is PAUSED
 
 
 def test_a_page_that_is_a_bomb_is_an_event_and_costs_no_more_than_the_bound() -> None:
@@ -676,6 +716,19 @@ def test_the_compressed_form_of_a_reply_is_bounded_too() -> None:
     hand.session.receive_data(request, gzip.compress(HELLO + noise))
     with pytest.raises(StreamTooLarge, match="the compressed body"):
         hand.pull()
+
+
+def test_a_compressed_body_may_be_as_long_as_its_bound() -> None:
+    body = gzip.compress(HELLO + DONE, 0, mtime=0)
+    for over in (0, 1):
+        hand = Hand(Session(policy=Policy(max_reply_bytes=len(body) - over)))
+        hand.to_chat()
+        hand.answer(200, [*STREAM, GZIP], body)
+        if over:
+            with pytest.raises(StreamTooLarge, match=f"the compressed body is longer than {len(body) - 1} bytes"):
+                hand.pull()
+        else:
+            assert hand.pull() is PAUSED
 
 
 @pytest.mark.parametrize("filler", [b":\n", b"\n", b'data: {"action":"success"}\n\n', b"data\n"])

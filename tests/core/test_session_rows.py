@@ -711,7 +711,7 @@ def test_an_end_within_an_event_is_premature(end: bytes) -> None:
 
 def test_a_reply_shorter_than_its_content_length_is_premature_unless_it_is_done() -> None:
     length = ("content-length", "9999")
-    for headers in ([length], [length, length]):
+    for headers in ([length], [length, length], [("content-length", "9" * 19)]):
         error = play({"chat": says(200, HELLO, [*STREAM, *headers])}).caught(IncompleteStream)
         assert error.text == "Hello"
     assert play({"chat": says(200, HELLO + DONE, [*STREAM, length])}).finished.text == "Hello"
@@ -719,6 +719,7 @@ def test_a_reply_shorter_than_its_content_length_is_premature_unless_it_is_done(
     others = (
         [length, ("transfer-encoding", "chunked")],
         [("content-length", "many")],
+        [("content-length", "9" * 20)],
         [length, ("content-length", "7")],
     )
     for headers in others:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cases import each_of
 from support.hand import DONE, HELLO, STREAM, Hand, counting
 
 from ddg_protocol import (
@@ -393,6 +394,27 @@ def test_ids_are_made_for_a_profile_that_has_some_and_no_other() -> None:
     hand.to_chat()
 
 
+@each_of(
+    "data, uuid",
+    [
+        (bytes(16), "00000000-0000-4000-8000-000000000000"),
+        (b"\xff" * 16, "ffffffff-ffff-4fff-bfff-ffffffffffff"),
+        (bytes(range(16)), "00010203-0405-4607-8809-0a0b0c0d0e0f"),
+    ],
+)
+def test_an_id_has_all_the_random_bits_and_the_version_of_a_uuid(data: bytes, uuid: str) -> None:
+    counts: list[int] = []
+
+    def random_bytes(count: int) -> bytes:
+        counts.append(count)
+        return data
+
+    hand = hand_of(IDS, random_bytes=random_bytes)
+    journey, *made = ids_of(solved(hand, to_solve(hand)))
+    assert (journey, made) == (data.hex(), [uuid] * 2)
+    assert set(counts) == {16}
+
+
 def test_ids_without_a_source_of_randomness_are_zeros() -> None:
     hand = Hand(Session(IDS, solver="embedder"))
     journey, message, _ = ids_of(solved(hand, to_solve(hand)))
@@ -585,14 +607,24 @@ def test_ids_of_another_revision_are_neither_sent_nor_kept() -> None:
 
 def test_a_session_restored_with_another_profile_drops_the_ids_that_are_not_its_own() -> None:
     many = PROFILE.updated(
-        {"ids": {f"id_{n}": {"new": "session"} for n in range(31)} | {"journey_id": {"new": "session"}}}
+        {
+            "ids": {f"id_{n}": {"new": "session"} for n in range(29)}
+            | {"journey_id": {"new": "session"}, "conversation_id": {"new": "conversation"}}
+            | {"talk_id": {"new": "conversation"}}
+        }
     )
     hand = hand_of(many)
-    to_solve(hand)
+    solve = to_solve(hand)
     data = hand.session.snapshot(now=hand.now)
     other = Session.restore(data, now=hand.now, profile=IDS, random_bytes=counting())
     kept = other.snapshot(now=hand.now)
     assert list(kept["ids"]) == ["journey_id"]
+    again = Hand(other)
+    again.now = hand.now
+    conversation = ids_of(solved(again, solve))[2]
+    assert len(conversation) == len("00000000-0000-4000-8000-000000000000")
+    replied(again)
+    assert other.conversation.ids == (("conversation_id", conversation),)
 
 
 def test_a_profile_has_no_more_ids_than_a_conversation_can_hold() -> None:
