@@ -339,8 +339,9 @@ def test_the_services_clock_is_that_of_its_last_date() -> None:
     jar = after("a=b; Max-Age=60", "c=d; Max-Age=7200")
     jar.receive(HOME, (("date", formatdate(NOON + 3600, usegmt=True)),), now=1.0)
     assert sent(jar, now=1.0) == "c=d"
-    jar.receive(HOME, (("date", "yesterday"),), now=2.0)
-    assert sent(jar, now=2.0) == "c=d"
+    jar.receive(HOME, (("date", "yesterday"), ("last-modified", formatdate(NOON + 7200, usegmt=True))), now=2.0)
+    assert sent(jar, now=3600.0) == "c=d"
+    assert sent(jar, now=3601.0) == ""
 
 
 def test_a_date_behind_the_cookies_counts_for_them() -> None:
@@ -359,8 +360,9 @@ def test_a_service_that_never_says_its_date_deletes_and_limits_cookies_all_the_s
 
 
 def test_without_a_date_no_cookie_ends_before_its_time_whatever_the_callers_clock_shows() -> None:
-    jar = after("a=b; Expires=Thu, 01 Jan 2026 00:00:00 GMT", date=None, now=NOON)
-    assert sent(jar, now=NOON + 60) == "a=b"
+    for date in ("Wed, 01 Jan 2025 00:02:00 GMT", "Thu, 01 Jan 2026 00:00:00 GMT"):  # this protocol is younger
+        jar = after(f"a=b; Expires={date}", date=None, now=NOON)
+        assert sent(jar, now=NOON + 60) == "a=b"
 
 
 def test_a_stored_jar_waits_for_a_clock_before_it_throws_cookies_away() -> None:
@@ -586,6 +588,7 @@ def test_a_path_that_is_too_long_is_as_if_it_were_not_there() -> None:
 @pytest.mark.parametrize("attribute", ["domain=", "max-age=", "expires="])
 def test_an_attribute_that_is_too_long_is_as_if_it_were_not_there(attribute: str) -> None:
     assert after(f"a=b; {attribute}{'0' * 1025}").cookies == after("a=b").cookies
+    assert after(f"a=b; {attribute}{'0' * 1025}; Path=/; Secure").cookies == after("a=b; Path=/; Secure").cookies
 
 
 def test_a_cookie_of_a_page_whose_own_path_is_too_long_is_ignored() -> None:
@@ -601,6 +604,25 @@ def test_a_jar_is_bounded_in_total_and_the_oldest_goes_first() -> None:
     assert jar.cookies[-1].name == "n399"
     # RFC 6265bis section 6.1: at least 50 cookies of a domain, each of at least 4,096 octets.
     assert len(jar.cookies) >= 50
+
+
+def test_a_jar_holds_180_cookies_and_half_a_mib_to_the_byte() -> None:
+    jar = CookieJar(Cookie(name=f"c{number}", value="", domain="duckduckgo.com") for number in range(181))
+    assert [len(jar.cookies), jar.cookies[0].name] == [180, "c1"]
+    # Each takes 4,096 bytes: 2 for the name, 13 for the domain, 3 for the path, and the rest for the value.
+    full = [Cookie(name=f"{n:02x}", value="x" * 4078, domain="duckduckg.com", path="/ab") for n in range(128)]
+    jar = CookieJar(full)
+    assert jar.cookies == tuple(full)
+    for cookie in (full[5], msgspec.structs.replace(full[5], value="y" * 4079)):
+        jar.set(cookie)
+    assert [cookie.name for cookie in jar.cookies] == [cookie.name for cookie in full[1:]]
+
+
+def test_a_cookie_ends_within_the_times_that_can_be_stored() -> None:
+    for end in (1e12, -1e12):
+        assert Cookie(name="a", value="b", domain="duckduckgo.com", expires=end).expires == end
+        with pytest.raises(ValueError, match="a cookie's expires"):
+            Cookie(name="a", value="b", domain="duckduckgo.com", expires=end * 1.0000000000005)
 
 
 def test_a_cookie_that_is_set_again_is_counted_once_and_one_that_ends_no_more() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.cases import each_of
 
-from ddg_protocol.dates import parse_date
+from ddg_protocol.dates import parse_date, parse_time
 
 
 @each_of(
@@ -22,6 +24,7 @@ from ddg_protocol.dates import parse_date
         ("6 nov 1994 8:49:37", "1994-11-06T08:49:37"),
         ("08:49:37 06 November 1994", "1994-11-06T08:49:37"),
         ("1994-11-06 08:49:37 Nov", "1994-11-11T08:49:37"),  # the first number of one or two digits is the day
+        ("Sun, 06 Nov 1994 08:49:37 GMT, 09:50:38 07 Dec 1995", "1994-11-06T08:49:37"),  # the first of each counts
         ("Thu, 01-Jan-70 00:00:00 GMT", "1970-01-01T00:00:00"),
         ("Thu, 01 Jan 69 00:00:00 GMT", "2069-01-01T00:00:00"),
         ("Thu, 01 Jan 99 00:00:00 GMT", "1999-01-01T00:00:00"),
@@ -76,3 +79,28 @@ def test_whatever_the_text_it_is_a_moment_or_none(text: str) -> None:
 @pytest.mark.parametrize("piece", ["1:1:1", "1:", "1 ", "jan", "9", " ", "1:1:1 ", "é"])
 def test_a_hostile_date_is_read_in_linear_time(piece: str) -> None:
     assert parse_date(piece * 300_000) is None
+
+
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "UTC+5")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+@each_of(
+    "text, expected",
+    [
+        ("2026-09-02T00:00:00.000Z", 1_788_307_200),
+        ("2026-09-02T00:00:00", 1_788_307_200),
+        ("2026-09-02T02:00:00+02:00", 1_788_307_200),
+        ("2026-09-02", 1_788_307_200),
+        ("Monday", None),
+        ("", None),
+    ],
+)
+def test_a_time_of_iso_8601_without_a_zone_is_utc_wherever_it_is_read(text: str, expected: int | None) -> None:
+    assert parse_time(text) == expected

@@ -13,11 +13,17 @@ from ddg_protocol import Conversation, errors
 from ddg_protocol.errors import (
     ChallengeError,
     ChatTimeoutError,
+    ConversationBusy,
     DuckChatError,
+    EmptyResponseError,
+    InputLimitError,
+    MalformedEvent,
     ModelNotSupportedError,
+    PaceRefused,
     ServiceError,
     StreamTooLarge,
     TransportError,
+    TurnNotStored,
     UnsupportedChallenge,
     UserLimitError,
 )
@@ -144,12 +150,17 @@ def test_an_exception_comes_whole_through_a_pickle_and_a_copy(cls: type[DuckChat
 def test_attributes_are_empty_where_nothing_was_said() -> None:
     refused = ServiceError("no")
     assert (refused.status, refused.type, refused.retry_after, refused.body) == (0, None, None, b"")
-    assert (refused.override_code, refused.reason) == ("", "")
+    assert (refused.override_code, refused.reason, refused.detail) == ("", "", "")
+    assert InputLimitError("no").limit is None
     assert ChallengeError("no").picture_check == ""
     limited = UserLimitError("no")
     assert (limited.status, limited.type, limited.retry_after, limited.body) == (0, None, None, b"")
     assert (limited.windows, limited.resets, limited.reset_at) == ((), (), None)
     assert StreamTooLarge("no").limit == 0
+    assert EmptyResponseError("no").had_events
+    assert MalformedEvent("no").raw == b""
+    assert (ConversationBusy("no").retry_after, PaceRefused("no").wait) == (0.0, 0.0)
+    assert TurnNotStored("no").conversation is None
     unread = UnsupportedChallenge("no")
     assert (unread.position, unread.expected, unread.form) == (None, "", "")
 

@@ -153,6 +153,7 @@ def test_everything_a_request_says_is_data() -> None:
 def test_an_interval_of_ones_own_counts_everywhere() -> None:
     assert changed(minimum_interval=0.25).interval == 0.25
     assert changed(minimum_interval=0).interval == 0
+    assert changed(minimum_interval=1_000_000).interval == 1_000_000
     assert changed(minimum_interval=5.0).at("http://127.0.0.1").interval == 5.0
 
 
@@ -270,6 +271,7 @@ def test_plain_http_is_for_loopback_addresses_alone(base: str) -> None:
         ({"origin": "duckduckgo.com"}, "base address"),
         ({"landing_path": "aichat"}, "landing_path must begin with /"),
         ({"front_end_path": ""}, "front_end_path"),
+        ({"landing_path": "", "chat_path": "chat"}, "chat_path must begin with /"),
         ({"front_end_path": "/a b"}, "front_end_path"),
         ({"status_path": "/a\r\nb"}, "status_path"),
         ({"status_path": "/a\n"}, "status_path"),
@@ -315,6 +317,7 @@ def test_plain_http_is_for_loopback_addresses_alone(base: str) -> None:
         ({"minimum_interval": float("nan")}, "minimum_interval"),
         ({"throttle_delay": -1.0}, "throttle_delay must be 0 or more seconds"),
         ({"minimum_interval": float("inf")}, "minimum_interval"),
+        ({"minimum_interval": 1_000_000.5}, "minimum_interval must be 0 or more seconds and at most 1000000"),
     ],
 )
 def test_a_bad_profile_is_not_made_and_says_why(changes: dict[str, Any], why: str) -> None:
@@ -446,3 +449,4 @@ def test_data_that_is_no_profile_is_refused_by_the_name_of_its_key(data: dict[st
 def test_a_cookie_that_no_jar_keeps_is_refused() -> None:
     with pytest.raises(ValueError, match="cookies: 'a' is longer than 4096 bytes"):
         ServiceProfile(cookies=(("a", "x" * 4096),))
+    assert ServiceProfile(cookies=(("a", "x" * 4095),)).cookies == (("a", "x" * 4095),)

@@ -51,6 +51,7 @@ def target(
         ("https://a.b.duckduckgo.com/a", "https://a.b.duckduckgo.com/a"),
         ("HTTPS://DuckDuckGo.COM/A", "https://duckduckgo.com/A"),
         ("https://duck.ai:8443/a", "https://duck.ai:8443/a"),
+        ("https://duck.ai:1/a", "https://duck.ai:1/a"),
         ("https://duck.ai:/a", "https://duck.ai/a"),
         ("https://duck.ai:0443/a", "https://duck.ai:443/a"),
         ("/page#fragment", "https://duckduckgo.com/page"),
@@ -227,6 +228,12 @@ def test_a_profile_for_another_address_stays_there(base: str, location: str, url
 def test_a_profile_for_another_address_does_not_lead_away_from_it(location: str) -> None:
     with pytest.raises(RedirectRefused, match="does not allow that host"):
         target(location, url=LOCAL.url("/start"), profile=LOCAL)
+
+
+def test_a_redirect_on_loopback_keeps_its_scheme_or_leads_to_https() -> None:
+    for origin, other in (("http://127.0.0.1", "ftp://127.0.0.1/"), ("https://127.0.0.1", "http://127.0.0.1/")):
+        with pytest.raises(RedirectRefused, match="must stay on https"):
+            target(other, url=origin, profile=DUCKDUCKGO_2025_04.at(origin))
 
 
 def test_plain_http_does_not_lead_off_the_machine_though_the_host_is_allowed() -> None:

@@ -141,7 +141,7 @@ def test_a_type_alone_counts_inside_a_200_stream(kind: str, cls: type[ServiceErr
 def test_a_limit_of_a_reply_is_the_refusal_of_its_type(limit: str, kind: str) -> None:
     error, refusal = limit_error(limit), service_error(200, body(type=kind))
     assert error is not None
-    assert (type(error), error.type, error.retryable) == (type(refusal), kind, False)
+    assert (type(error), error.status, error.type, error.retryable) == (type(refusal), 200, kind, False)
     assert kind in str(error)
 
 
@@ -159,6 +159,8 @@ def test_the_services_code_and_reason_are_kept_short_and_printable() -> None:
     assert len(error.override_code) <= 60
     assert len(error.reason) <= 60
     assert (error.override_code + error.reason).isprintable()
+    assert service_error(400, body(reason="x" * 1000)).detail == "x" * 1000
+    assert len(service_error(400, body(reason="x" * 1001)).detail) == 1000
 
 
 @pytest.mark.parametrize("value", [None, 5, True, [], {}, ["x"]])
@@ -248,7 +250,7 @@ def test_a_number_may_be_written_as_a_fraction() -> None:
     assert service_error(200, b'{"action":"error","status":429.0}').status == 429
 
 
-@each_of("garbage", [b"\x1f\x8b\x08\x00", b"\x83\x01\x80", b")]}',\n", b"\xef\xbb\xbf", b"\n\n", b"{\x00\xff{"])
+@each_of("garbage", [b"\n", b"\x1f\x8b\x08\x00", b"\x83\x01\x80", b")]}',\n", b"\xef\xbb\xbf", b"\n\n", b"{\x00\xff{"])
 def test_garbage_before_the_json_is_passed_over(garbage: bytes) -> None:
     error = service_error(404, garbage + body(status=404, type="ERR_MODEL_UNAVAILABLE"))
     assert (type(error), error.type) == (ModelUnavailableError, "ERR_MODEL_UNAVAILABLE")
@@ -360,6 +362,7 @@ def test_reset_times_are_read_behind_garbage_too() -> None:
             "the conversation has reached its limit; begin a new one (429 ERR_CONVERSATION_LIMIT)",
         ),
         (429, "ERR_INPUT_LIMIT", "the question is too long for the service; shorten it (429 ERR_INPUT_LIMIT)"),
+        (429, "ERR_USER_LIMIT", "this user's allowance is used up; wait until it is renewed (429 ERR_USER_LIMIT)"),
         (429, None, "too many requests for now; try again later (429)"),
         (403, None, "the service denies access; asking again won't help (403)"),
         (502, None, "the service is not available now; try again later (502)"),

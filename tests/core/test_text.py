@@ -6,11 +6,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.cases import each_of
 
-from ddg_protocol.text import printable
+from ddg_protocol.text import printable, shown
 
 
 @each_of(
-    "text, shown",
+    "text, expected",
     [
         ("ERR_CHALLENGE", "ERR_CHALLENGE"),
         ("zwölf Boxkämpfer ☃", "zwölf Boxkämpfer ☃"),
@@ -24,8 +24,8 @@ from ddg_protocol.text import printable
         ("\U000e0041tag", r"\U000e0041tag"),
     ],
 )
-def test_what_can_not_be_seen_is_shown_as_its_escape(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_what_can_not_be_seen_is_shown_as_its_escape(text: str, expected: str) -> None:
+    assert printable(text) == expected
 
 
 def test_what_is_too_long_ends_in_an_ellipsis() -> None:
@@ -37,7 +37,27 @@ def test_what_is_too_long_ends_in_an_ellipsis() -> None:
 @given(st.text(st.characters(), max_size=300), st.integers(2, 200))
 @example("\U000e0001" * 1000, 120)
 def test_a_shown_text_is_visible_and_bounded_whatever_came(text: str, limit: int) -> None:
-    shown = printable(text, limit)
-    assert shown.isprintable()
-    assert len(shown) <= limit
-    shown.encode()
+    visible = printable(text, limit)
+    assert visible.isprintable()
+    assert len(visible) <= limit
+    visible.encode()
+
+
+@each_of(
+    "value, expected",
+    [
+        ("a\nb", r"'a\\nb'"),
+        ("a" * 121, f"'{'a' * 119}…'"),
+        (1.5, "1.5"),
+        (float("nan"), "nan"),
+        (10**20 - 1, "9" * 20),
+        (1 - 10**20, "-" + "9" * 20),
+        (10**20, "a huge int"),
+        (-(10**5000), "a huge int"),
+        (None, "NoneType"),
+        ([[]], "list"),
+        (b"secret", "bytes"),
+    ],
+)
+def test_a_value_of_any_kind_is_shown_shortly(value: object, expected: str) -> None:
+    assert shown(value) == expected

@@ -29,6 +29,12 @@ def test_a_host_and_a_port_are_put_together_as_in_a_url() -> None:
     assert netloc("::1", 80) == "[::1]:80"
 
 
+def test_a_name_is_as_long_as_dns_allows() -> None:
+    longest = "a" * 61 + ".b" * 96  # 253 characters
+    assert is_host(longest)
+    assert not is_host(longest + "a")
+
+
 @given(st.text(st.sampled_from("abz09-_.:%@/\\[] \nAé") | st.characters(), max_size=20))
 def test_a_host_never_holds_what_could_end_it(host: str) -> None:
     if is_host(host):

@@ -209,6 +209,8 @@ def test_a_request_is_written_as_h11_writes_it_or_not_at_all(
 @example(CHUNKED + b"5\r\nhello\r\n" + b"0\r\n\r\n", [len(CHUNKED) - 1], False)
 @example(CHUNKED + b"5\r\nhello\r\n" + b"1\r\n!\r\n" + b"0\r\n\r\n", [len(CHUNKED), len(CHUNKED) + 10], False)
 @example(CHUNKED + b"5\r\nhelloHTTP/1.1 200 OK\r\n", [], True)
+@example(CHUNKED + b"a\r\nab1\r\nx\r\nyy\r\n" + b"0\r\n\r\n", [*range(len(CHUNKED)), len(CHUNKED) + 5], False)
+@example(CHUNKED + b"0\r\nx: y\r\n\r\n", [len(CHUNKED)], False)
 def test_it_reads_what_h11_reads_and_as_early(data: bytes, places: list[int], ends_there: bool) -> None:
     chunks = cut(data, places) + [b""] * ends_there
     for whole in (False, True):
@@ -254,6 +256,37 @@ def test_chunks_that_come_together_go_out_as_one() -> None:
     assert bodies == [b"abcd"]
     assert list(http.read(b"efgh\r\n0\r\n\r\n")) == [b"efgh", h11.EndOfMessage()]
     assert http.next_cycle()
+
+
+def test_a_body_of_known_length_goes_out_as_it_came_and_a_long_one_in_pieces() -> None:
+    for body in (b"ab\n\ncd\r\n\r\nef", bytes(range(250)) * 800):
+        http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
+        http.send(REQUEST)
+        list(http.read(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)))
+        *pieces, end = http.read(body)
+        assert b"".join(piece for piece in pieces if isinstance(piece, bytes)) == body
+        assert (len(pieces) == 1) == (len(body) < 1000)
+        assert isinstance(end, h11.EndOfMessage)
+        assert http.next_cycle()
+
+
+@each_of(
+    "response, said",
+    [
+        (b"SSH-2.0\r\n\r\n", "a head is malformed or not supported"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"y" * 2000, "a head is too long"),
+        (b"HTTP/1.1 100 \r\n\r\n" * 100, "its heads are longer than 1000 bytes"),
+        (CHUNKED + b"x\r\n", "the framing of its body is malformed or not supported"),
+        (CHUNKED + b"1;" + b"e" * 2000, "the framing of its body is too long"),
+        (CHUNKED + b"1;e\r\nx\r\n" * 200, "what frames its body is longer than 1000 bytes"),
+    ],
+)
+def test_what_is_wrong_with_a_response_is_said_without_a_byte_of_it(response: bytes, said: str) -> None:
+    http = HttpConnection(max_head_bytes=1000, max_framing_bytes=1000)
+    http.send(REQUEST)
+    with pytest.raises(h11.RemoteProtocolError) as caught:
+        list(http.read(response))
+    assert http.trouble(caught.value) == said
 
 
 def test_a_whole_chunk_is_read_only_between_two_chunks() -> None:
