@@ -84,6 +84,7 @@ ROWS: list[tuple[int, str | None, type[ServiceError], bool]] = [
     (400, "ERR_CHALLENGE", ServiceError, False),  # a type counts under the status of its row
     (404, "ERR_INVALID_VQD", ServiceError, False),
     (418, "ERR_INPUT_LIMIT", ServiceError, False),
+    (430, "ERR_RATE_LIMIT", ServiceError, False),
 ]
 
 
@@ -119,9 +120,12 @@ KINDS = {kind: cls for status, kind, cls, _ in ROWS if kind and kind != "ERR_OF_
 
 @pytest.mark.parametrize(("kind", "cls"), KINDS.items())
 def test_a_type_alone_counts_inside_a_200_stream(kind: str, cls: type[ServiceError]) -> None:
-    cls = {"ERR_CHALLENGE": ChallengeError, "ERR_INVALID_VQD": TokenError, "ERR_INPUT_LIMIT": InputLimitError}.get(
-        kind, cls
-    )
+    cls = {
+        "ERR_CHALLENGE": ChallengeError,
+        "ERR_INVALID_VQD": TokenError,
+        "ERR_INPUT_LIMIT": InputLimitError,
+        "ERR_RATE_LIMIT": RateLimitError,
+    }.get(kind, cls)
     for members in ({"type": kind}, {"role": "error", "type": kind}, {"type": kind, "status": 200}):
         error = service_error(200, json.dumps(members).encode())
         assert (type(error), error.status, error.type) == (ServiceError if kind == "ERR_RATELIMIT" else cls, 200, kind)
@@ -293,6 +297,8 @@ def test_only_windows_that_are_shut_have_to_open() -> None:
         {"resetAt": "Wednesday", "isBlocked": True},
     ]
     assert limited(fixedCostWindowUsage={"windows": windows}).resets == ("Monday", "Wednesday")
+    other = service_error(429, body(type="ERR_INPUT_LIMIT", fixedCostWindowUsage={"windows": windows}))
+    assert "Monday" not in str(other)
 
 
 @each_of(

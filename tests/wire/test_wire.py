@@ -47,6 +47,7 @@ REPLY = (
     b'data: {"message":"light.","action":"success"}\n\n'
     b"data: [DONE]\n\n"
 )
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Answer = Callable[[h11.Request], bytes | None]
 """What a peer says to a request; None ends the connection without a word."""
@@ -366,6 +367,34 @@ def test_the_end_of_an_idle_connection_may_be_reported_as_such(when: str) -> Non
     assert run.text == "Sunlight.Sunlight."
 
 
+@each_of("heard, ends", [(b"", False), (CONTINUE, False), (CONTINUE, True)])
+def test_a_question_that_may_have_arrived_on_a_kept_connection_is_not_sent_again(heard: bytes, ends: bool) -> None:
+    run = Run()
+    run.ask()
+    send = run.until(Send)
+    assert run.connection is not None
+    assert send.check_idle
+    run.wire.receive_bytes(run.connection, heard)
+    if ends:
+        run.wire.receive_eof(run.connection)
+    else:
+        run.wire.transport_failed(send, Failure(FailureKind.CUT, "reset"))
+    with pytest.raises(TransportError) as caught:
+        run.drive()
+    assert caught.value.failure.kind is FailureKind.CUT
+    assert run.paths == PATHS
+
+
+def test_a_connection_that_ends_while_it_is_made_has_sent_nothing() -> None:
+    run = Run()
+    run.wire.receive_eof(run.until(Connect))
+    close, event = run.wire.next_action(now=run.now), run.wire.next_action(now=run.now)
+    assert isinstance(close, Close)
+    assert isinstance(event, FrontEndVersionUnknown)
+    assert isinstance(event.cause, TransportError)
+    assert event.cause.failure.kind is FailureKind.NOT_SENT
+
+
 def test_bytes_on_an_idle_connection_cost_the_connection() -> None:
     run = Run()
     run.ask()
@@ -666,7 +695,7 @@ def test_what_comes_while_a_request_is_sent_gives_it_no_more_time() -> None:
     while not isinstance(run.wire.next_action(now=run.now), Send):
         pass
     assert run.connection is not None
-    run.wire.receive_bytes(run.connection, b"HTTP/1.1 100 Continue\r\n\r\n")
+    run.wire.receive_bytes(run.connection, CONTINUE)
     run.wire.next_action(now=run.now + 1)
     assert run.wire.deadline == run.now + 3.0
 
@@ -678,6 +707,40 @@ def test_a_reply_that_stalls_is_given_up_with_what_came_of_it() -> None:
         run.ask()
     assert caught.value.text == "Sun"
     assert run.connection is None
+
+
+@pytest.mark.parametrize("framing", ["chunked", "content-length"])
+def test_a_reply_may_take_longer_than_the_wait_for_its_head(framing: str) -> None:
+    run = Run(policy=Policy(read_timeout=5.0, total_timeout=60.0))
+    run.ask()
+    run.wire.sent(run.until(Send))
+    assert run.connection is not None
+    body = [b": %d\n\n" % number for number in range(10)] + [REPLY]
+    length = sum(map(len, body))
+    framed = "Transfer-Encoding: chunked" if framing == "chunked" else f"Content-Length: {length}"
+    run.wire.receive_bytes(run.connection, response(b"", "Content-Type: text/event-stream", framed, framing="none"))
+    for piece in body:
+        assert run.wire.next_action(now=run.now) is Signal.NEED_DATA
+        run.now += 4.0
+        whole = b"%x\r\n%b\r\n" % (len(piece), piece) if framing == "chunked" else piece
+        run.wire.receive_bytes(run.connection, whole)
+    assert run.wire.next_action(now=run.now) == TextDelta("Sun")
+
+
+def test_chunks_that_are_reported_before_a_pull_are_read_in_their_order() -> None:
+    run = Run()
+    run.ask()
+    run.wire.sent(run.until(Send))
+    assert run.connection is not None
+    first, second, third = (b'data: {"message":"%d"}\n\n' % number for number in range(3))
+    head = response(b"", "Content-Type: text/event-stream", "Transfer-Encoding: chunked", framing="none")
+    run.wire.receive_bytes(run.connection, head)
+    assert run.wire.next_action(now=run.now) is Signal.NEED_DATA
+    chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (first, second, third)]
+    run.wire.receive_bytes(Connect(id=0, host="", port=80, tls=False, timeout=1.0), chunks[2])  # an older connection
+    for piece in (chunks[0] + chunks[1], chunks[2]):
+        run.wire.receive_bytes(run.connection, piece)
+    assert [run.wire.next_action(now=run.now) for _ in range(3)] == [TextDelta("0"), TextDelta("1"), TextDelta("2")]
 
 
 def test_a_connection_held_open_behind_a_whole_reply_is_not_waited_for_long() -> None:
@@ -798,6 +861,36 @@ def test_a_report_on_an_intent_that_was_never_given_is_refused() -> None:
     for report in reports:
         with pytest.raises(LocalProtocolError, match="never given"):
             report()
+
+
+def test_no_intent_was_given_before_the_first() -> None:
+    with pytest.raises(LocalProtocolError, match="never given"):
+        WireSession(Session()).receive_eof(Connect(id=1, host="example.org", port=443, tls=True, timeout=1.0))
+    with pytest.raises(LocalProtocolError, match="reports on a Connect, not a NoneType"):
+        WireSession(Session()).receive_bytes(None, b"x")  # type: ignore[arg-type]
+
+
+def test_a_failure_is_one_and_of_something_that_can_fail() -> None:
+    run = Run()
+    connect = run.until(Connect)
+    with pytest.raises(LocalProtocolError, match="reports on a Connect, not a Wait"):
+        run.wire.transport_failed(Wait(id=0, until=0.0, reason=""), Failure(FailureKind.CUT, ""))  # type: ignore[arg-type]
+    with pytest.raises(LocalProtocolError, match="failure must be a Failure"):
+        run.wire.transport_failed(connect, "reset")  # type: ignore[arg-type]
+
+
+def test_a_report_that_comes_twice_counts_once() -> None:
+    run = Run()
+    connect = run.until(Connect)
+    run.wire.connected(connect)
+    run.wire.connected(connect)
+    send = run.wire.next_action(now=run.now)
+    assert isinstance(send, Send)
+    run.wire.connected(connect)
+    run.wire.sent(send)
+    run.wire.sent(send)
+    run.wire.connected(connect)
+    assert run.wire.next_action(now=run.now) is Signal.NEED_DATA
 
 
 def test_reports_on_old_intents_are_dropped() -> None:
