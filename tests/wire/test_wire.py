@@ -676,6 +676,13 @@ def test_connecting_sending_and_the_wait_for_a_head_have_their_own_deadlines() -
     assert run.step() is Signal.PAUSED
 
 
+def test_the_earlier_of_the_links_deadline_and_the_turns_counts() -> None:
+    for turn_timeout, seconds in ((2.0, 2.0), (100.0, 3.0)):
+        run = Run(policy=Policy(write_timeout=3.0, turn_timeout=turn_timeout))
+        run.until(Send)
+        assert run.wire.deadline == run.now + seconds
+
+
 def test_a_send_that_takes_too_long_is_given_up() -> None:
     run = Run(policy=Policy(write_timeout=3.0))
     run.ask()
@@ -821,6 +828,17 @@ def test_closing_closes_an_idle_connection_once() -> None:
     assert run.kinds == ["Close"]
     with pytest.raises(LocalProtocolError):
         run.wire.ask("Why?", now=run.now)
+
+
+def test_closing_in_the_middle_of_a_response_closes_the_connection_and_asks_nothing_more() -> None:
+    run = Run(chunk=40)
+    run.wire.ask("Why?", now=run.now)
+    while not run.text:
+        run.step()
+    run.wire.close()
+    run.intents.clear()
+    run.drive()
+    assert run.kinds == ["Close"]
 
 
 def test_an_error_in_the_middle_of_a_response_gives_up_the_connection() -> None:
