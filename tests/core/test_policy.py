@@ -97,6 +97,12 @@ def test_a_count_has_few_enough_digits_to_be_shown(name: str) -> None:
             policy(name, larger)
 
 
+def test_a_challenge_is_answered_anew_three_times_at_most() -> None:
+    assert policy("max_challenge_retries", 3).max_challenge_retries == 3
+    with pytest.raises(ValueError, match=r"^Policy\.max_challenge_retries must be at most 3, not 4$"):
+        policy("max_challenge_retries", 4)
+
+
 @each_of("name", sorted(SECONDS))
 def test_a_time_may_be_a_fraction(name: str) -> None:
     for seconds in (0.25, 5e-324):

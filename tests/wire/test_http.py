@@ -231,6 +231,12 @@ def test_no_control_character_is_written(value: str) -> None:
         HttpConnection(max_head_bytes=1000, max_framing_bytes=1000).send(request)
 
 
+def test_a_request_that_is_refused_is_not_quoted() -> None:
+    for change in ({"method": "SEC RET"}, {"url": "http://a/sec ret"}, {"headers": (("sec ret", "x"),)}):
+        with pytest.raises(ValueError, match=r"^its method, its address or the name of a header is not one"):
+            HttpConnection(max_head_bytes=1000, max_framing_bytes=1000).send(msgspec.structs.replace(REQUEST, **change))
+
+
 @pytest.mark.parametrize(
     "response",
     [
