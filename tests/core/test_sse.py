@@ -119,6 +119,8 @@ def fed_data(chunks: list[bytes], decoder: EventStreamDecoder | None = None) -> 
 @example([b"\xef\xbb", b"\xbfdata: x\n\n"])
 @example([b"data: a\r", b"", b"\ndata: b\r\n\r", b"\n", b"data: c\n\n"])
 @example([PIECE * 3, b"data: half", b" and half\n", b"\n", PIECE, b"id: 1\n", PIECE])
+@example([PIECE, b"\xef\xbb\xbfdata: x\n\n"])
+@example([b"id: \x01\n\n", b"id: \x00\ndata: x\n\n"])
 def test_any_chunking_gives_what_the_standard_gives(chunks: list[bytes]) -> None:
     events, last_event_id, reconnection_time = by_the_standard(b"".join(chunks))
     decoder = EventStreamDecoder()
@@ -160,6 +162,9 @@ def test_the_bound_is_the_only_error_and_does_not_depend_on_the_chunking(chunks:
 
 @settings(max_examples=examples(500))
 @given(chunkings(), st.integers(0, 12))
+@example([b"\xef\xbb\xbfdata: x\n\n"], 0)
+@example([b"\n", b"\xef\xbb\xbfdata: x\n\n"], 1)
+@example([b"data:  ab\r", b"\ndata: c\n\n"], 1)
 def test_another_decoder_goes_on_from_the_remainder(chunks: list[bytes], place: int) -> None:
     decoder = EventStreamDecoder()
     before = fed_data(chunks[:place], decoder)
@@ -235,6 +240,7 @@ def test_plain_blocks_are_cut_at_once_and_everything_else_is_read_line_by_line(m
 def test_an_event_before_the_one_that_is_too_large_is_not_lost() -> None:
     decoder = EventStreamDecoder(max_event_bytes=10)
     assert fed_data([b"data: a\n\n", b"data: a\n\n: 0123456789"], decoder) == ["a", "a"]
+    assert decoder.too_large
     with pytest.raises(StreamTooLarge, match="longer than 10 bytes"):
         decoder.feed(b"")
     with pytest.raises(StreamTooLarge):
@@ -277,8 +283,11 @@ def test_a_time_of_too_many_digits_is_no_time() -> None:
     decoder = EventStreamDecoder()
     decoder.feed(b"retry: 5\nretry: x\nretry:\nretry: " + b"9" * 5000 + b"\nretry: " + b"0" * 5000 + b"7\n\n")
     assert decoder.reconnection_time == 7
-    decoder.feed(b"retry: " + b"9" * 5000 + b"\n")
-    assert decoder.reconnection_time == 7
+    for digits in (5000, 601):
+        decoder.feed(b"retry: " + b"9" * digits + b"\n")
+        assert decoder.reconnection_time == 7
+    decoder.feed(b"retry: " + b"9" * 600 + b"\n")
+    assert decoder.reconnection_time == 10**600 - 1
 
 
 def test_a_closed_decoder_takes_nothing_more() -> None:
@@ -289,6 +298,17 @@ def test_a_closed_decoder_takes_nothing_more() -> None:
         with pytest.raises(LocalProtocolError, match="new decoder"):
             feed(PIECE)
     assert (decoder.last_event_id, decoder.reconnection_time) == ("4", 9)
+    assert decoder.whole_block(PIECE) is None
+    assert not decoder.close()
+
+
+@each_of("stream", [b"data: a\n", b"data: a\ndata: b", b"data"])
+def test_what_is_unfinished_is_discarded_once(stream: bytes) -> None:
+    decoder = EventStreamDecoder()
+    decoder.feed(stream)
+    assert decoder.waiting == len(stream.removeprefix(b"data: "))
+    assert decoder.close()
+    assert (decoder.waiting, decoder.unfinished) == (0, None)
     assert not decoder.close()
 
 
@@ -308,6 +328,7 @@ def test_a_closed_decoder_takes_nothing_more() -> None:
         (b"data: a\ndata: b\n", b"a\nb"),
         (b"data: a\r\ndata: b", b"a\nb"),
         (b"data: a\n: comment", b"a"),
+        (b"\n\xef\xbb\xbfdata: x", None),
     ],
 )
 def test_what_is_unfinished_at_the_end_can_be_seen(stream: bytes, unfinished: bytes | None) -> None:
@@ -344,6 +365,59 @@ def test_the_bound_is_the_most_that_a_line_and_the_data_of_an_event_may_have(
         assert read(pieces, most) == [b"\n".join(data).decode()]
         with pytest.raises(StreamTooLarge):
             read(pieces, most - 1)
+
+
+@each_of("field", [b"data: ", b"data:"])
+@each_of("bound", [1, 3, 20])
+@each_of("size", [1, 1000])
+def test_an_event_of_one_line_that_begins_like_an_object_may_be_longer_than_others(
+    field: bytes, bound: int, size: int
+) -> None:
+    def read(stream: bytes, most: int) -> list[str]:
+        decoder = EventStreamDecoder(max_event_bytes=bound, max_object_bytes=most)
+        return fed_data([*(stream[i : i + size] for i in range(0, len(stream), size)), b""], decoder)
+
+    payload = b"{" + b"x" * 40
+    line = field + payload
+    assert read(line + b"\n\n", len(line)) == [payload.decode()]
+    for stream, most, limit in [
+        (line + b"\n\n", len(line) - 1, len(line) - 1),
+        (field + b"x" * 18 + b"\n\n", 100, bound),
+        ((field + b"{x\n") * 10 + b"\n", 100, bound),
+        (b"\n" + b"x" * 21, 100, bound),
+    ]:
+        with pytest.raises(StreamTooLarge) as raised:
+            read(stream, most)
+        assert raised.value.limit == limit
+
+
+def test_a_line_may_have_one_mib_unless_another_bound_is_given() -> None:
+    assert fed_data([b"data: " + b"x" * (2**20 - 6), b"\n\n"])[0] == "x" * (2**20 - 6)
+    with pytest.raises(StreamTooLarge):
+        fed_data([b"data: " + b"x" * (2**20 - 5), b"\n\n"])
+
+
+@each_of(
+    "before, data, whole",
+    [
+        (b"", PIECE, None),  # a byte order mark may come
+        (b"\n", PIECE, PIECE[6:-2]),
+        (PIECE, b"data: " + b"x" * 92 + b"\n\n", b"x" * 92),
+        (PIECE, b"data: " + b"x" * 93 + b"\n\n", None),
+        (PIECE, b"data: \n\n", b""),
+        *((PIECE, b"data: a" + byte + b"b\n\n", b"a" + byte + b"b") for byte in (b"\x0b", b"\x0c", b"\x0e")),
+        *((PIECE, b"data: a" + end + b"b\n\n", None) for end in (b"\r", b"\n")),
+        *((PIECE, data, None) for data in (b"", b"data: a\n", b"data:a\n\n", b"id: 7\n\n", PIECE * 2)),
+        *((PIECE + begun, PIECE, None) for begun in (b"d", b"id: 7\n", b"data: a\n", b"\r")),
+    ],
+)
+def test_a_chunk_that_is_one_block_is_read_at_once_where_nothing_is_unfinished(
+    before: bytes, data: bytes, whole: bytes | None
+) -> None:
+    decoder = EventStreamDecoder(max_event_bytes=100)
+    decoder.feed(before)
+    assert decoder.whole_block(data) == whole
+    assert fed_data([data], decoder) == fed_data([before + data])[before.count(PIECE) :]
 
 
 def test_the_time_for_one_long_line_is_not_quadratic() -> None:
