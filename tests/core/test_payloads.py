@@ -180,7 +180,11 @@ def test_each_shape_on_record_is_an_event_in_strict_mode_too(payload: str, event
         ('{"role":"reasoning","text":"a\\ud83d"}', [UnknownPayload]),
         ('{"role":"reasoning","text":"\\ud83d\\ude00"}', [ReasoningDelta("\U0001f600")]),
         ('{"role":"reasoning","summaryText":["a",7]}', [UnknownPayload]),
+        ('{"role":"reasoning","summaryText":["a","b\\ud83d"]}', [UnknownPayload]),
+        ('{"role":"reasoning","summaryText":"ab"}', [UnknownPayload]),
         ('{"role":"reasoning"}', [UnknownPayload]),
+        ('{"state":"result"}', [UnknownPayload]),
+        ('{"state":"call","toolName":"T","result":"r"}', [UnknownPayload]),
         ('{"role":"tool-invocation","state":"call","toolName":""}', [UnknownPayload]),
         ('{"role":"tool-invocation","state":"waiting","toolName":"T"}', [UnknownPayload]),
         ('{"role":"tool-invocation","state":"result","result":{"a":1}}', [ToolFinished(), UnknownPayload]),
@@ -195,7 +199,14 @@ def test_each_shape_on_record_is_an_event_in_strict_mode_too(payload: str, event
         ('{"role":"generated-image","result":""}', [UnknownPayload]),
         ('{"role":"generated-image","result":"AA","width":1.5}', [GeneratedImage("AA"), UnknownPayload]),
         ('{"role":"generated-image","result":"AA","width":true}', [GeneratedImage("AA"), UnknownPayload]),
-        ('{"role":"generated-image","result":"AA","width":99999999999}', [GeneratedImage("AA"), UnknownPayload]),
+        (
+            '{"role":"generated-image","result":"AA","width":0,"height":999999999}',
+            [GeneratedImage("AA", "", 0, 10**9 - 1)],
+        ),
+        *(
+            (f'{{"role":"generated-image","result":"AA","height":{size}}}', [GeneratedImage("AA"), UnknownPayload])
+            for size in (-1, 10**9, 10**40)
+        ),
         ('{"role":"partial-image","result":7}', [UnknownPayload]),
         ('{"role":"ui-component","data":"x"}', [UnknownPayload]),
         ('{"role":"ui-component","data":{"b64Image":7}}', [UnknownPayload]),
@@ -206,6 +217,9 @@ def test_each_shape_on_record_is_an_event_in_strict_mode_too(payload: str, event
             [GeneratedImage("AA"), PartReceived('{"type":"text","text":"x"}'), UnknownPayload],
         ),
         ('{"parts":[{"type":"x"},{"a":1},{}]}', [PartReceived('{"type":"x"}'), UnknownPayload]),
+        ('{"parts":7}', [UnknownPayload]),
+        ('{"parts":{"type":"x"}}', [UnknownPayload]),
+        ('{"parts":[],"source":{"url":"u"}}', [Source("u"), UnknownPayload]),
         ('{"parts":[{"type":"x","n":1e999}]}', [UnknownPayload]),
         ('{"parts":[{"type":"generated-image"}]}', [PartReceived('{"type":"generated-image"}')]),
         # An action that isn't known may mean anything.
@@ -406,6 +420,28 @@ def test_nothing_but_an_image_may_be_longer_than_an_event(payload: str, size: in
         again.next_event()
 
 
+@each_of("members, fits", [(995, True), (996, False)])
+def test_a_long_payload_of_many_members_is_more_than_an_image(members: int, fits: bool) -> None:
+    # A thousand brackets and commas are too many.
+    source = reader(image(3, x=[0] * members), max_event_bytes=500)
+    if fits:
+        assert [type(event) for event in iter(source.next_event, None)] == [GeneratedImage, UnknownPayload]
+    else:
+        with pytest.raises(StreamTooLarge, match="longer than 500 bytes"):
+            source.next_event()
+
+
+@each_of("over", [0, 1])
+@each_of("payload", [json.dumps({"message": "x" * 100}), json.dumps({"role": "new", "x": "x" * 100})])
+def test_the_bound_of_a_payload_that_is_no_image_is_exact(payload: str, over: int) -> None:
+    source = reader(payload, max_event_bytes=len(payload) - over)
+    if over:
+        with pytest.raises(StreamTooLarge, match=f"longer than {len(payload) - 1} bytes"):
+            source.next_event()
+    else:
+        assert source.next_event() is not None
+
+
 @pytest.mark.parametrize("size", [1, 100, 10_000])
 def test_the_bound_of_an_image_is_exact(size: int) -> None:
     payload = image(300)
@@ -462,6 +498,26 @@ def test_what_a_turn_has_beside_its_text_takes_half_as_much_memory_as_a_reply_ma
     assert 0 < sum(map(len, source.gathered.values())) < 200
 
 
+@each_of(
+    "payload, event, size",
+    [
+        ('{"role":"source","source":{"url":"u","title":"tt"}}', Source("u", "tt"), 3),
+        ('{"role":"source","source":{"url":"ü","title":"tt"}}', Source("ü", "tt"), 4),
+        ('{"role":"source","source":{"url":"😀€","title":"tt"}}', Source("😀€", "tt"), 10),
+        ('{"role":"refusal"}', ModelRefusal(), 0),
+    ],
+)
+def test_an_event_that_is_kept_counts_as_256_bytes_and_its_texts_as_wide_as_they_are(
+    payload: str, event: Event, size: int
+) -> None:
+    fit = 10
+    for less in (0, 2):
+        source = reader(*[payload] * (fit + 1), max_reply_bytes=2 * fit * (256 + size) - less)
+        assert [source.next_event() for _ in range(fit - bool(less))] == [event] * (fit - bool(less))
+        with pytest.raises(StreamTooLarge, match=f"takes more than {fit * (256 + size) - bool(less)} bytes of memory"):
+            source.next_event()
+
+
 # How a turn ends
 
 
@@ -490,6 +546,7 @@ def test_a_turn_with_anything_but_text_is_a_turn(payload: str, gathered: dict[st
         assert len(events) == max(1, len(gathered.get("summaries", ())))
         assert source.done
         assert (source.text, source.gathered) == ("", gathered)
+        assert source.finish_reason == ("stop" if end else "length")
 
 
 @pytest.mark.parametrize(
@@ -530,5 +587,5 @@ def test_a_reader_goes_on_between_two_events_of_one_payload() -> None:
 
 def test_a_number_stays_as_it_came_as_far_as_python_reads_it() -> None:
     # Invalid UTF-8 is what msgspec leaves to the other reader.
-    found = read_json(b'{"exact":9007199254740993,"huge":%s,"text":"\xff"}' % (b"9" * 5000))
-    assert found == {"exact": 9007199254740993, "huge": float("inf"), "text": "\N{REPLACEMENT CHARACTER}"}
+    found = read_json(b'{"exact":%s,"rounded":%s,"huge":%s,"text":"\xff"}' % (b"9" * 19, b"9" * 20, b"9" * 5000))
+    assert found == {"exact": 10**19 - 1, "rounded": 1e20, "huge": float("inf"), "text": "\N{REPLACEMENT CHARACTER}"}

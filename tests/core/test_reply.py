@@ -35,11 +35,12 @@ from ddg_protocol.events import (
     Heartbeat,
     LimitReached,
     MalformedPayload,
+    Source,
     StopReason,
     TextDelta,
     UnknownPayload,
 )
-from ddg_protocol.policy import Policy
+from ddg_protocol.policy import MAX_COUNT, Policy
 from ddg_protocol.reply import ReplyReader, SavedReply
 
 PLAIN = b'{"action":"success","message":"x","model":"m"}'
@@ -82,6 +83,9 @@ def read(*payloads: bytes, end: bool = False, strict: bool = False) -> tuple[lis
         (b'{"message":"no action"}', [TextDelta("no action")]),
         (b'{"action":"success","message":"\\u00e9\\ud83d\\ude00"}', [TextDelta("é\U0001f600")]),
         (b'{"action":"success","message":"a\xffb"}', [TextDelta("a\ufffdb")]),
+        (b'{"action":"success","message":"a\\udc00"}', [TextDelta("a\ufffd")]),
+        (b'{"action":"success","message":"a\\udbff"}', [TextDelta("a")]),  # the other half may come
+        (b'{"action":"success","message":"a\\ud800"}', [TextDelta("a")]),
         (b'{"action":"success","message":"x","id":"\\ud83d","created":' + b"1" * 5000 + b"}", [TextDelta("x")]),
         (
             b'{"action":"success","message":"x","id":"\\ud83d","n":' + b"1" * 5000 + b"}",
@@ -309,7 +313,7 @@ def test_the_first_model_named_is_the_one_that_answered() -> None:
 def test_nothing_moves_before_its_event_is_pulled() -> None:
     source = reader()
     source.chunks.append(stream(HELLO, b"[CHAT_TITLE:t]", b"[DONE][LIMIT_CONVERSATION]"))
-    assert not source.has_content
+    assert (source.text, source.has_content) == ("", False)
     assert source.next_event() == TextDelta("Hello")
     assert (source.title, source.text, source.has_content) == (None, "Hello", True)
     assert source.next_event() == ConversationTitle("t")
@@ -372,13 +376,13 @@ def test_every_byte_of_a_reply_counts_whether_it_means_anything_or_not(filler: b
     assert source.text.startswith("Hello")
 
 
-@pytest.mark.parametrize("size", [1, 50, 1000])
-def test_the_bound_of_a_reply_is_exact(size: int) -> None:
-    body = stream(HELLO, PLAIN, EMPTY, PLAIN) + b": comment\n\n" + stream(DONE)
+@pytest.mark.parametrize("size", [1, 50, 1000, None])
+def test_the_bound_of_a_reply_is_exact(size: int | None) -> None:
+    blocks = [stream(HELLO), stream(PLAIN), stream(EMPTY), stream(PLAIN), b": comment\n\n", stream(DONE)]
+    body = b"".join(blocks)
     for over in (0, 1):
         source = reader(max_reply_bytes=len(body) - over)
-        for start in range(0, len(body), size):
-            source.chunks.append(body[start : start + size])
+        source.chunks.extend(blocks if size is None else [body[i : i + size] for i in range(0, len(body), size)])
         assert [source.next_event() for _ in range(3)] == [TextDelta("Hello"), TextDelta("x"), TextDelta("x")]
         if over:
             with pytest.raises(StreamTooLarge):
@@ -432,6 +436,34 @@ def test_the_bound_of_the_text_is_exact(character: str, over: int) -> None:
             source.next_event()
     else:
         assert source.next_event() == TextDelta(text)
+
+
+@each_of("over", [0, 1])
+@each_of("waits", [False, True])
+def test_the_bound_of_the_text_counts_what_came_before_a_snapshot(over: int, waits: bool) -> None:
+    source, rest = reader(max_reply_bytes=2000), json.dumps({"message": "x" * (400 + over)}).encode()
+    source.chunks.append(
+        stream(b'{"message":"%s"}' % (b"x" * 600), rest) if waits else stream(PLAIN.replace(b"x", b"x" * 600))
+    )
+    assert source.next_event() == TextDelta("x" * 600)
+    source = ReplyReader(Policy(max_reply_bytes=2000), source.saved)
+    source.chunks.append(b"" if waits else stream(rest))
+    if over:
+        with pytest.raises(StreamTooLarge, match="more than 1000 bytes of memory"):
+            source.next_event()
+    else:
+        assert source.next_event() == TextDelta("x" * 400)
+
+
+def test_blocks_in_chunks_of_their_own_are_events_one_by_one_until_it_is_done() -> None:
+    source = reader()
+    chunks = [stream(each) for each in (HELLO, PLAIN, b'{"message":"a","source":{"url":"u"}}', b"[PING][PING]")]
+    chunks += [stream(PLAIN, DONE), stream(HELLO)]
+    source.chunks.extend(chunks)
+    kinds = [type(event) for event in pulled(source)]
+    assert kinds == [TextDelta, TextDelta, TextDelta, Source, Heartbeat, Heartbeat, TextDelta]
+    assert source.done
+    assert source.text == "Helloxax"
 
 
 def test_a_chunk_that_has_been_read_is_not_kept_in_memory() -> None:
@@ -640,7 +672,28 @@ def test_halves_without_their_other_become_the_replacement_character(pieces: lis
     assert source.text == joined.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+@each_of("change", [{"text": "x"}, {"kept": [{"type": "Source", "url": "u"}]}])
+def test_a_snapshot_that_does_not_say_whether_an_event_came_has_content_or_not(change: dict[str, Any]) -> None:
+    source = ReplyReader(Policy(), msgspec.convert(change, SavedReply))
+    source.end()
+    assert source.next_event() is None
+    assert (source.done, source.finish_reason) == (True, "length")
+
+
 FRESH = msgspec.to_builtins(SavedReply())
+
+
+@each_of(
+    "name, most, more",
+    [("size", MAX_COUNT, MAX_COUNT + 1), ("too_large", MAX_COUNT, -1), ("given", 2**31 - 1, 2**31), ("given", 0, -1)],
+)
+def test_a_count_of_a_snapshot_has_its_bound_and_its_members_are_known(name: str, most: int, more: int) -> None:
+    assert msgspec.to_builtins(msgspec.convert({name: most}, SavedReply)) == {**FRESH, name: most}
+    for wrong in ({name: more}, {name: most, "more": 1}):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(wrong, SavedReply)
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
