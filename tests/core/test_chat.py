@@ -50,6 +50,8 @@ def test_a_later_turn_takes_the_trailing_run_of_user_messages() -> None:
         {"role": "user", "content": ({"type": "text", "text": "two"},)},
     ]
     assert last_user_message(messages) == "one\ntwo"
+    assert last_user_message([Message("assistant", "Hi"), Message("user", "one")]) == "one"
+    assert last_user_message([Message("user", "one"), Message("user", "two")]) == "one\ntwo"
 
 
 @each_of(

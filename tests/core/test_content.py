@@ -79,6 +79,13 @@ def test_how_a_body_is_cut_never_changes_what_is_decoded(
     assert decoded(coding, cut(code(data), at)) == data
 
 
+def test_raw_deflate_is_not_taken_for_zlib_by_half_of_its_mark() -> None:
+    # The first byte has zlib's method in its low bits, as padding here, and its check fails. Then the other way round.
+    for first, size in ((0x08, 5), (0x00, 31)):
+        block = bytes([first]) + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + bytes(size)
+        assert decoded("deflate", [block + raw_deflate(TEXT)]) == bytes(size) + TEXT
+
+
 @coders
 def test_an_empty_body_is_empty(coding: str, code: Callable[[bytes], bytes]) -> None:
     assert decoded(coding, []) == b""

@@ -14,7 +14,7 @@ from support.cases import each_of
 from support.paths import CONVERSATIONS as STORED
 
 from ddg_protocol.conversation import MAX_TOKEN_BYTES, Conversation, Message, Tokens
-from ddg_protocol.cookies import Cookie
+from ddg_protocol.cookies import MAX_COOKIES, MAX_JAR_BYTES, Cookie
 from ddg_protocol.errors import ConversationFormatError, InvalidToken
 from ddg_protocol.grammar import MAX_VERSION_CHARS
 from ddg_protocol.parts import File, Image, Text
@@ -336,6 +336,26 @@ def test_tokens_and_versions_are_bounded() -> None:
     assert "65537 characters long" in refused(stored(vqd=longest + "1"))
     Conversation(fe_version="1" * MAX_VERSION_CHARS)
     assert "at most 512 characters" in refused(stored(fe_version="1" * (MAX_VERSION_CHARS + 1)))
+
+
+def test_ids_and_cookies_are_bounded() -> None:
+    ids = tuple((str(number), "x" * 128) for number in range(32))
+    assert Conversation(ids=ids).ids == ids
+    for wrong in ((*ids, ("y", "x")), (("a", "x" * 129),), (("a", "x y"),)):
+        assert "at most 32, of 128 characters" in refused(stored(ids=wrong))
+    with pytest.raises(ValueError, match="name of an id"):
+        Conversation(ids=(("\ud83d", "x"),))
+    names = [f"c{number:04}" for number in range(MAX_COOKIES)]
+    many = tuple(Cookie(name=name, value="", domain="a") for name in names)
+    assert Conversation(cookies=many).cookies == many
+    whole, rest = divmod(MAX_JAR_BYTES, 4096)
+    full = [Cookie(name=name, value="", domain="a") for name in names[: whole + 1]]
+    full = [msgspec.structs.replace(each, value="x" * (4096 - each.size)) for each in full[:whole]]
+    assert not rest
+    assert Conversation(cookies=tuple(full)).cookies == tuple(full)
+    for cookies in ((*many, Cookie(name="b", value="", domain="a")), (*full, many[-1])):
+        with pytest.raises(ValueError, match="a conversation may have"):
+            Conversation(cookies=cookies)
 
 
 @each_of("value", UNSAFE)

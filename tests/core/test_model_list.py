@@ -159,6 +159,35 @@ def test_a_list_of_another_form_says_where(said: Any, where: str) -> None:
 
 
 @each_of(
+    "member, value, more",
+    [
+        ("id", "x" * 200, "x" * 201),
+        ("name", "x" * 200, "x" * 201),
+        ("accessTier", ["x" * 200] * 200, ["x" * 201]),
+        ("accessTier", [], ["x"] * 201),
+        ("reasoningEffortAccess", [{"id": "x" * 200}] * 200, [{"id": "x"}] * 201),
+    ],
+)
+def test_what_is_said_of_a_model_is_bounded(member: str, value: Any, more: Any) -> None:
+    assert len(read_models(json.dumps({"models": [{"id": "m", member: value}]})).models) == 1
+    with pytest.raises(MalformedModelList, match=member):
+        read_models(json.dumps({"models": [{"id": "m", member: more}]}))
+
+
+def test_models_tiers_and_limits_are_bounded() -> None:
+    def read(models: int, tiers: int, number: int) -> ModelList:
+        limits = {str(tier): {"files": {"maxPerConversation": number}} for tier in range(tiers)}
+        return read_models(json.dumps({"models": [{"id": str(n)} for n in range(models)], "attachmentLimits": limits}))
+
+    for number in (0, 2**53):
+        listed = read(1000, 100, number)
+        assert listed.attachment_limits["99"] == AttachmentLimits(files_per_conversation=number, pages_per_file=8)
+    for wrong in ((1001, 1, 0), (1, 101, 0), (1, 1, -1), (1, 1, 2**53 + 1)):
+        with pytest.raises(MalformedModelList):
+            read(*wrong)
+
+
+@each_of(
     "data",
     [
         *(b"", b"null", b"<html>", b"\xff", b'{"models":[{"id":"\\ud800"}]}', b'{"models":[{"id":"\xff"}]}'),

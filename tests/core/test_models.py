@@ -34,6 +34,15 @@ def test_what_a_model_can_do_is_data() -> None:
     assert profile.attachment_limits[profile.tier] == AttachmentLimits(file_bytes=5_242_880)
 
 
+def test_a_limit_is_a_number_that_every_reader_of_json_keeps() -> None:
+    for number in (0, 2**53):
+        profile = DUCKDUCKGO_2025_04.updated({"attachment_limits": {"free": {"file_bytes": number}}})
+        assert profile.attachment_limits["free"] == AttachmentLimits(file_bytes=number)
+    for said in ({"file_bytes": -1}, {"file_bytes": 2**53 + 1}, {"bytes": 1}):
+        with pytest.raises(ValueError, match="attachment_limits"):
+            DUCKDUCKGO_2025_04.updated({"attachment_limits": {"free": said}})
+
+
 def test_the_models_of_april_take_text_alone() -> None:
     assert not any(
         model.takes_images or model.file_types or model.efforts or model.tools for model in DUCKDUCKGO_2025_04.models

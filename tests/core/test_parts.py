@@ -80,6 +80,16 @@ def test_a_part_that_can_not_be_sent_is_not_made(make: Any, says: str) -> None:
         make()
 
 
+def test_a_part_at_its_bounds_is_made() -> None:
+    for kind in ("x-world/x-3dmf", "a/b", "9/9", "A1!#$&^_.+-/" + "x" * 127, "x" * 127 + "/b"):
+        for name in ("a", "x" * 255):
+            assert File(b"x", kind, name).mime_type == kind
+    for kind in ("a/" + "x" * 128, "x" * 128 + "/b", "-a/b", "a/.b", "a/b c", "é/b", "a/é"):
+        with pytest.raises(ValueError, match="is not a media type"):
+            File(b"x", kind, "a")
+    assert len(Image(bytes(MAX_ATTACHMENT_BYTES), "IMAGE/PNG").data) == MAX_ATTACHMENT_BYTES
+
+
 def test_images_and_files_are_shown_by_kind_and_size_alone() -> None:
     assert repr(PNG) == "<Image image/png, 6 bytes>"
     assert repr(PDF) == "<File application/pdf, 8 bytes>"
