@@ -43,6 +43,11 @@ def test_a_limit_is_a_number_that_every_reader_of_json_keeps() -> None:
             DUCKDUCKGO_2025_04.updated({"attachment_limits": {"free": said}})
 
 
+def test_what_is_not_known_of_a_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="no key `label`"):
+        DUCKDUCKGO_2025_04.updated({"models": [{"id": "m", "label": "M"}]})
+
+
 def test_the_models_of_april_take_text_alone() -> None:
     assert not any(
         model.takes_images or model.file_types or model.efforts or model.tools for model in DUCKDUCKGO_2025_04.models
