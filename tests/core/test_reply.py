@@ -217,6 +217,7 @@ def test_an_error_in_the_stream_is_raised_after_what_came_before(payload: bytes,
         source.next_event()
     assert type(raised.value) is error
     assert raised.value.body == payload
+    assert raised.value.status == json.loads(payload).get("status", 200)  # its own, or that of the response
     assert not source.done
 
 
