@@ -569,12 +569,10 @@ def test_reasoning_is_joined_until_another_event_comes() -> None:
     assert source.gathered == {"reasoning": ("abc", "d"), "tools": (ToolStarted("T"),)}
 
 
-def test_a_reader_goes_on_between_two_events_of_one_payload() -> None:
-    payload = '{"message":"x","source":{"url":"u"},"sources":[{"url":"v"},{"url":"w"}],"new":1}'
-    expected: list[Event] = [
-        *(TextDelta("x"), Source("u"), Source("v"), Source("w"), UnknownPayload(payload.encode())),
-        TextDelta("Hello"),
-    ]
+@each_of("more, unknown", [("", []), (',"new":1', [UnknownPayload])])
+def test_a_reader_goes_on_between_two_events_of_one_payload(more: str, unknown: list[Any]) -> None:
+    payload = f'{{"message":"x","source":{{"url":"u"}},"sources":[{{"url":"v"}},{{"url":"w"}}]{more}}}'
+    expected = [*whole(payload, [TextDelta("x"), Source("u"), Source("v"), Source("w"), *unknown]), TextDelta("Hello")]
     source, events = reader(payload, HELLO, DONE), []
     while (event := source.next_event()) is not None:
         events.append(event)
