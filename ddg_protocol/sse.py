@@ -67,10 +67,15 @@ class EventStreamDecoder:
         reconnection_time: as the stream set it, in milliseconds, or None.
         too_large: whether the bound was passed: the next call raises `StreamTooLarge`.
 
+    Raises:
+        ValueError: ``max_event_bytes`` is not at least 1.
+
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
     def __init__(self, *, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES, max_object_bytes: int = 0) -> None:
+        if max_event_bytes < 1:
+            raise ValueError(f"max_event_bytes must be at least 1, not {max_event_bytes}")
         self.last_event_id = ""
         self.reconnection_time: int | None = None
         self.too_large = False

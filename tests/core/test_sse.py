@@ -290,6 +290,12 @@ def test_a_time_of_too_many_digits_is_no_time() -> None:
     assert decoder.reconnection_time == 10**600 - 1
 
 
+def test_a_decoder_has_a_bound() -> None:
+    for bound in 0, -1:
+        with pytest.raises(ValueError, match=f"at least 1, not {bound}"):
+            EventStreamDecoder(max_event_bytes=bound)
+
+
 def test_a_closed_decoder_takes_nothing_more() -> None:
     decoder = EventStreamDecoder()
     decoder.feed(b"id: 4\nretry: 9\ndata: x\n\n")
