@@ -83,6 +83,8 @@ def test_a_hostile_date_is_read_in_linear_time(piece: str) -> None:
 
 @pytest.fixture
 def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if not hasattr(time, "tzset"):
+        pytest.skip("Windows has one time zone for all programs")
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "UTC+5")
         time.tzset()
