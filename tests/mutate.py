@@ -93,6 +93,13 @@ def reach(copy: Path, tests: list[str], workers: int) -> dict[str, dict[int, set
     return lines
 
 
+def mentioning(file: str, tests: list[str]) -> set[str]:
+    """Return the files of tests that name a module: which of their tests use what runs on its import isn't known."""
+    stem = Path(file).stem
+    found = [name for name in files() if name.startswith(tuple(tests)) and Path(name).name.startswith("test_")]
+    return {name for name in found if stem in (ROOT / name).read_text(encoding="utf-8").lower()}
+
+
 def outcome(mutant: Mutant, tests: list[str], copy: Path) -> str:
     """Run tests over a mutant and say what came of it: first those of the file that has most of the quick ones."""
     path, wanted = copy / mutant.file, copy / ".tests.json"
@@ -150,7 +157,8 @@ def main() -> int:
             of_file = lines.get(mutant.file, {})
             tests = {test for line in range(mutant.line, mutant.last + 1) for test in of_file.get(line, ())}
             if not tests:  # it runs on import
-                tests = {OF_CLASSES} | (set().union(*of_file.values()) or set(weight))
+                tests = {OF_CLASSES} | mentioning(mutant.file, options.tests)
+                tests |= set().union(*of_file.values()) or set(weight)
             copy = copies.get()
             try:
                 return outcome(mutant, sorted(tests, key=lambda test: (weight[test], test)), copy)

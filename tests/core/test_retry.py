@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.cases import each_of
 
+from ddg_protocol import Session
 from ddg_protocol.errors import (
     AccessDeniedError,
     BlockedError,
@@ -104,6 +105,10 @@ def test_a_timeout_that_the_driver_reports_is_treated_as_the_sessions_own() -> N
 def test_the_backoff_doubles_and_is_twice_as_long_for_chat(attempt: int, status: float, chat: float) -> None:
     assert backoff(Step.STATUS, attempt, base=2.0, jitter=0.0) == status
     assert backoff(Step.CHAT, attempt, base=2.0, jitter=0.0) == chat
+
+
+def test_a_session_that_gets_no_jitter_waits_in_the_middle() -> None:
+    assert backoff(Step.STATUS, 1, base=2.0, jitter=Session().jitter()) == 3.0
 
 
 def test_jitter_stretches_the_backoff() -> None:

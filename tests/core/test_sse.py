@@ -249,6 +249,13 @@ def test_an_event_before_the_one_that_is_too_large_is_not_lost() -> None:
         decoder.close()
 
 
+def test_nothing_is_read_behind_a_line_that_is_too_large() -> None:
+    decoder = EventStreamDecoder(max_event_bytes=10)
+    assert decoder.feed_data(b"data: a\n\ndata: 0123456789\ndata: b\n\n") == [b"a"]
+    with pytest.raises(StreamTooLarge):
+        decoder.feed_data(b": c\ndata: d\n\n")
+
+
 def test_the_bound_counts_the_data_of_all_lines_of_an_event() -> None:
     assert fed([b"data: 01234\ndata: 567\n\n"], EventStreamDecoder(max_event_bytes=11))[0].data == "01234\n567"
     with pytest.raises(StreamTooLarge):

@@ -210,6 +210,14 @@ def test_another_turn_of_the_same_session_needs_nothing_but_the_new_calls() -> N
     assert hand.kinds == ["Claim", "Reserve"]
 
 
+def test_a_refusal_drops_the_landing_pages_cookies_that_its_request_had() -> None:
+    hand = Told()
+    hand.now = 100.0
+    hand.ask().handshake()
+    hand.answer(429, (), b"")
+    hand.request_for("/aichat")
+
+
 def test_another_turn_of_the_same_session_still_knows_when_its_cookies_end() -> None:
     hand = Told().ask()
     hand.handshake()
