@@ -489,7 +489,10 @@ def _standings(snapshot: Snapshot) -> list[Standing]:
 
 
 def _check_standing(standing: Standing) -> None:
-    if not 0 < standing.window < _LONGEST or not 0 <= standing.fence < 2**63 or not 0 <= standing.revision < 2**63:
+    from .coordination.calls import MAX_WINDOW  # which most snapshots never need
+
+    # What a call of the engine can have: see `coordination.calls`.
+    if not 0 < standing.window <= MAX_WINDOW or not 0 <= standing.fence <= 2**53 or not 0 <= standing.revision <= 2**53:
         raise ValueError("the turn's window, fence or revision is out of range")
     if (standing.key is None or standing.first is None or standing.later is None) and (
         standing.fence or standing.turn or standing.key is not None

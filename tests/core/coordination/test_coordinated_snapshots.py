@@ -316,7 +316,7 @@ def snapshots() -> dict[str, dict[str, Any]]:
         ("claiming", "phase.turn.standing", None, "doesn't go by"),
         ("claiming", "phase.turn.standing.window", 0, "out of range"),
         ("claiming", "phase.turn.standing.fence", -1, "out of range"),
-        ("claiming", "phase.turn.standing.revision", 2**63, "out of range"),
+        ("claiming", "phase.turn.standing.revision", 2**53 + 1, "out of range"),
         ("claiming", "phase.turn.standing.later", None, "no question"),
         ("claiming", "phase.turn.standing.key", None, "doesn't have"),
         ("claiming", "phase.turn.standing.begun", 1e300, "too far away"),
@@ -338,8 +338,8 @@ def snapshots() -> dict[str, dict[str, Any]]:
         ("claiming", "owed", {"standing": {"key": "c"}}, "missing"),
         ("claiming", "owed", {"more": 1}, "unknown field"),
         ("claiming", "phase.turn.standing.first", None, "no question"),
-        ("claiming", "phase.turn.standing.window", 1e9, "out of range"),
-        ("claiming", "phase.turn.standing.fence", 2**63, "out of range"),
+        ("claiming", "phase.turn.standing.window", 1.01, "out of range"),
+        ("claiming", "phase.turn.standing.fence", 2**53 + 1, "out of range"),
         ("reserving", "phase.turn.standing.key", None, "no key"),
         ("recalling", "phase.turn.standing.key", None, "no key"),
         ("storing", "phase.turn.standing.key", None, "nothing is to store it"),
@@ -356,7 +356,7 @@ def test_what_does_not_fit_together_is_a_clear_error(name: str, path: str, value
         Session.restore(data, now=0.0, profile=LISTING, **SETTINGS)
 
 
-@each_of("name, value", [("fence", 2**63 - 1), ("revision", 2**63 - 1), ("window", 1e9 - 1)])
+@each_of("name, value", [("fence", 2**53), ("revision", 2**53), ("window", 1.0)])
 def test_a_number_of_a_standing_is_read_up_to_its_bound(name: str, value: float) -> None:
     data = snapshots()["claiming"]
     data["phase"]["turn"]["standing"][name] = value
