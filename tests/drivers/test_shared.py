@@ -304,9 +304,14 @@ def engine_of(kind: str, folder: Path) -> Iterator[Any]:
         yield LockedEngine() if kind == "locked" else AsyncLockedEngine()
 
 
+ENGINES_AND_TRANSPORTS = [
+    *(("sqlite", "streams"), ("sqlite", "httpcore"), ("locked", "streams")),
+    *(("async", "httpcore"), ("async", "streams"), ("locked", "httpcore")),
+]
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("kind", thinned(["sqlite", "locked", "async"], one_in=2, reason="a blocking engine is one"))
-@pytest.mark.parametrize("over", ["streams", "httpcore"])
+@pytest.mark.parametrize(("kind", "over"), thinned(ENGINES_AND_TRANSPORTS, one_in=3, reason="each with each"))
 async def test_async_clients_share_conversations(emulator: Emulator, tmp_path: Path, kind: str, over: str) -> None:
     with engine_of(kind, tmp_path) as engine:
         async with AsyncHttpcoreTransport() as transport:
@@ -332,7 +337,7 @@ async def test_async_clients_share_conversations(emulator: Emulator, tmp_path: P
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("over", ["streams", "httpcore"])
+@pytest.mark.parametrize("over", thinned(["streams", "httpcore"], one_in=2, reason="the lease is the session's"))
 async def test_an_async_client_renews_its_lease_and_a_wait_of_its_own_is_not_cut(over: str) -> None:
     engine = AsyncLockedEngine()
     service = Service(responder=lambda _: ["a", "b", "c", "d"], delay=0.2)
