@@ -239,10 +239,10 @@ class WhereRepeatingIsNew(Engine):
         return super().call(call)
 
 
-MUTANTS = [
-    WithoutWindow,
-    WithoutFence,
+MUTANTS = [  # those first of each five that are found soonest
     WithoutLease,
+    WithoutFence,
+    WithoutWindow,
     WithTheLastKeyAlone,
     WherePlacesStay,
     WithoutHold,
