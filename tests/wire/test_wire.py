@@ -781,11 +781,16 @@ def test_a_turn_cancelled_at_any_point_leaves_the_conversation_whole_and_the_nex
     assert point > 20
 
 
-def test_after_a_cancel_in_the_middle_of_a_response_the_connection_is_closed() -> None:
+def in_the_middle_of_a_response() -> Run:
     run = Run(chunk=40)
     run.wire.ask("Why?", now=run.now)
     while not run.text:
         run.step()
+    return run
+
+
+def test_after_a_cancel_in_the_middle_of_a_response_the_connection_is_closed() -> None:
+    run = in_the_middle_of_a_response()
     run.wire.cancel()
     run.intents.clear()
     run.drive()
@@ -831,10 +836,7 @@ def test_closing_closes_an_idle_connection_once() -> None:
 
 
 def test_closing_in_the_middle_of_a_response_closes_the_connection_and_asks_nothing_more() -> None:
-    run = Run(chunk=40)
-    run.wire.ask("Why?", now=run.now)
-    while not run.text:
-        run.step()
+    run = in_the_middle_of_a_response()
     run.wire.close()
     run.intents.clear()
     run.drive()
