@@ -104,8 +104,9 @@ def test_a_program_that_hangs_is_stopped_with_what_it_started() -> None:
 def test_of_a_program_that_prints_without_end_the_beginning_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_running, "MAX_PRINTED", 1000)
     monkeypatch.setattr(_running, "LONGER", 0.2)
-    program = Program((sys.executable, "-I", "-S", "-c", "while True: print('x' * 1000)", "{url}", "{question}"))
-    (result,) = run_all(program, {"plain/one-piece": SCENARIOS["plain/one-piece"]}, patience=0.4)
+    prints = "import time\nwhile True: print('x' * 1000, flush=True); time.sleep(0.02)"
+    program = Program((sys.executable, "-I", "-S", "-c", prints, "{url}", "{question}"))
+    (result,) = run_all(program, {"plain/one-piece": SCENARIOS["plain/one-piece"]}, patience=1.5)
     assert result.seen is not None
     assert len(result.seen.printed) == 1000
     assert result.verdict.mistake == "hang"

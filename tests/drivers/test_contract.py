@@ -7,7 +7,7 @@ import re
 import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from ddg_transports.testing.contract import CHECKS, Context, Factory, FactoryErr
 from ddg_transports.testing.contract.__main__ import main
 from ddg_transports.testing.contract._bench import Bench
 from ddg_transports.testing.contract._checks.failures import TOKEN
-from ddg_transports.testing.contract._runner import Planned
+from ddg_transports.testing.contract._runner import Planned, plan
 from ddg_transports.transport import verifying_context
 
 FLOORS = [(blocking, "asyncio"), (on_anyio, "asyncio"), (on_anyio, "trio")]
@@ -461,16 +461,29 @@ def test_every_check_has_a_way_to_break_it() -> None:
     assert {*WAYS, "cancellation"} == set(CHECKS)
 
 
-def test_a_transport_that_never_returns_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Bench, "patience", 0.1)
+@pytest.fixture
+def given_up(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return an event that is set when a check, or the trial of a factory, has ended or is given up."""
+    event = threading.Event()
 
+    def stop(bench: Bench, stop: Callable[[Bench], None] = Bench.stop) -> None:
+        event.set()
+        stop(bench)
+
+    monkeypatch.setattr(Bench, "stop", stop)
+    return event
+
+
+def test_a_transport_that_never_returns_is_given_up(given_up: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     class Waits(Broken):
         def request(self, request: SendRequest) -> SendRequest:
-            threading.Event().wait(0.5)
+            given_up.wait(60)
             return request
 
-    (result,) = check(partial(factory_of, Waits), ["not-decoded"], tls=False).results
-    assert result.problem == "it was still waiting after 0.1 s"
+    (planned,) = plan(partial(factory_of, Waits), ["not-decoded"], tls=False)
+    given_up.clear()  # the trial of the factory has ended
+    monkeypatch.setattr(Bench, "patience", 0.1)
+    assert planned().problem == "it was still waiting after 0.1 s"
 
 
 @pytest.mark.deep("as on asyncio's own loop")
@@ -616,19 +629,18 @@ def test_a_request_that_is_sent_again_is_told_from_one_that_fails_as_it_should()
     )
 
 
-def test_a_factory_whose_transport_never_closes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_factory_whose_transport_never_closes_is_given_up(
+    given_up: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Bench, "patience", 0.1)
-    gate = threading.Event()
 
     @contextmanager
     def waits(context: ssl.SSLContext) -> Iterator[BlockingTransport]:
         yield BlockingTransport(context)
-        gate.wait(5)
+        given_up.wait(60)
 
-    monkeypatch.setattr(Bench, "slack", 0.0)
     with pytest.raises(FactoryError, match="making a transport and closing it doesn't end"):
         check(waits)
-    gate.set()
 
 
 def test_a_factory_is_given_the_path_of_the_certificate_too() -> None:
