@@ -51,7 +51,7 @@ class RequestsSeen:
             self._refused[f"{exchange.status} {exchange.error}"] += 1
         sent, received = _shortened(ended.headers), _shortened(exchange.request.headers)
         if not self._as_json:
-            self._write(f"{now:%H:%M:%S} {exchange}")
+            self._write(f"{now:%H:%M:%S} {one_line(str(exchange))}")
             for mark, fields in ((">", received), ("<", sent)) if self._headers else ():
                 for name, value in fields:
                     self._write("  " + one_line(f"{mark} {name}: {value}"))

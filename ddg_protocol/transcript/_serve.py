@@ -169,7 +169,7 @@ class _Tape:
         if fitting:
             return min(fitting, key=_line)
         found = min(upcoming, key=_line)
-        there, here = f"{found.method} {found.target}", printable(f"{method} {target}")
+        there, here = printable(f"{found.method} {found.target}"), printable(f"{method} {target}")
         return f"the transcript has {there} here (line {found.line}), not {here}"
 
     def asked(self, request: SendRequest) -> Recorded:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ddg_chat._say import Fold, folded, say, table, width_of
 from ddg_chat._seen import RequestsSeen
 from ddg_chat._text import columns
+from ddg_protocol.service import Service, ServiceRequest
 
 PIECES = ["a", "Wort", " ", "  ", "\n", "\t", "語", "e\u0301", "\N{ARABIC LETTER BEH}", "👩‍👧"]
 TEXTS = st.lists(st.sampled_from(PIECES)).map("".join)
@@ -73,6 +74,15 @@ def test_only_a_terminal_gets_broken_lines(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_width_that_nobody_knows_is_80(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert width_of(io.StringIO()) == 80
+
+
+def test_what_the_emulator_says_of_a_request_is_one_line_without_control_characters() -> None:
+    response = Service().handle(ServiceRequest("GET", "/x", ()), now=0.0)
+    response.exchange.reason = "one\x1b]0;a\x07\ntwo"
+    RequestsSeen(out := io.StringIO())(response)
+    (line,) = out.getvalue().splitlines()
+    assert "one" in line
+    assert line.isprintable()
 
 
 def test_what_the_emulator_says_is_broken_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
