@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -23,6 +23,13 @@ def private(path: str, flags: int) -> int:
     Windows has no such mode: there a new file has the permissions of its folder.
     """
     return os.open(path, flags, 0o600)
+
+
+def expanded(name: str) -> Path:
+    """Return the path that a person means by a name: one that begins with ``~`` is in a home folder."""
+    with suppress(ValueError):  # a NUL, which whoever opens the file refuses
+        name = os.path.expanduser(name)
+    return Path(name)
 
 
 def create(path: Path, *, by_line: bool = False) -> TextIO:

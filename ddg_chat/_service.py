@@ -480,10 +480,14 @@ def _proxy(text: str) -> str:
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https", "socks5") and parts.hostname and parts.port != 0
+        whole = text.isascii() and parts.netloc.count("@") < 2 and parts.path in ("", "/")
+        good = good and whole and not (parts.query or parts.fragment)
     except ValueError:
         good = False
     if not good:
-        raise argparse.ArgumentTypeError("a proxy is http://, https:// or socks5:// with [USER:PASSWORD@]HOST:PORT")
+        raise argparse.ArgumentTypeError(
+            "a proxy is http://, https:// or socks5:// with [USER:PASSWORD@]HOST:PORT, in ASCII; " + _shared.AS_ESCAPES
+        )
     return text
 
 

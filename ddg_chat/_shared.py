@@ -7,7 +7,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ddg_protocol import ServiceProfile
 
@@ -22,6 +22,7 @@ ALONE = "none"
 """The value of ``--shared`` that shares nothing."""
 _NOW = 0.05  # seconds; less is shown as nothing
 _SERVERS = ("redis", "rediss", "valkey", "valkeys", "unix")
+AS_ESCAPES = "in a password, write / as %2F, # as %23, ? as %3F and @ as %40"
 _FORMS = "sqlite:///FOLDER, redis://HOST:PORT, valkey://HOST:PORT (rediss:// and valkeys:// for TLS) or none"
 
 
@@ -70,14 +71,13 @@ def address(text: str) -> str:
     except ValueError:
         good = False
     if parts.scheme == "sqlite":
-        if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+        is_path = parts.path.startswith("/") and "\0" not in unquote(parts.path)
+        if parts.netloc or not is_path or parts.query or parts.fragment:
             raise argparse.ArgumentTypeError("the folder is named by its whole path: sqlite:///var/lib/assistant")
     elif parts.scheme not in _SERVERS or "://" not in text:
         raise argparse.ArgumentTypeError(f"an engine is {_FORMS}")
     elif not good:
-        raise argparse.ArgumentTypeError(
-            "the URL's host and port can't be read; in a password, write / as %2F, # as %23, ? as %3F and @ as %40"
-        )
+        raise argparse.ArgumentTypeError(f"the URL's host and port can't be read; {AS_ESCAPES}")
     return text
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os.path
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 
 from ddg_protocol import Conversation
 from ddg_protocol.parts import File, Image, Part, Text, text_of
@@ -17,6 +15,7 @@ from ._attach import described, read_attachment
 from ._below import show_below
 from ._errors import CommandError
 from ._export import heading, write_markdown
+from ._files import expanded
 from ._input import checked, text_or_file
 from ._opening import NOTHING_BEFORE, Opening, typed_in
 from ._say import table, width_of
@@ -323,7 +322,7 @@ class Talk:
 
     def _attach(self, file: str) -> None:
         if file:
-            self._attached.append(read_attachment(Path(os.path.expanduser(file))))
+            self._attached.append(read_attachment(expanded(file)))
             self._say(f"attached to the next question: {', '.join(map(described, self._attached))}")
         elif self._attached:
             self._attached = []
@@ -410,7 +409,7 @@ class Talk:
     def _export(self, file: str) -> None:
         if not self._conversation.message_history:
             raise CommandError("there is nothing to export yet")
-        path = Path(os.path.expanduser(file or f"{self._name or self._usual_name()}.md"))
+        path = expanded(file or f"{self._name or self._usual_name()}.md")
         write_markdown(self._conversation, path)
         self._say(f"written to {path}")
 

@@ -143,6 +143,7 @@ def test_a_loaded_conversation_is_not_asked_with_an_effort_that_its_model_has_no
         (["/attach empty.txt"], "empty.txt can't be attached: an image or a file must have 1 to "),
         (["/attach odd"], "odd can't be attached: its name doesn't say what kind of file it is"),
         (["/attach a\0b"], "can't be attached"),
+        (["/attach ~\0b"], "can't be attached"),
     ],
 )
 def test_what_can_not_be_attached_or_chosen_is_a_sentence(

@@ -81,6 +81,7 @@ def test_a_url_names_a_folder_or_a_server() -> None:
         ("sqlite://lib/assistant", "the folder is named by its whole path"),
         ("sqlite:assistant", "the folder is named by its whole path"),
         ("sqlite:///a#b", "the folder is named by its whole path"),
+        ("sqlite:///a%00b", "the folder is named by its whole path"),
         ("redis://", "the URL's host and port can't be read"),
         ("redis://cache:0", "the URL's host and port can't be read"),
         ("redis://:secret/@cache", "in a password, write / as %2F"),

@@ -603,6 +603,8 @@ def test_without_what_an_extra_brings_it_says_so_at_once(
 def test_a_proxy_of_another_kind_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="not 'socks4'"):
         HttpcoreTransport(proxy="socks4://127.0.0.1")
+    with pytest.raises(ValueError, match="the URL of a proxy is ASCII: write other characters as percent escapes"):
+        HttpcoreTransport(proxy="http://me:gehéim@127.0.0.1:1")
 
 
 def test_the_drivers_without_it_don_t_load_the_library() -> None:

@@ -352,6 +352,8 @@ class Library:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "socks5"):
             raise ValueError(f"a proxy is http://, https:// or socks5://, not {printable(parts.scheme)!r}")
+        if not url.isascii():
+            raise ValueError("the URL of a proxy is ASCII: write other characters as percent escapes")
         if parts.scheme == "socks5":
             _require("socksio", "a SOCKS proxy")
         if parts.username is None:
