@@ -132,12 +132,14 @@ class Waiting:
         self._status: StatusLine | None = None
         self._at_the_end: dict[str, None] = {}  # each text once
         self._queued = False
-        self._doing = {
-            profile.url(profile.front_end_path): "fetching the front end's version",
-            profile.url(profile.landing_path): "fetching cookies",
-            profile.url(profile.status_path): "fetching a token",
-            profile.url(profile.chat_path): "waiting for the reply",
+        doing = {
+            profile.front_end_path: "fetching the front end's version",
+            profile.landing_path: "fetching cookies",
+            profile.status_path: "fetching a token",
+            profile.chat_path: "waiting for the reply",
+            profile.models_path: "fetching the list of models",
         }
+        self._doing = {profile.url(path): what for path, what in doing.items() if path is not None}
 
     def __call__(self, trace: Trace) -> None:
         """Show the status of what happens next."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -80,6 +80,11 @@ def _last_run(said: list[Said]) -> list[Said]:
 
 def _as_last_message(run: list[Said]) -> str:
     return "\n".join(text for each in run if (text := each.text.strip()))
+
+
+def rereadable(messages: Messages) -> Messages:
+    """Return a question that can be read more than once, also if it is an iterator, whatever its type says."""
+    return tuple(messages) if not isinstance(messages, str) and isinstance(messages, Iterator) else messages
 
 
 def read_question(messages: Messages, *, first: bool) -> str | tuple[Part, ...]:

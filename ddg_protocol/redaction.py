@@ -85,7 +85,15 @@ _SENT = words(
 )
 #: The addresses of the service (PROTOCOL.md section 2): paths with their queries.
 TARGETS = frozenset(
-    ("", "/", "/aichat", "/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1", "/duckchat/v1/status", "/duckchat/v1/chat")
+    (
+        "",
+        "/",
+        "/aichat",
+        "/?q=DuckDuckGo+AI+Chat&ia=chat&duckai=1",
+        "/duckchat/v1/status",
+        "/duckchat/v1/models",
+        "/duckchat/v1/chat",
+    )
 )
 
 

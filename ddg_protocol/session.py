@@ -249,6 +249,7 @@ class Session:
         machine = self._machine
         setup, conversation, given = machine.setup, machine.conversation, model
         model = setup.profile.validate_model(model or conversation.model)
+        messages = chat.rereadable(messages)
         question = Message("user", chat.read_question(messages, first=not conversation.message_history))
         is_text_alone = machine.is_question_text_alone(question, model)
         options, standing = NO_OPTIONS, None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._reports import as_bytes, as_fields
 from ._state import State
+from .chat import rereadable
 from .conversation import Conversation, Messages
 from .errors import DuckChatError
 from .intents import ChallengeAnswer, Coordinate, Failure, SendRequest, SolveChallenge, Wait
@@ -204,6 +205,7 @@ class TappedSession:
         now: float,
     ) -> None:
         """See `Session.ask`."""
+        messages = rereadable(messages)
         self._session.ask(messages, model=model, effort=effort, tools=tools, extra=extra, turn=turn, now=now)
         self._tap.called("ask", messages, model, effort, tools, extra, turn, now)
 

@@ -26,6 +26,7 @@ from ..policy import Policy
 from ..profile import ServiceProfile
 from ..revisions.duckduckgo_2025_04 import DUCKDUCKGO_2025_04
 from ..session import Action, Session, no_jitter, no_random_bytes
+from ..steps import Step
 from ..tap import DrivenSession, TappedSession
 from ._bodies import Address, Kept, WrittenBody, literal
 from ._lines import (
@@ -371,8 +372,10 @@ class _Recorder:
 
     def _is_list(self, request: SendRequest, status: int) -> bool:
         """Return whether a response is the list of models, which is public and stays as it is."""
-        profile = self._session.profile
-        return status == 200 and profile.models_path is not None and request.url == profile.url(profile.models_path)
+        exchange = self._session._machine.exchange
+        if exchange is None or exchange.request.id != request.id:
+            return False
+        return status == 200 and exchange.step is Step.MODELS
 
     def _data(self, request: SendRequest, data: bytes) -> None:
         if self._lost:
@@ -448,8 +451,11 @@ def _question(messages: Messages, *, blanked: bool) -> str | tuple[AskedMessage,
 
 def _message(said: Said, *, blanked: bool) -> AskedMessage:
     role, text = (blank_role(said.role), blank(said.text)) if blanked else (said.role, said.text)
+    role, text = _encodable(role), _encodable(text)  # a session takes any, in a message that it doesn't send
+    if not said.attached:
+        return {"role": role, "content": text}
     parts = (Text(text), *(blank_part(part) if blanked else part for part in said.attached))
-    return {"role": role, "content": msgspec.to_builtins([on_wire(part) for part in parts]) if said.attached else text}
+    return {"role": role, "content": msgspec.to_builtins([on_wire(part) for part in parts])}
 
 
 def _encodable(text: str) -> str:

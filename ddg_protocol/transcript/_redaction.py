@@ -60,7 +60,13 @@ class Secrets:
     def __init__(self, profile: ServiceProfile) -> None:
         targets = [
             urlsplit(target)
-            for target in (profile.landing_path, profile.front_end_path, profile.status_path, profile.chat_path)
+            for target in (
+                profile.landing_path,
+                profile.front_end_path,
+                profile.status_path,
+                profile.chat_path,
+                profile.models_path or "",
+            )
         ]
         self._profile = profile
         self._open = {value for _, value in profile.cookies}

@@ -74,11 +74,12 @@ def tell(waiting: Waiting, what: SendRequest | Wait | Event) -> None:
         (DUCKDUCKGO_2025_04.landing_path, "fetching cookies: 0."),
         (DUCKDUCKGO_2025_04.status_path, "fetching a token: 0."),
         (DUCKDUCKGO_2025_04.chat_path, "waiting for the reply: 0."),
+        ("/duckchat/v1/models", "fetching the list of models: 0."),
         ("/elsewhere", "following a redirect: 0."),
     ],
 )
 def test_each_request_is_told_until_the_reply_comes(path: str, said: str, stream: Watched) -> None:
-    with Waiting(stream, DUCKDUCKGO_2025_04) as waiting:
+    with Waiting(stream, DUCKDUCKGO_2025_04.updated({"models_path": "/duckchat/v1/models"})) as waiting:
         tell(waiting, request(path))
         stream.wait_for(lambda text: said in text)
         tell(waiting, TextDelta("It"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from ddg_protocol import ServiceProfile
 from ddg_protocol.coordination import Hold
 from ddg_protocol.identity import Identity
 from ddg_protocol.intents import (
@@ -18,6 +19,7 @@ from ddg_protocol.intents import (
     SolveChallenge,
     Wait,
 )
+from ddg_protocol.revisions import REVISIONS
 
 REQUEST = SendRequest(
     id=7,
@@ -27,6 +29,13 @@ REQUEST = SendRequest(
     body=b'{"messages":[{"role":"user","content":"my secret"}]}',
     timeout=10.0,
 )
+
+
+@pytest.mark.parametrize("profile", REVISIONS.values(), ids=REVISIONS.keys())
+def test_the_addresses_of_every_revision_are_shown(profile: ServiceProfile) -> None:
+    paths = (profile.landing_path, profile.front_end_path, profile.status_path, profile.chat_path, profile.models_path)
+    for url in (profile.url(path) for path in paths if path is not None):
+        assert url in repr(msgspec.structs.replace(REQUEST, url=url))
 
 
 def test_a_request_shows_neither_tokens_nor_cookies_nor_the_question() -> None:

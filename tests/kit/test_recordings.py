@@ -8,7 +8,7 @@ import json
 import re
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +31,8 @@ from ddg_protocol import (
     Policy,
     Session,
 )
+from ddg_protocol.events import ModelsReceived
+from ddg_protocol.revisions import DUCK_AI_2026_10
 from ddg_protocol.service import Fault, Question, Service, ServiceRequest
 from ddg_protocol.service import faults as f
 from ddg_protocol.testing import Chunking, Clock, Dialogue, Run, every, request, strategies
@@ -42,6 +44,7 @@ from ddg_protocol.transcript import (
     NextAction,
     ReceiveData,
     Recorded,
+    RecordedSession,
     Recording,
     Transcript,
     TranscriptService,
@@ -54,6 +57,7 @@ from ddg_protocol.transcript import (
 )
 from ddg_protocol.transcript._bodies import Kept, WrittenBody
 from ddg_protocol.transcript._lines import ReceivePacked, ReceiveRepeated, write_line
+from ddg_protocol.transcript._redaction import Secrets
 from ddg_protocol.transcript._serve import _Tape
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Client
@@ -93,6 +97,49 @@ BEGIN = next(line for line in TWO if '"do":"begin"' in line)
 
 
 # Several chats
+
+
+#: Messages that are not sent, of which JSON could not hold one as it is.
+NOT_SENT = [{"role": "x\ud800", "content": "\ud83d"}, {"role": "assistant", "content": " "}]
+
+
+@pytest.mark.parametrize("redact_texts", [False, True])
+@pytest.mark.parametrize("as_given", [list, tuple, iter])
+def test_a_question_that_a_session_takes_is_recorded(as_given: Callable[[list[Any]], Any], redact_texts: bool) -> None:
+    lines: list[str] = []
+    run = Run(RecordedSession(Session(), lines.append, redact_texts=redact_texts), Service(responder=echo))
+    run.ask("Who is first?")
+    finished = run.ask(as_given([*NOT_SENT, {"role": "user", "content": "Who is second?"}]))
+    assert finished is not None
+    assert finished.text.endswith("second?")
+    transcript = Transcript.read("".join(lines))
+    assert first_difference(transcript) is None
+    assert not any(isinstance(line, Lost) for _, line in transcript.lines)
+
+
+@pytest.mark.parametrize("redact_texts", [False, True])
+def test_a_list_of_models_is_kept_wherever_it_was_found(redact_texts: bool) -> None:
+    lines: list[str] = []
+    session = RecordedSession(Session(DUCK_AI_2026_10), lines.append, redact_texts=redact_texts)
+    with Dialogue(session) as dialogue:
+        dialogue.fetch_models()
+        dialogue.expects(request("GET", "/duckchat/v1/models"))
+        dialogue.responds(307, headers=[("location", "/duckchat/v1/models?v=2")])
+        dialogue.expects(request("GET", "/duckchat/v1/models?v=2"))
+        dialogue.responds(body=b'{"models":[{"id":"gpt-x"}]}')
+        dialogue.expects(ModelsReceived)
+        dialogue.ends()
+    transcript = Transcript.read("".join(lines))
+    assert first_difference(transcript) is None
+    assert any('"gives":{"type":"ModelsReceived"' in line and "gpt-x" in line for line in lines)
+
+
+def test_the_service_s_own_paths_stay_as_they_are() -> None:
+    profile = DUCK_AI_2026_10
+    paths = (profile.landing_path, profile.front_end_path, profile.status_path, profile.chat_path, profile.models_path)
+    fields = tuple(("location", path) for path in paths if path is not None)
+    assert len(fields) == 5
+    assert Secrets(profile).headers(fields) == fields
 
 
 @each_of("redact_texts", [False, True])
@@ -489,6 +536,14 @@ def test_a_request_that_no_chat_has_next_is_told_the_first_of_theirs() -> None:
     first = min(exchanges(transcript), key=lambda each: each.line)
     reason = service.handle(ServiceRequest("GET", "/x", ()), now=0.0).exchange.reason
     assert reason == f"the transcript has GET {first.target} here (line {first.line}), not GET /x"
+
+
+def test_a_request_of_a_transcript_is_told_without_its_control_characters() -> None:
+    sent = {"type": "SendRequest", "id": 1, "method": "GET\x1b[5m", "url": "https://a.b/\x1b]0;a\x07\x9b2J\u202e"}
+    transcript = Transcript.read(with_lines({"do": "next_action", "now": 1, "gives": sent}))
+    reason = TranscriptService(transcript).handle(ServiceRequest("GET", "/x", ()), now=0.0).exchange.reason
+    assert reason.startswith("the transcript has GET")
+    assert reason.isprintable()
 
 
 def test_an_exchange_that_another_thread_takes_at_the_same_time_is_given_once() -> None:

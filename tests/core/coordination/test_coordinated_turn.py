@@ -98,6 +98,12 @@ def test_a_turn_claims_reserves_marks_and_commits_before_it_is_finished() -> Non
     assert read_reply(commit.reply).text == "Hello"
 
 
+def test_a_question_that_can_be_read_once_is_read_for_a_first_turn_and_for_a_later_one() -> None:
+    hand = Told()
+    hand.session.ask(iter([{"role": "user", "content": "Hi"}]), now=hand.now)  # type: ignore[arg-type]
+    assert b'"content":"Hi"' in hand.handshake().body
+
+
 def test_a_call_has_what_the_settings_and_the_turn_say() -> None:
     hand = Told(session_of(lease=30.0, window=0.2, max_wait=5.0)).ask(turn="t")
     hand.handshake()
