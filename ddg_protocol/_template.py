@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,6 +103,37 @@ def placeholders_of(value: Any) -> set[str]:
     return set()
 
 
+def check_json(what: str, members: Mapping[str, Any]) -> None:
+    """Check that members are those of a JSON object. A tuple may stand for a list.
+
+    Args:
+        what: what they are, for the message.
+        members: the members.
+
+    Raises:
+        ValueError: one is not; msgspec would write some of them as something else.
+    """
+    try:
+        if not _is_json(dict(members)):
+            raise TypeError("JSON has None, bools, finite numbers, texts, lists, and dicts with texts for names")
+        msgspec.json.encode(members)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{what} can't be written as JSON in UTF-8: {error}") from None
+
+
+def _is_json(value: object) -> bool:
+    match value:
+        case None | bool() | int() | str():
+            return True
+        case float():
+            return math.isfinite(value)
+        case list() | tuple():
+            return all(map(_is_json, value))
+        case dict():
+            return all(isinstance(name, str) and _is_json(member) for name, member in value.items())
+    return False
+
+
 def read_members(what: str, members: Mapping[str, Any]) -> dict[str, Any]:
     """Check members that a caller adds to a body, and return a copy, which the caller can't change any more.
 
@@ -114,8 +146,6 @@ def read_members(what: str, members: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not all(isinstance(name, str) for name in members) or {"model", "messages"} & members.keys():
         raise ValueError(f"{what} must have texts for names, and not model or messages, which the session adds")
-    try:
-        copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(members))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{what} can't be written as JSON in UTF-8: {error}") from None
+    check_json(what, members)
+    copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(members))
     return copy

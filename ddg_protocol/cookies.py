@@ -66,6 +66,8 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ValueError: the name or the value doesn't fit a ``cookie`` header, the domain or the path fits no address,
                 one of them is too long, or ``expires`` is no time.
         """
+        if not all(isinstance(each, str) for each in (self.name, self.value, self.domain, self.path)):
+            raise ValueError("a cookie's name, value, domain and path must be text")
         if not COOKIE_NAME.fullmatch(self.name) or not COOKIE_VALUE.fullmatch(self.value):
             raise ValueError(
                 "a cookie's name must be visible ASCII without = and ;, "
@@ -103,12 +105,19 @@ def named_cookies(cookies: Mapping[str, str] | Iterable[Cookie], *, domain: str)
     """
     if isinstance(cookies, Mapping):
         return tuple(Cookie(name=name, value=value, domain=domain) for name, value in cookies.items())
-    found = tuple(cookies)
+    try:
+        found = tuple(cookies)
+    except TypeError:
+        raise _no_cookies(cookies) from None
     for cookie in found:
         if not isinstance(cookie, Cookie):
-            kind = type(cookie).__name__
-            raise ValueError(f"cookies must be a mapping of names to values, or Cookie values, not {kind}")
+            raise _no_cookies(cookie)
     return found
+
+
+def _no_cookies(given: object) -> ValueError:
+    kind = type(given).__name__
+    return ValueError(f"cookies must be a mapping of names to values, or Cookie values, not {kind}")
 
 
 class CookieJar:

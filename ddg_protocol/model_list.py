@@ -20,6 +20,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=200)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Texts = Annotated[tuple[_Text, ...], msgspec.Meta(max_length=200)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Mebibytes = Annotated[int, msgspec.Meta(ge=0, le=2**53 // MIB)]
 
 
 class _Access(msgspec.Struct, rename="camel"):
@@ -41,7 +42,7 @@ class _Listed(msgspec.Struct, rename="camel"):
 
 class _Files(msgspec.Struct, rename="camel"):
     max_per_conversation: _Number | None = None
-    max_file_size_mb: _Number | None = msgspec.field(name="maxFileSizeMB", default=None)
+    max_file_size_mb: _Mebibytes | None = msgspec.field(name="maxFileSizeMB", default=None)
     max_total_file_size_bytes: _Number | None = None
     max_pages_per_file: _Number | None = _PAGES
 

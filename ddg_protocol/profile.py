@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ._template import IN_BODY, IN_CHAT, IN_EACH, is_name, name_in_field, placeholders_of
+from ._template import IN_BODY, IN_CHAT, IN_EACH, check_json, is_name, name_in_field, placeholders_of
 from .conversation import MAX_IDS
 from .cookies import MAX_COOKIE_BYTES
 from .errors import ModelNotSupportedError
@@ -26,7 +26,7 @@ BY_DRIVER = {"host", "connection", "content-length", "transfer-encoding"}
 _LISTS = ("page_headers", "status_headers", "models_headers", "chat_headers")
 _PAIRS = {"cookies", *_LISTS}
 #: The fields whose texts may be any that UTF-8 can encode.
-_TEXTS = ("label", "models", "tier", "attachment_limits", "image_types", "version_markers", "extra_body", "tool_choice")
+_TEXTS = ("label", "models", "tier", "attachment_limits", "image_types", "version_markers", "tool_choice")
 #: The only placeholders that these may have.
 _PLACED = {"user-agent": "user_agent", "cookie": "cookie", "x-vqd-4": "vqd_4", "x-vqd-hash-1": "answer"}
 
@@ -241,6 +241,7 @@ class ServiceProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             )
 
     def _check_body(self) -> None:
+        check_json("extra_body", self.extra_body)
         for name in ("model", "messages"):
             if self.extra_body.get(name, f"{{{name}}}") != f"{{{name}}}":
                 raise ValueError(f"extra_body must not name model or messages, except to place them: {{{name}}}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import Any, TypeGuard
 
 from . import errors
@@ -228,7 +230,7 @@ def _allowance(members: dict[str, Any]) -> dict[str, Any]:
             windows = tuple(
                 UsageWindow(
                     _short(window.get("id")),
-                    float(used) if _is_number(used := window.get("percentUsed")) else None,
+                    _finite(window.get("percentUsed")),
                     _short(window.get("resetAt"), 40),
                     window.get("isBlocked") is not False,
                 )
@@ -238,6 +240,13 @@ def _allowance(members: dict[str, Any]) -> dict[str, Any]:
     resets = tuple(window.reset_at for window in windows if window.is_blocked and window.reset_at)
     times = [at for time in resets if (at := parse_time(time)) is not None]
     return {"windows": windows, "resets": resets, "reset_at": max(times, default=None)}
+
+
+def _finite(value: Any) -> float | None:
+    """Return a number that JSON can write again; None for anything else."""
+    with suppress(OverflowError):
+        return float(value) if _is_number(value) and math.isfinite(value) else None
+    return None
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

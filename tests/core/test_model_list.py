@@ -148,6 +148,10 @@ def test_only_an_id_has_to_be_there_and_what_is_unknown_is_ignored() -> None:
         ({"models": [{"id": "m", "entityHasAccess": 1}]}, "entityHasAccess"),
         ({"models": [{"id": "m"}], "attachmentLimits": []}, "attachmentLimits"),
         ({"models": [{"id": "m"}], "attachmentLimits": {"free": {"files": {"maxFileSizeMB": -1}}}}, "maxFileSizeMB"),
+        (
+            {"models": [{"id": "m"}], "attachmentLimits": {"free": {"files": {"maxFileSizeMB": 2**33 + 1}}}},
+            "maxFileSizeMB",
+        ),
         ({"models": [{"id": "m"}], "attachmentLimits": {"free": {"images": {"maxPerTurn": 1.5}}}}, "maxPerTurn"),
         ({"models": [{"id": "m"}, {"id": "m"}]}, "two models have the same id"),
         ({"models": [{"id": str(number)} for number in range(1001)]}, r"\$.models"),

@@ -150,6 +150,12 @@ def test_pairs_in_place_of_cookies_are_said() -> None:
         Session(cookies=[("name", "value")])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("cookies", [5, "ab", {"a": 1}, {1: "a"}, {"a": None}, {"a": b"x"}])
+def test_what_are_no_cookies_is_said(cookies: Any) -> None:
+    with pytest.raises(ValueError, match=r"cookies must be a mapping of names|a cookie's name, value, domain and path"):
+        Session(cookies=cookies)
+
+
 @each_of("name", sorted(REPORTS))
 def test_none_in_place_of_an_intent_is_said_by_the_session(name: str) -> None:
     session = Session()

@@ -313,6 +313,7 @@ def test_plain_http_is_for_loopback_addresses_alone(base: str) -> None:
         ({"extra_body": {"messages": []}}, "extra_body must not name model or messages"),
         ({"extra_body": {"x": object()}}, "extra_body can't be written as JSON"),
         ({"extra_body": {"x": "\ud800"}}, "extra_body can't be written as JSON"),
+        ({"extra_body": {"x": {"y": (float("nan"),)}}}, "extra_body can't be written as JSON"),
         ({"minimum_interval": -0.1}, "minimum_interval must be 0 or more seconds"),
         ({"minimum_interval": float("nan")}, "minimum_interval"),
         ({"throttle_delay": -1.0}, "throttle_delay must be 0 or more seconds"),

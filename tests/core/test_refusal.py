@@ -335,6 +335,15 @@ def test_a_user_limit_has_each_window_and_the_time_when_the_last_closed_one_open
     assert error.reset_at == datetime(2026, 9, 2, 1, tzinfo=UTC).timestamp()
 
 
+@pytest.mark.parametrize("used", ["1e999", "-1e999", "1" + "0" * 400])
+def test_a_use_that_is_no_number_that_json_could_write_again_is_not_known(used: str) -> None:
+    window = f'{{"id": "day", "percentUsed": {used}, "resetAt": "2026-09-02T00:00:00.000Z", "isBlocked": true}}'
+    text = f'{{"type": "ERR_USER_LIMIT", "fixedCostWindowUsage": {{"windows": [{window}]}}}}'
+    error = service_error(429, text.encode())
+    assert isinstance(error, UserLimitError)
+    assert error.windows == (UsageWindow("day", None, "2026-09-02T00:00:00.000Z", True),)
+
+
 def test_a_time_without_a_zone_is_utc_and_one_that_is_none_does_not_count() -> None:
     windows = [{"resetAt": "2026-09-02T00:00:00"}, {"resetAt": "Monday"}, {"resetAt": "9999-12-31T23:59:59-23:59"}]
     assert limited(fixedCostWindowUsage={"windows": windows[:2]}).reset_at == 1_788_307_200

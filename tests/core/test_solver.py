@@ -316,6 +316,7 @@ def test_an_answer_that_is_not_known_to_be_spent_goes_out_again_with_all_it_brou
         (ChallengeAnswer("a", (), {7: 1}), "has the wrong type"),  # type: ignore[dict-item]
         (ChallengeAnswer("a", (), {"a": object()}), "can't be written as JSON"),
         (ChallengeAnswer("a", (), {"a": "\ud800"}), "can't be written as JSON"),
+        (ChallengeAnswer("a", (), {"a": float("nan")}), "can't be written as JSON"),
         (ChallengeAnswer("a", (), {"a": "x" * 65529}), "members must be at most 64 KiB"),
     ],
 )

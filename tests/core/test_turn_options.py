@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -166,6 +169,13 @@ def test_every_floor_takes_them(make: Any) -> None:
         ({"extra": {"x": object()}}, "extra can't be written as JSON"),
         ({"extra": {"x": "\ud83e"}}, "extra can't be written as JSON"),
         ({"extra": {"x": 10**5000}}, "extra can't be written as JSON"),
+        *(
+            (
+                {"extra": {"x": [1, {"y": value}]}},
+                "extra can't be written as JSON in UTF-8: JSON has None, bools, finite",
+            )
+            for value in (math.nan, -math.inf, {1}, b"x", date(2026, 1, 1), Decimal(1), {1: 2})
+        ),
     ],
 )
 def test_what_the_model_does_not_have_is_refused_with_what_it_has(options: dict[str, Any], says: str) -> None:
