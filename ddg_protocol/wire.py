@@ -161,14 +161,14 @@ class WireSession:
     def deadline(self) -> float | None:
         """The latest time at which `next_action` must be called again, on the caller's clock; None if there is none."""
         # A connection that is being made, or a request that is being sent, isn't interrupted to renew a lease.
-        session, deadline = self._session, None
+        session, due, deadline = self._session, self._due, None
         if self._link is not _RECEIVING:
             deadline = session.read_by
         if deadline is None:
             deadline = session.deadline
-        if self._due is None or (deadline is not None and deadline < self._due):
+        if due is None or (deadline is not None and deadline < due):
             return deadline
-        return self._due
+        return due
 
     def ask(
         self,

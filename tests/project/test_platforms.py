@@ -177,7 +177,7 @@ def test_a_sleep_comes_back_for_ctrl_c_and_ends_when_it_is_rung(monkeypatch: pyt
             assert timeout is not None
             waits.append(timeout)
             if len(waits) == 3:
-                wake.ring()
+                wake.ring(None)
             return self.is_set()
 
     monkeypatch.setattr(threading, "Event", Event)

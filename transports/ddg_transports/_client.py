@@ -14,7 +14,8 @@ from contextlib import suppress
 from functools import partial
 from io import StringIO
 from itertools import count
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeGuard, TypeVar, get_args
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from msgspec.structs import replace
 
@@ -74,12 +75,8 @@ class Place(Protocol):
         """Let the caller go on; may be called again, and from any thread, and takes no lock that a caller may hold."""
 
 
-_EVENTS = frozenset(get_args(Event))
-
-
-def is_event(action: Action) -> TypeGuard[Event]:
-    """Return whether an action is for the caller. Called once a chunk; isinstance would check a dozen classes."""
-    return type(action) in _EVENTS
+EVENTS = frozenset(get_args(Event))
+"""The types of the actions that are for the caller. isinstance would check a dozen classes, for each chunk."""
 
 
 def _jitter() -> float:
@@ -203,8 +200,6 @@ class BaseClient(Generic[ChatT, LineT]):
             driven = TappedSession(driven, watch)
         chat = self._new_chat(driven, id, clock, watch)
         chat._show, chat._seen = show, _NOBODY_WATCHES if watch is None else seen
-        # A collected chat is closed by the next call that enters a reply or closes, not during garbage collection.
-        weakref.finalize(chat, self._dropped.append, chat._line).atexit = False
         with self._lock:
             self._must_be_open()  # still
             self._chats.add(chat)
@@ -262,6 +257,13 @@ class BaseChat(Generic[LineT]):
         self._answering = False  # a reply has the key
         self._queue: deque[Place] = deque()  # first come, first served; the first is called when the chat is free
         self._closed = False
+        self._later: deque[Callable[[], None]] = deque()  # commands of a signal handler that interrupted a call
+
+    def __del__(self) -> None:
+        # It is closed by the next call that enters a reply or closes, not during garbage collection. A finalizer of
+        # `weakref` would keep the line, and with it whatever the client's callbacks lead to.
+        if hasattr(self, "_line"):
+            self._client._dropped.append(self._line)
 
     @property
     def conversation(self) -> Conversation:
@@ -284,8 +286,10 @@ class BaseChat(Generic[LineT]):
                     "this chat is still answering; read its reply, close it, or use another chat (wait=True waits)"
                 )
             if session.state not in _MAY_BE_ASKED:
-                session.cancel()  # leaving the last turn was interrupted before it could
-            ask(now=self._clock())
+                self._command(session.cancel)  # leaving the last turn was interrupted before it could
+            self._call(partial(ask, now=self._clock()))
+            if self._closed:  # by a signal handler
+                raise TurnAborted(_CLOSED)
             self._client._asked = True
             self._key, self._answering = key, True
             if place is not None:
@@ -323,18 +327,49 @@ class BaseChat(Generic[LineT]):
                 return False
             self._key, self._answering = object(), False
             if cancel:
-                self._line.session.cancel()
+                self._command(self._line.session.cancel)
             return True
 
-    def _end(self) -> None:
+    def _end(self) -> object:
+        """End the session; return the key of the turn that was under way."""
         with self._lock:
             self._closed = True
-            self._key, self._answering = object(), False
-            self._line.session.close()
+            taken, self._key, self._answering = self._key, object(), False
+            self._command(self._line.session.close)
             self._client._chats.discard(self)
             waiting, self._queue = self._queue, deque()
         for place in waiting:
             place.call()
+        return taken
+
+    def _command(self, command: Callable[[], None]) -> None:
+        """Give the session a command. If this is a signal handler that has interrupted a call of it: after that."""
+        if self._interrupts():
+            self._later.append(command)
+        else:
+            self._call(command)
+
+    def _call(self, command: Callable[[], None]) -> None:
+        try:
+            command()
+        finally:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._later:
+            self._call(self._later.popleft())
+
+    def _interrupts(self) -> bool:
+        """Return whether a call of the session goes on in this thread: then this is a signal handler, or a callback.
+
+        The stack says so; a flag would be wrong after a Ctrl-C just before it is reset, and take time in each pull.
+        """
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            if frame.f_code in _CALLS and frame.f_locals.get("self") is self:
+                return True
+            frame = frame.f_back
+        return False
 
     def _told(self, intent: Coordinate, result: Result, *, asked: float) -> Tell:
         """Return the report of an engine's result."""
@@ -345,18 +380,34 @@ class BaseChat(Generic[LineT]):
         return partial(self._line.session.coordination_failed, intent, Failure(FailureKind.OTHER, str(error)))
 
     def _pull(self, key: object, tell: Tell) -> Action:
-        try:
-            with self._lock:
+        """Report to the session, and pull. Call `_tell_hook` afterwards, however it ends."""
+        with self._lock:
+            try:
                 if key is not self._key:
-                    raise TurnAborted("the reply was closed before it was complete")
+                    raise TurnAborted(_CLOSED)
                 if tell is not None:
                     tell()
-                return self._line.session.next_action(now=self._clock())
-        finally:
-            while self._seen and self._show is not None:
-                self._show(self._seen.popleft())
+                action = self._line.session.next_action(now=self._clock())
+            finally:
+                if self._later:
+                    self._catch_up()
+            if key is not self._key and type(action) is not TurnFinished:  # a signal handler took it
+                raise TurnAborted(_CLOSED)
+            return action
+
+    def _tell_hook(self) -> None:
+        """Show what happened. If the hook raises an exception, the next call shows the rest."""
+        assert self._show is not None, "nothing is seen where nobody watches"
+        while True:
+            try:
+                trace = self._seen.popleft()
+            except IndexError:  # asking first whether there is one would be too early: another thread may show it
+                return
+            self._show(trace)
 
 
+_CALLS = frozenset({BaseChat._call.__code__, BaseChat._pull.__code__})
+_CLOSED = "the reply was closed before it was complete"
 _MAY_BE_ASKED = frozenset({State.READY, State.DRAINING})
 
 
@@ -375,7 +426,7 @@ class BaseReply:
         self._wait = wait
         self._place: Place | None = None  # in the chat's queue
         self._said = StringIO()  # a list of millions of tiny deltas would take 50 times their memory
-        self._entered = False
+        self._entered = self._reading = False
 
     def __del__(self) -> None:
         if hasattr(self, "_chat") and self._has_the_key():
@@ -399,6 +450,9 @@ class BaseReply:
     def _must_be_entered(self) -> None:
         if not self._entered:
             raise LocalProtocolError('enter a reply before reading it: (async) with chat.stream("...") as reply')
+
+    def _two_readers(self) -> LocalProtocolError:
+        return LocalProtocolError("another thread or task is reading this reply; one at a time can")
 
     def _has_the_key(self) -> bool:
         return self._chat._answering and self._chat._key is self._key

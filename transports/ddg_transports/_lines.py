@@ -47,7 +47,8 @@ class RequestLine:
         """Open an exchange or read from it, and return the report for the session."""
         # Not `deadline`: a read that has run out of time can't be gone on with after the lease is renewed.
         session, until = self.session, self.session.read_by
-        assert until is not None, "an exchange always has a deadline"
+        if until is None:
+            return None  # another thread has just ended the turn, as the next pull says
         left = max(0.001, until - self._clock())
         if type(action) is SendRequest:
             self.leave()
@@ -116,7 +117,7 @@ class WireLine:
         assert connect is not None, "a `Connect` comes before any `Send` or read"
         try:
             if action is NEED_DATA and connection is not None and until is not None:
-                data = connection.read(until=until)
+                data = connection.read(until)
                 return partial(session.receive_bytes, connect, data) if data else partial(session.receive_eof, connect)
             if type(action) is Connect:
                 context = self._context() if action.tls else None

@@ -176,7 +176,7 @@ class Connection:
             raise transport_error(error, "sending", FailureKind.CUT) from error
         return b""
 
-    def read(self, *, until: float) -> bytes:
+    def read(self, until: float) -> bytes:
         """Read the bytes that are there, waiting for the first; empty at the end.
 
         Raises:

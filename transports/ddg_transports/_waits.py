@@ -20,23 +20,37 @@ Python handles a signal that comes just before a wait only after it, and on Wind
 
 
 class Wake:
-    """Ends one thread's wait when another thread rings: a sleep, or a wait registered with `ends`."""
+    """Ends one thread's wait when another thread rings: a sleep, or a wait registered with `ends`.
+
+    Who waits says by a key for whom. A ring is for one key, so it ends no wait of the next one, however late it comes.
+
+    Attributes:
+        key: for whom it is waited.
+    """
 
     def __init__(self) -> None:
+        self.key: object = None
         self._rung = threading.Event()
         self._end: Callable[[], object] | None = None
         self._lock = threading.RLock()  # so that a socket is never shut down while it is being closed
 
     @property
     def rung(self) -> bool:
-        """Whether `ring` was called since the last `reset`."""
+        """Whether the waits of this key are to end."""
         return self._rung.is_set()
+
+    def begin(self, key: object) -> None:
+        """Wait for another key from here on."""
+        with self._lock:
+            self._rung.clear()
+            self.key = key  # after that: if Ctrl-C comes in between, the next call begins again
 
     def sleep(self, seconds: float) -> None:
         """Sleep for the given seconds, or until `ring`."""
-        until = time.monotonic() + seconds
+        key, until = self.key, time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._rung.wait(min(left, SLICE)):
-            pass
+            if self.key is not key:
+                return  # a signal handler has ended the turn, and begun to wait for another
 
     def ends(self, end: Callable[[], object] | None) -> None:
         """Register the call that ends waits other than `sleep`; None unregisters it."""
@@ -50,16 +64,13 @@ class Wake:
         # Not `SSLSocket.shutdown`: it removes TLS while another thread may be reading.
         self.ends(lambda: _shut_down(opened))
 
-    def ring(self) -> None:
-        """End the current wait, and those that follow until `reset`."""
+    def ring(self, key: object) -> None:
+        """End the current wait if it is for this key, and those that follow until `begin`."""
         with self._lock:
-            self._rung.set()
-            if self._end is not None:
-                self._end()
-
-    def reset(self) -> None:
-        """Let later waits wait again."""
-        self._rung.clear()
+            if self.key is key:
+                self._rung.set()
+                if self._end is not None:
+                    self._end()
 
 
 def _shut_down(opened: socket.socket) -> None:

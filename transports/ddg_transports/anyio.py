@@ -53,7 +53,7 @@ from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
 from ._async_lines import AsyncRequestLine, AsyncWireLine
-from ._client import Action, BaseChat, BaseClient, BaseReply, Tell, is_event
+from ._client import EVENTS, Action, BaseChat, BaseClient, BaseReply, Tell
 from ._streams import AsyncConnector, WaitEnded, connected, loop_clock, on_asyncio, tcp, unix
 from ._trace import DriverReport, Trace, Watch, WatchedWire
 from .transport import AsyncTransport
@@ -298,10 +298,14 @@ class AsyncChat(BaseChat["AsyncWireLine | AsyncRequestLine"], AsyncResource):
         try:
             while True:
                 action = None
-                action = self._pull(key, tell)
+                try:
+                    action = self._pull(key, tell)
+                finally:
+                    if self._seen:
+                        self._tell_hook()
                 tell = None  # it has what was read, which needn't stay in memory while more is awaited
-                if action is not NEED_DATA and is_event(action):
-                    return action
+                if action is not NEED_DATA and type(action) in EVENTS:
+                    return action  # type: ignore[return-value]  # mypy can't tell by a set of types
                 if action is PAUSED:
                     await self._line.leave()
                     self._take(key, cancel=False)
@@ -387,6 +391,8 @@ class _Place:
 class AsyncReply(BaseReply, AsyncResource):
     """A reply as it arrives: enter it, iterate over its text or its `events`, leave it. Made by `AsyncChat.stream`.
 
+    One task at a time can read it. Another one that tries to gets a `LocalProtocolError`.
+
     Attributes:
         finished: the end of the turn; None until then, and if the turn was cancelled.
     """
@@ -442,12 +448,17 @@ class AsyncReply(BaseReply, AsyncResource):
             await self._chat._leave(self._key, cancel=self._chat._interrupt() or self.finished is None)
 
     async def _next_event(self) -> Event | None:
+        if self._reading:
+            raise self._two_readers()
+        self._reading = True
         try:
             return self._take(await self._chat._next(self._key))
         except TurnAborted as aborted:
             if self._lost_nothing(aborted):
                 return None
             raise
+        finally:
+            self._reading = False
 
 
 def _call_soon() -> Callable[[Callable[[], object]], object]:

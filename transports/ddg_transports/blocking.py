@@ -46,7 +46,7 @@ from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import Action, BaseChat, BaseClient, BaseReply, Tell, is_event
+from ._client import EVENTS, Action, BaseChat, BaseClient, BaseReply, Tell
 from ._lines import RequestLine, WireLine
 from ._sockets import Connector, connected, tcp, unix
 from ._trace import DriverReport, Trace, Watch, WatchedWire
@@ -149,8 +149,12 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         self.close()
 
     def _sweep(self) -> None:
-        while self._dropped:
-            self._dropped.popleft().close()
+        while True:
+            try:
+                line = self._dropped.popleft()
+            except IndexError:  # asking first whether there is one would be too early: other threads sweep, too
+                return
+            line.close()
 
     def _chat_clock(self) -> Callable[[], float]:
         return self._clock
@@ -243,8 +247,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
 
     def close(self) -> None:
         """End the conversation and close its connection; may be called again, and from any thread."""
-        self._end()
-        self._settle(call_back=True)
+        self._settle(self._end())
 
     def __enter__(self) -> Self:
         self._must_be_open()
@@ -256,20 +259,25 @@ class Chat(BaseChat[WireLine | RequestLine]):
     def _leave(self, key: object, *, cancel: bool = True) -> None:
         """End the turn of the reply with this key, and bring the session to rest."""
         try:
-            self._settle(call_back=self._take(key, cancel=cancel) and cancel)
+            self._settle(key if self._take(key, cancel=cancel) and cancel else None)
         finally:
             self._call_next()
 
-    def _settle(self, *, call_back: bool) -> None:
-        """Bring the session to rest. If another thread is using the line, that thread does so when it is done."""
+    def _settle(self, taken: object | None) -> None:
+        """Bring the session to rest. If another thread is using the line, that thread does so when it is done.
+
+        Args:
+            taken: the key of a turn whose wait is to end; None if nobody waits.
+        """
+        if self._interrupts():
+            return  # what it has interrupted does the rest
         held = self._world.acquire(blocking=False)
-        tries, seconds = _CLOSING if call_back else (0, 0.0)
+        tries, seconds = (0, 0.0) if taken is None else _CLOSING
         while not held and tries > 0:
-            self._line.wake.ring()
+            self._line.wake.ring(taken)
             held, tries = self._world.acquire(timeout=seconds), tries - 1
         if held:
             try:
-                self._line.wake.reset()
                 self._rest()
             finally:
                 self._world.release()
@@ -291,11 +299,17 @@ class Chat(BaseChat[WireLine | RequestLine]):
         tell: Tell = None
         try:
             while True:
-                action = self._pull(key, tell)
+                try:
+                    action = self._pull(key, tell)
+                finally:
+                    if self._seen:
+                        self._tell_hook()
                 tell = None  # it has what was read, which needn't stay in memory while more is awaited
-                if action is not NEED_DATA and is_event(action):
-                    return action
+                if action is not NEED_DATA and type(action) in EVENTS:
+                    return action  # type: ignore[return-value]  # mypy can't tell by a set of types
                 with self._world:
+                    if self._line.wake.key is not key:
+                        self._line.wake.begin(key)
                     if key is not self._key:
                         pass  # the turn was taken away; the next pull raises
                     elif action is NEED_DATA:
@@ -355,6 +369,8 @@ class _Place:
 class Reply(BaseReply):
     """A reply as it arrives: enter it, iterate over its text or its `events`, leave it. Made by `Chat.stream`.
 
+    One thread at a time can read it. Another one that tries to gets a `LocalProtocolError`.
+
     Attributes:
         finished: the end of the turn; None until then, and if the turn was cancelled.
     """
@@ -373,6 +389,8 @@ class Reply(BaseReply):
             return self
         except BaseException:
             self.close()
+            if self._chat._closed:
+                self._chat._settle(None)  # a signal handler that closed it could not, while it interrupted the session
             raise
 
     def __exit__(self, *_: object) -> None:
@@ -382,7 +400,16 @@ class Reply(BaseReply):
         self._must_be_entered()
         chat, key = self._chat, self._key
         try:
-            while (event := chat._next(key)) is not None:
+            while True:
+                if self._reading:
+                    raise self._two_readers()
+                self._reading = True
+                try:
+                    event = chat._next(key)
+                finally:
+                    self._reading = False
+                if event is None:
+                    return
                 if type(event) is TextDelta:  # the same as `_take`, with two calls fewer
                     self._said.write(event.text)
                     yield event.text
@@ -417,9 +444,14 @@ class Reply(BaseReply):
             self._chat._leave(self._key, cancel=self.finished is None)
 
     def _next_event(self) -> Event | None:
+        if self._reading:
+            raise self._two_readers()
+        self._reading = True
         try:
             return self._take(self._chat._next(self._key))
         except TurnAborted as aborted:
             if self._lost_nothing(aborted):
                 return None
             raise
+        finally:
+            self._reading = False
