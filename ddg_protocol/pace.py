@@ -184,9 +184,11 @@ class Pacer:
         if not interval:  # there is no queue, then
             until = first if fetch is None else max(first, fetch.next_look(now))
             return Slot(until, first, first, 0 if fetch is None else 1)
-        for late in [key for key, other in self._places.items() if other.until + interval <= now]:
-            del self._places[late]
-        ahead = [other for other in self._places.values() if other.ticket < place.ticket]
+        # Copies, since other sessions may leave the queue in between: a signal handler can close them.
+        for other in list(self._places.values()):
+            if other.until + interval <= now:
+                self._places.pop(other.ticket, None)
+        ahead = [other for other in list(self._places.values()) if other.ticket < place.ticket]
         waiting = [other for other in ahead if self._is_waiting(other, first, now)]
         if fetch is not None:
             until = max(first, fetch.next_look(now))

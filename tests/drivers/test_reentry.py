@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -25,7 +27,7 @@ from ddg_protocol import (
 from ddg_protocol._state import State
 from ddg_protocol.service import Service
 from ddg_protocol.tap import DrivenSession, TappedSession
-from ddg_transports import _waits, blocking
+from ddg_transports import blocking
 from ddg_transports._waits import Wake
 from ddg_transports.anyio import AsyncClient
 from ddg_transports.blocking import Chat, Client, Reply
@@ -143,24 +145,54 @@ def test_whatever_call_of_a_session_a_signal_handler_interrupts_it_may_close(clo
                     assert chat._line.session.state is State.CLOSED, n
                     assert chat._line._connection is None, n  # type: ignore[union-attr]
         assert 20 < n < 499
+        assert found[0] == "aborted", "it was the question that was interrupted"
         assert set(found) == {"aborted", "whole"}
 
 
-def test_a_sleep_ends_when_a_signal_handler_has_begun_to_wait_for_another_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
+def test_a_question_that_waits_for_its_turn_may_be_left_by_a_signal_handler_just_as_it_is_asked() -> None:
+    tap, transport = Interrupted(1), Transport()
+    transport.may_open.set()
+    with Client(at("http://127.0.0.1"), transport=transport) as client:
+        chat = client.chat(conversation=WARM, cookies={}, wrap=lambda session: TappedSession(session, tap))
+        reply = tap.closes = chat.stream("Why?", wait=True)
+        with pytest.raises(TurnAborted), reply:
+            pass
+        assert not transport.opened
+        assert chat.ask("And?", wait=True).text == "hello"
 
-    class Event(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout or 0.0)
-            if len(waits) == 3:
-                wake.begin("another")
-            return self.is_set()
 
-    monkeypatch.setattr(threading, "Event", Event)
-    wake = Wake()
-    wake.begin("one")
-    wake.sleep(60)
-    assert waits == [_waits.SLICE] * 3
+def test_control_c_as_a_question_is_asked_under_a_complete_reply_asks_nothing() -> None:
+    class ControlC:
+        def close(self) -> None:
+            raise KeyboardInterrupt
+
+    tap, transport = Interrupted(0), Transport()
+    transport.may_open.set()
+    with Client(at("http://127.0.0.1"), transport=transport) as client:
+        chat = client.chat(conversation=WARM, cookies={}, wrap=lambda session: TappedSession(session, tap))
+        with chat.stream("Why?") as reply:
+            while reply.finished is None:
+                next(reply.events())
+            tap.left, tap.closes = 1, ControlC()
+            with pytest.raises(KeyboardInterrupt):
+                chat.ask("And?")
+        assert len(transport.opened) == 1
+        assert len(chat.conversation.message_history) == 2
+
+
+def test_a_client_closes_all_its_chats_though_a_signal_handler_closes_one_in_between() -> None:
+    class Interrupts(weakref.WeakSet[Chat]):
+        def __iter__(self) -> Iterator[Chat]:
+            for number, chat in enumerate(super().__iter__()):
+                if number == 1 and not chats[0]._closed:
+                    chats[0].close()
+                yield chat
+
+    client = Client(at("http://127.0.0.1"))
+    chats = [client.chat() for _ in range(3)]
+    client._chats = Interrupts(chats)
+    client.close()
+    assert all(chat._closed for chat in chats)
 
 
 # A close from another thread, and what comes after it
@@ -332,6 +364,11 @@ def test_a_second_task_that_reads_a_reply_is_refused_and_the_first_goes_on(backe
 
 
 # What the garbage collector finds
+
+
+def test_a_chat_is_not_copied_since_the_end_of_the_copy_would_close_its_connection() -> None:
+    with Client(at("http://127.0.0.1")) as client, pytest.raises(TypeError, match="a chat can't be copied"):
+        copy.copy(client.chat())
 
 
 class Bot:

@@ -10,7 +10,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -169,23 +168,27 @@ def test_a_unix_socket_is_a_connection_that_fails_on_windows(monkeypatch: pytest
         async_unix("/run/duck.sock")(connect).send(None)  # type: ignore[attr-defined]
 
 
-def test_a_sleep_comes_back_for_ctrl_c_and_ends_when_it_is_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sleep_comes_back_for_ctrl_c_and_ends_when_it_is_rung_for_its_turn() -> None:
     waits: list[float] = []
 
-    class Event(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert timeout is not None
+    class Bell:
+        def acquire(self, timeout: float) -> bool:
             waits.append(timeout)
-            if len(waits) == 3:
-                wake.ring(None)
-            return self.is_set()
+            if rings := {2: "another", 4: "one"}.get(len(waits)):
+                wake.ring(rings)
+            return False
 
-    monkeypatch.setattr(threading, "Event", Event)
+        def release(self) -> None:
+            pass
+
     wake = Wake()
+    wake._bell = Bell()  # type: ignore[assignment]
+    wake.begin("one")
     wake.sleep(60)
-    assert waits == [0.5, 0.5, 0.5]
+    assert waits == [0.5, 0.5, 0.5, 0.5]
+    wake.begin("two")
     wake.sleep(-1)
-    assert len(waits) == 3
+    assert len(waits) == 4
 
 
 def test_the_emulator_goes_on_where_an_option_of_a_connection_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from contextlib import suppress
 from functools import partial
 from io import StringIO
 from itertools import count
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from msgspec.structs import replace
@@ -222,6 +221,11 @@ class BaseClient(Generic[ChatT, LineT]):
         if self._closed:
             raise LocalProtocolError("this client is closed; make a new one")
 
+    def _open_chats(self) -> list[ChatT]:
+        while True:
+            with suppress(RuntimeError):  # a signal handler has closed one in the middle of this
+                return list(self._chats)
+
     def _chat_clock(self) -> Callable[[], float]:
         raise NotImplementedError
 
@@ -259,6 +263,9 @@ class BaseChat(Generic[LineT]):
         self._closed = False
         self._later: deque[Callable[[], None]] = deque()  # commands of a signal handler that interrupted a call
 
+    def __reduce__(self) -> str:
+        raise TypeError("a chat can't be copied; client.chat(conversation=...) continues its conversation in another")
+
     def __del__(self) -> None:
         # It is closed by the next call that enters a reply or closes, not during garbage collection. A finalizer of
         # `weakref` would keep the line, and with it whatever the client's callbacks lead to.
@@ -285,15 +292,21 @@ class BaseChat(Generic[LineT]):
                 raise ChatBusy(
                     "this chat is still answering; read its reply, close it, or use another chat (wait=True waits)"
                 )
+            self._catch_up()
             if session.state not in _MAY_BE_ASKED:
                 self._command(session.cancel)  # leaving the last turn was interrupted before it could
-            self._call(partial(ask, now=self._clock()))
-            if self._closed:  # by a signal handler
-                raise TurnAborted(_CLOSED)
+            try:
+                self._call(partial(ask, now=self._clock()))
+                if self._closed or (place is not None and place not in self._queue):  # by a signal handler
+                    raise TurnAborted(_CLOSED)
+            except BaseException:  # Ctrl-C, too
+                if session.state not in _MAY_BE_ASKED:
+                    self._command(session.cancel)
+                raise
             self._client._asked = True
             self._key, self._answering = key, True
             if place is not None:
-                self._queue.popleft()
+                self._queue.remove(place)
 
     def _is_busy(self) -> bool:
         return self._answering and self._line.session.state not in _MAY_BE_ASKED
@@ -320,14 +333,20 @@ class BaseChat(Generic[LineT]):
             if not self._is_busy():
                 first.call()
 
-    def _take(self, key: object, *, cancel: bool) -> bool:
-        """End the turn of the reply if it still has this key, and return whether it had."""
+    def _take(self, key: object, *, cancel: bool, drives: bool = False) -> bool:
+        """End the turn of the reply if it still has this key, and return whether it had.
+
+        Args:
+            key: the reply's.
+            cancel: whether the turn is cancelled.
+            drives: whether the caller is what drives the session.
+        """
         with self._lock:
             if not (self._answering and self._key is key):
                 return False
             self._key, self._answering = object(), False
             if cancel:
-                self._command(self._line.session.cancel)
+                (self._call if drives else self._command)(self._line.session.cancel)
             return True
 
     def _end(self) -> object:
@@ -360,13 +379,13 @@ class BaseChat(Generic[LineT]):
             self._call(self._later.popleft())
 
     def _interrupts(self) -> bool:
-        """Return whether a call of the session goes on in this thread: then this is a signal handler, or a callback.
+        """Return whether this thread is driving the session: then this is a signal handler, a hook or a callback.
 
         The stack says so; a flag would be wrong after a Ctrl-C just before it is reset, and take time in each pull.
         """
-        frame: FrameType | None = sys._getframe()
+        frame = sys._getframe(1).f_back  # not that of the caller, which may be one of them
         while frame is not None:
-            if frame.f_code in _CALLS and frame.f_locals.get("self") is self:
+            if frame.f_code in INTERRUPTED and frame.f_locals.get("self") is self:
                 return True
             frame = frame.f_back
         return False
@@ -406,7 +425,8 @@ class BaseChat(Generic[LineT]):
             self._show(trace)
 
 
-_CALLS = frozenset({BaseChat._call.__code__, BaseChat._pull.__code__})
+INTERRUPTED = {BaseChat._call.__code__, BaseChat._pull.__code__}
+"""The functions that drive a session. In the middle of one, nothing else may."""
 _CLOSED = "the reply was closed before it was complete"
 _MAY_BE_ASKED = frozenset({State.READY, State.DRAINING})
 
@@ -426,7 +446,7 @@ class BaseReply:
         self._wait = wait
         self._place: Place | None = None  # in the chat's queue
         self._said = StringIO()  # a list of millions of tiny deltas would take 50 times their memory
-        self._entered = self._reading = False
+        self._entered = self._reading = self._left = False
 
     def __del__(self) -> None:
         if hasattr(self, "_chat") and self._has_the_key():
@@ -444,7 +464,10 @@ class BaseReply:
             raise LocalProtocolError("a reply can be entered only once; ask again with chat.stream(...)")
 
     def _enter(self) -> None:
+        self._left = False
         self._begin(self._place)
+        if self._left:  # by a signal handler
+            raise TurnAborted(_CLOSED)
         self._entered = True
 
     def _must_be_entered(self) -> None:

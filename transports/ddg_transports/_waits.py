@@ -19,8 +19,11 @@ Python handles a signal that comes just before a wait only after it, and on Wind
 """
 
 
+_NOBODY = object()
+
+
 class Wake:
-    """Ends one thread's wait when another thread rings: a sleep, or a wait registered with `ends`.
+    """Ends one thread's wait when another thread rings, or a signal handler: a sleep, or a wait registered with `ends`.
 
     Who waits says by a key for whom. A ring is for one key, so it ends no wait of the next one, however late it comes.
 
@@ -30,27 +33,28 @@ class Wake:
 
     def __init__(self) -> None:
         self.key: object = None
-        self._rung = threading.Event()
+        self._over: object = _NOBODY  # the last key that was rung for
+        # Held while nobody has rung. A signal handler can release it wherever it comes, unlike an event's.
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self._end: Callable[[], object] | None = None
         self._lock = threading.RLock()  # so that a socket is never shut down while it is being closed
 
     @property
     def rung(self) -> bool:
         """Whether the waits of this key are to end."""
-        return self._rung.is_set()
+        return self._over is self.key
 
     def begin(self, key: object) -> None:
         """Wait for another key from here on."""
         with self._lock:
-            self._rung.clear()
-            self.key = key  # after that: if Ctrl-C comes in between, the next call begins again
+            self.key = key
 
     def sleep(self, seconds: float) -> None:
         """Sleep for the given seconds, or until `ring`."""
-        key, until = self.key, time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._rung.wait(min(left, SLICE)):
-            if self.key is not key:
-                return  # a signal handler has ended the turn, and begun to wait for another
+        until = time.monotonic() + seconds
+        while not self.rung and (left := until - time.monotonic()) > 0:
+            self._bell.acquire(timeout=min(left, SLICE))  # it may have been for an earlier key
 
     def ends(self, end: Callable[[], object] | None) -> None:
         """Register the call that ends waits other than `sleep`; None unregisters it."""
@@ -67,10 +71,11 @@ class Wake:
     def ring(self, key: object) -> None:
         """End the current wait if it is for this key, and those that follow until `begin`."""
         with self._lock:
-            if self.key is key:
-                self._rung.set()
-                if self._end is not None:
-                    self._end()
+            self._over = key
+            with suppress(RuntimeError):  # it was rung before
+                self._bell.release()
+            if self.rung and self._end is not None:
+                self._end()
 
 
 def _shut_down(opened: socket.socket) -> None:

@@ -46,7 +46,7 @@ from ddg_protocol.models import ModelList
 from ddg_protocol.session import AnswerChallenge
 from ddg_protocol.wire import WireSession
 
-from ._client import EVENTS, Action, BaseChat, BaseClient, BaseReply, Tell
+from ._client import EVENTS, INTERRUPTED, Action, BaseChat, BaseClient, BaseReply, Tell
 from ._lines import RequestLine, WireLine
 from ._sockets import Connector, connected, tcp, unix
 from ._trace import DriverReport, Trace, Watch, WatchedWire
@@ -138,7 +138,7 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
             stack.callback(self._sweep)
             with self._lock:
                 self._closed = True
-                for chat in list(self._chats):
+                for chat in self._open_chats():
                     stack.callback(chat.close)
 
     def __enter__(self) -> Self:
@@ -256,21 +256,26 @@ class Chat(BaseChat[WireLine | RequestLine]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _leave(self, key: object, *, cancel: bool = True) -> None:
+    def _leave(self, key: object, *, cancel: bool = True, drives: bool = False) -> None:
         """End the turn of the reply with this key, and bring the session to rest."""
         try:
-            self._settle(key if self._take(key, cancel=cancel) and cancel else None)
+            taken = self._take(key, cancel=cancel, drives=drives)
+            self._settle(key if taken and cancel else None, drives=drives)
         finally:
             self._call_next()
 
-    def _settle(self, taken: object | None) -> None:
+    def _settle(self, taken: object | None, *, drives: bool = False) -> None:
         """Bring the session to rest. If another thread is using the line, that thread does so when it is done.
 
         Args:
             taken: the key of a turn whose wait is to end; None if nobody waits.
+            drives: whether the caller is what drives the session.
         """
-        if self._interrupts():
+        if not drives and self._interrupts():
+            self._line.wake.ring(taken)
             return  # what it has interrupted does the rest
+        with self._lock:
+            self._catch_up()
         held = self._world.acquire(blocking=False)
         tries, seconds = (0, 0.0) if taken is None else _CLOSING
         while not held and tries > 0:
@@ -285,9 +290,13 @@ class Chat(BaseChat[WireLine | RequestLine]):
     def _rest(self) -> None:
         key = self._key
         try:
-            with suppress(TurnAborted):  # another turn has started
-                while not self._answering and self._next(key) is not None:
-                    pass
+            while True:
+                with suppress(TurnAborted):  # another turn has started, or a signal handler has closed the chat
+                    while not self._answering and self._next(key) is not None:
+                        pass
+                if self._answering or key is self._key:
+                    break
+                key = self._key
         except BaseException:
             self._line.close()  # an intent to close it may be lost
             raise
@@ -323,7 +332,7 @@ class Chat(BaseChat[WireLine | RequestLine]):
                         tell = self._carry_out(action)
         except BaseException:
             if key is not self._key or self._answering:
-                self._leave(key)  # the last intent may be lost
+                self._leave(key, drives=True)  # the last intent may be lost
             raise
 
     def _carry_out(self, action: Action) -> Tell:
@@ -348,6 +357,9 @@ class Chat(BaseChat[WireLine | RequestLine]):
             except EngineUnavailable as error:
                 return self._not_told(action, error)
         return line.carry_out(action)
+
+
+INTERRUPTED.update({Chat._next.__code__, Chat._settle.__code__})
 
 
 class _Place:
@@ -438,10 +450,13 @@ class Reply(BaseReply):
         A thread that is reading the reply gets `TurnAborted`: at once, or, over a transport whose exchanges can't be
         aborted, when its read returns.
         """
+        self._left = True
         if self._place is not None:
             self._chat._step_out(self._place)
         if self._has_the_key():
             self._chat._leave(self._key, cancel=self.finished is None)
+        elif self._chat._later:
+            self._chat._settle(None)  # a signal handler ended it, as the last call of the session was over
 
     def _next_event(self) -> Event | None:
         if self._reading:
