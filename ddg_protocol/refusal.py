@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
 from typing import Any, TypeGuard
 
 from . import errors
@@ -111,6 +109,8 @@ _NO_REFUSAL: _Row = (ServiceError, "the service sent something that is not a rep
 
 #: Words that only a challenge page of the CDN has.
 _CDN_MARKS = (b"cf-challenge", b"cf_chl_", b"challenge-platform", b"Just a moment...", b"Attention Required!")
+#: JSON has no infinity, and an integer as large is no float.
+_HUGE = 1e300
 _MAX_WINDOWS = 8
 _MAX_DETAIL = 1000  # the emulator lists everything that is wrong
 _LONGEST = 1e9  # seconds; any clock can be added to it
@@ -244,9 +244,7 @@ def _allowance(members: dict[str, Any]) -> dict[str, Any]:
 
 def _finite(value: Any) -> float | None:
     """Return a number that JSON can write again; None for anything else."""
-    with suppress(OverflowError):
-        return float(value) if _is_number(value) and math.isfinite(value) else None
-    return None
+    return float(value) if _is_number(value) and abs(value) < _HUGE else None
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

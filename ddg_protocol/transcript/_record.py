@@ -373,9 +373,9 @@ class _Recorder:
     def _is_list(self, request: SendRequest, status: int) -> bool:
         """Return whether a response is the list of models, which is public and stays as it is."""
         exchange = self._session._machine.exchange
-        if exchange is None or exchange.request.id != request.id:
-            return False
-        return status == 200 and exchange.step is Step.MODELS
+        return (
+            status == 200 and exchange is not None and (exchange.request.id, exchange.step) == (request.id, Step.MODELS)
+        )
 
     def _data(self, request: SendRequest, data: bytes) -> None:
         if self._lost:
