@@ -23,6 +23,7 @@ KNOWN = {
     ("ddg_protocol/challenge/_html5lib.py", "_bufferedCharacter"): "html5lib 1.1, likewise",
     ("ddg_protocol/content.py", "_Decompress"): "what typeshed calls a class that zlib has no name for",
     ("ddg_protocol/transcript/_record.py", "_Compress"): "what typeshed calls a class that zlib has no name for",
+    ("transports/ddg_transports/_client.py", "_getframe"): "documented; inspect.currentframe is it, and imports much",
     ("ddg_chat/completion.py", "_SubParsersAction"): "argparse does not list the arguments of a parser",
     ("tests/project/test_platforms.py", "_obj"): "a stand-in for Windows writes where a byref() of ctypes points",
     ("benchmarks/clients.py", "_chat_messages"): "duckai 0.3.1 does not return the history",

@@ -362,7 +362,7 @@ class BaseChat(Generic[LineT]):
         return taken
 
     def _command(self, command: Callable[[], None]) -> None:
-        """Give the session a command. If this is a signal handler that has interrupted a call of it: after that."""
+        """Pass a command to the session. If this is a signal handler that has interrupted a call of it: after that."""
         if self._interrupts():
             self._later.append(command)
         else:
