@@ -109,7 +109,7 @@ _NO_REFUSAL: _Row = (ServiceError, "the service sent something that is not a rep
 
 #: Words that only a challenge page of the CDN has.
 _CDN_MARKS = (b"cf-challenge", b"cf_chl_", b"challenge-platform", b"Just a moment...", b"Attention Required!")
-#: JSON has no infinity, and an integer as large is no float.
+#: More is taken for infinity, which JSON has no word for. To compare is safe for an integer that no float can hold.
 _HUGE = 1e300
 _MAX_WINDOWS = 8
 _MAX_DETAIL = 1000  # the emulator lists everything that is wrong
