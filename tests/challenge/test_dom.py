@@ -315,6 +315,7 @@ def test_a_select_in_133_ignores_the_end_of_what_is_not_open() -> None:
         ("<details open name=a><details open name=a>", 133),
         ("<foreignobject><svg></foreignobject>", 156),
         ("<selectedcontent>", 156),
+        ("<form><table></form></table><form><i></form>x", 156),  # 56 in Chromium 156, 49 by the standard
         ("<?xml version", 156),
         ("<select><p>", 145),
         ("<?x>", None),
