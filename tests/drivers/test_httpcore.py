@@ -397,8 +397,20 @@ FRAMINGS = {
 }
 
 
-def two_bodies(world: str, url: str, **settings: Any) -> list[bytes]:
-    """Give what two exchanges over one transport read, one after the other."""
+class Reached(threading.Event):
+    """A step of a peer that waits for nothing, and is set once the peer has come to it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
+def two_bodies(world: str, url: str, between: threading.Event | None = None, **settings: Any) -> list[bytes]:
+    """Give what two exchanges over one transport read, the second after an event."""
+
+    def pause() -> None:
+        assert between is None or threading.Event.wait(between, TIMEOUT)
+
     if world == "blocking":
         bodies = []
         with HttpcoreTransport(**settings) as transport:
@@ -406,11 +418,16 @@ def two_bodies(world: str, url: str, **settings: Any) -> list[bytes]:
                 exchange = transport.open(request(url), timeout=TIMEOUT)
                 with closing(exchange):
                     bodies.append(b"".join(iter(partial(exchange.read, timeout=TIMEOUT), b"")))
+                pause()
         return bodies
 
     async def main() -> list[bytes]:
+        bodies = []
         async with AsyncHttpcoreTransport(**settings) as transport:
-            return [await answer(transport, request(url)) for _ in range(2)]
+            for _ in range(2):
+                bodies.append(await answer(transport, request(url)))
+                pause()
+        return bodies
 
     return anyio.run(main, backend=world)
 
@@ -469,8 +486,11 @@ def test_a_response_behind_a_whole_read_answers_no_request(world: str, tls: bool
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 65000\r\nx-padding: %s\r\n\r\n"
     body = b"." * 65000
     first = head % (b"x" * (65536 - len(head % b"") - len(body))) + body
-    with Peer([first + NOT_ASKED_FOR * 5000], [OK], certificate=CERTIFICATES / "loopback.pem" if tls else None) as peer:
-        assert two_bodies(world, peer.url, ssl_context=trusting()) == [body, b"ok"]
+    behind = NOT_ASKED_FOR * 1500  # fits into the kernel's buffers, so that all of it can be sent
+    sent = Reached()
+    certificate = CERTIFICATES / "loopback.pem" if tls else None
+    with Peer([first + behind, sent], [OK], certificate=certificate) as peer:
+        assert two_bodies(world, peer.url, sent, ssl_context=trusting()) == [body, b"ok"]
         assert peer.connections == 2
 
 
