@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -213,7 +214,7 @@ def test_a_ring_ends_no_wait_but_those_of_its_own_turn() -> None:
 
 
 def test_a_close_that_can_t_end_a_wait_does_not_end_the_next_question_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocking, "_CLOSING", (1, 0.01))
+    monkeypatch.setattr(blocking, "_PATIENCE", 0.0)
     transport, has_lock = Transport(), threading.Event()
     replies: list[object] = []
 
@@ -253,6 +254,31 @@ def test_a_close_that_can_t_end_a_wait_does_not_end_the_next_question_s(monkeypa
     ]
     assert "hello" in replies
     assert not any(exchange.aborted_by for exchange in transport.opened[1:])
+
+
+def test_closing_a_client_waits_a_second_in_all_for_threads_that_nothing_can_wake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    waits: list[object] = []
+
+    class UsedByAThread:
+        def acquire(self, *, blocking: bool = True, timeout: float = 0.0) -> bool:
+            nonlocal now
+            now += timeout
+            if blocking:
+                waits.append(self)
+            return False
+
+    monkeypatch.setattr(blocking, "time", SimpleNamespace(monotonic=lambda: now))
+    client = Client(at("http://127.0.0.1"))
+    chats = [client.chat() for _ in range(10)]
+    for chat in chats:
+        chat._world = UsedByAThread()  # type: ignore[assignment]
+    client.close()
+    assert all(chat._closed for chat in chats)
+    assert set(waits) == {chat._world for chat in chats}, "each thread is woken once, however late it is"
+    assert 1.0 <= now < 2.0
 
 
 def test_a_turn_that_another_thread_ends_just_before_a_read_is_aborted() -> None:

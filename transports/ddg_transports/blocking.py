@@ -59,7 +59,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Chat", "Client", "Connector", "DriverReport", "Reply", "Trace", "connected", "tcp", "unix"]
 
-_CLOSING = 20, 0.05  # how often another thread's wait is ended, and the seconds to wait for that thread each time
+_PATIENCE = 1.0  # seconds that closing waits for threads whose waits it ends
+_AGAIN = 0.05  # seconds after which it ends a thread's wait again: the thread may have begun another
 
 
 class Client(BaseClient["Chat", "WireLine | RequestLine"]):
@@ -133,13 +134,22 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
         return self._models
 
     def close(self) -> None:
-        """Close every chat; may be called again. A thread that is reading a reply gets `TurnAborted`."""
+        """Close every chat; may be called again. A thread that is reading a reply gets `TurnAborted`.
+
+        Threads that nothing can wake, such as those in a ``solver``, are waited for a second in all. What is open in
+        their chats is closed as soon as they come back.
+        """
+        until = time.monotonic() + _PATIENCE
+
+        def close(chat: Chat) -> None:
+            chat._settle(chat._end(), until=until)
+
         with ExitStack() as stack:
             stack.callback(self._sweep)
             with self._lock:
                 self._closed = True
                 for chat in self._open_chats():
-                    stack.callback(chat.close)
+                    stack.callback(close, chat)
 
     def __enter__(self) -> Self:
         self._must_be_open()
@@ -264,11 +274,13 @@ class Chat(BaseChat[WireLine | RequestLine]):
         finally:
             self._call_next()
 
-    def _settle(self, taken: object | None, *, drives: bool = False) -> None:
+    def _settle(self, taken: object | None, *, until: float | None = None, drives: bool = False) -> None:
         """Bring the session to rest. If another thread is using the line, that thread does so when it is done.
 
         Args:
             taken: the key of a turn whose wait is to end; None if nobody waits.
+            until: how long to wait for the thread whose wait it is, on the clock of `time.monotonic`; None means a
+                second from now.
             drives: whether the caller is what drives the session.
         """
         if not drives and self._interrupts():
@@ -277,10 +289,11 @@ class Chat(BaseChat[WireLine | RequestLine]):
         with self._lock:
             self._catch_up()
         held = self._world.acquire(blocking=False)
-        tries, seconds = (0, 0.0) if taken is None else _CLOSING
-        while not held and tries > 0:
+        until = time.monotonic() + _PATIENCE if until is None else until
+        late = taken is None
+        while not held and not late:
             self._line.wake.ring(taken)
-            held, tries = self._world.acquire(timeout=seconds), tries - 1
+            held, late = self._world.acquire(timeout=_AGAIN), time.monotonic() >= until
         if held:
             try:
                 self._rest()
