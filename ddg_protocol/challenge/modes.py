@@ -35,13 +35,16 @@ class _InBody(CorrectedPhase, PHASES.inBody):  # type: ignore[misc]
         self.parser.parseRCDataRawtext(token, "RCDATA")
 
     def endTagForm(self, token: Token) -> None:
-        if self.tree.has_open("template"):
-            self.endTagOther(token)  # as Chrome does; the standard looks for a form in scope
-            return
-        # It can only be so after an end tag that a table kept from its form. Chrome 156 closes more than the standard.
-        if sum(element.name == "form" for element in self.tree.openElements) > 1:
-            refuse("a form that ends inside another", expected="forms that are not in each other")
-        super().endTagForm(token)
+        if not self.tree.has_open("template"):
+            form = self.tree.formPointer
+            self.tree.formPointer = None
+            if form is None or not self.tree.elementInScope(form):
+                return
+            self.tree.generateImpliedEndTags()
+            self.tree.openElements.remove(form)
+        # Chrome goes on here, where the standard is done: a form around this one may end, too. There is one if an end
+        # tag came in a table or an object, where it ends no form outside.
+        self.endTagOther(token)
 
     def startTagListItem(self, token: Token) -> None:
         names = ("li",) if token["name"] == "li" else ("dd", "dt")
