@@ -107,7 +107,9 @@ def test_each_shrinks_to_the_plainest_of_its_kind() -> None:
 
 @searches
 def test_a_failing_case_shrinks_to_its_reason() -> None:
-    assert smallest(s.event_streams(), lambda body: b"[PING]" in body) == s.framed(b"[PING]")
+    # Not `b"[PING]" in body`: one in a string of other JSON may be as small as that gets.
+    beats = smallest(s.event_streams(), lambda body: any(isinstance(each, events.Heartbeat) for each in read(body)))
+    assert beats == s.framed(b"[PING]")
     cut = smallest(s.chunkings(), lambda chunking: len(list(chunking(b"abcdef"))) == 2)
     assert list(cut(b"abcdef")) in ([b"abc", b"def"], [b"a", b"bcdef"], [b"abcd", b"ef"])
 
