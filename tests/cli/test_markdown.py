@@ -18,6 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
+from support.screens import ScrollingScreen
 from support.tiers import examples, thinned
 
 from ddg_chat._markdown import _LONGEST, _MOST_BRACKETS, _MOST_LINES, MarkdownStream, _Unit, write_markdown
@@ -26,7 +27,7 @@ from ddg_chat._pace import Pace
 TIMEOUT = 60.0  # for what never ends, on the slowest of machines
 
 
-class _Cells(pyte.HistoryScreen):
+class _Cells(ScrollingScreen):
     """Puts an accent onto the last column, as terminals do. pyte alone begins a new line with it."""
 
     def draw(self, data: str) -> None:
@@ -43,7 +44,7 @@ class Screen:
     """A terminal that keeps what scrolls away, and what was written to it."""
 
     def __init__(self, columns: int, rows: int) -> None:
-        self._screen = _Cells(columns, rows, history=100_000)
+        self._screen = _Cells(columns, rows)
         self._screen.set_mode(pyte.modes.LNM)
         self._stream = pyte.Stream(self._screen)
         self._out = io.StringIO()
@@ -56,21 +57,20 @@ class Screen:
             legacy_windows=False,
             _environ={"TERM": "xterm-256color"},
         )
-        self.raw = ""
+        self._shown = 0
 
-    def take(self) -> None:
-        """Show what was written since."""
-        new = self._out.getvalue()[len(self.raw) :]
-        self.raw += new
-        self._stream.feed(new)
+    @property
+    def raw(self) -> str:
+        """All that was written to it."""
+        return self._out.getvalue()
 
     @property
     def text(self) -> str:
-        gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
-        # The screen's own `display` measures each character again.
-        rows = [self._screen.buffer[number] for number in range(self._screen.lines)]
-        seen = ["".join(row[x].data if x in row else " " for x in range(self._screen.columns)) for row in rows]
-        return "\n".join(line.rstrip() for line in (*gone, *seen)).rstrip()
+        """What the terminal shows of it, and has shown."""
+        raw = self.raw
+        self._stream.feed(raw[self._shown :])
+        self._shown = len(raw)
+        return self._screen.text
 
 
 def drawn(pieces: Iterable[str], *, columns: int = 60, rows: int = 24) -> Screen:
@@ -80,8 +80,6 @@ def drawn(pieces: Iterable[str], *, columns: int = 60, rows: int = 24) -> Screen
         for piece in pieces:
             stream.feed(piece)
             stream.draw()
-            screen.take()
-    screen.take()
     return screen
 
 
@@ -320,8 +318,6 @@ def test_code_is_not_cut_where_the_terminal_becomes_narrower() -> None:
             screen.console.width = width  # while the screen shows what it did: terminals differ in what they make of it
             stream.feed(piece)
             stream.draw()
-            screen.take()
-    screen.take()
     assert screen.text == "w0w and more\nw1w and more\n0123456789 w2w"
 
 
@@ -334,7 +330,6 @@ def test_at_no_time_is_anything_doubled_or_out_of_order(said: tuple[list[str], l
         for piece in pieces:
             stream.feed(piece)
             stream.draw()
-            screen.take()
             seen = re.findall(r"w\d+w", screen.text)
             assert seen == words[: len(seen)]
 
@@ -350,7 +345,6 @@ def test_what_is_growing_is_seen_before_it_is_whole() -> None:
         ]:
             stream.feed(piece)
             stream.draw()
-            screen.take()
             assert screen.text == seen
 
 
@@ -460,7 +454,6 @@ def test_a_reply_is_drawn_while_nothing_comes() -> None:
         yield " and the second"
 
     write_markdown(screen.console, pieces())
-    screen.take()
     assert screen.text == "The first half and the second"
 
 
@@ -473,7 +466,6 @@ def test_what_came_of_a_reply_that_breaks_stays() -> None:
 
     with pytest.raises(ConnectionError):
         write_markdown(screen.console, pieces())
-    screen.take()
     assert screen.text == " • one\n • tw"
 
 
@@ -545,7 +537,6 @@ def drawn_in_time(pieces: list[str], columns: int, rows: int) -> tuple[Screen, f
             stream.feed(piece)
             stream.draw()
     spent += time.thread_time()
-    screen.take()
     return screen, spent
 
 

@@ -20,6 +20,8 @@ from typing import Any, Self
 
 import pyte
 
+from support.screens import ScrollingScreen
+
 #: Makes the terminal the program's own, so that Ctrl-C sends it a signal. It runs in a process of its own, since code
 #: between fork and exec isn't safe with threads.
 _SHIM = """
@@ -144,7 +146,7 @@ class Terminal:
         rows: int = 24,
         timeout: float = 60.0,
     ) -> None:
-        self._screen = pyte.HistoryScreen(columns, rows, history=10_000)
+        self._screen = ScrollingScreen(columns, rows)
         self._screen.write_process_input = self._answer  # type: ignore[method-assign]
         self._stream = pyte.ByteStream(self._screen)
         self._timeout = timeout
@@ -220,11 +222,7 @@ class Terminal:
     @property
     def text(self) -> str:
         """The text on the screen, after the text that has scrolled away, without blanks at the ends of lines."""
-        gone = ["".join(row[column].data for column in sorted(row)) for row in self._screen.history.top]
-        # The screen's own `display` measures each character, which takes most of a test's time.
-        rows = [self._screen.buffer[number] for number in range(self._screen.lines)]
-        seen = ["".join(row[x].data if x in row else " " for x in range(self._screen.columns)) for row in rows]
-        return "\n".join(line.rstrip() for line in (*gone, *seen)).rstrip()
+        return self._screen.text
 
     def _read(self, until: float) -> bool:
         """Read the available output, waiting for its first byte; return False if none comes in time."""
