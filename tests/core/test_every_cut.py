@@ -10,12 +10,12 @@ once for each state that such failures leave: the turn that follows depends on n
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from support.services import copied
 from support.tiers import some
 
 from ddg_protocol import (
@@ -46,7 +46,6 @@ from ddg_protocol.errors import (
 )
 from ddg_protocol.service import Fault, Service, ServiceRequest, ServiceResponse
 from ddg_protocol.service import faults as f
-from ddg_protocol.service._log import Log
 from ddg_protocol.session import Action
 from ddg_protocol.testing import Chunking, Clock, Cut, Run, byte_by_byte, split_at, whole
 from ddg_protocol.wire import _DOWN, Close, Connect, Send, WireSession
@@ -85,20 +84,14 @@ class Moment:
         self._service = Service(strict=True)
 
     def keep(self, service: Service) -> None:
-        service._log = Log()  # else what is kept would grow with the conversation
-        self._service = _copied(service)
+        self._service = copied(service)
 
     def session(self, *, wire: bool) -> Session | WireSession:
         session = Session.restore(self._snapshot, now=0.0, policy=POLICY, shared=ClientState())
         return WireSession(session) if wire else session
 
     def run(self, *, wire: bool, cut: Cut | None = None) -> Run:
-        return Run(self.session(wire=wire), _copied(self._service), clock=Clock(self.now), cut=cut)
-
-
-def _copied(service: Service) -> Service:
-    shared = (service.profile, service._script)  # which never change
-    return copy.deepcopy(service, {id(each): each for each in shared})
+        return Run(self.session(wire=wire), copied(self._service), clock=Clock(self.now), cut=cut)
 
 
 class Snapping(Session):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import os
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
+from support.services import copied
 from support.tiers import some
 
 from ddg_protocol import (
@@ -218,7 +218,7 @@ class Moment(NamedTuple):
 
 def begun_at(moment: Moment, profile: ServiceProfile, floor: str, **settings: Any) -> Run:
     """Return a run of the same conversation in another process, against a copy of the same service."""
-    service, shared = copy.deepcopy(moment.service), ClientState()
+    service, shared = copied(moment.service), ClientState()
     shared.fe_version = service.front_end_version
     policy, conversation = Policy(base_delay=0.0, max_retries=1), Conversation.from_json(moment.stored)
     session = session_of(profile, shared=shared, policy=policy, conversation=conversation)
