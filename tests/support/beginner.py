@@ -197,12 +197,12 @@ class Beginner:
         raise Refused("too many redirects, or a strange one")
 
     def _all(self, response: http.client.HTTPResponse) -> bytes:
-        found = b""
+        found = bytearray()
         for data in self._chunks(response):
             found += data
             if len(found) > BOUND and not self.is_("has no bound"):
                 raise Broken("too long")
-        return found
+        return bytes(found)
 
     def _chunks(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
         coding = response.getheader("content-encoding")
