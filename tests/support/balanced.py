@@ -16,7 +16,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from multiprocessing import Pipe, connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -60,6 +60,9 @@ class Lock:
             call = msgspec.structs.replace(call, fence=taken.fence, revision=taken.revision, turn="", reply=b"")
         result: Result = self._engine.call(call)
         return result
+
+    def close(self) -> None:
+        self._engine.close()
 
 
 class Late:
@@ -469,6 +472,7 @@ def run(open_engine: OpenEngine, open_pace: OpenEngine, *, conversations: int, s
     found = balancer.found
     found.starts = len(times)
     found.gap = min((after - before for before, after in itertools.pairwise(times)), default=0.0)
-    check(open_engine(), balancer.replies, found)
+    with closing(open_engine()) as engine:
+        check(engine, balancer.replies, found)
     found.seconds = time.monotonic() - begun
     return found
