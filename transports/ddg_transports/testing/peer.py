@@ -96,10 +96,11 @@ class Peer:
         self._open: dict[int, socket.socket] = {}
         self._accepted = 0
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._accept)]
+        self._accepting = threading.Thread(target=self._accept)
+        self._serving: set[threading.Thread] = set()
 
     def __enter__(self) -> Self:
-        self._threads[0].start()
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,12 +113,13 @@ class Peer:
                 return
             self._stopping.set()
         socket.create_connection(self._address).close()  # wakes the accepting thread
-        self._threads[0].join()
+        self._accepting.join()
         self._listener.close()
         with self._changed:
             for connection in self._open.values():
                 _shut(connection)
-        for thread in self._threads:
+            serving = [*self._serving]
+        for thread in serving:
             thread.join()
 
     @property
@@ -150,8 +152,8 @@ class Peer:
                 self._accepted += 1
                 number = self._accepted
                 self._open[number] = connection
-            thread = threading.Thread(target=self._serve, args=(number, connection))
-            self._threads.append(thread)
+                thread = threading.Thread(target=self._serve, args=(number, connection))
+                self._serving.add(thread)
             thread.start()
 
     def _serve(self, number: int, connection: socket.socket) -> None:
@@ -170,6 +172,8 @@ class Peer:
             connection.close()
             with self._changed:
                 del self._open[number]
+                # From Python 3.13 on, one that has ended and isn't joined keeps its stack as long as it is known.
+                self._serving.discard(threading.current_thread())
                 self._changed.notify_all()
 
     def _converse(self, number: int, connection: socket.socket) -> None:
