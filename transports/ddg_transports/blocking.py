@@ -136,8 +136,8 @@ class Client(BaseClient["Chat", "WireLine | RequestLine"]):
     def close(self) -> None:
         """Close every chat; may be called again. A thread that is reading a reply gets `TurnAborted`.
 
-        Threads that nothing can wake, such as those in a ``solver``, are waited for a second in all. What is open in
-        their chats is closed as soon as they come back.
+        Threads that nothing can wake, such as those in a ``solver``, are waited for a second in all, and then for 50 ms
+        each. What is open in their chats is closed as soon as they come back.
         """
         until = time.monotonic() + _PATIENCE
 
